@@ -1,0 +1,103 @@
+"""The errors a user can cause, and how a command ends.
+
+    LoamError               exit code
+    ├── InputError          2    a file or value from outside is missing, damaged or of the wrong kind
+    ├── ConfigurationError  2    an unknown key, a value of the wrong type, an impossible combination
+    ├── IntegrityError      2    stored bytes differ from what their manifest promises
+    ├── ConflictError       2    another run publishes the same artifact right now
+    ├── PartialError        3    part of the work is done; the message carries the counts
+    ├── NoSpaceError        3    the disk is full; the partial file is gone
+    └── Interrupted         130 or 143    stopped by SIGINT or SIGTERM at a resumable point
+
+The message is one line that names the file or field, what was found, and what was expected.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+
+class LoamError(Exception):
+    """Base of every error that is the caller's to mend; `exit_code` is what a command ends with."""
+
+    exit_code = 2
+
+
+class InputError(LoamError):
+    """A file or value from outside is missing, damaged or of the wrong kind."""
+
+
+class ConfigurationError(LoamError):
+    """An unknown key, a value of the wrong type, or a combination that cannot work."""
+
+
+class IntegrityError(LoamError):
+    """Stored bytes differ from what their manifest promises."""
+
+
+class ConflictError(LoamError):
+    """Another run publishes the same artifact at this moment."""
+
+
+class PartialError(LoamError):
+    """Part of the work is done and published; the message carries the counts."""
+
+    exit_code = 3
+
+
+class NoSpaceError(LoamError):
+    """The disk is full; nothing half-written was left behind."""
+
+    exit_code = 3
+
+
+class Interrupted(LoamError):  # noqa: N818 - an interruption is an end, not an error
+    """Stopped by a signal at a point from which the next run goes on."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def no_space(path: os.PathLike[str] | str, needed_bytes: int | None = None) -> NoSpaceError:
+    """The error for a write to `path` that found no space; `needed_bytes` is what the write wanted."""
+    needed = "" if needed_bytes is None else f" ({needed_bytes:,} bytes needed)"
+    return NoSpaceError(f"{os.fspath(path)}: no space left on device{needed}")
+
+
+def as_loam_error(error: OSError) -> LoamError | None:
+    """The `LoamError` that says what an `OSError` means to a user, or None where it is a fault of ours."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "?"
+    if error.errno == errno.ENOSPC:
+        return no_space(name)
+    if isinstance(error, FileNotFoundError):
+        return InputError(f"{name}: no such file or folder")
+    if isinstance(error, IsADirectoryError | NotADirectoryError | PermissionError):
+        return InputError(f"{name}: {os.strerror(error.errno or 0).lower()}")
+    return None
+
+
+def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None = None) -> NoReturn:
+    """Run a command's `main` and exit: 0 or its return value, or a `LoamError`'s code after one line on stderr.
+
+    KeyboardInterrupt ends with 130. Errors that are not the user's pass through with their traceback.
+    """
+    try:
+        code = main(argv)
+    except LoamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except OSError as error:
+        known = as_loam_error(error)
+        if known is None:
+            raise
+        print(f"error: {known}", file=sys.stderr)
+        code = known.exit_code
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
