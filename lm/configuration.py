@@ -1,7 +1,8 @@
 """Configuration as frozen keyword-only dataclasses: from plain values, with every mistake named.
 
-Decisions: an unknown key is an error that names the nearest known one; an int is accepted where a float is wanted, nothing else is
-converted silently; nested dataclasses, tuples, optional values and `Literal` choices are understood; nothing else is.
+Decisions: an unknown key is an error that names the nearest known one; an int is accepted where a float is wanted,
+nothing else is converted silently; nested dataclasses, tuples, optional values and `Literal` choices are understood;
+nothing else is.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ def _convert_sequence(origin: type, arguments: tuple[Any, ...], value: Any, plac
     hints = [arguments[0]] * len(items) if variadic else list(arguments)
     if len(hints) != len(items):
         raise ConfigurationError(f"{place}: {len(items)} values, expected {len(hints)}")
-    return origin(_convert(hint, item, f"{place}[{i}]") for i, (hint, item) in enumerate(zip(hints, items, strict=True)))
+    return origin(
+        _convert(hint, item, f"{place}[{i}]") for i, (hint, item) in enumerate(zip(hints, items, strict=True))
+    )
 
 
 def _convert_scalar(hint: Any, value: Any, place: str) -> Any:

@@ -1,8 +1,9 @@
 """Token shards: documents as rows of token ids in memory-mapped Arrow files.
 
-A shard is one Arrow IPC file, uncompressed, with one record batch: `doc_id`, `source`, `token_ids: list<uint16|uint32>`. Each row ends with the
-end-of-text id, so the values of the list column, one after the other, are the training stream; they are mapped, never copied.
-The schema's metadata carries the tokenizer's digest, the vocabulary size and the end-of-text id.
+A shard is one Arrow IPC file, uncompressed, with one record batch: `doc_id`, `source`, `token_ids:
+list<uint16|uint32>`. Each row ends with the end-of-text id, so the values of the list column, one after the other,
+are the training stream; they are mapped, never copied. The schema's metadata carries the tokenizer's digest, the
+vocabulary size and the end-of-text id.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class TokenMetadata:
 
 
 class ShardWriter:
-    """Writes documents into `PREFIX-NNNNN.arrow` files of at most `max_tokens_per_shard` tokens (a longer document gets its own file).
+    """Writes documents into `PREFIX-NNNNN.arrow` files of at most `max_tokens_per_shard` tokens (a longer document
+    gets its own file).
 
     Use as a context manager. Memory holds one shard.
     """

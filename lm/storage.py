@@ -7,12 +7,14 @@
 
 Decisions:
 - The manifest holds no time, host or user: the same inputs, configuration and code give the same bytes.
-- A reader pins the version that its manifest named. The version before the current one stays until the next publication, so a
-  reader survives one replacement.
-- The sha256 of a file is checked when the file is first asked for, since Arrow, safetensors and fastText load a flipped bit without a word.
+- A reader pins the version that its manifest named. The version before the current one stays until the next
+  publication, so a reader survives one replacement.
+- The sha256 of a file is checked when the file is first asked for, since Arrow, safetensors and fastText load a
+  flipped bit without a word.
 - Publishing what is already there rewrites nothing; publishing over a damaged version repairs it.
 
-Not covered: object stores. The scheme (version folder first, manifest last) is made for them, but the lock and the renames here are a local disk's.
+Not covered: object stores. The scheme (version folder first, manifest last) is made for them, but the lock and the
+renames here are a local disk's.
 """
 
 from __future__ import annotations
@@ -142,7 +144,8 @@ def open_artifact(target: Path | str, *, kind: str | None = None, digest: str | 
 
     Raises:
         InputError: nothing is published at `target`, or it is another kind of artifact.
-        IntegrityError: a file is missing, surplus or of the wrong size, the manifest is damaged, or its digest is not `digest`.
+        IntegrityError: a file is missing, surplus or of the wrong size, the manifest is damaged, or its digest is not
+        `digest`.
     """
     path = Path(target)
     manifest_path = path / MANIFEST
@@ -165,8 +168,8 @@ def publish(
 ) -> Iterator[Publication]:
     """Publish a folder atomically: write files below `publication.path`; leaving the block without an error commits.
 
-    The target stays locked against other publications for as long as the block runs. After an error, a signal or a full disk the
-    version published before is untouched and the files written here are gone.
+    The target stays locked against other publications for as long as the block runs. After an error, a signal or a
+    full disk the version published before is untouched and the files written here are gone.
 
     Raises:
         ConflictError: another process publishes at `target`; the message names it.
@@ -243,7 +246,7 @@ def _move_into_place(staging: Path, folder: Path, files: Mapping[str, Path], kee
         aside = folder.with_name(f"{_STAGING}{secrets.token_hex(8)}")
         folder.rename(aside)
         shutil.rmtree(aside)
-    os.rename(staging, folder)  # noqa: PTH104 - fault tests count the os calls of a publication
+    staging.rename(folder)
     _fsync(folder.parent)
 
 
@@ -261,7 +264,7 @@ def _replace_file(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(temporary, path)  # noqa: PTH105 - as above
+    temporary.replace(path)
     _fsync(path.parent)
 
 
