@@ -1,6 +1,8 @@
-"""A record's life in Arrow: the document that goes on, the removal that says why it left, the loss that says it never arrived.
+"""A record's life in Arrow: the document that goes on, the removal that says why it left, the loss that says it never
+arrived.
 
-A stage is a frozen dataclass whose fields are its configuration; called on a batch of documents it returns `(kept, removed)`.
+A stage is a frozen dataclass whose fields are its configuration; called on a batch of documents it returns `(kept,
+removed)`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ DOCUMENT_SCHEMA = pa.schema(
         pa.field("text", pa.large_string(), nullable=False),
     ]
 )
-"""`doc_id` is the UUID of the WARC-Record-ID; `fetched_at` is the WARC-Date, ISO 8601 in UTC; `warc_offset` counts bytes in the stored file."""
+"""`doc_id` is the UUID of the WARC-Record-ID; `fetched_at` is the WARC-Date, ISO 8601 in UTC; `warc_offset` counts
+bytes in the stored file."""
 
 REMOVAL_SCHEMA = pa.schema(
     [
@@ -36,7 +39,8 @@ REMOVAL_SCHEMA = pa.schema(
         pa.field("duplicate_of", pa.string()),
     ]
 )
-"""One removed document: the stage and rule that removed it, the measured value, the threshold it failed, and the document it duplicates."""
+"""One removed document: the stage and rule that removed it, the measured value, the threshold it failed, and the
+document it duplicates."""
 
 LOSS_SCHEMA = pa.schema(
     [
@@ -84,7 +88,8 @@ def split_batch(
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Divide `batch` by its verdicts: None keeps a document, a `Verdict` removes it.
 
-    `columns` (same length as the batch) are added to the documents, or replace columns of the same name, before the division.
+    `columns` (same length as the batch) are added to the documents, or replace columns of the same name, before the
+    division.
     """
     for name, values in (columns or {}).items():
         batch = _with_column(batch, name, values)

@@ -1,4 +1,5 @@
-"""Where things lie: the home folder, an artifact's path from its asset's name and partition, and what a partition key is.
+"""Where things lie: the home folder, an artifact's path from its asset's name and partition, and what a partition key
+is.
 
 $LOAM_HOME/artifacts/NAME                 an artifact of the whole corpus
 $LOAM_HOME/artifacts/NAME/CRAWL/gNNNN     an artifact of one partition, a group of WARC files
