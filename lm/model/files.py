@@ -49,8 +49,6 @@ def load_model(
         model = TransformerLM(config)
     model = model.to_empty(device=device)
     model.rope = rotary_embedding(config).to(device)  # its tables are no part of the saved state
-        device
-    )
     if config.tie_embeddings:
         model.lm_head.weight = model.token_embeddings.weight
     load_state(model, load_tensors(weights), str(weights))
