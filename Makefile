@@ -1,0 +1,51 @@
+# Loam's commands. `make demo` and `make test` need nothing but Python 3.11 or newer and a package index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME := $(CURDIR)/.dagster
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo ui test check bench clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.warmed ## Make the virtual environment, install, compile the numba functions
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+NUMBA_SOURCES := $(shell grep -rl --include='*.py' numba lm pipelines)
+
+$(VENV)/.warmed: $(VENV)/.installed $(NUMBA_SOURCES)
+	$(BIN)/python -m pipelines.warm
+	@touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	@mkdir -p $(DAGSTER_HOME)
+	@cp dagster.yaml $@
+
+demo: setup $(DAGSTER_HOME)/dagster.yaml ## Grow a small model from the built-in crawl, every asset, on a CPU
+	$(BIN)/python -m assets.demo
+
+ui: setup $(DAGSTER_HOME)/dagster.yaml ## Look at it: Dagster on http://127.0.0.1:3000
+	$(BIN)/dagster dev --host 127.0.0.1 --port 3000 --workspace workspace.yaml
+
+test: setup ## Run all tests
+	$(BIN)/python -m pytest -q
+
+check: setup ## Lint, format and type checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup ## Run every benchmark; results go to benchmarks/results
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove the virtual environment, caches and everything that was materialized
+	rm -rf $(VENV) .dagster .loam .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
