@@ -1,0 +1,110 @@
+"""Configuration dataclasses as Dagster configuration: every field with its type, default, choices and description.
+
+The dataclass beside the code stays the only definition; the launchpad shows it, and `from_mapping` still checks what
+comes back. A field's description is the string literal that follows it in the dataclass.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import textwrap
+import types
+import typing
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from lm.configuration import from_mapping, to_mapping
+
+C = TypeVar("C")
+
+
+def schema_of(cls: type, **defaults: Any) -> dict[str, dg.Field]:
+    """The Dagster configuration schema of a dataclass; `defaults` replace the dataclass's own.
+
+    Raises:
+        TypeError: a field without a description, or of a type that the launchpad cannot show.
+    """
+    hints = typing.get_type_hints(cls)
+    descriptions = field_descriptions(cls)
+    schema = {}
+    for field in dataclasses.fields(cls):
+        if not field.init:
+            continue
+        if field.name not in descriptions:
+            raise TypeError(f"{cls.__name__}.{field.name}: has no description (a string literal below the field)")
+        kind = _config_type(hints[field.name], f"{cls.__name__}_{field.name}")
+        options: dict[str, Any] = {"description": descriptions[field.name]}
+        default = defaults.get(field.name, _default(field))
+        if default is not dataclasses.MISSING:
+            options |= {"default_value": _plain(default), "is_required": False}
+        schema[field.name] = dg.Field(kind, **options)
+    return schema
+
+
+def config_of(context: dg.AssetExecutionContext, cls: type[C]) -> C:
+    """The dataclass from the configuration that a run gave to its asset."""
+    return from_mapping(cls, context.op_execution_context.op_config)
+
+
+def field_descriptions(cls: type) -> dict[str, str]:
+    """The string literals that follow the fields of `cls` and its bases, by field name."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if dataclasses.is_dataclass(base):
+            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+            assert isinstance(body, ast.ClassDef)
+            found |= _literals_after_fields(body.body)
+    return found
+
+
+def _literals_after_fields(statements: list[ast.stmt]) -> dict[str, str]:
+    found = {}
+    for statement, following in itertools.pairwise(statements):
+        named = isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+        literal = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        if named and literal:
+            found[statement.target.id] = inspect.cleandoc(str(following.value.value))  # type: ignore[attr-defined]
+    return found
+
+
+def _config_type(hint: Any, name: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint in (int, float, str, bool):
+        return hint
+    if origin in (typing.Union, types.UnionType):
+        inner = [argument for argument in arguments if argument is not type(None)]
+        if len(inner) == 1:
+            return dg.Noneable(_config_type(inner[0], name))
+    if origin is typing.Literal:
+        return dg.Enum(name, [dg.EnumValue(choice) for choice in arguments])
+    if origin in (tuple, list) and (origin is list or arguments[-1] is Ellipsis):
+        return dg.Array(_config_type(arguments[0], name))
+    if origin is tuple and len(set(arguments)) == 1:
+        return dg.Array(_config_type(arguments[0], name))
+    if origin in (dict, typing.get_origin(typing.Mapping[str, int])):
+        return dg.Permissive()
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return dg.Shape(schema_of(hint))
+    raise TypeError(f"{name}: the launchpad cannot show a field of type {hint}")
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return dataclasses.MISSING
+
+
+def _plain(value: Any) -> Any:
+    """A default as Dagster wants it: plain values."""
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Holder:
+        value: Any
+
+    return to_mapping(Holder(value=value))["value"]

@@ -1,0 +1,38 @@
+"""What assets are handed by the instance: the home folder, and the client that starts training processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from assets.processes import pipes_client
+from lm.storage import Artifact, open_artifact
+from pipelines import layout
+
+
+class LoamHome(dg.ConfigurableResource):
+    """The folder that artifacts are kept in."""
+
+    path: str = ""
+    """Empty means `$LOAM_HOME`, or `.loam` in the working folder."""
+
+    @property
+    def root(self) -> Path:
+        """The folder as an absolute path."""
+        return Path(self.path).absolute() if self.path else layout.home()
+
+    def target(self, name: str, partition: str | None = None) -> Path:
+        """Where asset `name` publishes."""
+        return layout.artifact_path(name, partition, self.root)
+
+    def artifact(self, name: str, partition: str | None = None) -> Artifact:
+        """What asset `name` has published.
+
+        Raises:
+            InputError: it was not materialized yet.
+        """
+        return open_artifact(self.target(name, partition))
+
+
+RESOURCES: dict[str, object] = {"home": LoamHome(), "pipes": pipes_client()}

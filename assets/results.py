@@ -1,0 +1,79 @@
+"""What a materialization tells: the artifact's path, size and digest, the counts of its manifest, the seconds it
+took."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from lm.storage import Artifact
+
+Plots = Mapping[str, dg.MetadataValue[Any]]
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, to a hundredth."""
+        return round(time.monotonic() - self._start, 2)
+
+
+def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """The artifact's place and identity, and every count of its summary as a number that Dagster can plot over time."""
+    metadata: dict[str, dg.MetadataValue[Any]] = {
+        "path": dg.MetadataValue.path(str(artifact.path)),
+        "size_bytes": dg.MetadataValue.int(artifact.size_bytes),
+        "digest": dg.MetadataValue.text(artifact.digest),
+        "num_files": dg.MetadataValue.int(len(artifact.files)),
+    }
+    for name, value in artifact.summary.items():
+        metadata[name] = _value(value)
+    return metadata
+
+
+def result(artifact: Artifact, watch: Stopwatch, plots: Plots | None = None) -> dg.MaterializeResult[Any]:
+    """The result of an asset that published one artifact; its digest is the data version."""
+    metadata = {**artifact_metadata(artifact), "seconds": dg.MetadataValue.float(watch.seconds), **(plots or {})}
+    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(artifact.digest))
+
+
+def partition_results(
+    context: dg.AssetExecutionContext,
+    artifacts: Mapping[str, Artifact],
+    watch: Stopwatch,
+    plots_of: Callable[[Artifact], Plots] | None = None,
+) -> dg.MaterializeResult[Any]:
+    """The result of a partitioned asset: each partition gets the metadata of its own artifact."""
+    for partition, artifact in artifacts.items():
+        metadata = {**artifact_metadata(artifact), **(plots_of(artifact) if plots_of else {})}
+        context.add_asset_metadata(metadata, partition_key=partition)
+    return dg.MaterializeResult(
+        metadata={"seconds": dg.MetadataValue.float(watch.seconds)},
+        data_version=dg.DataVersion(_joint_digest(artifacts.values())),
+    )
+
+
+def _joint_digest(artifacts: Iterable[Artifact]) -> str:
+    digests = [artifact.digest for artifact in artifacts]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _value(value: Any) -> dg.MetadataValue[Any]:
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    if isinstance(value, str):
+        return dg.MetadataValue.text(value)
+    return dg.MetadataValue.json(value)
