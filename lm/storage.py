@@ -28,7 +28,7 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -195,6 +195,24 @@ def publish(
             ) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def make(
+    target: Path | str,
+    write: Callable[[Publication], None],
+    *,
+    kind: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    code: str,
+) -> Artifact:
+    """The artifact of this work: the one at `target` if it is whole already, else a new one that `write` fills."""
+    whole = find_whole(target, fingerprint(kind, config, inputs, code))
+    if whole is not None:
+        return whole
+    with publish(target, kind=kind, config=config, inputs=inputs, code=code) as publication:
+        write(publication)
+    return publication.artifact
 
 
 def sha256_of(path: Path) -> str:

@@ -104,3 +104,16 @@ def test_the_same_files_under_another_configuration_are_another_artifact(tmp_pat
     assert first.version == second.version
     assert first.digest != second.digest
     assert storage.open_artifact(tmp_path / "a").file("b.txt").exists()
+
+
+def test_make_does_the_work_once(tmp_path):
+    calls = []
+
+    def write(publication):
+        calls.append(1)
+        (publication.path / "a.txt").write_text("x")
+
+    first = storage.make(tmp_path / "a", write, **WORK)
+    assert storage.make(tmp_path / "a", write, **WORK) == first
+    storage.make(tmp_path / "a", write, **(WORK | {"code": "c1"}))
+    assert len(calls) == 2

@@ -1,0 +1,88 @@
+"""Configuration dataclasses on the launchpad: types, defaults, choices, descriptions, and the way back."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import dagster as dg
+import pytest
+
+from assets.failures import explained
+from assets.launchpad import config_of, schema_of
+from lm.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    rate: float = 0.5
+    """Step size."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    """A configuration of every kind of field."""
+
+    num_steps: int = 10
+    """How many steps."""
+    kind: Literal["a", "b"] = "a"
+    """Which one."""
+    languages: tuple[str, ...] = ("en",)
+    """ISO 639-1 codes."""
+    limit: int | None = None
+    """At most this many; empty means all."""
+    inner: Inner = field(default_factory=Inner)
+    """The inner part."""
+
+
+def run(config):
+    seen = []
+
+    @dg.asset(config_schema=schema_of(Outer))
+    @explained
+    def thing(context: dg.AssetExecutionContext) -> None:
+        seen.append(config_of(context, Outer))
+
+    run_config = {"ops": {"thing": {"config": config}}} if config else {}
+    result = dg.materialize([thing], run_config=run_config, raise_on_error=False)
+    return seen, result
+
+
+def test_defaults_reach_the_asset():
+    seen, result = run({})
+    assert result.success
+    assert seen == [Outer()]
+
+
+def test_values_reach_the_asset():
+    seen, _ = run({"kind": "b", "languages": ["de"], "limit": 3, "inner": {"rate": 2.0}})
+    assert seen == [Outer(kind="b", languages=("de",), limit=3, inner=Inner(rate=2.0))]
+
+
+@pytest.mark.parametrize("config", [{"num_step": 3}, {"kind": "c"}, {"inner": {"rat": 1.0}}, {"num_steps": "x"}])
+def test_a_mistake_stops_before_the_run(config):
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        run(config)
+
+
+def test_every_field_is_described():
+    assert schema_of(Outer)["kind"].description == "Which one."
+    assert schema_of(Outer, num_steps=7)["num_steps"].default_value == 7
+
+    @dataclass(frozen=True, kw_only=True)
+    class Silent:
+        number: int = 1
+
+    with pytest.raises(TypeError, match=r"Silent\.number: has no description"):
+        schema_of(Silent)
+
+
+def test_a_users_mistake_is_one_clear_failure_without_retry():
+    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=2))
+    @explained
+    def thing() -> None:
+        raise ConfigurationError("thing.number: 3 is none of 1, 2")
+
+    result = dg.materialize([thing], raise_on_error=False)
+    failures = result.filter_events(lambda event: event.is_step_failure)
+    assert len(failures) == 1
+    assert failures[0].step_failure_data.user_failure_data.description == "thing.number: 3 is none of 1, 2"
+    assert failures[0].step_failure_data.user_failure_data.metadata["exit_code"].value == 2

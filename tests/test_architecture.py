@@ -1,0 +1,100 @@
+"""The house keeps its walls: which room may import which, and what an import may cost."""
+
+import ast
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("lm", "pipelines", "assets")
+FORBIDDEN = {
+    "lm": {"dagster", "dagster_pipes", "pipelines", "assets"},
+    "pipelines": {"dagster", "dagster_pipes", "assets"},
+}
+WITHOUT_TORCH = {
+    "lm.code_version",
+    "lm.configuration",
+    "lm.errors",
+    "lm.progress",
+    "lm.shards",
+    "lm.storage",
+    "lm.tokenizer",
+}
+"""What `pipelines` may take from `lm`: modules, and packages with all below them, that load without torch."""
+
+
+def sources(*rooms):
+    return [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def imports(path, *, at_import_only=False):
+    """Every module that a source file imports by name; `at_import_only` leaves out imports inside functions."""
+    tree = ast.parse(path.read_text())
+    inside = {
+        id(node)
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.If)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if at_import_only and id(node) in inside:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module in ROOMS)
+
+
+@pytest.mark.parametrize("room", sorted(FORBIDDEN))
+def test_arrows_run_one_way(room):
+    for path in sources(room):
+        wrong = {name for name in imports(path) if name.split(".")[0] in FORBIDDEN[room]}
+        assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
+def test_pipelines_take_from_lm_only_what_loads_without_torch():
+    for path in sources("pipelines"):
+        for name in imports(path):
+            if name.startswith("lm."):
+                allowed = any(name == module or name.startswith(module + ".") for module in WITHOUT_TORCH)
+                assert allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_no_room_is_named_after_nothing():
+    empty_words = {"utils", "util", "common", "helpers", "helper", "misc", "base"}
+    found = [path for path in sources(*ROOMS, "tests", "benchmarks") if {path.stem, path.parent.name} & empty_words]
+    assert not found
+
+
+def test_nothing_loads_a_pickle():
+    for path in sources(*ROOMS):
+        wrong = {"pickle", "cloudpickle", "dill", "shelve"} & set(imports(path))
+        assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
+@pytest.mark.parametrize(
+    "module", ["pipelines", "pipelines.curate", "pipelines.trace", "assets.definitions", *sorted(WITHOUT_TORCH)]
+)
+def test_import_loads_no_torch(module):
+    if module.startswith("assets"):
+        pytest.importorskip("dagster")
+    code = f"import {module}, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def seconds_to_import(module):
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", f"import {module}"], cwd=ROOT, check=True)
+    return time.perf_counter() - start
+
+
+def test_definitions_cost_less_than_twice_dagster():
+    pytest.importorskip("dagster")
+    pairs = [(seconds_to_import("dagster"), seconds_to_import("assets.definitions")) for _ in range(3)]
+    assert statistics.median(ours / theirs for theirs, ours in pairs) < 2
