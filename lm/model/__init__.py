@@ -6,6 +6,7 @@ from lm.model.files import load_model, save_model
 from lm.model.linear import Embedding, Linear
 from lm.model.mlp import SwiGLU, silu
 from lm.model.norm import RMSNorm
+from lm.model.precision import autocast, choose_device
 from lm.model.rope import RotaryEmbedding
 from lm.model.transformer import TransformerBlock, TransformerLM
 
@@ -21,7 +22,9 @@ __all__ = [
     "SwiGLU",
     "TransformerBlock",
     "TransformerLM",
+    "autocast",
     "causal_mask",
+    "choose_device",
     "load_model",
     "preset",
     "save_model",

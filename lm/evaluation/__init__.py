@@ -1,0 +1,1 @@
+"""How good a model is: perplexity, n-gram yardstick, tasks."""

@@ -1,0 +1,116 @@
+"""Bits per byte: how many bits a model needs for one byte of held-out text.
+
+bits per byte = nats of all tokens / ln 2 / bytes of text
+
+Unlike the loss per token it compares models with different tokenizers. Every token of the split is scored once, the
+first from the end-of-text id before it. The end-of-text ids count in the nats (the model must say where a document
+ends) and 0 in the bytes. Windows overlap: after the first window a token has at least `context_length - stride` tokens
+before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from lm.errors import ConfigurationError, InputError
+from lm.kernels.cross_entropy import linear_cross_entropy
+from lm.model import TransformerLM, autocast
+from lm.shards import TokenShards
+from lm.storage import Artifact
+from lm.token_stream import TokenStream
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How well a model foretold a text."""
+
+    nats: float
+    num_tokens: int
+    text_bytes: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return self.nats / self.num_tokens
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per byte of text."""
+        return self.nats / math.log(2) / self.text_bytes
+
+
+def evaluate_perplexity(
+    model: TransformerLM, shards: Artifact, *, split: str = "validation", stride: int = 0, batch_size: int = 16
+) -> Score:
+    """Score a whole split of a token shards artifact; `stride` 0 is half a context.
+
+    Raises:
+        InputError: the artifact has no such split, the split is empty, or its summary has no `text_bytes`.
+    """
+    size = text_bytes(shards, split)
+    stream = TokenStream(TokenShards.open(shards, split))
+    nats = score_tokens(model, stream, stride=stride, batch_size=batch_size)
+    return Score(nats, len(stream), size)
+
+
+def text_bytes(shards: Artifact, split: str) -> int:
+    """Bytes of UTF-8 that the ids of a split decode to, as the artifact's summary has it."""
+    found = shards.summary.get("text_bytes", {})
+    if not isinstance(found, dict) or not isinstance(found.get(split), int) or found[split] <= 0:
+        raise InputError(
+            f"{shards.path}: its summary has no text_bytes of split '{split}', so bits per byte has no meaning"
+        )
+    size: int = found[split]
+    return size
+
+
+def score_tokens(
+    model: TransformerLM, stream: TokenStream, *, stride: int = 0, batch_size: int = 16, max_tokens: int = 0
+) -> float:
+    """Nats of the first `max_tokens` ids of `stream` (0: of all), each scored once."""
+    num_tokens = min(len(stream), max_tokens) if max_tokens else len(stream)
+    if num_tokens == 0:
+        raise InputError("nothing to score: the split holds no tokens")
+    context_length = model.config.context_length
+    windows = list(_windows(num_tokens, context_length, stride or max(1, context_length // 2)))
+    total = 0.0
+    for start in range(0, len(windows), batch_size):
+        total += _score_windows(model, stream, windows[start : start + batch_size])
+    return total
+
+
+def _windows(num_tokens: int, context_length: int, stride: int) -> Iterator[tuple[int, int, int]]:
+    """(first target, end, first target to score): windows of one length that score each target once."""
+    if not 0 < stride <= context_length:
+        raise ConfigurationError(f"stride: {stride}, expected 1 to context_length = {context_length}")
+    scored = 0
+    while scored < num_tokens:
+        end = min(scored + (stride if scored else context_length), num_tokens)
+        yield max(0, end - context_length), end, scored
+        scored = end
+
+
+@torch.no_grad()
+def _score_windows(model: TransformerLM, stream: TokenStream, windows: list[tuple[int, int, int]]) -> float:
+    ids = torch.from_numpy(np.stack([_with_context(stream, start, end) for start, end, _ in windows])).to(model.device)
+    scored = torch.tensor([first - start for start, _, first in windows], device=model.device)
+    inputs, targets = ids[:, :-1], ids[:, 1:]
+    chosen = torch.arange(targets.shape[1], device=model.device) >= scored[:, None]
+    with autocast(model.device):
+        hidden = model.hidden(inputs)
+        nats = linear_cross_entropy(hidden[chosen], model.lm_head.weight, targets[chosen])
+    return float(nats)
+
+
+def _with_context(stream: TokenStream, start: int, end: int) -> npt.NDArray[Any]:
+    """Targets `start` to `end` and the id before them."""
+    if start > 0:
+        return stream.read(start - 1, end - start + 1)
+    return np.concatenate([[stream.shards.end_of_text_id], stream.read(0, end)])

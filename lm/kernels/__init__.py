@@ -1,0 +1,1 @@
+"""Fused operations, each beside or held to its plain reference."""

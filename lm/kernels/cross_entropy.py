@@ -1,0 +1,81 @@
+"""Output layer and cross-entropy in one, without the logits.
+
+The logits of a whole batch take tokens · vocabulary · 4 bytes, more than all else of a small model. Here they exist for
+one chunk of tokens at a time, and the gradient is made while they are still in the cache. The loss is in float32 and
+subtracts the maximum, so logits of 1000 do no harm. `lm.training.loss.token_losses` of `hidden @ weight.T` is the
+reference that tests hold it to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+_CHUNK_TOKENS = {"cpu": 256}
+_CHUNK_TOKENS_ELSEWHERE = 8_192
+"""Of 64 to 1,024 tokens, 128 and 256 were fastest on a CPU (a chunk's logits stay in its cache); a GPU wants large
+products.
+"""
+
+
+def linear_cross_entropy(
+    hidden: Float[Tensor, "tokens d_model"], weight: Float[Tensor, "vocab d_model"], targets: Int[Tensor, " tokens"]
+) -> Float[Tensor, ""]:
+    """Sum over the tokens of `token_losses(hidden @ weight.T, targets)`, in nats, without the logits of all tokens at
+    once.
+
+    Under autocast the matrix products run in its type; the sums of products and the loss stay in float32.
+    """
+    total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)
+    return total
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """The gradient of the sum to the logits is softmax − onehot(target): made in the forward pass, chunk by chunk."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+        compute = _compute_type(hidden)
+        wide_hidden, wide_weight = hidden.to(compute), weight.to(compute)
+        needs_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
+        hidden_gradient = torch.empty_like(wide_hidden) if needs_gradient else None
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        chunk = _CHUNK_TOKENS.get(hidden.device.type, _CHUNK_TOKENS_ELSEWHERE)
+        with torch.autocast(hidden.device.type, enabled=False):
+            for start in range(0, len(hidden), chunk):
+                rows = slice(start, start + chunk)
+                logits = (wide_hidden[rows] @ wide_weight.T).float()
+                index = targets[rows].long().unsqueeze(-1)
+                normalizer = torch.logsumexp(logits, dim=-1, keepdim=True)
+                total += (normalizer - logits.gather(-1, index)).sum()
+                if hidden_gradient is not None and weight_gradient is not None:
+                    slope = logits.sub_(normalizer).exp_()
+                    slope.scatter_add_(-1, index, slope.new_full((1, 1), -1.0).expand(index.shape))
+                    slope = slope.to(compute)
+                    torch.mm(slope, wide_weight, out=hidden_gradient[rows])
+                    _add_product(weight_gradient, slope.T, wide_hidden[rows])
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        ctx.types = hidden.dtype, weight.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        scale = gradients[0]
+        return (hidden_gradient * scale).to(ctx.types[0]), (weight_gradient * scale).to(ctx.types[1]), None
+
+
+def _compute_type(hidden: Tensor) -> torch.dtype:
+    kind = hidden.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right

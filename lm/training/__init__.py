@@ -1,0 +1,35 @@
+"""Training: batches, loss, optimizers, the loop, and checkpoints that resume exactly."""
+
+from lm.kernels.cross_entropy import linear_cross_entropy
+from lm.token_stream import TokenStream
+from lm.training.batches import Batch, BatchLoader, get_batch, steps_that_read
+from lm.training.checkpoint import load_checkpoint, save_checkpoint
+from lm.training.config import PretrainConfig
+from lm.training.loss import cross_entropy
+from lm.training.optimizers import AdamW, clip_gradients, decay_groups, gradient_norm
+from lm.training.pretrain import pretrain
+from lm.training.schedule import cosine_schedule
+from lm.training.stop import StopSignals
+from lm.training.trainer import NonFiniteError, Trainer
+
+__all__ = [
+    "AdamW",
+    "Batch",
+    "BatchLoader",
+    "NonFiniteError",
+    "PretrainConfig",
+    "StopSignals",
+    "TokenStream",
+    "Trainer",
+    "clip_gradients",
+    "cosine_schedule",
+    "cross_entropy",
+    "decay_groups",
+    "get_batch",
+    "gradient_norm",
+    "linear_cross_entropy",
+    "load_checkpoint",
+    "pretrain",
+    "save_checkpoint",
+    "steps_that_read",
+]
