@@ -1,0 +1,219 @@
+"""What the three stages share: a policy being tuned, its steps, its held-out answers, the artifact it ends as."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from lm.alignment.records import Problem
+from lm.code_version import source_digest
+from lm.configuration import to_mapping
+from lm.errors import ConfigurationError, InputError, Interrupted, LoamError
+from lm.evaluation.answers import JudgedAnswer, answer_problems, answer_rates
+from lm.inference.engine import GenerationConfig
+from lm.model import TransformerLM, load_model, save_model
+from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
+from lm.tokenizer import Tokenizer
+from lm.training.optimizers import AdamW, clip_gradients, decay_groups
+from lm.training.schedule import cosine_schedule
+from lm.training.stop import StopSignals
+
+Report = Callable[[Mapping[str, object]], None]
+
+
+class DivergedError(LoamError):
+    """The loss or a gradient is not finite; the weights were not updated and nothing is published."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningConfig:
+    """What every stage sets; each stage has its own defaults. One step is one optimizer update."""
+
+    seed: int = 0
+    num_steps: int = 100
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    warmup_steps: int = 5
+    final_lr_fraction: float = 0.1
+    weight_decay: float = 0.0
+    max_gradient_norm: float = 1.0
+    max_new_tokens: int = 96
+    evaluation_problems: int = 200
+    """Held-out problems to answer before and after; the first of the file, so that every stage answers the same."""
+    num_threads: int | None = None
+    """Threads of torch on the CPU; None leaves torch's own choice. Results are byte-equal only at the same number."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_steps", "batch_size", "max_new_tokens", "evaluation_problems"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"{name}: {getattr(self, name)}, expected at least 1")
+        for name in ("learning_rate", "max_gradient_norm"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise ConfigurationError(f"{name}: {getattr(self, name)}, expected a positive number")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A model with the tokenizer it speaks through."""
+
+    model: TransformerLM
+    tokenizer: Tokenizer
+
+    def evaluate(self, problems: Sequence[Problem], config: TuningConfig) -> tuple[dict[str, Any], list[JudgedAnswer]]:
+        """Rates over held-out problems, greedy and sampled at temperature 1 from a fixed seed; and the greedy
+        answers."""
+        self.model.eval()
+        chosen = problems[: config.evaluation_problems]
+        rates, answers = {}, {}
+        for name, temperature in (("greedy", 0.0), ("sampled", 1.0)):
+            generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=temperature)
+            answers[name] = answer_problems(self.model, self.tokenizer, chosen, generation, seed=config.seed)
+            rates[name] = dataclasses.asdict(answer_rates(answers[name]))
+        return rates, answers["greedy"]
+
+
+class Tuner:
+    """AdamW with warm-up, cosine decay and clipping, one `step` at a time."""
+
+    def __init__(self, model: TransformerLM, config: TuningConfig) -> None:
+        self._model, self._config = model, config
+        self._optimizer = AdamW(decay_groups(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.99))
+        self._step = 0
+
+    def step(self) -> dict[str, float]:
+        """Update the weights by the gradients that were accumulated, and clear them; gives the learning rate and the
+        norm before clipping.
+
+        Raises:
+            DivergedError: the norm is not finite; the weights are as before.
+        """
+        config = self._config
+        rate = cosine_schedule(
+            self._step + 1,  # the schedule is 0 at 0, and no step is to be idle
+            config.learning_rate,
+            config.learning_rate * config.final_lr_fraction,
+            config.warmup_steps,
+            config.num_steps,
+        )
+        norm = float(clip_gradients(self._model.parameters(), config.max_gradient_norm))
+        if not torch.isfinite(torch.tensor(norm)):
+            raise DivergedError(
+                f"step {self._step}: gradient norm is {norm}; lower learning_rate ({config.learning_rate})"
+            )
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._step += 1
+        return {"learning_rate": rate, "gradient_norm": norm}
+
+
+class StepLog:
+    """`metrics.jsonl`, one object a step, the same that `report` is told; and the boundary at which a signal ends the
+    stage."""
+
+    def __init__(self, path: Path, report: Report, signals: StopSignals) -> None:
+        self._stream = path.open("w", encoding="utf-8")
+        self._report, self._signals = report, signals
+
+    def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
+        """Note one step's numbers.
+
+        Raises:
+            Interrupted: SIGTERM or SIGINT came since the step before.
+        """
+        event = {"step": step, **numbers}
+        self._stream.write(json.dumps(event) + "\n")
+        self._report(event)
+        self.check_signals(f"after step {step}")
+
+    def check_signals(self, when: str) -> None:
+        """Raise `Interrupted` if a signal came."""
+        if (number := self._signals.received) is not None:
+            raise Interrupted(
+                f"stopped by {signal.Signals(number).name} {when}; nothing was published, run it again", number
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage found: figures for `evaluation.json` and the summary, and held-out answers as samples."""
+
+    evaluation: Mapping[str, Any]
+    answers: Sequence[JudgedAnswer]
+
+
+def tune_to_artifact(
+    stage: str,
+    config: TuningConfig,
+    tune: Callable[[Policy, StepLog], Outcome],
+    *,
+    model: Path,
+    tokenizer: Path,
+    data: Path,
+    output: Path,
+    report: Report,
+    num_samples: int = 24,
+) -> Artifact:
+    """Load the policy, `tune` it, publish it at `output`; gives back what is there already if its work was the same.
+
+    Raises:
+        InputError: an input is missing or damaged, or the model was trained with another tokenizer.
+        Interrupted: stopped by a signal; nothing is published.
+    """
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
+    started_from, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
+    inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest, "data": _digest(data)}
+    kind, settings, code = f"{stage}_model", to_mapping(config), source_digest(f"lm.alignment.{stage}")
+    if (whole := find_whole(output, fingerprint(kind, settings, inputs, code))) is not None:
+        return whole
+    network, _ = load_model(started_from, tokenizer_digest=vocabulary.digest)
+    publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
+    with publication_of as publication, StopSignals() as signals:
+        with StepLog(publication.path / "metrics.jsonl", report, signals) as log:
+            outcome = tune(Policy(network, vocabulary), log)
+            log.check_signals("after the last step")
+        save_model(publication.path, network, vocabulary.digest)
+        write_json(publication.path / "evaluation.json", outcome.evaluation)
+        _write_samples(publication.path / "samples.jsonl", outcome.answers[:num_samples])
+        publication.summary.update(outcome.evaluation)
+    return publication.artifact
+
+
+def check_finite(loss: Tensor, step: int) -> None:
+    """Stop before a loss that is no number reaches the weights.
+
+    Raises:
+        DivergedError: names the step.
+    """
+    if not torch.isfinite(loss):
+        raise DivergedError(f"step {step}: loss is {loss.item()}; the weights are those of the step before")
+
+
+def _digest(data: Path) -> str:
+    if not data.is_file():
+        raise InputError(f"{data}: no such file, expected JSON Lines")
+    return sha256_of(data)
+
+
+def _write_samples(path: Path, answers: Sequence[JudgedAnswer]) -> None:
+    lines = [json.dumps(answer.as_row(), ensure_ascii=False) + "\n" for answer in answers]
+    path.write_text("".join(lines), encoding="utf-8")

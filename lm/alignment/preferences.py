@@ -1,0 +1,74 @@
+"""Pairs of a better and a worse response as token sequences, and how a policy ranks them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lm.alignment.chat import ChatExample
+from lm.alignment.sequences import pad, response_log_probs
+from lm.model import TransformerLM
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The chosen and the rejected response to one prompt."""
+
+    chosen: ChatExample
+    rejected: ChatExample
+
+
+@dataclass(frozen=True, slots=True)
+class PairLogProbs:
+    """log p(response | prompt), summed over its tokens, of both sides of each pair; and the chosen side's number of
+    tokens."""
+
+    chosen: Float[Tensor, " pairs"]
+    rejected: Float[Tensor, " pairs"]
+    chosen_tokens: Float[Tensor, " pairs"]
+
+    def __getitem__(self, indices: Sequence[int]) -> PairLogProbs:
+        chosen = list(indices)
+        return PairLogProbs(self.chosen[chosen], self.rejected[chosen], self.chosen_tokens[chosen])
+
+
+def pair_log_probs(model: TransformerLM, pairs: Sequence[Pair]) -> PairLogProbs:
+    """Both sides of all pairs in one forward pass: the chosen responses, then the rejected ones."""
+    batch = pad([pair.chosen for pair in pairs] + [pair.rejected for pair in pairs], model.device)
+    totals = response_log_probs(model, batch).sum(dim=1)
+    tokens = batch.response_mask.sum(dim=1).float()
+    return PairLogProbs(totals[: len(pairs)], totals[len(pairs) :], tokens[: len(pairs)])
+
+
+@torch.no_grad()
+def all_pair_log_probs(model: TransformerLM, pairs: Sequence[Pair], batch_size: int = 64) -> PairLogProbs:
+    """The same for many pairs, without gradients: what a frozen reference is asked once."""
+    model.eval()
+    parts = [pair_log_probs(model, pairs[start : start + batch_size]) for start in range(0, len(pairs), batch_size)]
+    return PairLogProbs(
+        torch.cat([part.chosen for part in parts]),
+        torch.cat([part.rejected for part in parts]),
+        torch.cat([part.chosen_tokens for part in parts]),
+    )
+
+
+def preference_rates(policy: PairLogProbs, reference: PairLogProbs) -> dict[str, float]:
+    """Shares of pairs in which the chosen response ranks first; a tie counts half.
+
+    `by_margin` ranks by the implicit reward log π − log π_ref, DPO's own measure; `by_log_prob` by log π, what a
+    sampler follows. `mean_margin` is the mean difference of implicit rewards, in nats, without β.
+    """
+    margins = (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
+    return {
+        "by_margin": _share_above_zero(margins),
+        "by_log_prob": _share_above_zero(policy.chosen - policy.rejected),
+        "mean_margin": margins.mean().item(),
+    }
+
+
+def _share_above_zero(differences: Tensor) -> float:
+    return ((differences > 0).double() + 0.5 * (differences == 0).double()).mean().item()

@@ -1,0 +1,41 @@
+"""What counts as an answer: a grammar of integers, and nothing is ever evaluated.
+
+An answer ends in a line `#### <number>`: ASCII digits, an optional sign, optional thousands commas, at most 18
+digits. Everything else, whatever it would compute, is no answer. Work is linear in the length of the last line's
+prefix that could match, so hostile text costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+
+MAX_DIGITS = 18
+_MARKER = "####"
+_NUMBER = re.compile(r"[+-]?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})")
+# Marker, spaces, sign, digits, commas and trailing spaces of a sane answer fit in this many characters.
+_MAX_LINE = 64
+
+
+def parse_answer(text: str) -> int | None:
+    """The integer in the last line `#### <number>` of `text`, or None. White space after the number is allowed, other
+    text is not."""
+    tail = text[-_MAX_LINE:].rstrip()
+    line = tail[tail.rfind("\n") + 1 :]
+    whole_line_seen = len(text) <= _MAX_LINE or "\n" in tail
+    if not whole_line_seen or not line.startswith(_MARKER):
+        return None
+    number = line.removeprefix(_MARKER).strip(" ")
+    return int(number.replace(",", "")) if _NUMBER.fullmatch(number) else None
+
+
+def is_well_formed(text: str, finished: bool) -> bool:
+    """Whether a response ends as agreed: the answer's line, then the end-of-turn token (`finished`)."""
+    return finished and parse_answer(text) is not None
+
+
+def verified_reward(text: str, finished: bool, answer: int, *, format_reward: float = 0.0) -> float:
+    """1 for a well-formed response with the right answer, `format_reward` for one with a wrong answer, 0 for any
+    other."""
+    if not is_well_formed(text, finished):
+        return 0.0
+    return 1.0 if parse_answer(text) == answer else format_reward

@@ -1,0 +1,72 @@
+"""What GRPO learns from: groups of sampled responses with their rewards and advantages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lm.alignment.chat import ChatExample, encode_prompt, end_id
+from lm.alignment.records import Problem
+from lm.alignment.rewards import verified_reward
+from lm.alignment.sequences import SequenceBatch, pad
+from lm.evaluation.answers import JudgedAnswer, judge
+from lm.inference.engine import GenerationConfig, generate
+from lm.model import TransformerLM
+from lm.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Rollouts:
+    """Responses, `group` of them in a row for each problem."""
+
+    batch: SequenceBatch
+    log_probs: Float[Tensor, "rows targets"]
+    """Under the policy and temperature that drew them; 0 outside the responses."""
+    rewards: Float[Tensor, "problems group"]
+    answers: list[JudgedAnswer]
+
+
+def roll_out(
+    model: TransformerLM,
+    tokenizer: Tokenizer,
+    problems: Sequence[Problem],
+    generation: GenerationConfig,
+    *,
+    group_size: int,
+    format_reward: float,
+    seed: int,
+) -> Rollouts:
+    """Draw `group_size` responses to each problem and reward them."""
+    prompts = [encode_prompt(tokenizer, problem.prompt) for problem in problems]
+    groups = generate(model, prompts, generation, stop_ids={end_id(tokenizer)}, num_samples=group_size, seed=seed)
+    examples, answers, drawn = [], [], []
+    for problem, prompt, group in zip(problems, prompts, groups, strict=True):
+        for completion in group:
+            examples.append(ChatExample([*prompt, *completion.token_ids], len(prompt)))
+            answers.append(judge(tokenizer, problem, completion))
+            drawn += completion.log_probs
+    rewards = [
+        verified_reward(answer.response, answer.finished, answer.problem.answer, format_reward=format_reward)
+        for answer in answers
+    ]
+    batch = pad(examples, model.device)
+    log_probs = torch.zeros(batch.response_mask.shape, device=model.device)
+    log_probs = log_probs.masked_scatter(batch.response_mask, torch.tensor(drawn, device=model.device))
+    shaped = torch.tensor(rewards, device=model.device).view(len(problems), group_size)
+    return Rollouts(batch, log_probs, shaped, answers)
+
+
+def group_advantages(
+    rewards: Float[Tensor, "problems group"], *, divide_by_std: bool, epsilon: float = 1e-6
+) -> Float[Tensor, "problems group"]:
+    """A = (r − mean(r)) / (std(r) + ε) within each group; without the division for Dr. GRPO.
+
+    std is the unbiased one. Dividing by it gives nearly solved and nearly hopeless problems the weight of the others.
+    Sources: Shao et al. 2024 (arXiv:2402.03300, sec. 4.1.2); Liu et al. 2025 (arXiv:2503.20783, sec. 3.1).
+    """
+    advantages = rewards - rewards.mean(dim=1, keepdim=True)
+    return advantages / (rewards.std(dim=1, keepdim=True) + epsilon) if divide_by_std else advantages

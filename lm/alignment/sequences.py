@@ -1,0 +1,82 @@
+"""Exchanges as padded batches, and the log-probabilities of their responses.
+
+Padding is on the right and carries no loss; a causal model never looks at it, so a padded batch gives each row's own
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lm.alignment.chat import ChatExample
+from lm.model import TransformerLM
+from lm.training.loss import token_losses
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceBatch:
+    """Rows of ids; `response_mask[b, t]` says whether `ids[b, t + 1]`, the target of position t, belongs to the
+    response."""
+
+    ids: Int[Tensor, "batch seq"]
+    response_mask: Bool[Tensor, "batch targets"]
+
+    @property
+    def targets(self) -> Int[Tensor, "batch targets"]:
+        """The next token of every position but the last."""
+        return self.ids[:, 1:]
+
+    def select(self, rows: Int[Tensor, " rows"]) -> SequenceBatch:
+        """These rows, cut to the longest of them."""
+        mask = self.response_mask[rows]
+        width = int(mask.any(dim=0).nonzero()[-1]) + 1
+        return SequenceBatch(self.ids[rows, : width + 1], mask[:, :width])
+
+    def lengths(self) -> Int[Tensor, " batch"]:
+        """Targets of each row up to the end of its response."""
+        places = torch.arange(1, self.response_mask.shape[1] + 1, device=self.ids.device)
+        return (self.response_mask * places).amax(dim=1)
+
+
+def pad(examples: Sequence[ChatExample], device: torch.device) -> SequenceBatch:
+    """The examples as one batch, padded with id 0 to the longest."""
+    longest = max(len(example.token_ids) for example in examples)
+    ids = torch.zeros((len(examples), longest), dtype=torch.long)
+    mask = torch.zeros((len(examples), longest - 1), dtype=torch.bool)
+    for row, example in enumerate(examples):
+        length = len(example.token_ids)
+        ids[row, :length] = torch.tensor(example.token_ids)
+        mask[row, example.num_prompt_tokens - 1 : length - 1] = True
+    return SequenceBatch(ids.to(device), mask.to(device))
+
+
+def response_log_probs(
+    model: TransformerLM, batch: SequenceBatch, temperature: float = 1.0
+) -> Float[Tensor, "batch targets"]:
+    """log p(token | what came before) of every response token, in float32; 0 elsewhere.
+
+    The output layer is computed at the response positions alone: with a large vocabulary it is most of a small
+    model's work.
+    """
+    hidden = model.hidden(batch.ids[:, :-1])[batch.response_mask]
+    logits = model.lm_head(hidden).float() / temperature
+    targets = batch.targets[batch.response_mask]
+    log_probs = -token_losses(logits, targets)
+    dense = torch.zeros(batch.response_mask.shape, dtype=log_probs.dtype, device=log_probs.device)
+    return dense.masked_scatter(batch.response_mask, log_probs)
+
+
+def shuffled_batches(num_items: int, batch_size: int, seed: int) -> Iterator[list[int]]:
+    """Indices in batches without end: each epoch a new order, its last batch filled up from the next epoch."""
+    generator = torch.Generator().manual_seed(seed)
+    waiting: list[int] = []
+    while True:
+        while len(waiting) < batch_size:
+            waiting += torch.randperm(num_items, generator=generator).tolist()
+        yield waiting[:batch_size]
+        del waiting[:batch_size]

@@ -1,0 +1,121 @@
+"""Supervised fine-tuning: learn to answer from examples, by cross-entropy on the response tokens alone.
+
+    loss = − Σ log p(response token | what came before) / number of response tokens in the batch
+
+The end-of-turn token counts as response; that is how a model learns to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lm.alignment.chat import ChatExample, encode_example
+from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, TuningConfig, check_finite, tune_to_artifact
+from lm.alignment.records import Instruction, Problem, of_split, read_records
+from lm.alignment.rewards import parse_answer
+from lm.alignment.sequences import SequenceBatch, pad, response_log_probs, shuffled_batches
+from lm.errors import InputError
+from lm.model import TransformerLM
+from lm.progress import track
+from lm.storage import Artifact
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFTConfig(TuningConfig):
+    """`batch_size` counts examples; `max_examples` takes the first so many of the training part."""
+
+    num_steps: int = 120
+    learning_rate: float = 1e-3
+    warmup_steps: int = 10
+    max_examples: int | None = None
+
+
+def train_sft(
+    config: SFTConfig, *, model: Path, tokenizer: Path, instructions: Path, output: Path, report: Report
+) -> Artifact:
+    """Tune the model at `model` on the training part of `instructions` and publish it at `output`.
+
+    `evaluation.json` has the held-out `loss` (nats a token) before and after, and the rates of well-formed and of
+    verified answers to the held-out instructions whose response ends in an answer.
+
+    Raises:
+        InputError: a bad line, an empty split, an example longer than the context, or another tokenizer's model.
+    """
+
+    def tune(policy: Policy, log: StepLog) -> Outcome:
+        records = read_records(Instruction, instructions)
+        train = of_split(records, "train", instructions)[: config.max_examples]
+        heldout = of_split(records, "heldout", instructions)
+        problems = answerable(heldout)
+        if not problems:
+            raise InputError(f"{instructions}: no held-out response ends in a line '#### <number>'")
+        held_examples = encode_instructions(policy, heldout, instructions)
+        loss_before = mean_loss(policy.model, held_examples)
+        fine_tune(policy.model, encode_instructions(policy, train, instructions), config, log)
+        rates, answers = policy.evaluate(problems, config)
+        losses = {"before": loss_before, "after": mean_loss(policy.model, held_examples)}
+        return Outcome({"loss": losses, "num_train_examples": len(train), **rates}, answers)
+
+    return tune_to_artifact(
+        "sft", config, tune, model=model, tokenizer=tokenizer, data=instructions, output=output, report=report
+    )
+
+
+def fine_tune(model: TransformerLM, examples: Sequence[ChatExample], config: SFTConfig, log: StepLog) -> None:
+    """`num_steps` updates over shuffled epochs of the examples."""
+    model.train()
+    tuner = Tuner(model, config)
+    batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), config.num_steps)
+    for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step")):
+        loss = sft_loss(model, pad([examples[i] for i in indices], model.device))
+        check_finite(loss, step)
+        loss.backward()
+        log(step, {"loss": loss.item(), **tuner.step()})
+
+
+def sft_loss(model: TransformerLM, batch: SequenceBatch) -> Tensor:
+    """Mean negative log-likelihood of the response tokens, nats a token."""
+    return -response_log_probs(model, batch).sum() / batch.response_mask.sum()
+
+
+@torch.no_grad()
+def mean_loss(model: TransformerLM, examples: Sequence[ChatExample], batch_size: int = 64) -> float:
+    """`sft_loss` over all examples; each token weighs the same however the batches are cut."""
+    model.eval()
+    total = 0.0
+    for start in range(0, len(examples), batch_size):
+        total -= response_log_probs(model, pad(examples[start : start + batch_size], model.device)).sum().item()
+    return total / sum(example.num_response_tokens for example in examples)
+
+
+def answerable(instructions: Sequence[Instruction]) -> list[Problem]:
+    """The instructions whose response ends in an answer, as problems."""
+    answers = [(item, parse_answer(item.response)) for item in instructions]
+    return [
+        Problem(id=item.id, prompt=item.prompt, answer=answer, split=item.split)
+        for item, answer in answers
+        if answer is not None
+    ]
+
+
+def encode_instructions(policy: Policy, instructions: Sequence[Instruction], path: Path) -> list[ChatExample]:
+    """The instructions as chats.
+
+    Raises:
+        InputError: one is longer than the model's context.
+    """
+    examples = [encode_example(policy.tokenizer, item.prompt, item.response) for item in instructions]
+    context_length = policy.model.config.context_length
+    for item, example in zip(instructions, examples, strict=True):
+        if len(example.token_ids) > context_length:
+            size = len(example.token_ids)
+            raise InputError(
+                f"{path}: id '{item.id}' is {size} tokens, expected at most {context_length}, the context"
+            )
+    return examples

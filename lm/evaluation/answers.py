@@ -1,0 +1,87 @@
+"""How often a model answers problems as agreed, and how often rightly: well-formed rate and verified answer rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lm.alignment.chat import decode_response, encode_prompt, end_id
+from lm.alignment.records import Problem
+from lm.alignment.rewards import is_well_formed, parse_answer, verified_reward
+from lm.inference.engine import Completion, GenerationConfig, generate
+from lm.model import TransformerLM
+from lm.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedAnswer:
+    """One response to a problem and what is to be said of it."""
+
+    problem: Problem
+    response: str
+    finished: bool
+
+    @property
+    def is_well_formed(self) -> bool:
+        """Whether it ends in an answer line and an end-of-turn token."""
+        return is_well_formed(self.response, self.finished)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether it is well-formed and its number is the answer."""
+        return verified_reward(self.response, self.finished, self.problem.answer) == 1.0
+
+    def as_row(self) -> dict[str, Any]:
+        """A line of `samples.jsonl`."""
+        return {
+            "id": self.problem.id,
+            "prompt": self.problem.prompt,
+            "expected": self.problem.answer,
+            "response": self.response,
+            "answer": parse_answer(self.response),
+            "well_formed": self.is_well_formed,
+            "verified": self.is_verified,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRates:
+    """Shares of all responses."""
+
+    num_responses: int
+    well_formed_rate: float
+    verified_rate: float
+
+
+def answer_problems(
+    model: TransformerLM,
+    tokenizer: Tokenizer,
+    problems: Sequence[Problem],
+    generation: GenerationConfig,
+    *,
+    num_samples: int = 1,
+    seed: int = 0,
+) -> list[JudgedAnswer]:
+    """`num_samples` judged responses to each problem, in order."""
+    prompts = [encode_prompt(tokenizer, problem.prompt) for problem in problems]
+    completions = generate(model, prompts, generation, stop_ids={end_id(tokenizer)}, num_samples=num_samples, seed=seed)
+    return [
+        judge(tokenizer, problem, completion)
+        for problem, group in zip(problems, completions, strict=True)
+        for completion in group
+    ]
+
+
+def judge(tokenizer: Tokenizer, problem: Problem, completion: Completion) -> JudgedAnswer:
+    """The completion as text, beside its problem."""
+    return JudgedAnswer(problem, decode_response(tokenizer, completion.token_ids), completion.finished)
+
+
+def answer_rates(answers: Sequence[JudgedAnswer]) -> AnswerRates:
+    """The shares of well-formed and of verified answers."""
+    return AnswerRates(
+        num_responses=len(answers),
+        well_formed_rate=sum(answer.is_well_formed for answer in answers) / len(answers),
+        verified_rate=sum(answer.is_verified for answer in answers) / len(answers),
+    )

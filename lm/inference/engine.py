@@ -1,0 +1,185 @@
+"""Continue many prompts at once.
+
+Decisions:
+- Prompts of equal length share a batch, so nothing is padded and batched results are those of each prompt alone, up
+  to float rounding. A model of this size is bound by arithmetic from a few dozen rows on, so mixing lengths would win
+  nothing on a CPU.
+- A prompt is read once; its samples share that work by copying its rows of the KV cache.
+- Rows that have ended leave the batch when a quarter of it is idle; a batch stops when all have ended.
+- Every sample has its own stream of uniform numbers from `seed`, so it does not depend on how the batches were cut.
+
+Not covered: continuous batching of requests that arrive over time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lm.errors import ConfigurationError, InputError
+from lm.inference.kv_cache import KVCache
+from lm.inference.sampling import sample
+from lm.model import TransformerLM
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationConfig:
+    """How to continue: temperature 0 is greedy; `top_k` and `top_p` restrict the draw where they are set."""
+
+    max_new_tokens: int = 128
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ConfigurationError(f"max_new_tokens: {self.max_new_tokens}, expected at least 1")
+        if not 0.0 <= self.temperature < float("inf"):
+            raise ConfigurationError(f"temperature: {self.temperature}, expected 0 (greedy) or a positive number")
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigurationError(f"top_k: {self.top_k}, expected at least 1")
+        if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
+            raise ConfigurationError(f"top_p: {self.top_p}, expected more than 0 and at most 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What followed a prompt: the ids with the stop id, each id's log-probability, and whether a stop id ended it."""
+
+    token_ids: list[int]
+    log_probs: list[float]
+    finished: bool
+
+
+@torch.no_grad()
+def generate(
+    model: TransformerLM,
+    prompts: Sequence[Sequence[int]],
+    config: GenerationConfig,
+    *,
+    stop_ids: Collection[int],
+    num_samples: int = 1,
+    seed: int = 0,
+    max_batch: int = 512,
+) -> list[list[Completion]]:
+    """`num_samples` completions of each prompt, in the order of the prompts; at most `max_batch` rows at a time.
+
+    The log-probabilities are those of the distribution drawn from (temperature and restriction applied). A completion
+    also ends where the model's context does.
+
+    Raises:
+        InputError: an empty prompt, one that fills the context, or a model whose logits are not finite.
+    """
+    uniforms = torch.rand(
+        (len(prompts), num_samples, config.max_new_tokens), generator=_generator(seed), dtype=torch.float64
+    )
+    completions: list[list[Completion]] = [[] for _ in prompts]
+    for members in _batches_of_equal_length(prompts, max(1, max_batch // num_samples)):
+        ids = torch.tensor([prompts[i] for i in members], device=model.device)
+        rows = _continue_batch(model, ids, uniforms[members], config, stop_ids)
+        for position, i in enumerate(members):
+            completions[i] = rows[position * num_samples : (position + 1) * num_samples]
+    return completions
+
+
+@torch.no_grad()
+def stream(
+    model: TransformerLM, prompt: Sequence[int], config: GenerationConfig, *, stop_ids: Collection[int], seed: int = 0
+) -> Iterator[int]:
+    """The ids that follow one prompt, as they are drawn; the same ids as `generate`'s first sample. The stop id is
+    not given out."""
+    uniforms = torch.rand((config.max_new_tokens, 1), generator=_generator(seed), dtype=torch.float64)
+    ids = torch.tensor([prompt], device=model.device)
+    cache, logits = _read_prompts(model, ids, config.max_new_tokens)
+    for step in range(cache.capacity - cache.length):
+        token_ids, _ = _sample(logits, uniforms[step], config)
+        if int(token_ids) in stop_ids:
+            return
+        yield int(token_ids)
+        logits = _last_logits(model, token_ids[:, None], cache)
+
+
+def _continue_batch(
+    model: TransformerLM,
+    ids: Int[Tensor, "batch seq"],
+    uniforms: Float[Tensor, "batch samples steps"],
+    config: GenerationConfig,
+    stop_ids: Collection[int],
+) -> list[Completion]:
+    cache, logits = _read_prompts(model, ids, config.max_new_tokens)
+    num_rows = ids.shape[0] * uniforms.shape[1]
+    live = torch.arange(num_rows, device=ids.device)  # which completion each row of the batch continues
+    repeated = live // uniforms.shape[1]
+    cache, logits = cache.select(repeated), logits[repeated]
+    uniforms = uniforms.reshape(num_rows, -1).to(ids.device)
+    stops = torch.tensor(sorted(stop_ids), dtype=torch.long, device=ids.device)
+    steps = cache.capacity - cache.length
+    drawn_ids = torch.zeros((num_rows, steps), dtype=torch.long, device=ids.device)
+    drawn_log_probs = torch.zeros((num_rows, steps), device=ids.device)
+    lengths = torch.full((num_rows,), steps, device=ids.device)
+    finished = torch.zeros(num_rows, dtype=torch.bool, device=ids.device)
+    for step in range(steps):
+        token_ids, log_probs = _sample(logits, uniforms[live, step], config)
+        drawn_ids[live, step], drawn_log_probs[live, step] = token_ids, log_probs.float()
+        ended = live[torch.isin(token_ids, stops) & ~finished[live]]
+        finished[ended], lengths[ended] = True, step + 1
+        running = (~finished[live]).nonzero().squeeze(-1)
+        if len(running) == 0 or step + 1 == steps:
+            break
+        if len(running) <= 0.75 * len(live):
+            live, token_ids, cache = live[running], token_ids[running], cache.select(running)
+        logits = _last_logits(model, token_ids[:, None], cache)
+    return [
+        Completion(drawn_ids[row, :length].tolist(), drawn_log_probs[row, :length].tolist(), bool(finished[row]))
+        for row, length in enumerate(lengths.tolist())
+    ]
+
+
+def _read_prompts(
+    model: TransformerLM, ids: Int[Tensor, "batch seq"], max_new_tokens: int
+) -> tuple[KVCache, Float[Tensor, "batch vocab"]]:
+    batch, seq = ids.shape
+    context_length = model.config.context_length
+    if not 0 < seq < context_length:
+        raise InputError(f"prompt: {seq} tokens, expected 1 to {context_length - 1} for a context of {context_length}")
+    cache = KVCache(
+        num_layers=model.config.num_layers,
+        batch=batch,
+        kv_heads=model.config.num_kv_heads,
+        capacity=min(context_length, seq + max_new_tokens),
+        d_head=model.config.d_head,
+        dtype=model.lm_head.weight.dtype,
+        device=model.device,
+    )
+    return cache, _last_logits(model, ids, cache)
+
+
+def _last_logits(model: TransformerLM, ids: Int[Tensor, "batch seq"], cache: KVCache) -> Float[Tensor, "batch vocab"]:
+    logits: Tensor = model.lm_head(model.hidden(ids, kv_cache=cache)[:, -1])
+    return logits
+
+
+def _sample(logits: Tensor, uniforms: Tensor, config: GenerationConfig) -> tuple[Tensor, Tensor]:
+    if not torch.isfinite(logits).all():
+        raise InputError("model: its logits are not finite; its weights are damaged or its training diverged")
+    return sample(logits, uniforms, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
+
+
+def _batches_of_equal_length(prompts: Sequence[Sequence[int]], max_prompts: int) -> Iterator[list[int]]:
+    """Indices of prompts, cut into batches of one length each, shortest first."""
+    by_length: defaultdict[int, list[int]] = defaultdict(list)
+    for i, prompt in enumerate(prompts):
+        by_length[len(prompt)].append(i)
+    for _, indices in sorted(by_length.items()):
+        for start in range(0, len(indices), max_prompts):
+            yield indices[start : start + max_prompts]
+
+
+def _generator(seed: int) -> torch.Generator:
+    # Always on the CPU: the same seed gives the same numbers on every device.
+    return torch.Generator().manual_seed(seed)

@@ -1,0 +1,66 @@
+"""The next token from logits: greedy, or drawn at a temperature from the top k or the nucleus.
+
+A draw inverts the cumulative distribution at a uniform number that the caller gives, so a row's text depends on its
+own numbers and not on which other rows share its batch.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def sample(
+    logits: Float[Tensor, "batch vocab"],
+    uniforms: Float[Tensor, " batch"],
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> tuple[Int[Tensor, " batch"], Float[Tensor, " batch"]]:
+    """Token ids and their log-probabilities under the distribution they were drawn from.
+
+    Temperature 0 is greedy: the largest logit, ties to the lowest id, and its log-probability at temperature 1.
+    `uniforms` lie in [0, 1).
+    """
+    if temperature == 0.0:
+        token_ids = logits.argmax(dim=-1)
+        return token_ids, _gather(torch.log_softmax(logits.float(), dim=-1), token_ids)
+    log_probs = torch.log_softmax(restrict(logits.float() / temperature, top_k=top_k, top_p=top_p), dim=-1)
+    token_ids = invert_cdf(log_probs.exp(), uniforms)
+    return token_ids, _gather(log_probs, token_ids)
+
+
+def restrict(
+    logits: Float[Tensor, "batch vocab"], *, top_k: int | None = None, top_p: float | None = None
+) -> Float[Tensor, "batch vocab"]:
+    """Logits with −∞ outside the `top_k` largest and outside the nucleus: the fewest tokens whose probability reaches
+    `top_p`.
+
+    Ties at the k-th place stay in. The nucleus is taken after the top k. Source: Holtzman et al. 2020,
+    arXiv:1904.09751.
+    """
+    if top_k is not None and top_k < logits.shape[-1]:
+        kth = logits.topk(top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < kth, -torch.inf)
+    if top_p is not None and top_p < 1.0:
+        ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+        probs = ordered.softmax(dim=-1)
+        # A token stays while the probability before it is short of top_p; so the first always stays.
+        outside = probs.cumsum(dim=-1) - probs >= top_p
+        logits = logits.masked_fill(outside.scatter(-1, order, outside), -torch.inf)
+    return logits
+
+
+def invert_cdf(probs: Float[Tensor, "batch vocab"], uniforms: Float[Tensor, " batch"]) -> Int[Tensor, " batch"]:
+    """The first index whose cumulative probability exceeds u · total; never one of probability 0. Sums in float64."""
+    cdf = probs.double().cumsum(dim=-1)
+    total = cdf[:, -1]
+    # Rounding may lift u · total to the total itself, which no index exceeds.
+    wanted = torch.minimum(uniforms.double() * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cdf, wanted[:, None], right=True).squeeze(-1)
+
+
+def _gather(values: Tensor, token_ids: Tensor) -> Tensor:
+    return values.gather(-1, token_ids[:, None]).squeeze(-1)

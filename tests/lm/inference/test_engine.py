@@ -1,0 +1,105 @@
+"""Batched generation equals one prompt at a time, whatever the batches."""
+
+import pytest
+import torch
+
+from lm.errors import ConfigurationError, InputError
+from lm.inference import GenerationConfig, generate, stream
+from lm.model import TransformerLM, preset
+
+PROMPTS = [[5, 9, 2], [7], [1, 2, 3, 4, 5, 6], [8, 8, 8], [3, 3]]
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    # Sharper logits than a fresh model's, so that rounding cannot decide a greedy choice.
+    model = TransformerLM(preset("test")).eval()
+    with torch.no_grad():
+        model.lm_head.weight.mul_(5.0)
+    return model
+
+
+def without_cache(model, prompt, num_tokens, stop_ids):
+    """Greedy continuation by running the whole sequence again for every token."""
+    ids = list(prompt)
+    for _ in range(num_tokens):
+        ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
+        if ids[-1] in stop_ids:
+            break
+    return ids[len(prompt) :]
+
+
+def test_greedy_equals_generation_without_a_cache(model):
+    stop_ids = set(range(40))
+    completions = generate(model, PROMPTS, GenerationConfig(max_new_tokens=12, temperature=0.0), stop_ids=stop_ids)
+    for prompt, [completion] in zip(PROMPTS, completions, strict=True):
+        assert completion.token_ids == without_cache(model, prompt, 12, stop_ids)
+        assert completion.finished == (completion.token_ids[-1] in stop_ids)
+    lengths = {len(completion.token_ids) for [completion] in completions}
+    assert len(lengths) > 1, "rows must end at different steps for this test to test anything"
+
+
+def test_log_probs_are_the_models(model):
+    [[completion]] = generate(model, [[5, 9, 2]], GenerationConfig(max_new_tokens=8, temperature=0.8), stop_ids=())
+    ids = torch.tensor([[5, 9, 2, *completion.token_ids]])
+    with torch.no_grad():
+        log_probs = torch.log_softmax(model(ids)[0] / 0.8, dim=-1)
+    wanted = log_probs[2:-1].gather(-1, ids[0, 3:, None]).squeeze(-1)
+    torch.testing.assert_close(torch.tensor(completion.log_probs), wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("max_batch", [1, 3, 8, 512])
+def test_samples_do_not_depend_on_the_batches(model, max_batch):
+    config = GenerationConfig(max_new_tokens=10, temperature=1.0)
+    arguments = {"stop_ids": {1, 2, 3, 4, 5, 6, 7}, "num_samples": 3, "seed": 7}
+    reference = generate(model, PROMPTS, config, **arguments)
+    completions = generate(model, PROMPTS, config, **arguments, max_batch=max_batch)
+    assert [[c.token_ids for c in group] for group in completions] == [
+        [c.token_ids for c in group] for group in reference
+    ]
+    assert len({tuple(c.token_ids) for c in reference[0]}) == 3, "samples of one prompt differ"
+
+
+def test_another_seed_gives_other_samples(model):
+    config = GenerationConfig(max_new_tokens=10)
+    first, second = (generate(model, PROMPTS, config, stop_ids=(), seed=seed) for seed in (0, 1))
+    assert first[0][0].token_ids != second[0][0].token_ids
+
+
+def test_stream_gives_what_generate_gives(model):
+    config = GenerationConfig(max_new_tokens=12, temperature=1.0)
+    stop_ids = set(range(20))
+    [[completion]] = generate(model, [PROMPTS[0]], config, stop_ids=stop_ids, seed=3)
+    streamed = list(stream(model, PROMPTS[0], config, stop_ids=stop_ids, seed=3))
+    assert streamed == completion.token_ids[: -1 if completion.finished else None]
+
+
+def test_the_context_ends_a_completion(model):
+    prompt = [1] * (model.config.context_length - 3)
+    [[completion]] = generate(model, [prompt], GenerationConfig(max_new_tokens=10), stop_ids=())
+    assert len(completion.token_ids) == 3
+    assert not completion.finished
+
+
+@pytest.mark.parametrize("length", [0, 32])
+def test_a_prompt_that_does_not_fit_is_named(model, length):
+    with pytest.raises(InputError, match=f"prompt: {length} tokens, expected 1 to 31"):
+        generate(model, [[1] * length], GenerationConfig(), stop_ids=())
+
+
+def test_damaged_weights_are_named(model):
+    broken = TransformerLM(preset("test"))
+    with torch.no_grad():
+        broken.lm_head.weight[3, 0] = float("nan")
+    with pytest.raises(InputError, match="not finite"):
+        generate(broken, [[1]], GenerationConfig(), stop_ids=())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"max_new_tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"top_k": 0}, {"top_p": 0.0}],
+)
+def test_impossible_settings_are_refused(values):
+    with pytest.raises(ConfigurationError, match=next(iter(values))):
+        GenerationConfig(**values)
