@@ -1,0 +1,78 @@
+"""Labelled examples from JSON Lines or CSV files: pairs of a text and whether it has the label."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from lm.errors import InputError
+
+POSITIVE = ("true", "1", "yes")
+"""Values of a label's field, as text in lower case, that mean yes."""
+
+
+def read_labels(
+    path: Path | str, label: str, *, text: str = "text", positive: tuple[str, ...] = POSITIVE
+) -> Iterator[tuple[str, bool]]:
+    """Yield `(text, has the label)` for every row of a `.jsonl` or `.csv` file, plain or `.gz`.
+
+    `text` and `label` name the fields; a row has the label where its value, as text in lower case, is one of
+    `positive`.
+
+    Raises:
+        InputError: no such file, another format, a row that cannot be read or lacks a field; names file and line.
+    """
+    for line, row in _rows(Path(path)):
+        for field in (text, label):
+            if not isinstance(row, dict) or row.get(field) is None:
+                found = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
+                raise InputError(f"{path}:{line}: no field '{field}'; found {found}")
+        if not isinstance(row[text], str):
+            raise InputError(f"{path}:{line}: field '{text}' is a {type(row[text]).__name__}, expected text")
+        yield row[text], str(row[label]).strip().lower() in positive
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Number and value of each row."""
+    kind = path.name.removesuffix(".gz").rpartition(".")[2]
+    if kind not in ("jsonl", "csv"):
+        raise InputError(f"{path}: expected a .jsonl or .csv file, plain or .gz")
+    try:
+        with _open_text(path) as lines:
+            yield from _json_rows(path, lines) if kind == "jsonl" else _csv_rows(path, lines)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+
+
+def _open_text(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return io.TextIOWrapper(gzip.open(path), encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _json_rows(path: Path, lines: IO[str]) -> Iterator[tuple[int, Any]]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, json.loads(line)
+        except json.JSONDecodeError as error:
+            raise InputError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
+
+
+def _csv_rows(path: Path, lines: IO[str]) -> Iterator[tuple[int, Any]]:
+    csv.field_size_limit(sys.maxsize)  # a labelled page may be longer than the default of 128 KiB
+    reader = csv.DictReader(lines)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not CSV: {error}") from error
