@@ -1,0 +1,52 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lm.training import cross_entropy, linear_cross_entropy
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def test_cross_entropy_equals_torchs():
+    logits, targets = torch.randn(3, 5, 11), torch.randint(11, (3, 5))
+    torch.testing.assert_close(cross_entropy(logits, targets), F.cross_entropy(logits.flatten(0, 1), targets.flatten()))
+
+
+def test_masked_positions_count_nothing():
+    logits, targets, mask = torch.randn(4, 6, 11), torch.randint(11, (4, 6)), torch.rand(4, 6) < 0.4
+    expected = F.cross_entropy(logits[mask], targets[mask])
+    torch.testing.assert_close(cross_entropy(logits, targets, mask), expected)
+    assert cross_entropy(logits, targets, torch.zeros_like(mask)) == 0
+
+
+def test_logits_of_a_thousand_do_no_harm():
+    logits = torch.tensor([[1000.0, 0.0, -1000.0]])
+    assert cross_entropy(logits, torch.tensor([0])) == 0
+    assert cross_entropy(logits, torch.tensor([2])) == 2000
+
+
+@pytest.mark.parametrize("num_tokens", [1, 256, 700])
+def test_fused_output_layer_equals_the_plain_one(num_tokens):
+    hidden = torch.randn(num_tokens, 16, requires_grad=True)
+    weight = torch.randn(50, 16, requires_grad=True)
+    targets = torch.randint(50, (num_tokens,))
+    plain = F.cross_entropy(hidden @ weight.T, targets, reduction="sum") / 7
+    expected = torch.autograd.grad(plain, [hidden, weight])
+    fused = linear_cross_entropy(hidden, weight, targets) / 7
+    actual = torch.autograd.grad(fused, [hidden, weight])
+    torch.testing.assert_close(fused, plain)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fused_gradient_is_the_numerical_one():
+    hidden = torch.randn(5, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(6, 4, dtype=torch.float64, requires_grad=True)
+    targets = torch.randint(6, (5,))
+
+    # The loss itself is float32: steps must be large enough to show in it.
+    assert torch.autograd.gradcheck(
+        lambda h, w: linear_cross_entropy(h, w, targets).double(), (hidden, weight), eps=1e-2, atol=2e-3, rtol=1e-2
+    )

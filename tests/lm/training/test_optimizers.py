@@ -1,0 +1,86 @@
+import copy
+
+import pytest
+import torch
+
+from lm.errors import ConfigurationError
+from lm.model import TransformerLM, preset
+from lm.training import AdamW, clip_gradients, decay_groups, gradient_norm
+
+
+def _weights():
+    torch.manual_seed(0)
+    return [torch.nn.Parameter(torch.randn(shape)) for shape in ((4, 3), (5,), (2, 2))]
+
+
+def _set_gradients(parameters, step):
+    generator = torch.Generator().manual_seed(step)
+    for parameter in parameters:
+        parameter.grad = torch.randn(parameter.shape, generator=generator) * (1 + step % 5)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_adamw_equals_torchs_over_a_thousand_steps(decay):
+    ours, theirs = _weights(), _weights()
+    settings = {"lr": 3e-3, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": decay}
+    optimizers = [AdamW(ours, **settings), torch.optim.AdamW(theirs, **settings)]
+    for step in range(1000):
+        for parameters, optimizer in zip((ours, theirs), optimizers, strict=True):
+            _set_gradients(parameters, step)
+            optimizer.param_groups[0]["lr"] = 3e-3 * (1 - step / 2000)
+            optimizer.step()
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-6, atol=1e-6)
+
+
+def test_a_weight_that_comes_late_starts_its_own_count():
+    ours, theirs = _weights(), _weights()
+    optimizers = [AdamW(ours), torch.optim.AdamW(theirs)]
+    for step in range(6):
+        for parameters, optimizer in zip((ours, theirs), optimizers, strict=True):
+            _set_gradients(parameters, step)
+            if step < 3:
+                parameters[1].grad = None
+            optimizer.step()
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-6, atol=1e-6)
+
+
+def test_impossible_settings_are_refused():
+    with pytest.raises(ConfigurationError, match="betas below 1"):
+        AdamW(_weights(), betas=(0.9, 1.0))
+
+
+@pytest.mark.parametrize("max_norm", [0.5, 1e6])
+def test_clipping_equals_torchs(max_norm):
+    ours, theirs = _weights(), _weights()
+    for parameters in (ours, theirs):
+        _set_gradients(parameters, 3)
+    norm = clip_gradients(ours, max_norm)
+    torch.testing.assert_close(norm, torch.nn.utils.clip_grad_norm_(theirs, max_norm))
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our.grad, their.grad)
+    torch.testing.assert_close(gradient_norm(ours), torch.minimum(norm, torch.tensor(max_norm)), rtol=1e-5, atol=1e-5)
+
+
+def test_only_matrices_decay():
+    model = TransformerLM(preset("test", tie_embeddings=True))
+    matrices, vectors = decay_groups(model, 0.1)
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.1, 0.0)
+    assert sum(p.numel() for group in (matrices, vectors) for p in group["params"]) == model.num_parameters
+    assert {id(p) for p in vectors["params"]} == {id(p) for name, p in model.named_parameters() if "ln" in name}
+
+
+def test_one_batch_is_learned_by_heart():
+    torch.manual_seed(0)
+    model = TransformerLM(preset("test"))
+    ids = torch.randint(128, (4, 17))
+    optimizer = AdamW(decay_groups(model, 0.0), lr=1e-2)
+    before = copy.deepcopy(model.state_dict())
+    for _ in range(120):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.01
+    assert all(not torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
