@@ -7,8 +7,8 @@ runs of one class matter; the same hash says which are held out, so that equal t
 Reproducible: with `num_threads=1` (the default) training gives the same bytes each time. With more threads the weights
 are updated without locks (Hogwild): finite and as good, but not the same bytes twice.
 
-fastText (0.9.3, and 0.10 of fasttext-numpy2) fills its input matrix in ten blocks, of which each thread fills one: below
-ten threads the rest is whatever the memory held, zeros or NaN. `zeroed_allocations` makes it zeros.
+fastText (0.9.3, and 0.10 of fasttext-numpy2) fills its input matrix in ten blocks, of which each thread fills one:
+below ten threads the rest is whatever the memory held, at worst NaN. `zeroed_allocations` makes it zeros.
 
 A damaged model can crash the process that loads it; therefore a model is named by path and sha256, and both the digest
 and the file's first bytes are checked before fastText sees it.
@@ -55,12 +55,14 @@ _SPLIT_OFF = {ord(mark): f" {mark} " for mark in string.punctuation + "“”‘
 class ClassifierConfig:
     """How a classifier is trained, and which threshold is chosen on the held-out part.
 
+    Epochs are added until `min_examples_seen` examples have been seen, so that a small set is learned too.
     `wanted_precision` takes the lowest threshold that reaches it, `wanted_share` the one that flags this share; with
     neither, the threshold of the highest F1. `min_letters` to `max_letters` is the range of letter n-grams, 0 for none.
     """
 
     dimensions: int = 16
-    epochs: int = 10
+    epochs: int = 5
+    min_examples_seen: int = 20_000
     learning_rate: float = 0.5
     word_ngrams: int = 2
     min_count: int = 2
@@ -94,13 +96,14 @@ def normalize(text: str) -> str:
 
 
 def predict_scores(model: Any, texts: Sequence[str]) -> Scores:
-    """The probability of the positive class for each text, from 0 to 1."""
-    if not texts:
+    """The probability of the positive class for each text, from 0 to 1; 0 for a text without a character to judge."""
+    lines = [normalize(text) for text in texts]
+    if not lines:
         return np.zeros(0)
-    labels, probabilities = model.predict([normalize(text) for text in texts], k=2)
+    labels, probabilities = model.predict(lines, k=2)
     scores = [
-        next((float(p) for label, p in zip(*row, strict=True) if label == _POSITIVE), 0.0)
-        for row in zip(labels, probabilities, strict=True)
+        next((float(p) for label, p in zip(*row, strict=True) if label == _POSITIVE and line), 0.0)
+        for line, *row in zip(lines, labels, probabilities, strict=True)
     ]
     return np.clip(np.array(scores), 0.0, 1.0)
 
@@ -213,7 +216,7 @@ def _fit(train: Sequence[Example], config: ClassifierConfig, name: str) -> Any:
                 return fasttext.train_supervised(
                     input=str(lines),
                     dim=config.dimensions,
-                    epoch=config.epochs,
+                    epoch=max(config.epochs, -(-config.min_examples_seen // len(train))),
                     lr=config.learning_rate,
                     wordNgrams=config.word_ngrams,
                     minCount=config.min_count,

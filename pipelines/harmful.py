@@ -22,7 +22,7 @@ from pipelines.document import Verdict, split_batch
 
 KINDS = ("toxic", "adult")
 
-DEFAULT_CONFIG = ClassifierConfig(min_letters=3, max_letters=5, epochs=5, learning_rate=0.2)
+DEFAULT_CONFIG = ClassifierConfig(min_letters=3, max_letters=5, learning_rate=0.2)
 """Letter n-grams find words spelt to evade a filter."""
 
 _SENTENCE_BORDER = re.compile(r"(?<=[.!?…])\s+|\n+")
@@ -92,20 +92,14 @@ def document_scores(model: Any, texts: Sequence[str]) -> Scores:
 
 def sentence_windows(text: str) -> list[str]:
     """`text` in windows of consecutive whole sentences of at least 24 words; a sentence over 96 words is cut."""
-    windows: list[str] = []
-    current: list[str] = []
+    windows: list[list[str]] = [[]]
     for sentence in _SENTENCE_BORDER.split(text):
         words = sentence.split()
-        while len(words) > _MAX_WINDOW_WORDS:
-            windows.append(" ".join(words[:_MAX_WINDOW_WORDS]))
-            words = words[_MAX_WINDOW_WORDS:]
-        current += words
-        if len(current) >= _MIN_WINDOW_WORDS:
-            windows.append(" ".join(current))
-            current = []
-    if current:
-        windows.append(" ".join(current))
-    return windows
+        for start in range(0, len(words), _MAX_WINDOW_WORDS):
+            if len(windows[-1]) >= _MIN_WINDOW_WORDS:
+                windows.append([])
+            windows[-1] += words[start : start + _MAX_WINDOW_WORDS]
+    return [" ".join(window) for window in windows if window]
 
 
 def sentence_scores(model: Any, text: str) -> list[tuple[str, float]]:
