@@ -1,5 +1,7 @@
 """Masks for personal data: what is masked, what is left alone, and what is counted."""
 
+import gzip
+
 import pyarrow as pa
 import pytest
 
@@ -12,6 +14,7 @@ from pipelines.pii import (
     mask_ibans,
     mask_ip_addresses,
     mask_phone_numbers,
+    mask_street_addresses,
 )
 
 EMAIL, PHONE, IP = "|||EMAIL_ADDRESS|||", "|||PHONE_NUMBER|||", "|||IP_ADDRESS|||"
@@ -92,10 +95,32 @@ def test_ibans_are_masked_only_with_their_remainder_right(account):
     assert mask_ibans(f"Pay {wrong} NOW") == (f"Pay {wrong} NOW", 0)
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["801 Third Street", "66 W. Columbia St.", "12b Old Mill Lane", "450 West 31st Street, Suite 4", "9 Elm Rd"],
+)
+def test_street_addresses_are_masked(address):
+    assert mask_street_addresses(f"At {address}, Springfield") == ("At |||STREET_ADDRESS|||, Springfield", 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["12 people on Third Street", "in 1994 we drove down the road", "Main Street 5", "$20 Wall Street", "3 Ways to win",
+     "2 District Court", "7 Streets"],
+)  # fmt: skip
+def test_other_numbers_before_names_are_no_street_address(text):
+    assert mask_street_addresses(text) == (text, 0)
+
+
+def test_street_addresses_are_not_found_in_speeches_and_plays(shared_data):
+    with gzip.open(shared_data("prose/public_domain.jsonl.gz"), "rt", encoding="utf-8") as lines:
+        assert sum(mask_street_addresses(line)[1] for line in lines) == 0
+
+
 def test_the_stricter_kinds_come_first():
     masked, counts = mask_all("4111111111111111 and DE89 3704 0044 0532 0130 00 and 283-182-3829")
     assert masked == f"|||CREDIT_CARD||| and |||IBAN||| and {PHONE}"
-    assert counts == {"email": 0, "iban": 1, "credit_card": 1, "ip": 0, "phone": 1}
+    assert counts == {"email": 0, "iban": 1, "credit_card": 1, "ip": 0, "phone": 1, "street_address": 0}
 
 
 def test_the_stage_replaces_text_removes_nothing_and_counts_by_kind():
