@@ -10,8 +10,8 @@ are updated without locks (Hogwild): finite and as good, but not the same bytes 
 fastText (0.9.3, and 0.10 of fasttext-numpy2) fills its input matrix in ten blocks, of which each thread fills one:
 below ten threads the rest is whatever the memory held, at worst NaN. `zeroed_allocations` makes it zeros.
 
-A damaged model can crash the process that loads it; therefore a model is named by path and sha256, and both the digest
-and the file's first bytes are checked before fastText sees it.
+A damaged model can crash the process that loads it; therefore a model is named by path and sha256, and both its layout
+(`pipelines.fasttext_format`) and its digest are checked before fastText sees it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import ctypes
 import functools
 import hashlib
 import string
-import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,11 +41,11 @@ from pipelines.classifier_metrics import (
     threshold_for_precision,
     threshold_for_share,
 )
+from pipelines.fasttext_format import check_model_file
 
 Example = tuple[str, bool]
 
 _POSITIVE, _NEGATIVE = "__label__positive", "__label__negative"
-_MAGIC, _VERSION = 793712314, 12  # the first two 32-bit words of a fastText file
 _M_PERTURB = -6  # glibc, malloc.h
 _SPLIT_OFF = {ord(mark): f" {mark} " for mark in string.punctuation + "“”‘’…–—«»"}
 
@@ -186,17 +185,14 @@ def top_words(model: Any, num: int = 20, min_occurrences: int = 5) -> dict[str, 
 
 @functools.lru_cache(maxsize=8)
 def load_classifier(path: str, sha256: str) -> Any:
-    """The fastText model at `path`, opened once per process, after its digest and first bytes were found right.
+    """The fastText model at `path`, opened once per process, after its layout and digest were found right.
 
     Raises:
-        InputError: no such file, or no fastText model.
+        InputError: no such file, or no whole fastText model.
         IntegrityError: another sha256.
     """
     actual = _sha256(Path(path))
-    with Path(path).open("rb") as file:
-        head = file.read(8)
-    if len(head) < 8 or struct.unpack("<ii", head) != (_MAGIC, _VERSION):
-        raise InputError(f"{path}: starts with {head!r}, expected a fastText model of version {_VERSION}")
+    check_model_file(Path(path))
     if actual != sha256:
         raise IntegrityError(f"{path}: sha256 is {actual}, expected {sha256}")
     import fasttext
@@ -205,7 +201,7 @@ def load_classifier(path: str, sha256: str) -> Any:
 
 
 def _fit(train: Sequence[Example], config: ClassifierConfig, name: str) -> Any:
-    import fasttext  # loads slowly and only trainers and scorers need it
+    import fasttext  # only trainers and scorers need it
 
     with tempfile.TemporaryDirectory(prefix="loam-classifier-") as scratch:
         lines = Path(scratch) / "train.txt"

@@ -106,6 +106,6 @@ def _identify_by_fasttext(model: Any, text: str) -> tuple[str, float]:
 
 @functools.cache
 def _default_identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # 0.3 s and 60 MB, so only where it is used
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # a model in memory, so only where it is used
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

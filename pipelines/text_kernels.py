@@ -1,6 +1,6 @@
 """The compiled loops over code points and word hashes that `text_statistics` and `repetition` call.
 
-This module imports numba and is imported only where a text is measured, for numba takes half a second to import. Each
+This module imports numba and is imported only where a text is measured, for numba is slow to import. Each
 loop is linear in its input. Hashes are FNV-1a over code points, in 64 bits.
 """
 
