@@ -22,7 +22,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lm.alignment.chat import encode_example
-from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, TuningConfig, check_finite, tune_to_artifact
+from lm.alignment.policy import (
+    Outcome,
+    Policy,
+    Report,
+    StepLog,
+    Tuner,
+    TuningConfig,
+    check_finite,
+    silent,
+    tune_to_artifact,
+)
 from lm.alignment.preferences import Pair, PairLogProbs, all_pair_log_probs, pair_log_probs, preference_rates
 from lm.alignment.records import Preference, Problem, of_split, read_records
 from lm.alignment.rewards import parse_answer
@@ -45,7 +55,7 @@ class DPOConfig(TuningConfig):
 
 
 def train_dpo(
-    config: DPOConfig, *, model: Path, tokenizer: Path, preferences: Path, output: Path, report: Report
+    config: DPOConfig, *, model: Path, tokenizer: Path, preferences: Path, output: Path, report: Report = silent
 ) -> Artifact:
     """Tune the model at `model` on the training pairs of `preferences` and publish it at `output`.
 
@@ -84,7 +94,7 @@ def optimize_preferences(model: TransformerLM, pairs: Sequence[Pair], config: DP
     model.train()
     tuner = Tuner(model, config)
     batches = islice(shuffled_batches(len(pairs), config.batch_size, config.seed), config.num_steps)
-    for step, indices in enumerate(track(batches, "dpo", total=config.num_steps, unit="step")):
+    for step, indices in enumerate(track(batches, "dpo", total=config.num_steps, unit="step"), start=1):
         policy = pair_log_probs(model, [pairs[i] for i in indices])
         preference_loss = dpo_loss(policy, reference[indices], config.beta).mean()
         chosen_loss = -(policy.chosen / policy.chosen_tokens).mean()

@@ -28,7 +28,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lm.alignment.chat import encode_prompt
-from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, TuningConfig, check_finite, tune_to_artifact
+from lm.alignment.policy import (
+    Outcome,
+    Policy,
+    Report,
+    StepLog,
+    Tuner,
+    TuningConfig,
+    check_finite,
+    silent,
+    tune_to_artifact,
+)
 from lm.alignment.records import Problem, of_split, read_records
 from lm.alignment.rollouts import Rollouts, group_advantages, roll_out
 from lm.alignment.sequences import response_log_probs, shuffled_batches
@@ -44,8 +54,7 @@ Normalization = Literal["token", "sequence", "constant"]
 
 @dataclass(frozen=True, kw_only=True)
 class GRPOConfig(TuningConfig):
-    """A step draws `batch_size` problems, `group_size` responses each, and makes `updates_per_rollout` optimizer
-    updates on them."""
+    """A step draws `batch_size` problems, `group_size` responses each, and makes `updates_per_rollout` updates."""
 
     num_steps: int = 60
     batch_size: int = 32
@@ -59,6 +68,8 @@ class GRPOConfig(TuningConfig):
     clip_high: float = 0.2
     kl_weight: float = 0.0
     divide_by_std: bool = True
+    negative_weight: float = 1.0
+    """What advantages below 0 are multiplied by; less than 1 leans on what went right."""
     normalization: Normalization = "token"
     format_reward: float = 0.1
     """For a well-formed wrong answer; a right one has 1."""
@@ -76,7 +87,7 @@ class GRPOConfig(TuningConfig):
 
 
 def train_grpo(
-    config: GRPOConfig, *, model: Path, tokenizer: Path, problems: Path, output: Path, report: Report
+    config: GRPOConfig, *, model: Path, tokenizer: Path, problems: Path, output: Path, report: Report = silent
 ) -> Artifact:
     """Tune the model at `model` on the training part of `problems` and publish it at `output`.
 
@@ -110,7 +121,7 @@ def reinforce(policy: Policy, problems: Sequence[Problem], config: GRPOConfig, l
     generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
     tuner = Tuner(model, config)
     batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), config.num_steps)
-    for step, indices in enumerate(track(batches, "grpo", total=config.num_steps, unit="step")):
+    for step, indices in enumerate(track(batches, "grpo", total=config.num_steps, unit="step"), start=1):
         rollouts = roll_out(
             model.eval(),
             policy.tokenizer,
@@ -167,6 +178,7 @@ def _accumulate_gradients(
 ) -> dict[str, float]:
     """Gradients of the whole batch's loss, one microbatch at a time."""
     advantages = group_advantages(rollouts.rewards, divide_by_std=config.divide_by_std).flatten()
+    advantages = torch.where(advantages < 0, config.negative_weight * advantages, advantages)
     weights = token_weights(rollouts.batch.response_mask, config.normalization, config.max_new_tokens)
     rows = torch.arange(len(advantages)) if reference is not None else advantages.nonzero().squeeze(-1)
     # Rows of like length share a microbatch, so little is padded.

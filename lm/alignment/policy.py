@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -17,21 +16,21 @@ from torch import Tensor
 from lm.alignment.records import Problem
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
-from lm.errors import ConfigurationError, InputError, Interrupted, LoamError
-from lm.evaluation.answers import JudgedAnswer, answer_problems, answer_rates
-from lm.inference.engine import GenerationConfig
-from lm.model import TransformerLM, load_model, save_model
+from lm.errors import ConfigurationError, InputError, Interrupted
+from lm.evaluation.answers import JudgedAnswer, evaluate_answers
+from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
 from lm.tokenizer import Tokenizer
 from lm.training.optimizers import AdamW, clip_gradients, decay_groups
 from lm.training.schedule import cosine_schedule
 from lm.training.stop import StopSignals
+from lm.training.trainer import NonFiniteError
 
 Report = Callable[[Mapping[str, object]], None]
 
 
-class DivergedError(LoamError):
-    """The loss or a gradient is not finite; the weights were not updated and nothing is published."""
+def silent(event: Mapping[str, object]) -> None:
+    """A report to nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +48,9 @@ class TuningConfig:
     max_new_tokens: int = 96
     evaluation_problems: int = 200
     """Held-out problems to answer before and after; the first of the file, so that every stage answers the same."""
-    num_threads: int | None = None
-    """Threads of torch on the CPU; None leaves torch's own choice. Results are byte-equal only at the same number."""
+    device: str = "auto"
+    num_threads: int = 0
+    """Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."""
 
     def __post_init__(self) -> None:
         for name in ("num_steps", "batch_size", "max_new_tokens", "evaluation_problems"):
@@ -69,16 +69,11 @@ class Policy:
     tokenizer: Tokenizer
 
     def evaluate(self, problems: Sequence[Problem], config: TuningConfig) -> tuple[dict[str, Any], list[JudgedAnswer]]:
-        """Rates over held-out problems, greedy and sampled at temperature 1 from a fixed seed; and the greedy
-        answers."""
-        self.model.eval()
+        """`evaluate_answers` on the first `evaluation_problems` of the held-out problems."""
         chosen = problems[: config.evaluation_problems]
-        rates, answers = {}, {}
-        for name, temperature in (("greedy", 0.0), ("sampled", 1.0)):
-            generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=temperature)
-            answers[name] = answer_problems(self.model, self.tokenizer, chosen, generation, seed=config.seed)
-            rates[name] = dataclasses.asdict(answer_rates(answers[name]))
-        return rates, answers["greedy"]
+        return evaluate_answers(
+            self.model.eval(), self.tokenizer, chosen, max_new_tokens=config.max_new_tokens, seed=config.seed
+        )
 
 
 class Tuner:
@@ -94,7 +89,7 @@ class Tuner:
         norm before clipping.
 
         Raises:
-            DivergedError: the norm is not finite; the weights are as before.
+            NonFiniteError: the norm is not finite; the weights are as before.
         """
         config = self._config
         rate = cosine_schedule(
@@ -106,7 +101,7 @@ class Tuner:
         )
         norm = float(clip_gradients(self._model.parameters(), config.max_gradient_norm))
         if not torch.isfinite(torch.tensor(norm)):
-            raise DivergedError(
+            raise NonFiniteError(
                 f"step {self._step}: gradient norm is {norm}; lower learning_rate ({config.learning_rate})"
             )
         for group in self._optimizer.param_groups:
@@ -178,14 +173,14 @@ def tune_to_artifact(
         InputError: an input is missing or damaged, or the model was trained with another tokenizer.
         Interrupted: stopped by a signal; nothing is published.
     """
-    if config.num_threads is not None:
+    if config.num_threads:
         torch.set_num_threads(config.num_threads)
     started_from, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
     inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest, "data": _digest(data)}
     kind, settings, code = f"{stage}_model", to_mapping(config), source_digest(f"lm.alignment.{stage}")
     if (whole := find_whole(output, fingerprint(kind, settings, inputs, code))) is not None:
         return whole
-    network, _ = load_model(started_from, tokenizer_digest=vocabulary.digest)
+    network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
     with publication_of as publication, StopSignals() as signals:
         with StepLog(publication.path / "metrics.jsonl", report, signals) as log:
@@ -202,10 +197,10 @@ def check_finite(loss: Tensor, step: int) -> None:
     """Stop before a loss that is no number reaches the weights.
 
     Raises:
-        DivergedError: names the step.
+        NonFiniteError: names the step.
     """
     if not torch.isfinite(loss):
-        raise DivergedError(f"step {step}: loss is {loss.item()}; the weights are those of the step before")
+        raise NonFiniteError(f"step {step}: loss is {loss.item()}; the weights are those of the step before")
 
 
 def _digest(data: Path) -> str:

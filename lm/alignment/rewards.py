@@ -17,9 +17,9 @@ _MAX_LINE = 64
 
 
 def parse_answer(text: str) -> int | None:
-    """The integer in the last line `#### <number>` of `text`, or None. White space after the number is allowed, other
+    """The integer in the last line `#### <number>` of `text`, or None. Spaces and line ends after the number are allowed, other
     text is not."""
-    tail = text[-_MAX_LINE:].rstrip()
+    tail = text[-_MAX_LINE:].rstrip(" \r\n")
     line = tail[tail.rfind("\n") + 1 :]
     whole_line_seen = len(text) <= _MAX_LINE or "\n" in tail
     if not whole_line_seen or not line.startswith(_MARKER):

@@ -16,7 +16,17 @@ import torch
 from torch import Tensor
 
 from lm.alignment.chat import ChatExample, encode_example
-from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, TuningConfig, check_finite, tune_to_artifact
+from lm.alignment.policy import (
+    Outcome,
+    Policy,
+    Report,
+    StepLog,
+    Tuner,
+    TuningConfig,
+    check_finite,
+    silent,
+    tune_to_artifact,
+)
 from lm.alignment.records import Instruction, Problem, of_split, read_records
 from lm.alignment.rewards import parse_answer
 from lm.alignment.sequences import SequenceBatch, pad, response_log_probs, shuffled_batches
@@ -37,7 +47,7 @@ class SFTConfig(TuningConfig):
 
 
 def train_sft(
-    config: SFTConfig, *, model: Path, tokenizer: Path, instructions: Path, output: Path, report: Report
+    config: SFTConfig, *, model: Path, tokenizer: Path, instructions: Path, output: Path, report: Report = silent
 ) -> Artifact:
     """Tune the model at `model` on the training part of `instructions` and publish it at `output`.
 
@@ -72,7 +82,7 @@ def fine_tune(model: TransformerLM, examples: Sequence[ChatExample], config: SFT
     model.train()
     tuner = Tuner(model, config)
     batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), config.num_steps)
-    for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step")):
+    for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step"), start=1):
         loss = sft_loss(model, pad([examples[i] for i in indices], model.device))
         check_finite(loss, step)
         loss.backward()
@@ -115,7 +125,5 @@ def encode_instructions(policy: Policy, instructions: Sequence[Instruction], pat
     for item, example in zip(instructions, examples, strict=True):
         if len(example.token_ids) > context_length:
             size = len(example.token_ids)
-            raise InputError(
-                f"{path}: id '{item.id}' is {size} tokens, expected at most {context_length}, the context"
-            )
+            raise InputError(f"{path}: id '{item.id}' is {size} tokens, expected at most {context_length}, the context")
     return examples

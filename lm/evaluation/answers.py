@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from lm.alignment.chat import decode_response, encode_prompt, end_id
@@ -85,3 +85,15 @@ def answer_rates(answers: Sequence[JudgedAnswer]) -> AnswerRates:
         well_formed_rate=sum(answer.is_well_formed for answer in answers) / len(answers),
         verified_rate=sum(answer.is_verified for answer in answers) / len(answers),
     )
+
+
+def evaluate_answers(
+    model: TransformerLM, tokenizer: Tokenizer, problems: Sequence[Problem], *, max_new_tokens: int, seed: int
+) -> tuple[dict[str, Any], list[JudgedAnswer]]:
+    """Rates of greedy answers and of samples at temperature 1, one a problem; and the greedy answers."""
+    rates, answers = {}, {}
+    for name, temperature in (("greedy", 0.0), ("sampled", 1.0)):
+        generation = GenerationConfig(max_new_tokens=max_new_tokens, temperature=temperature)
+        answers[name] = answer_problems(model, tokenizer, problems, generation, seed=seed)
+        rates[name] = asdict(answer_rates(answers[name]))
+    return rates, answers["greedy"]

@@ -1,0 +1,108 @@
+"""The evaluation report as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def render_report(facts: Mapping[str, Any]) -> str:
+    """The page for the figures of `report.json`."""
+    stages = facts["stages"]
+    parts = [
+        "# Evaluation",
+        f"{facts['num_problems']} held-out problems, answered greedily and by one sample at temperature 1. An answer is "
+        "well-formed when it ends in a line `#### <number>` and ends its turn, verified when the number is right too.",
+        _stage_table(stages),
+        *_gains(stages),
+        "## Before and after",
+        _sample_table(facts["samples"]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of escaped cells."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def escape(text: str) -> str:
+    """Text as one cell that shows as it is: a model may write markup, and what looks like it."""
+    for character in "\\`*_{}[]<>()#+-.!|~":
+        text = text.replace(character, "\\" + character)
+    return text.replace("\n", " ⏎ ").replace("\r", " ")
+
+
+def _stage_table(stages: Sequence[Mapping[str, Any]]) -> str:
+    head = [
+        "stage",
+        "bits per byte",
+        "prefers chosen",
+        "well-formed",
+        "verified",
+        "well-formed, sampled",
+        "verified, sampled",
+    ]
+    rows = [
+        [
+            escape(stage["stage"]),
+            _number(stage["bits_per_byte"]),
+            _percent(stage["prefers_chosen"]),
+            *(
+                _percent(stage[way][rate])
+                for way in ("greedy", "sampled")
+                for rate in ("well_formed_rate", "verified_rate")
+            ),
+        ]
+        for stage in stages
+    ]
+    return table(head, rows)
+
+
+def _gains(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What each stage's own evaluation says that the table does not."""
+    lines = []
+    for stage in stages:
+        preference = stage["stored"].get("preference", {})
+        if {"before", "after"} <= preference.keys():
+            before, after = preference["before"], preference["after"]
+            lines.append(
+                f"- {escape(stage['stage'])}: the chosen response of a held-out pair ranks first in "
+                f"{_percent(after['by_margin'])} by implicit reward, and in {_percent(after['by_log_prob'])} by "
+                f"log-probability ({_percent(before['by_log_prob'])} before)."
+            )
+        if "before" in stage["stored"] and "greedy" in stage["stored"]:
+            lines.append(f"- {escape(stage['stage'])}: {_change(stage['stored'])}.")
+    return ["\n".join(lines)] if lines else []
+
+
+def _change(stored: Mapping[str, Any]) -> str:
+    changes = []
+    for way in ("greedy", "sampled"):
+        before, after = stored["before"][way]["verified_rate"], stored[way]["verified_rate"]
+        changes.append(f"{way} {_percent(before)} → {_percent(after)} ({100 * (after - before):+.1f} points)")
+    return "verified answers " + ", ".join(changes)
+
+
+def _sample_table(samples: Sequence[Mapping[str, Any]]) -> str:
+    if not samples:
+        return "None."
+    head = ["prompt", "answer", *(escape(response["stage"]) for response in samples[0]["responses"])]
+    rows = [
+        [
+            escape(sample["prompt"]),
+            str(sample["expected"]),
+            *(("✓ " if response["verified"] else "✗ ") + escape(response["text"]) for response in sample["responses"]),
+        ]
+        for sample in samples
+    ]
+    return table(head, rows)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}%"

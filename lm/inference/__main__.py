@@ -1,0 +1,129 @@
+"""`python -m lm.inference --model DIR --tokenizer DIR`: talk with a model.
+
+With `--prompt` one answer is printed; without, each line of standard input is a turn of a conversation. `--raw`
+continues the text itself, for a model that was never taught to chat.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lm.alignment.chat import Message, decode_response, encode_messages, end_id
+from lm.errors import run_command
+from lm.inference.engine import GenerationConfig, stream
+from lm.model import TransformerLM, choose_device, load_model
+from lm.storage import MANIFEST, Artifact, open_artifact
+from lm.tokenizer import Tokenizer
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Load the model, then answer."""
+    arguments = _parser().parse_args(argv)
+    tokenizer = Tokenizer.load(arguments.tokenizer)
+    model, _ = load_model(_source(arguments.model), choose_device(arguments.device), tokenizer.digest)
+    generation = GenerationConfig(
+        max_new_tokens=arguments.max_new_tokens,
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+    )
+    turns = [arguments.prompt] if arguments.prompt is not None else _typed_lines()
+    if arguments.raw:
+        for turn in turns:
+            _print_stream(tokenizer, stream_raw(model.eval(), tokenizer, turn, generation, arguments.seed), turn)
+    else:
+        converse(model.eval(), tokenizer, turns, generation, system=arguments.system, seed=arguments.seed)
+    return 0
+
+
+def converse(
+    model: TransformerLM,
+    tokenizer: Tokenizer,
+    turns: Iterable[str],
+    generation: GenerationConfig,
+    *,
+    system: str | None = None,
+    seed: int = 0,
+) -> list[Message]:
+    """Answer each turn with all turns before it in view, print the answers, and give back the conversation.
+
+    The oldest turns are forgotten when the context has no room left for an answer.
+    """
+    head = [] if system is None else [Message("system", system)]
+    messages: list[Message] = []
+    for number, turn in enumerate(turns):
+        messages.append(Message("user", turn))
+        room = model.config.context_length - generation.max_new_tokens
+        while len(messages) > 1 and len(encode_messages(tokenizer, head + messages)) > room:
+            del messages[0]
+        ids = encode_messages(tokenizer, head + messages)
+        reply = stream(model, ids, generation, stop_ids={end_id(tokenizer)}, seed=seed + number)
+        messages.append(Message("assistant", _print_stream(tokenizer, reply)))
+    return head + messages
+
+
+def stream_raw(
+    model: TransformerLM, tokenizer: Tokenizer, text: str, generation: GenerationConfig, seed: int
+) -> Iterator[int]:
+    """The ids that continue a text, until the end-of-text token."""
+    ids = list(tokenizer.encode(text, allowed_special="none"))
+    return stream(model, ids, generation, stop_ids={tokenizer.special_id("<|endoftext|>")}, seed=seed)
+
+
+def _print_stream(tokenizer: Tokenizer, token_ids: Iterable[int], before: str = "") -> str:
+    """Print the text as it grows; a character is held back until its last byte is there."""
+    ids: list[int] = []
+    text, shown = "", 0
+    print(before, end="")
+    for token_id in token_ids:
+        ids.append(token_id)
+        text = decode_response(tokenizer, ids)
+        whole = len(text.rstrip("\ufffd"))
+        print(_visible(text[shown:whole]), end="", flush=True)
+        shown = max(shown, whole)
+    print(_visible(text[shown:]))
+    return text
+
+
+def _visible(text: str) -> str:
+    # A model may write anything, terminal escape sequences included.
+    return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text)
+
+
+def _typed_lines() -> Iterator[str]:
+    interactive = sys.stdin.isatty()
+    while True:
+        if interactive:
+            print("> ", end="", flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        if line.strip():
+            yield line.strip()
+
+
+def _source(path: Path) -> Artifact | Path:
+    return open_artifact(path) if (path / MANIFEST).exists() else path
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lm.inference", description="Talk with a model.")
+    parser.add_argument("--model", type=Path, required=True, help="a model artifact, or a folder with a model's files")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that the model was trained with")
+    parser.add_argument("--prompt", help="one prompt (default: read turns from standard input)")
+    parser.add_argument("--system", help="a text that stands before the conversation")
+    parser.add_argument("--raw", action="store_true", help="continue the prompt itself instead of answering it")
+    parser.add_argument("--max-new-tokens", type=int, default=96, help="default: %(default)s")
+    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default: %(default)s)")
+    parser.add_argument("--top-k", type=int, help="draw from the k likeliest tokens")
+    parser.add_argument("--top-p", type=float, help="draw from the fewest tokens that reach this probability")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--device", default="auto", help="default: %(default)s")
+    return parser
+
+
+if __name__ == "__main__":
+    run_command(main)
