@@ -6,6 +6,7 @@ from lm.training.batches import Batch, BatchLoader, get_batch, steps_that_read
 from lm.training.checkpoint import load_checkpoint, save_checkpoint
 from lm.training.config import PretrainConfig
 from lm.training.loss import cross_entropy
+from lm.training.muon import Muon, muon_groups
 from lm.training.optimizers import AdamW, clip_gradients, decay_groups, gradient_norm
 from lm.training.pretrain import pretrain
 from lm.training.schedule import cosine_schedule
@@ -16,6 +17,7 @@ __all__ = [
     "AdamW",
     "Batch",
     "BatchLoader",
+    "Muon",
     "NonFiniteError",
     "PretrainConfig",
     "StopSignals",
@@ -29,6 +31,7 @@ __all__ = [
     "gradient_norm",
     "linear_cross_entropy",
     "load_checkpoint",
+    "muon_groups",
     "pretrain",
     "save_checkpoint",
     "steps_that_read",

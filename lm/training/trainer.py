@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from lm.kernels.cross_entropy import linear_cross_entropy
 from lm.model import TransformerLM, autocast
 from lm.training.batches import Batch, BatchLoader
 from lm.training.config import PretrainConfig
+from lm.training.muon import Muon, muon_groups
 from lm.training.optimizers import AdamW, clip_gradients, decay_groups
 from lm.training.schedule import cosine_schedule
 
@@ -106,9 +108,11 @@ class Trainer:
 
 def make_optimizer(config: PretrainConfig, model: TransformerLM) -> torch.optim.Optimizer:
     """The optimizer that the configuration names, over the model's weights."""
-    return AdamW(
-        decay_groups(model, config.weight_decay),
-        lr=config.learning_rate,
-        betas=(config.beta1, config.beta2),
-        eps=config.epsilon,
-    )
+    settings: dict[str, Any] = {
+        "lr": config.learning_rate,
+        "betas": (config.beta1, config.beta2),
+        "eps": config.epsilon,
+    }
+    if config.optimizer == "muon":
+        return Muon(muon_groups(model, config.weight_decay), **settings)
+    return AdamW(decay_groups(model, config.weight_decay), **settings)

@@ -103,7 +103,9 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(shards, tmp_path):
 
 
 @pytest.mark.fault(27)
-@pytest.mark.parametrize("changes", [{}, {"microbatch_size": 3}, {"model": {"tie_embeddings": True}}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"microbatch_size": 3}, {"model": {"tie_embeddings": True}}, {"optimizer": "muon"}]
+)
 def test_stopping_anywhere_changes_nothing(shards, tmp_path, changes):
     """In mid-epoch, at its edge and in the step after: weights, moments, loss log are bit-equal."""
     config = _config(num_steps=14, **changes)

@@ -5,7 +5,8 @@ import torch
 
 from lm.errors import ConfigurationError
 from lm.model import TransformerLM, preset
-from lm.training import AdamW, clip_gradients, decay_groups, gradient_norm
+from lm.training import AdamW, Muon, clip_gradients, decay_groups, gradient_norm, muon_groups
+from lm.training.muon import orthogonalize
 
 
 def _weights():
@@ -84,3 +85,40 @@ def test_one_batch_is_learned_by_heart():
         optimizer.step()
     assert loss.item() < 0.01
     assert all(not torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 10), (10, 4)])
+def test_orthogonalize_evens_out_the_singular_values(shape):
+    torch.manual_seed(0)
+    matrices = torch.randn(3, *shape)
+    u, _, v = torch.linalg.svd(matrices, full_matrices=False)
+    made = orthogonalize(matrices)
+    values = torch.linalg.svdvals(made)
+    assert values.min() > 0.6 and values.max() < 1.3
+    # The singular vectors stay: the product with U Vᵀ is diagonal up to the values' spread.
+    torch.testing.assert_close(u.mT @ made @ v.mT, torch.diag_embed((u.mT @ made @ v.mT).diagonal(dim1=-2, dim2=-1)))
+
+
+def test_muon_moves_the_layers_matrices_and_adamw_the_rest():
+    torch.manual_seed(0)
+    model = TransformerLM(preset("test"))
+    groups = muon_groups(model, 0.1)
+    assert sum(p.numel() for group in groups for p in group["params"]) == model.num_parameters
+    optimizer = Muon(groups, lr=1e-2)
+    twin = copy.deepcopy(model)
+    ids = torch.randint(128, (4, 17))
+    for trained, moves in ((model, optimizer), (twin, AdamW(decay_groups(twin, 0.1), lr=1e-2))):
+        torch.nn.functional.cross_entropy(trained(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten()).backward()
+        moves.step()
+    for (name, ours), theirs in zip(model.named_parameters(), twin.parameters(), strict=True):
+        by_adamw = ours.ndim == 1 or not name.startswith("layers.")
+        assert torch.equal(ours, theirs) == by_adamw, name
+    assert set(optimizer.state[model.layers[0].attn.q_proj.weight]) == {"momentum"}
+
+
+def test_a_muon_update_is_as_large_as_adamws():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.zeros(64, 96))
+    weight.grad = torch.randn(64, 96)
+    Muon([{"params": [weight], "orthogonal": True}], lr=1.0, weight_decay=0.0).step()
+    assert weight.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.2)

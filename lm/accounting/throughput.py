@@ -1,0 +1,57 @@
+"""From operations to time: what a machine can do, what a run makes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import torch
+
+from lm.accounting.flops import training_flops_per_token
+from lm.model.config import ModelConfig
+
+PEAK_BFLOAT16_FLOPS: Mapping[str, float] = {
+    "A100": 312e12,
+    "H100": 989e12,
+    "H200": 989e12,
+    "B200": 2_250e12,
+}
+"""Dense bfloat16 products a second by the makers' data sheets (SXM), under a part of the device's name."""
+
+
+def peak_flops(device: torch.device) -> float | None:
+    """The data sheet's rate of this GPU; None for a CPU or an unknown GPU."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((rate for part, rate in PEAK_BFLOAT16_FLOPS.items() if part in name), None)
+
+
+def measured_matmul_flops(device: torch.device, size: int = 0, seconds: float = 0.3) -> float:
+    """Operations a second of square matrix products here: bfloat16 on a GPU, float32 on a CPU; the best of several."""
+    on_gpu = device.type == "cuda"
+    size = size or (8_192 if on_gpu else 1_024)
+    left, right = (
+        torch.randn(size, size, device=device, dtype=torch.bfloat16 if on_gpu else torch.float32) for _ in range(2)
+    )
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end or best == float("inf"):
+        started = time.perf_counter()
+        left @ right
+        if on_gpu:
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - started)
+    return 2.0 * size**3 / best
+
+
+def model_flops_utilization(config: ModelConfig, tokens_per_s: float, machine_flops: float) -> float:
+    """MFU (Chowdhery et al. 2022, appendix B): the share of the machine's rate that the model's own operations take.
+
+    Recomputed activations do not count as work done.
+    """
+    return tokens_per_s * training_flops_per_token(config) / machine_flops
+
+
+def training_seconds(config: ModelConfig, num_tokens: float, machine_flops: float, utilization: float = 0.4) -> float:
+    """How long `num_tokens` take at a share `utilization` of the machine's rate."""
+    return num_tokens * training_flops_per_token(config) / (machine_flops * utilization)

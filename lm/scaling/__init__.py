@@ -1,0 +1,1 @@
+"""Scaling laws: how loss follows compute, and what to train for a budget."""

@@ -1,0 +1,123 @@
+import math
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from lm.accounting import (
+    activation_bytes_per_token,
+    count_parameters,
+    forward_flops_per_token,
+    kv_cache_bytes,
+    largest_microbatch,
+    measured_matmul_flops,
+    model_flops_utilization,
+    training_flops_per_token,
+    training_memory,
+    training_seconds,
+)
+from lm.accounting.__main__ import main
+from lm.errors import ConfigurationError
+from lm.kernels.cross_entropy import linear_cross_entropy
+from lm.model import PRESETS, TransformerLM, preset
+from lm.scaling.plan import effective_tokens, plan
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_counted_parameters_are_the_models(name):
+    with torch.device("meta"):
+        model = TransformerLM(preset(name))
+    count = count_parameters(preset(name))
+    assert count.total == model.num_parameters
+    assert count.feed_forward == sum(p.numel() for n, p in model.named_parameters() if ".ffn." in n)
+    assert count.attention == sum(p.numel() for n, p in model.named_parameters() if ".attn." in n)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_counted_operations_are_torchs(tied):
+    config = preset("test", d_model=64, num_kv_heads=4, attention="reference", tie_embeddings=tied)
+    model, ids = TransformerLM(config), torch.zeros(2, 32, dtype=torch.long)
+    with FlopCounterMode(display=False) as forward:
+        loss = model(ids).sum()
+    with FlopCounterMode(display=False) as backward:
+        loss.backward()
+    # torch counts the whole square of scores, the formula only its causal half.
+    tokens, half_a_square = 2 * 32, config.num_layers * 4 * config.d_model * (32 - 1) / 2
+    assert forward.get_total_flops() == tokens * (forward_flops_per_token(config) + half_a_square)
+    total = forward.get_total_flops() + backward.get_total_flops()
+    assert total == tokens * (training_flops_per_token(config) + 3 * half_a_square)
+    assert training_flops_per_token(config, recompute=True) == 4 * forward_flops_per_token(config)
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_layers": 4, "d_ff": 320}, {"num_kv_heads": 1, "tie_embeddings": True}])
+def test_counted_activations_are_what_autograd_keeps(changes):
+    config = preset("test", d_model=64, context_length=256, **changes)
+    model, ids = TransformerLM(config), torch.zeros(3, 257, dtype=torch.long)
+    own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = (storage.nbytes(), tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = model.hidden(ids[:, :-1]).flatten(0, 1)
+        loss = linear_cross_entropy(hidden, model.lm_head.weight, ids[:, 1:].flatten())
+    assert loss.requires_grad
+    head_gradient = config.vocab_size * config.d_model * 4
+    expected = 3 * 256 * activation_bytes_per_token(config)
+    assert sum(size for size, _ in kept.values()) - head_gradient == pytest.approx(expected, rel=0.01)
+
+
+def test_memory_adds_up_and_the_largest_microbatch_is_the_largest():
+    config = preset("gpt2_124m")
+    one = training_memory(config, 1)
+    assert one.weights + one.gradients + one.moments == 16 * count_parameters(config).total
+    limit = 80 * 10**9
+    most = largest_microbatch(config, limit)
+    assert training_memory(config, most, precision="bfloat16").total <= limit
+    assert training_memory(config, most + 1, precision="bfloat16").total > limit
+    assert largest_microbatch(config, 10**9) == 0
+
+
+def test_cache_bytes_are_those_of_its_tensors():
+    config = preset("test")
+    shape = (2, config.num_layers, config.num_kv_heads, 100, config.d_head)
+    assert kv_cache_bytes(config, 100, 2) == torch.empty(shape, dtype=torch.bfloat16).nbytes
+
+
+def test_time_and_utilization_are_inverse():
+    config = preset("gpt2_124m")
+    seconds = training_seconds(config, 1e9, 989e12, 0.4)
+    assert model_flops_utilization(config, 1e9 / seconds, 989e12) == pytest.approx(0.4)
+    assert measured_matmul_flops(torch.device("cpu"), size=64, seconds=0.01) > 1e6
+
+
+def test_the_table_has_a_row_for_each_preset(capsys):
+    assert main(["gpt2_124m", "tiny_cpu"]) == 0
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 2 and "123,5" in rows[0] and "weights" in heading
+
+
+def test_a_plan_spends_its_budget_near_twenty_tokens_a_weight():
+    found = plan(1e20, vocab_size=32_000, context_length=2_048)
+    assert found.num_tokens * training_flops_per_token(found.config) == pytest.approx(1e20, rel=0.01)
+    assert 10 < found.tokens_per_parameter < 40
+    larger = plan(1e21, vocab_size=32_000, context_length=2_048)
+    assert larger.num_parameters > 2 * found.num_parameters and larger.expected_loss < found.expected_loss
+
+
+def test_little_text_moves_the_optimum_and_raises_the_loss():
+    free = plan(1e18, vocab_size=32_000, context_length=1_024)
+    scarce = plan(1e18, vocab_size=32_000, context_length=1_024, unique_tokens=free.num_tokens / 40)
+    assert scarce.num_parameters > free.num_parameters and scarce.expected_loss > free.expected_loss
+    assert effective_tokens(50, 100) == 50
+    assert effective_tokens(400, 100) * (1 + 0.1) > 390 and effective_tokens(1e9, 100) == pytest.approx(1640)
+    assert math.isclose(effective_tokens(100, 100), 100)
+
+
+def test_too_small_a_budget_is_refused():
+    with pytest.raises(ConfigurationError, match="flops: 1e\\+03"):
+        plan(1e3, vocab_size=100, context_length=64)
