@@ -47,7 +47,7 @@ Example = tuple[str, bool]
 
 _POSITIVE, _NEGATIVE = "__label__positive", "__label__negative"
 _M_PERTURB = -6  # glibc, malloc.h
-_SPLIT_OFF = {ord(mark): f" {mark} " for mark in string.punctuation + "“”‘’…–—«»"}
+_SPLIT_OFF = string.punctuation + "“”‘’…–—«»"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,11 @@ def one_line(text: str) -> str:
 
 def normalize(text: str) -> str:
     """`text` as the classifiers see it: one line, lower case, punctuation split off."""
-    return one_line(text.lower().translate(_SPLIT_OFF))
+    text = text.lower()
+    for mark in _SPLIT_OFF:  # a dozen times as fast as `str.translate`, for most marks are in few texts
+        if mark in text:
+            text = text.replace(mark, f" {mark} ")
+    return one_line(text)
 
 
 def predict_scores(model: Any, texts: Sequence[str]) -> Scores:

@@ -1,8 +1,10 @@
 """Harmful content: two classifiers, toxic and adult, that judge a document in whole and in parts.
 
-Decisions: a page is scored in one piece and in windows of consecutive sentences. Its score is the higher of the whole's
+Decisions: a page is scored in windows of consecutive sentences and as a whole. Its score is the higher of the whole's
 and of the second worst window's: a long page with a few harmful passages is found, and one window that the classifier
-misreads does not condemn a page. The threshold is chosen on the same score that the stage applies.
+misreads does not condemn a page. The whole's log-odds are the mean of the windows', weighted by words: fastText is
+linear in the mean of its features, so this is what scoring in one piece gives, but for n-grams across borders and
+windows that are certain beyond 1e-5. The threshold is chosen on the same score that the stage applies.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ DEFAULT_CONFIG = ClassifierConfig(min_letters=3, max_letters=5, learning_rate=0.
 _SENTENCE_BORDER = re.compile(r"(?<=[.!?…])\s+|\n+")
 _MIN_WINDOW_WORDS = 24
 _MAX_WINDOW_WORDS = 96
+_CERTAIN = 1e-5  # fastText adds this to every probability
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +48,9 @@ class HarmfulFilter:
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Score every document for both kinds and remove it by the first that reaches its threshold."""
-        texts = batch.column("text").to_pylist()
-        toxic = document_scores(load_classifier(self.toxic_model_path, self.toxic_model_sha256), texts)
-        adult = document_scores(load_classifier(self.adult_model_path, self.adult_model_sha256), texts)
+        windows = [sentence_windows(text) for text in batch.column("text").to_pylist()]
+        toxic = _scores_of_windows(load_classifier(self.toxic_model_path, self.toxic_model_sha256), windows)
+        adult = _scores_of_windows(load_classifier(self.adult_model_path, self.adult_model_sha256), windows)
         columns = {"toxic_score": pa.array(toxic, pa.float32()), "adult_score": pa.array(adult, pa.float32())}
         verdicts = [self._verdict(*scores) for scores in zip(toxic.tolist(), adult.tolist(), strict=True)]
         return split_batch(batch, self.name, verdicts, columns)
@@ -78,16 +81,26 @@ def train_harmful_classifiers(
 
 def document_scores(model: Any, texts: Sequence[str]) -> Scores:
     """The probability of harm for each document: the higher of the whole's and the second worst window's."""
-    windows = [sentence_windows(text) for text in texts]
-    by_window = predict_scores(model, [window for each in windows for window in each])
-    scores = predict_scores(model, texts)
-    start = 0
-    for index, each in enumerate(windows):
-        if len(each) > 1:
-            second_worst = np.partition(by_window[start : start + len(each)], -2)[-2]
-            scores[index] = max(scores[index], second_worst)
-        start += len(each)
+    return _scores_of_windows(model, [sentence_windows(text) for text in texts])
+
+
+def _scores_of_windows(model: Any, documents: Sequence[Sequence[str]]) -> Scores:
+    """The same for documents that are cut into windows already; a document without one scores 0."""
+    by_window = predict_scores(model, [window for windows in documents for window in windows])
+    scores, start = np.zeros(len(documents)), 0
+    for index, windows in enumerate(documents):
+        if windows:
+            own = by_window[start : start + len(windows)]
+            scores[index] = max(_whole_score(own, windows), float(np.partition(own, -2)[-2]) if len(own) > 1 else 0.0)
+        start += len(windows)
     return scores
+
+
+def _whole_score(window_scores: Scores, windows: Sequence[str]) -> float:
+    """The score of the whole from its windows': the logistic function of the mean log-odds, weighted by words."""
+    clipped = np.clip(window_scores, _CERTAIN, 1 - _CERTAIN)
+    num_words = [window.count(" ") + 1 for window in windows]
+    return float(1 / (1 + np.exp(-np.average(np.log(clipped / (1 - clipped)), weights=num_words))))
 
 
 def sentence_windows(text: str) -> list[str]:

@@ -30,6 +30,15 @@ _EMAIL = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
 )
 
+# Each of these finds fast that a text cannot hold a kind: a pattern that starts with a class of characters, unlike one
+# that starts with a look behind, is searched by a tight loop.
+_MAYBE_IPV4 = re.compile(r"\d\.\d{1,3}\.\d", re.ASCII)
+_MAYBE_IPV6 = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_MAYBE_PHONE = re.compile(r"\d(?:[ .\-()]{0,3}\d){7}", re.ASCII)
+_MAYBE_CARD = re.compile(r"\d(?:[ \-]?\d){12}", re.ASCII)
+_MAYBE_IBAN = re.compile(r"[A-Z][A-Z]\d\d")
+_MAYBE_STREET = re.compile(r"\d[A-Za-z]{0,2} [A-Z0-9]")
+
 _IPV4 = re.compile(
     r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w-])(?!\.\d)", re.ASCII
 )
@@ -106,6 +115,8 @@ def mask_emails(text: str) -> tuple[str, int]:
 
 def mask_phone_numbers(text: str) -> tuple[str, int]:
     """`text` with North American and international phone numbers replaced by `|||PHONE_NUMBER|||`, and how many."""
+    if _MAYBE_PHONE.search(text) is None:
+        return text, 0
     return _PHONE.subn("|||PHONE_NUMBER|||", text)
 
 
@@ -115,18 +126,22 @@ def mask_ip_addresses(text: str) -> tuple[str, int]:
     Four numbers after a word such as "version" or "section" are left: they number something else.
     """
     mask = "|||IP_ADDRESS|||"
-    text, num_v6 = _substitute(_IPV6, mask, text, _is_ipv6) if ":" in text else (text, 0)
-    text, num_v4 = _substitute(_IPV4, mask, text, _is_no_numbering)
+    text, num_v6 = _substitute(_IPV6, mask, text, _is_ipv6) if _MAYBE_IPV6.search(text) else (text, 0)
+    text, num_v4 = _substitute(_IPV4, mask, text, _is_no_numbering) if _MAYBE_IPV4.search(text) else (text, 0)
     return text, num_v4 + num_v6
 
 
 def mask_credit_cards(text: str) -> tuple[str, int]:
     """`text` with payment cards (13 to 19 digits, Luhn's sum) replaced by `|||CREDIT_CARD|||`, and how many."""
+    if _MAYBE_CARD.search(text) is None:
+        return text, 0
     return _substitute(_CARD, "|||CREDIT_CARD|||", text, _passes_luhn)
 
 
 def mask_ibans(text: str) -> tuple[str, int]:
     """`text` with bank account numbers (IBAN, remainder by 97 right) replaced by `|||IBAN|||`, and how many."""
+    if _MAYBE_IBAN.search(text) is None:
+        return text, 0
     return _substitute(_IBAN, "|||IBAN|||", text, _passes_mod_97)
 
 
@@ -135,6 +150,8 @@ def mask_street_addresses(text: str) -> tuple[str, int]:
 
     A house number, one to three names in capitals, a word for a street, and a flat: "801 Third Street, Suite 4".
     """
+    if _MAYBE_STREET.search(text) is None:
+        return text, 0
     return _STREET.subn("|||STREET_ADDRESS|||", text)
 
 

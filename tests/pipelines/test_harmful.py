@@ -5,10 +5,11 @@ import random
 import pyarrow as pa
 import pytest
 
-from pipelines.classifier import load_classifier, train_classifier
+from pipelines.classifier import load_classifier, predict_scores, train_classifier
 from pipelines.harmful import (
     DEFAULT_CONFIG,
     HarmfulFilter,
+    _whole_score,
     document_scores,
     sentence_scores,
     sentence_windows,
@@ -77,6 +78,16 @@ def test_windows_hold_whole_sentences_and_every_word():
     assert windows[0] == " ".join(["One two three."] * 8)
     assert max(len(window.split()) for window in windows) <= 24 + 96
     assert sentence_windows("") == []
+
+
+def test_the_whole_score_is_what_one_piece_gives(stage):
+    model = load_classifier(stage.toxic_model_path, stage.toxic_model_sha256)
+    text = " ".join(passage(CLEAN + TOXIC, seed) for seed in range(12))
+    windows = sentence_windows(text)
+    assert len(windows) > 8
+    by_window = predict_scores(model, windows)
+    assert _whole_score(by_window, windows) == pytest.approx(predict_scores(model, [text])[0], abs=0.05)
+    assert document_scores(model, [windows[0]])[0] == pytest.approx(by_window[0], abs=1e-4)
 
 
 def test_scores_do_not_depend_on_the_other_documents(stage):
