@@ -1,0 +1,72 @@
+"""Near-duplicates of a body, edited sentence by sentence until their similarity has come down to a wish, and then measured."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from pipelines.demo_crawl.body import Block, Body, sentences
+from pipelines.demo_crawl.dice import Dice
+from pipelines.demo_crawl.grammar import Grammar
+from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+
+SHINGLE_WORDS = 5
+
+LOWEST_JACCARD, HIGHEST_JACCARD = 0.5, 0.98
+
+_WORD = re.compile(r"[^\W_]+")
+_GRAMMAR = Grammar({**LEXICON, **CLAUSES})
+_OPENERS = (
+    "In fact, ",
+    "As it happens, ",
+    "Of course, ",
+    "Now and then, ",
+    "Surely, ",
+    "It is true that ",
+    "Once again, ",
+    "By the way, ",
+    "For example, ",
+)
+
+
+def shingles(text: str) -> set[tuple[str, ...]]:
+    """The runs of five words of `text`, a word being lower-case letters and digits; empty where there are fewer words."""
+    found = _WORD.findall(text.lower())
+    return set(zip(*(found[start:] for start in range(SHINGLE_WORDS)), strict=False))
+
+
+def jaccard(first: set[tuple[str, ...]], second: set[tuple[str, ...]]) -> float:
+    """|A ∩ B| / |A ∪ B|, 0 where both are empty."""
+    union = len(first | second)
+    return len(first & second) / union if union else 0.0
+
+
+def near_duplicate(original: Body, dice: Dice) -> tuple[Body, float]:
+    """An edited copy of `original` and its similarity to it, the wish for which is drawn evenly from 0.5 to 0.98.
+
+    The last edit may overshoot, by as much as one sentence is worth.
+    """
+    wish = LOWEST_JACCARD + dice.random() * (HIGHEST_JACCARD - LOWEST_JACCARD)
+    before = shingles(original.text)
+    copy, similarity = original, 1.0
+    while similarity > wish:
+        copy = _edited(copy, small=similarity - wish < 0.04, dice=dice)
+        similarity = jaccard(before, shingles(copy.text))
+    text = copy.text
+    return replace(copy, pii=tuple(datum for datum in copy.pii if datum.text in text)), similarity
+
+
+def _edited(body: Body, *, small: bool, dice: Dice) -> Body:
+    """One sentence with an opener before it (a small edit), left out, or followed by a new one."""
+    places = [number for number, block in enumerate(body.blocks) if block.kind == "p"]
+    place = dice.pick(places)
+    said = sentences(body.blocks[place].lines[0])
+    at = dice.between(0, len(said) - 1)
+    if small:
+        said[at] = dice.pick(_OPENERS) + said[at]
+    elif len(said) > 1 and dice.chance(0.5):
+        del said[at]
+    else:
+        said.insert(at + 1, _GRAMMAR.sentence("custom", dice) + ".")
+    blocks = (*body.blocks[:place], Block("p", (" ".join(said),)), *body.blocks[place + 1 :])
+    return replace(body, blocks=blocks)

@@ -1,0 +1,193 @@
+"""Sums and word problems within twenty, with worked answers that are right by construction.
+
+The facts are the addition table up to 10 + 10 and its inverse. A problem's text decides for itself whether it is held out (`is_held_out`): lessons and training
+data take only the others, so no list of forbidden texts has to be passed around.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pipelines.demo_crawl.dice import Dice
+from pipelines.demo_crawl.grammar import Grammar
+from pipelines.demo_crawl.lexicon import words
+
+HELD_OUT_ONE_IN = 8
+"""One problem text in so many is held out."""
+
+TWO_STEP_SHARE = 0.12
+BARE_SHARE = 0.4
+
+NUMBER_WORDS = tuple(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
+)
+
+SHE = words(
+    "Anna Mia Lena Sara Ruth Nora Lucy Ella Rosa Clara Emma Ida Jane Kate Lily Maya Nina Olga Paula Tina Vera Zoe Ada Beth"
+)
+HE = words(
+    "Tom Ben Max Sam Paul Jack Leo Adam Carl Dan Eric Finn Gus Hugo Ivan Joe Karl Luke Mark Nick Otto Pete Rob Theo"
+)
+THINGS = words("""
+    apples pears plums cherries lemons oranges nuts eggs cakes buns sweets cookies carrots beans marbles coins stamps buttons beads shells
+    stones sticks leaves flowers roses books pens pencils cards stickers ribbons toys balls boats kites dolls drums bells keys nails bricks cups
+    plates spoons candles hats socks gloves tickets letters boxes
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One equation, as in 7 + 5 = 12."""
+
+    left: int
+    sign: str
+    right: int
+    result: int
+
+    def __str__(self) -> str:
+        return f"{self.left} {self.sign} {self.right} = {self.result}"
+
+
+@dataclass(frozen=True, slots=True)
+class WordedProblem:
+    """A question in words, the equations that answer it, and the words it was made of."""
+
+    prompt: str
+    steps: tuple[Step, ...]
+    slots: Mapping[str, str]
+
+    @property
+    def answer(self) -> int:
+        """The result of the last equation."""
+        return self.steps[-1].result
+
+    @property
+    def working(self) -> str:
+        """The equations in a row: `7 + 5 = 12` or `7 + 5 = 12, 12 - 3 = 9`."""
+        return ", ".join(map(str, self.steps))
+
+
+_BARE = {
+    "+": (
+        "What is {a} + {b}?", "What is {a} plus {b}?", "Calculate {a} + {b}.", "{a} + {b} = ?", "Add {a} and {b}.", "How much is {a} + {b}?",
+        "How much is {a} plus {b}?", "Work out {a} + {b}.", "What is the sum of {a} and {b}?", "Which number is {b} more than {a}?",
+        "What do you get when you add {b} to {a}?", "Find {a} + {b}.", "Please add {b} to {a}.",
+    ),
+    "-": (
+        "What is {a} - {b}?", "What is {a} minus {b}?", "Calculate {a} - {b}.", "{a} - {b} = ?", "Subtract {b} from {a}.", "How much is {a} - {b}?",
+        "How much is {a} minus {b}?", "Work out {a} - {b}.", "What is the difference between {a} and {b}?", "Which number is {b} less than {a}?",
+        "What is left when you take {b} from {a}?", "Find {a} - {b}.", "Take {b} away from {a}.",
+    ),
+}  # fmt: skip
+
+_STORIES = {
+    "+": (
+        "{who} has {a} {things} and [buys|finds|gets] {b} more. How many {things} does {who} have now?",
+        "{who} has {a} {things}. {friend} gives {them} {b} more. How many {things} does {who} have?",
+        "There are {a} {things} on the table and {b} in the box. How many {things} are there in all?",
+        "{who} picked {a} {things} in the morning and {b} in the afternoon. How many {things} did {they} pick?",
+        "{who} has {a} {things} and {friend} has {b}. How many {things} do they have together?",
+        "{who} put {a} {things} in a bag. Then {they} put {b} more in. How many {things} are in the bag?",
+        "A shop sold {a} {things} on Monday and {b} on Tuesday. How many {things} did it sell?",
+        "{who} found {a} {things}, and {friend} found {b}. How many {things} did they find in total?",
+        "{who} needs {a} {things} for {friend} and {b} for {themself}. How many {things} does {they} need in all?",
+        "{friend} has {a} {things}. {who} has {b} more than {friend}. How many {things} does {who} have?",
+        "{who} counts {a} red {things} and {b} blue {things}. How many {things} does {they} count?",
+        "Yesterday {who} had {a} {things}. Today {they} got {b} more. How many {things} is that?",
+    ),
+    "-": (
+        "{who} has {a} {things} and [gives away|loses|sells] {b}. How many {things} does {who} have left?",
+        "{who} has {a} {things}. {they_cap} gives {b} to {friend}. How many {things} are left?",
+        "There were {a} {things} in the basket. {who} took {b}. How many {things} are still in it?",
+        "{who} had {a} {things} and {b} of them broke. How many {things} are whole?",
+        "A shop had {a} {things} and sold {b}. How many {things} are left in the shop?",
+        "{who} has {a} {things} and {friend} has {b}. How many more {things} does {who} have?",
+        "{who} wants {a} {things} and already has {b}. How many more {things} does {they} need?",
+        "Of {a} {things}, {b} belong to {friend}. The others belong to {who}. How many are those?",
+        "{who} took {a} {things} to school and came home with {b}. How many {things} did {they} leave there?",
+        "{who} had {a} {things}. After {friend} borrowed {b}, how many {things} did {who} have?",
+        "{who} puts {a} {things} in two boxes, {b} of them in the first. How many {things} are in the second?",
+        "{who} has {b} {things} fewer than {friend}, who has {a}. How many {things} does {who} have?",
+    ),
+    "+-": (
+        "{who} has {a} {things}, gets {b} more and then gives away {c}. How many {things} does {who} have?",
+        "{who} had {a} {things}. {they_cap} bought {b} and lost {c}. How many {things} are left?",
+        "There are {a} {things} in a box. {who} adds {b} and {friend} takes {c}. How many {things} are in the box?",
+    ),
+    "-+": (
+        "{who} has {a} {things}, gives {b} to {friend} and then finds {c}. How many {things} does {who} have?",
+        "A shop has {a} {things}. It sells {b} and gets {c} new ones. How many {things} does it have?",
+        "{who} lost {b} of {a} {things} and then bought {c}. How many {things} does {they} have now?",
+    ),
+}  # fmt: skip
+
+NUM_FRAMES = sum(len(frames) for table in (_BARE, _STORIES) for frames in table.values())
+
+_SLOTS = ("who", "they", "they_cap", "them", "themself", "friend", "things", "a", "b", "c")
+_GRAMMAR = Grammar(
+    {f"bare {signs}": frames for signs, frames in _BARE.items()}
+    | {f"story {signs}": frames for signs, frames in _STORIES.items()},
+    slots=_SLOTS,
+)
+
+
+def make_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
+    """A random problem: a bare sum, a word problem of one step, or (12 in 100) one of two steps. `bare` decides for one or the other."""
+    if bare is None:
+        bare = dice.chance(BARE_SHARE)
+    signs = (
+        dice.pick(("+-", "-+"))
+        if not bare and dice.chance(TWO_STEP_SHARE / (1 - BARE_SHARE))
+        else dice.pick(("+", "-"))
+    )
+    steps = _steps(signs, 0 if bare else 2, dice)
+    slots = _people(dice) | {"a": str(steps[0].left), "b": str(steps[0].right), "c": str(steps[-1].right)}
+    prompt = _GRAMMAR.sentence(f"{'bare' if bare else 'story'} {signs}", dice, slots)
+    return WordedProblem(prompt, steps, MappingProxyType(slots))
+
+
+def is_held_out(prompt: str) -> bool:
+    """Whether a problem's text belongs to the held-out part, decided by the text alone."""
+    return hashlib.blake2b(prompt.encode(), digest_size=8).digest()[0] % HELD_OUT_ONE_IN == 0
+
+
+def training_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
+    """A random problem that is not held out."""
+    while True:
+        problem = make_problem(dice, bare=bare)
+        if not is_held_out(problem.prompt):
+            return problem
+
+
+def make_step(sign: str, smallest: int, dice: Dice) -> Step:
+    """An equation of the table: `a + b` of two numbers up to ten, or what takes one of them away again."""
+    a, b = dice.between(smallest, 10), dice.between(smallest, 10)
+    return Step(a, "+", b, a + b) if sign == "+" else Step(a + b, "-", b, a)
+
+
+def _steps(signs: str, smallest: int, dice: Dice) -> tuple[Step, ...]:
+    """Equations that go on from each other's result; those of two steps are drawn until the second lies in the table."""
+    first = make_step(signs[0], smallest, dice)
+    if len(signs) == 1:
+        return (first,)
+    while True:
+        first, right = make_step(signs[0], smallest, dice), dice.between(smallest, 10)
+        if signs[1] == "+" and first.result <= 10:
+            return first, Step(first.result, "+", right, first.result + right)
+        if signs[1] == "-" and 0 <= first.result - right <= 10:
+            return first, Step(first.result, "-", right, first.result - right)
+
+
+def _people(dice: Dice) -> dict[str, str]:
+    she = dice.chance(0.5)
+    who, friend = dice.sample(SHE if she else HE, 1)[0], dice.pick((*SHE, *HE))
+    while friend == who:
+        friend = dice.pick((*SHE, *HE))
+    pronouns = ("she", "She", "her", "herself") if she else ("he", "He", "him", "himself")
+    they, they_cap, them, themself = pronouns
+    return {
+        "who": who, "friend": friend, "things": dice.pick(THINGS), "they": they, "they_cap": they_cap, "them": them, "themself": themself,
+    }  # fmt: skip
