@@ -12,9 +12,12 @@ from dataclasses import dataclass
 _TERMINAL = (".", "!", "?", '"', "”")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 _CITATION = re.compile(r"\[(?:\d{1,4}|edit|citation needed)\]")
-_COUNTER = re.compile(r"\W{0,3}\d[\d.,]{0,12}[km]?\s?[^\W\d]{1,20}\W{0,3}", re.IGNORECASE)
 _BOILERPLATE = re.compile(
-    r"^\W{0,3}(?:sign[ -]?in|log[ -]?in|sign[ -]?up)\b|\bread more\W{0,6}$|\bitems? in (?:your )?cart\b", re.IGNORECASE
+    r"^\W{0,3}\d[\d.,]{0,12}[km]?\s?[^\W\d]{1,20}\W{0,3}$"  # a counter: 3 likes
+    r"|^\W{0,3}(?:sign[ -]?in|log[ -]?in|sign[ -]?up)\b"
+    r"|\bread more\W{0,6}$"
+    r"|\bitems? in (?:your )?cart\b",
+    re.IGNORECASE,
 )
 _MAX_WORDS_BOILERPLATE = 10
 _UPPER_SHARE = 0.5
@@ -73,12 +76,12 @@ def _is_notice(line: str) -> bool:
 
 
 def _is_navigation(line: str) -> bool:
-    letters = sum(map(str.isalpha, line))
     words = len(line.split())
-    return (
-        letters == 0
-        or sum(map(str.isupper, line)) > _UPPER_SHARE * letters
-        or words == 1
-        or _COUNTER.fullmatch(line) is not None
-        or (words <= _MAX_WORDS_BOILERPLATE and _BOILERPLATE.search(line) is not None)
-    )
+    if words == 1 or (not line.islower() and _is_shouting_or_numbers(line)):
+        return True
+    return words <= _MAX_WORDS_BOILERPLATE and _BOILERPLATE.search(line) is not None
+
+
+def _is_shouting_or_numbers(line: str) -> bool:
+    letters = sum(map(str.isalpha, line))
+    return letters == 0 or sum(map(str.isupper, line)) > _UPPER_SHARE * letters

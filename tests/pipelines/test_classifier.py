@@ -72,6 +72,12 @@ def test_training_gives_the_same_bytes_whatever_the_order_and_the_memory(trained
     assert again == summary
 
 
+def test_training_and_loading_print_nothing(tmp_path, capfd):
+    summary = train_classifier(examples(60), ClassifierConfig(num_buckets=500, min_examples_seen=100), tmp_path)
+    load_classifier(str(tmp_path / "model.bin"), summary["model_sha256"])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_equal_texts_lie_on_one_side_and_count_once():
     rows = examples(200)
     train, heldout = split_examples(rows * 2 + [(text.upper() + " \n", label) for text, label in rows], 0.3)

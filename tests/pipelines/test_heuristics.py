@@ -179,6 +179,6 @@ def test_verdicts_do_not_depend_on_the_batch():
 def test_fifty_megabytes_take_seconds(unit):
     text = unit * (50_000_000 // len(unit.encode()))
     measure("warm")
-    start = time.perf_counter()
+    start = time.process_time()
     gopher_violations(text)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import time
 from collections import Counter
 
 import pyarrow as pa
@@ -93,3 +94,15 @@ def test_real_prose_passes(shared_data):
         texts = [json.loads(line)["text"][:6_000] for line in lines]
     for text in texts:
         assert [rule for rule, share in repetition_shares(text).items() if share > THRESHOLDS[rule]] == []
+
+
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("num_distinct", [1, 100_000])
+def test_fifty_megabytes_take_seconds(num_distinct):
+    chooser = random.Random(0)
+    part = " ".join(f"word{chooser.randrange(num_distinct)}" for _ in range(500_000))
+    text = (part + "\n") * (50_000_000 // len(part))
+    start = time.process_time()
+    shares = repetition_shares(text)
+    assert time.process_time() - start < 10
+    assert shares["duplicate_lines"] > 0.8
