@@ -7,9 +7,10 @@
     truth, tasks, labels, write                   what lies beside the WARC files
     scoring                                       what a pipeline made of the crawl, held against the truth
 
-Decisions: nothing is stored, every page is computed from the seed and its number, so a copy makes its original again; choices draw on one generator whose
-sequence Python keeps across versions; a text is prose of a grammar with a few thousand words, so sentences hardly ever repeat.
-Not covered: PDF and other media, redirects, JavaScript-made pages, languages in other scripts.
+Decisions: nothing is stored, every page is computed from the seed and its number, so a copy makes its original again;
+choices draw on one generator whose sequence Python keeps across versions; a text is prose of a grammar with a few
+thousand words, so sentences hardly ever repeat. Not covered: PDF and other media, redirects, JavaScript-made pages,
+languages in other scripts.
 """
 
 from pipelines.demo_crawl.configuration import DemoCrawlConfig

@@ -28,7 +28,8 @@ class PersonalDatum:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Title and blocks, the language, how good the text is, what is harmful about it, and what personal data it holds."""
+    """Title and blocks, the language, how good the text is, what is harmful about it, and what personal data it
+    holds."""
 
     title: str
     blocks: tuple[Block, ...]

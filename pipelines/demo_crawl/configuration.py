@@ -11,7 +11,8 @@ from lm.errors import ConfigurationError
 class DemoCrawlConfig:
     """Sizes and the seed of a demo crawl.
 
-    The alignment and label files have sizes of their own, whatever the number of pages. `pii_share` is the share of English pages that carry personal data.
+    The alignment and label files have sizes of their own, whatever the number of pages. `pii_share` is the share of
+    English pages that carry personal data.
 
     Raises:
         ConfigurationError: at construction, a size that is too small or a share that is none.

@@ -1,6 +1,7 @@
 """Seeded choice: the same parts give the same sequence, on every platform and Python version.
 
-Only `random.Random.random` is drawn from, whose sequence Python promises to keep; `choice` and `shuffle` carry no such promise.
+Only `random.Random.random` is drawn from, whose sequence Python promises to keep; `choice` and `shuffle` carry no
+such promise.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ T = TypeVar("T")
 
 
 class Dice:
-    """A stream of choices named by its parts, as in `Dice(seed, "page", 17)`; other parts give an independent stream."""
+    """A stream of choices named by its parts, as in `Dice(seed, "page", 17)`; other parts give an independent
+    stream."""
 
     __slots__ = ("random",)
 

@@ -1,4 +1,5 @@
-"""Near-duplicates of a body, edited sentence by sentence until their similarity has come down to a wish, and then measured."""
+"""Near-duplicates of a body, edited sentence by sentence until their similarity has come down to a wish, and then
+measured."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from dataclasses import replace
 from pipelines.demo_crawl.body import Block, Body, sentences
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON, phrases
 
 SHINGLE_WORDS = 5
 
@@ -16,21 +17,15 @@ LOWEST_JACCARD, HIGHEST_JACCARD = 0.5, 0.98
 
 _WORD = re.compile(r"[^\W_]+")
 _GRAMMAR = Grammar({**LEXICON, **CLAUSES})
-_OPENERS = (
-    "In fact, ",
-    "As it happens, ",
-    "Of course, ",
-    "Now and then, ",
-    "Surely, ",
-    "It is true that ",
-    "Once again, ",
-    "By the way, ",
-    "For example, ",
-)
+_OPENERS = phrases("""
+    In fact,  / As it happens,  / Of course,  / Now and then,  / Surely,  / It is true that  / Once again,  / By
+    the way,  / For example,
+""")
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
-    """The runs of five words of `text`, a word being lower-case letters and digits; empty where there are fewer words."""
+    """The runs of five words of `text`, a word being lower-case letters and digits; empty where there are fewer
+    words."""
     found = _WORD.findall(text.lower())
     return set(zip(*(found[start:] for start in range(SHINGLE_WORDS)), strict=False))
 

@@ -1,7 +1,8 @@
-"""The invented country that articles and stories share: towns, rivers, people, animals, inventions and plants, with attributes that never change.
+"""The invented country that articles and stories share: towns, rivers, people, animals, inventions and plants, with
+attributes that never change.
 
-An entity is a mapping of attribute to text, ready to be the slots of a grammar. Attributes of one entity name others, so what a page says of a
-river agrees with what another says of the town on its bank.
+An entity is a mapping of attribute to text, ready to be the slots of a grammar. Attributes of one entity name others,
+so what a page says of a river agrees with what another says of the town on its bank.
 """
 
 from __future__ import annotations

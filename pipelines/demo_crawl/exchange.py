@@ -9,15 +9,22 @@ from datetime import UTC, datetime, timedelta
 from pipelines.demo_crawl.dice import Dice, derived_uuid
 from pipelines.demo_crawl.pages import Page
 from pipelines.demo_crawl.records import (
-    chunked, fields_of, gzip_member, http_message, sha1_digest, spoiled_member, warc_record,
-)  # fmt: skip
+    chunked,
+    fields_of,
+    gzip_member,
+    http_message,
+    sha1_digest,
+    spoiled_member,
+    warc_record,
+)
 from pipelines.demo_crawl.site import render
 
 START = datetime(2026, 1, 5, 8, 0, 0, tzinfo=UTC)
 SECONDS_BETWEEN_PAGES = 2
 
 GZIP_SHARE, CHUNKED_SHARE, LATIN_SHARE = 0.10, 0.08, 0.25
-"""Shares of responses with a compressed body, of responses in chunks, and, of pages that Latin-1 can write, of those that say so and do."""
+"""Shares of responses with a compressed body, of responses in chunks, and, of pages that Latin-1 can write, of those
+that say so and do."""
 
 
 def warcinfo(seed: int, file_name: str, file_number: int, first_index: int) -> bytes:
@@ -91,7 +98,7 @@ def _response(page: Page, date: str, fields: Mapping[str, str], dice: Dice) -> b
     block = http_message(
         "HTTP/1.1 200 OK", (("Date", _http_date(page.index)), ("Server", "nginx"), *headers, *transfer), content
     )
-    fields = {**fields, "WARC-Payload-Digest": sha1_digest(payload), "WARC-Identified-Payload-Type": "text/html"}
+    fields = {**fields, "WARC-Payload-Digest": sha1_digest(content), "WARC-Identified-Payload-Type": "text/html"}
     if page.damage == "bad_digest":
         fields["WARC-Block-Digest"] = sha1_digest(block + b"\n")
     if page.damage == "bad_length":
@@ -113,7 +120,8 @@ def _payload(page: Page, dice: Dice) -> tuple[bytes, list[tuple[str, str]]]:
 
 
 def _charsets(page: Page, dice: Dice) -> tuple[str, str, str]:
-    """How the page is encoded, what the HTTP header says of it, and what the page says; all three agree unless the plan wants a lie."""
+    """How the page is encoded, what the HTTP header says of it, and what the page says; all three agree unless the
+    plan wants a lie."""
     if page.damage == "wrong_charset":
         return dice.pick(
             (("windows-1252", "utf-8", "utf-8"), ("utf-8", "iso-8859-1", "utf-8"), ("windows-1252", "", "utf-8"))

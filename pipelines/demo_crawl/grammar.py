@@ -7,8 +7,8 @@ A template is text with
     {noun+s}        the same in another form; the forms are those of `morphology.FORMS`
     {thing=noun}    an alternative of the rule `noun`, kept in the slot `thing` for the rest of the text
 
-No slot has the name of a rule. What a template asks for is checked when the grammar is made: a misspelt name is found then and not
-after the ten-thousandth page.
+No slot has the name of a rule. What a template asks for is checked when the grammar is made: a misspelt name is found
+then and not after the ten-thousandth page.
 """
 
 from __future__ import annotations
@@ -132,9 +132,9 @@ def _write(nodes: tuple[_Node, ...], random: Callable[[], float], slots: Slots, 
     """Append the expansion of `nodes` to `parts`."""
     for node in nodes:
         if node.__class__ is str:
-            parts.append(node)  # type: ignore[arg-type]
+            parts.append(node)
         elif node.__class__ is list:
-            _write(node[int(random() * len(node))], random, slots, parts)  # type: ignore[arg-type, index]
+            _write(node[int(random() * len(node))], random, slots, parts)
         else:
             _write_reference(node, random, slots, parts)  # type: ignore[arg-type]
 

@@ -1,4 +1,5 @@
-"""Training data for the classifiers: texts of the same worlds as the pages, from other seeds than the pages, so none occurs in the crawl."""
+"""Training data for the classifiers: texts of the same worlds as the pages, from other seeds than the pages, so none
+occurs in the crawl."""
 
 from __future__ import annotations
 

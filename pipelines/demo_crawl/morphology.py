@@ -28,7 +28,8 @@ _IRREGULAR_PASTS = dict(
     rise:rose run:ran see:saw set:set sew:sewed shake:shook shine:shone shut:shut sing:sang sink:sank sit:sat
     sleep:slept slide:slid speak:spoke spend:spent spin:spun spread:spread stand:stood steal:stole sweep:swept
     swim:swam teach:taught tear:tore think:thought throw:threw understand:understood wake:woke wear:wore weave:wove
-    win:won wind:wound bend:bent bind:bound creep:crept dig:dug freeze:froze sow:sowed show:showed split:split
+    win:won wind:wound bend:bent bind:bound creep:crept dig:dug flee:fled stride:strode freeze:froze sow:sowed
+    show:showed split:split
     """.split()
 )
 

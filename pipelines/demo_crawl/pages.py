@@ -27,16 +27,24 @@ from pipelines.demo_crawl.worlds.stories import story
 
 WRITERS: Mapping[str, Callable[[World, Dice], Body]] = MappingProxyType(
     {
-        "lesson": lesson, "article": article, "story": story, "how_to": how_to, "forum": forum, "spam": spam, "toxic": toxic, "adult": adult,
+        "lesson": lesson,
+        "article": article,
+        "story": story,
+        "how_to": how_to,
+        "forum": forum,
+        "spam": spam,
+        "toxic": toxic,
+        "adult": adult,
         **{language: partial(foreign, language) for language in FOREIGN},
     }
-)  # fmt: skip
+)
 """World to the function that writes a body of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the crawl. `cluster` names the duplicate cluster by its original; `jaccard` is the similarity to that original."""
+    """One page of the crawl. `cluster` names the duplicate cluster by its original; `jaccard` is the similarity to
+    that original."""
 
     index: int
     doc_id: str

@@ -1,6 +1,8 @@
-"""Personal data to mask: a paragraph with an e-mail address, a phone number, an IP address or a postal address, all of them invented.
+"""Personal data to mask: a paragraph with an e-mail address, a phone number, an IP address or a postal address, all
+of them invented.
 
-The addresses lie in ranges that nobody owns: domains of RFC 2606, IP addresses of RFC 5737, North American numbers 555-0100 to 555-0199.
+The addresses lie in ranges that nobody owns: domains of RFC 2606, IP addresses of RFC 5737, North American numbers
+555-0100 to 555-0199.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 from pipelines.demo_crawl.body import Body, PersonalDatum
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
+from pipelines.demo_crawl.lexicon import phrases
 
 _SENTENCES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Write to {name} at {email} if you have a question about this page.", ("email",)),
@@ -19,18 +22,10 @@ _SENTENCES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Letters for {name} go to {address}, and parcels too.", ("address",)),
     ("The workshop of {name} is at {address}, and the phone number is {phone}.", ("address", "phone")),
 )
-_STREETS = (
-    "Willow Lane",
-    "Mill Road",
-    "Church Street",
-    "Harbour Street",
-    "Orchard Row",
-    "Station Road",
-    "Bridge Street",
-    "Garden Walk",
-    "Castle Hill",
-    "Quarry Lane",
-)
+_STREETS = phrases("""
+    Willow Lane / Mill Road / Church Street / Harbour Street / Orchard Row / Station Road / Bridge Street / Garden
+    Walk / Castle Hill / Quarry Lane
+""")
 _DOMAINS = ("example.com", "example.org", "example.net", "mail.example.org", "post.example.com")
 _NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
 

@@ -1,6 +1,8 @@
-"""What each page will be: its world, the page it copies, the damage its record suffers. Decided before the first page is written.
+"""What each page will be: its world, the page it copies, the damage its record suffers. Decided before the first page
+is written.
 
-A crawl of any size has the shares below to the page, and a page that copies another may come before it: every page can be made from its number alone.
+A crawl of any size has the shares below to the page, and a page that copies another may come before it: every page
+can be made from its number alone.
 """
 
 from __future__ import annotations
@@ -14,10 +16,22 @@ from pipelines.demo_crawl.dice import Dice
 
 SHARES: Mapping[str, float] = MappingProxyType(
     {
-        "lesson": 0.30, "article": 0.22, "story": 0.14, "how_to": 0.09, "forum": 0.05, "spam": 0.04, "toxic": 0.025, "adult": 0.025,
-        "de": 0.015, "fr": 0.015, "es": 0.015, "it": 0.015, "mirror": 0.02, "near_duplicate": 0.03,
+        "lesson": 0.30,
+        "article": 0.22,
+        "story": 0.14,
+        "how_to": 0.09,
+        "forum": 0.05,
+        "spam": 0.04,
+        "toxic": 0.025,
+        "adult": 0.025,
+        "de": 0.015,
+        "fr": 0.015,
+        "es": 0.015,
+        "it": 0.015,
+        "mirror": 0.02,
+        "near_duplicate": 0.03,
     }
-)  # fmt: skip
+)
 """World to its share of the pages; `mirror` and `near_duplicate` copy a page of one of `GOOD`."""
 
 GOOD = ("lesson", "article", "story", "how_to")
@@ -27,7 +41,8 @@ FOREIGN = ("de", "fr", "es", "it")
 DAMAGE_SHARES: Mapping[str, float] = MappingProxyType(
     {"bad_gzip": 0.001, "bad_digest": 0.001, "bad_length": 0.001, "wrong_charset": 0.008}
 )
-"""Damage to its share of the pages. Beside these, the last record of the last file is `truncated`. A wrong charset costs no record."""
+"""Damage to its share of the pages. Beside these, the last record of the last file is `truncated`. A wrong charset
+costs no record."""
 
 LOSING_DAMAGE = ("bad_gzip", "bad_digest", "bad_length", "truncated")
 """Damage that loses the record."""

@@ -1,7 +1,8 @@
 """Sums and word problems within twenty, with worked answers that are right by construction.
 
-The facts are the addition table up to 10 + 10 and its inverse. A problem's text decides for itself whether it is held out (`is_held_out`): lessons and training
-data take only the others, so no list of forbidden texts has to be passed around.
+The facts are the addition table up to 10 + 10 and its inverse. A problem's text decides for itself whether it is held
+out (`is_held_out`): lessons and training data take only the others, so no list of forbidden texts has to be passed
+around.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import MappingProxyType
 
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import words
+from pipelines.demo_crawl.lexicon import phrases, words
 
 HELD_OUT_ONE_IN = 8
 """One problem text in so many is held out."""
@@ -32,9 +33,9 @@ HE = words(
     "Tom Ben Max Sam Paul Jack Leo Adam Carl Dan Eric Finn Gus Hugo Ivan Joe Karl Luke Mark Nick Otto Pete Rob Theo"
 )
 THINGS = words("""
-    apples pears plums cherries lemons oranges nuts eggs cakes buns sweets cookies carrots beans marbles coins stamps buttons beads shells
-    stones sticks leaves flowers roses books pens pencils cards stickers ribbons toys balls boats kites dolls drums bells keys nails bricks cups
-    plates spoons candles hats socks gloves tickets letters boxes
+    apples pears plums cherries lemons oranges nuts eggs cakes buns sweets cookies carrots beans marbles coins stamps
+    buttons beads shells stones sticks leaves flowers roses books pens pencils cards stickers ribbons toys balls boats
+    kites dolls drums bells keys nails bricks cups plates spoons candles hats socks gloves tickets letters boxes
 """)
 
 
@@ -71,17 +72,28 @@ class WordedProblem:
 
 
 _BARE = {
-    "+": (
-        "What is {a} + {b}?", "What is {a} plus {b}?", "Calculate {a} + {b}.", "{a} + {b} = ?", "Add {a} and {b}.", "How much is {a} + {b}?",
-        "How much is {a} plus {b}?", "Work out {a} + {b}.", "What is the sum of {a} and {b}?", "Which number is {b} more than {a}?",
-        "What do you get when you add {b} to {a}?", "Find {a} + {b}.", "Please add {b} to {a}.",
-    ),
+    "+": phrases("""
+        What is {a} + {b}? / What is {a} plus {b}? / Calculate {a} + {b}. / {a} + {b} = ? / Add {a} and {b}. /
+        How much is {a} + {b}? / How much is {a} plus {b}? / Work out {a} + {b}. / What is the sum of {a} and
+        {b}? / Which number is {b} more than {a}? / What do you get when you add {b} to {a}? / Find {a} + {b}.
+        / Please add {b} to {a}.
+    """),
     "-": (
-        "What is {a} - {b}?", "What is {a} minus {b}?", "Calculate {a} - {b}.", "{a} - {b} = ?", "Subtract {b} from {a}.", "How much is {a} - {b}?",
-        "How much is {a} minus {b}?", "Work out {a} - {b}.", "What is the difference between {a} and {b}?", "Which number is {b} less than {a}?",
-        "What is left when you take {b} from {a}?", "Find {a} - {b}.", "Take {b} away from {a}.",
+        "What is {a} - {b}?",
+        "What is {a} minus {b}?",
+        "Calculate {a} - {b}.",
+        "{a} - {b} = ?",
+        "Subtract {b} from {a}.",
+        "How much is {a} - {b}?",
+        "How much is {a} minus {b}?",
+        "Work out {a} - {b}.",
+        "What is the difference between {a} and {b}?",
+        "Which number is {b} less than {a}?",
+        "What is left when you take {b} from {a}?",
+        "Find {a} - {b}.",
+        "Take {b} away from {a}.",
     ),
-}  # fmt: skip
+}
 
 _STORIES = {
     "+": (
@@ -122,11 +134,13 @@ _STORIES = {
         "A shop has {a} {things}. It sells {b} and gets {c} new ones. How many {things} does it have?",
         "{who} lost {b} of {a} {things} and then bought {c}. How many {things} does {they} have now?",
     ),
-}  # fmt: skip
+}
 
 NUM_FRAMES = sum(len(frames) for table in (_BARE, _STORIES) for frames in table.values())
 
-_SLOTS = ("who", "they", "they_cap", "them", "themself", "friend", "things", "a", "b", "c")
+_SLOTS = phrases("""
+    who / they / they_cap / them / themself / friend / things / a / b / c
+""")
 _GRAMMAR = Grammar(
     {f"bare {signs}": frames for signs, frames in _BARE.items()}
     | {f"story {signs}": frames for signs, frames in _STORIES.items()},
@@ -135,7 +149,8 @@ _GRAMMAR = Grammar(
 
 
 def make_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
-    """A random problem: a bare sum, a word problem of one step, or (12 in 100) one of two steps. `bare` decides for one or the other."""
+    """A random problem: a bare sum, a word problem of one step, or (12 in 100) one of two steps. `bare` decides for
+    one or the other."""
     if bare is None:
         bare = dice.chance(BARE_SHARE)
     signs = (
@@ -169,7 +184,8 @@ def make_step(sign: str, smallest: int, dice: Dice) -> Step:
 
 
 def _steps(signs: str, smallest: int, dice: Dice) -> tuple[Step, ...]:
-    """Equations that go on from each other's result; those of two steps are drawn until the second lies in the table."""
+    """Equations that go on from each other's result; those of two steps are drawn until the second lies in the
+    table."""
     first = make_step(signs[0], smallest, dice)
     if len(signs) == 1:
         return (first,)
@@ -189,5 +205,11 @@ def _people(dice: Dice) -> dict[str, str]:
     pronouns = ("she", "She", "her", "herself") if she else ("he", "He", "him", "himself")
     they, they_cap, them, themself = pronouns
     return {
-        "who": who, "friend": friend, "things": dice.pick(THINGS), "they": they, "they_cap": they_cap, "them": them, "themself": themself,
-    }  # fmt: skip
+        "who": who,
+        "friend": friend,
+        "things": dice.pick(THINGS),
+        "they": they,
+        "they_cap": they_cap,
+        "them": them,
+        "themself": themself,
+    }

@@ -58,6 +58,7 @@ def fields_of(pairs: Mapping[str, str]) -> bytes:
 
 
 def spoiled_member(member: bytes) -> bytes:
-    """A gzip member with sixteen bytes in its middle overwritten: what lies behind them cannot be read, and its end is where it was."""
+    """A gzip member with sixteen bytes in its middle overwritten: what lies behind them cannot be read, and its end
+    is where it was."""
     middle = len(member) // 2
     return member[:middle] + bytes(255 - byte for byte in member[middle : middle + 16]) + member[middle + 16 :]

@@ -1,7 +1,8 @@
-"""Web sites around a body: menus, side bars, share buttons, advertisements, comments, cookie banners, scripts and footers.
+"""Web sites around a body: menus, side bars, share buttons, advertisements, comments, cookie banners, scripts and
+footers.
 
-Nineteen sites with six page frames between them. What a site puts around its pages is fixed where a real site's is (menu, footer, scripts) and varies
-where a real one's does (related links, comments, advertisements).
+Nineteen sites with six page frames between them. What a site puts around its pages is fixed where a real site's is
+(menu, footer, scripts) and varies where a real one's does (related links, comments, advertisements).
 """
 
 from __future__ import annotations
@@ -171,14 +172,32 @@ _COMMENT_GRAMMAR = Grammar(
         **LEXICON,
         **CLAUSES,
         "comment": (
-            "Nice {text}, I will {handle} it on {weekday}.", "My {role} read this to me and was {mood}.", "Is there a page about {plant+s} too?", "First!",
-            "I think the part about the {thing} is wrong.", "Thanks for posting, very {worth}.", "Who else is here after the {event}?", "More {animal+s} please!",
+            "Nice {text}, I will {handle} it on {weekday}.",
+            "My {role} read this to me and was {mood}.",
+            "Is there a page about {plant+s} too?",
+            "First!",
+            "I think the part about the {thing} is wrong.",
+            "Thanks for posting, very {worth}.",
+            "Who else is here after the {event}?",
+            "More {animal+s} please!",
         ),
-        "related": ("{size+cap} {thing+s} and {stuff}", "The {state} {building}", "Ten {worth} {thing+s}", "A {character} {role}", "Why {animal+s} {move}", "Notes on {stuff}"),
-        "advert": ("{worth+cap} {stuff}, now {round_number} percent off", "Meet the {state} {vehicle}", "Your new {furniture} is waiting", "Trusted by {role+s}"),
+        "related": (
+            "{size+cap} {thing+s} and {stuff}",
+            "The {state} {building}",
+            "Ten {worth} {thing+s}",
+            "A {character} {role}",
+            "Why {animal+s} {move}",
+            "Notes on {stuff}",
+        ),
+        "advert": (
+            "{worth+cap} {stuff}, now {round_number} percent off",
+            "Meet the {state} {vehicle}",
+            "Your new {furniture} is waiting",
+            "Trusted by {role+s}",
+        ),
         "user": ("{colour}{animal}", "{role}{small_number}", "{plant}_{round_number}"),
     }
-)  # fmt: skip
+)
 
 
 @lru_cache(maxsize=1)

@@ -1,6 +1,7 @@
 """Alignment data: instructions, preferences and problems, all arithmetic within twenty, no two with the same prompt.
 
-A problem's text decides whether it is held out (`problems.is_held_out`); the crawl's lessons and the train splits hold none of those.
+A problem's text decides whether it is held out (`problems.is_held_out`); the crawl's lessons and the train splits
+hold none of those.
 """
 
 from __future__ import annotations

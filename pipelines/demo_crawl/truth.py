@@ -33,9 +33,9 @@ TRUTH_SCHEMA = pa.schema(
         pa.field("damage", pa.string(), nullable=False),
     ]
 )
-"""`body_text` is the title and a line for each paragraph, heading and list item; `start` and `end` of personal data count characters in it.
-A cluster is an original (`duplicate_kind` null, `jaccard` 1) and its copies; `jaccard` is of the sets of five-word shingles, with the original's.
-`damage` is none, or one of `plan.DAMAGE_SHARES` or truncated."""
+"""`body_text` is the title and a line for each paragraph, heading and list item; `start` and `end` of personal data
+count characters in it. A cluster is an original (`duplicate_kind` null, `jaccard` 1) and its copies; `jaccard` is of
+the sets of five-word shingles, with the original's. `damage` is none, or one of `plan.DAMAGE_SHARES` or truncated."""
 
 
 def truth_row(page: Page, warc_file: str) -> dict[str, Any]:

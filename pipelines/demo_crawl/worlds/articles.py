@@ -9,7 +9,7 @@ from pipelines.demo_crawl.body import Block, Body
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import Entity, World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON, phrases
 
 _SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -22,7 +22,7 @@ _SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "if the {state} {text+s} are right",
             "according to {people}",
             "as a {state} {text} in the {building} shows",
-        ),  # fmt: skip
+        ),
         "opener": ("", "", "{says}, ", "today ", "since the {event}, ", "for {small_number} generations, ", "{when}, "),
         "tail": (
             "",
@@ -36,7 +36,7 @@ _SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             ", although {people} {think} otherwise",
             "; {craft_clause}",
             " {when}, {says}",
-        ),  # fmt: skip
+        ),
         "life": (
             "{custom}.",
             "{custom}.",
@@ -49,7 +49,7 @@ _SHARED: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "{people} remember the {event} of {year_word}, when {people} {handle+ed} every {thing} and {move+ed} to {spot}.",
             "it is said that a {character} {role} once {handle+ed} a {thing_phrase} here and {think+ed} that {virtue} had no price.",
             "{idea+s} about the {thing} are {manner+ly} {study+ed} by {people}, who {think} that the {state} {text} explains them.",
-        ),  # fmt: skip
+        ),
         "year_word": ("that {season}", "the {quality} year", "the {rank} {season}", "a {state} {season}"),
     }
 )
@@ -270,17 +270,10 @@ _FACTS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 
-_HEADINGS = (
-    "History",
-    "Description",
-    "Daily life",
-    "Legacy",
-    "Trade and work",
-    "Customs",
-    "Sources and stories",
-    "The present day",
-    "Early years",
-)
+_HEADINGS = phrases("""
+    History / Description / Daily life / Legacy / Trade and work / Customs / Sources and stories / The present day
+    / Early years
+""")
 
 
 def _grammar(kind: str) -> Grammar:
@@ -294,7 +287,9 @@ def _slot_names(template: str) -> list[str]:
 
 
 _GRAMMARS: Mapping[str, Grammar] = MappingProxyType({kind: _grammar(kind) for kind in _FACTS})
-_KINDS = ("town", "town", "person", "person", "river", "animal", "invention", "plant")
+_KINDS = phrases("""
+    town / town / person / person / river / animal / invention / plant
+""")
 
 
 def article(world: World, dice: Dice) -> Body:

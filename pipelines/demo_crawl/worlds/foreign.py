@@ -1,6 +1,7 @@
 """Pages in German, French, Spanish and Italian: simple, correct sentences about towns, seasons, work and families.
 
-Noun phrases are kept whole, with their article and in the case that their place in the sentence asks for, so that no rule of agreement can be broken.
+Noun phrases are kept whole, with their article and in the case that their place in the sentence asks for, so that no
+rule of agreement can be broken.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ def foreign(language: str, world: World, dice: Dice) -> Body:
 
 
 def _capital(text: str, language: str) -> str:
-    """The first letter as a capital, behind an opening mark if there is one; before a name with a vowel, French elides."""
+    """The first letter as a capital, behind an opening mark if there is one; before a name with a vowel, French
+    elides."""
     text = _ELISION.sub("d'", text) if language == "fr" else text
     start = 1 if text[0] in "¿¡«" else 0
     return text[:start] + text[start].upper() + text[start + 1 :]

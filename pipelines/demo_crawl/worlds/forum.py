@@ -9,7 +9,13 @@ from pipelines.demo_crawl.grammar import Grammar
 from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
 
 _RULES = {
-    "title": ("{topic+cap} is too {state}?", "Question about my {topic}", "Which {topic} for a {building}?", "Help, my {topic} won't {grow}", "{topic+cap} and {stuff}, thoughts?"),
+    "title": (
+        "{topic+cap} is too {state}?",
+        "Question about my {topic}",
+        "Which {topic} for a {building}?",
+        "Help, my {topic} won't {grow}",
+        "{topic+cap} and {stuff}, thoughts?",
+    ),
     "ask": (
         "hi all, does anyone know how to {handle} a {topic} that got {state}? mine is made of {stuff} and I am a bit {mood}.",
         "So I bought a {quality} {topic} last {weekday} and now the {part} is {state}, what should I do??",
@@ -17,15 +23,28 @@ _RULES = {
         "first post here! I want to {handle} my {topic} before {month} but I only have a {tool}...",
     ),
     "reply": (
-        "I had the same thing in {month}, turned out the {part} was {state}.", "lol same here, my {animal} sat on mine.",
-        "just {handle} it with some {stuff}, worked for me.", "Sorry but I don't think that's right, {craft_clause} and they never had a problem.",
-        "thanks for the tip, will try it on {weekday}!", "Have you asked a {role}? they usually know.", "Mine is {small_number} years old and still {state}.",
-        "You could also {handle} the {part} first and then {handle} the rest.", "honestly a {tool} is not enough for that, get a {quality} one.",
-        "no idea, but I'm {mood} to hear how it went.", "In {town} you can get a new one near the {building}, not even expensive.",
-        "+1 to what {poster} wrote, the {stuff} makes it {grow}.", "Not sure I agree, mine began to {grow} after the {event}.",
+        "I had the same thing in {month}, turned out the {part} was {state}.",
+        "lol same here, my {animal} sat on mine.",
+        "just {handle} it with some {stuff}, worked for me.",
+        "Sorry but I don't think that's right, {craft_clause} and they never had a problem.",
+        "thanks for the tip, will try it on {weekday}!",
+        "Have you asked a {role}? they usually know.",
+        "Mine is {small_number} years old and still {state}.",
+        "You could also {handle} the {part} first and then {handle} the rest.",
+        "honestly a {tool} is not enough for that, get a {quality} one.",
+        "no idea, but I'm {mood} to hear how it went.",
+        "In {town} you can get a new one near the {building}, not even expensive.",
+        "+1 to what {poster} wrote, the {stuff} makes it {grow}.",
+        "Not sure I agree, mine began to {grow} after the {event}.",
     ),
-    "handle_name": ("{colour}_{animal}", "{animal}{round_number}", "the_{character}_{role}", "{tool}fan", "{plant}_{small_number}"),
-}  # fmt: skip
+    "handle_name": (
+        "{colour}_{animal}",
+        "{animal}{round_number}",
+        "the_{character}_{role}",
+        "{tool}fan",
+        "{plant}_{small_number}",
+    ),
+}
 _GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_RULES}, slots=("topic", "town", "poster"))
 
 

@@ -9,11 +9,37 @@ from pipelines.demo_crawl.grammar import Grammar
 from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
 
 _RULES = {
-    "task_repair": ("mend a {object}", "repair an old {object}", "clean a {object}", "paint a {object}", "store a {object} over the winter"),
-    "task_make": ("build a {object}", "make a {object} out of {material}", "carve a small {object}", "decorate a {object}"),
-    "task_cook": ("cook {dish} for a {event}", "bake {dish}", "pickle {dish}", "serve {dish} with {food+s}", "make {dish} as they do in {town}"),
-    "task_grow": ("grow {plant+s} in a {vessel}", "plant {plant+s} beside a {building}", "dry {plant+s} for the {season}"),
-    "title": ("How to {task}", "How to {task} in {steps} steps", "{task+cap}: a guide", "A {character} {role}'s guide: how to {task}"),
+    "task_repair": (
+        "mend a {object}",
+        "repair an old {object}",
+        "clean a {object}",
+        "paint a {object}",
+        "store a {object} over the winter",
+    ),
+    "task_make": (
+        "build a {object}",
+        "make a {object} out of {material}",
+        "carve a small {object}",
+        "decorate a {object}",
+    ),
+    "task_cook": (
+        "cook {dish} for a {event}",
+        "bake {dish}",
+        "pickle {dish}",
+        "serve {dish} with {food+s}",
+        "make {dish} as they do in {town}",
+    ),
+    "task_grow": (
+        "grow {plant+s} in a {vessel}",
+        "plant {plant+s} beside a {building}",
+        "dry {plant+s} for the {season}",
+    ),
+    "title": (
+        "How to {task}",
+        "How to {task} in {steps} steps",
+        "{task+cap}: a guide",
+        "A {character} {role}'s guide: how to {task}",
+    ),
     "intro": (
         "Anyone can {task} with a {aid}, some {material} and a little {virtue}.",
         "This page explains how to {task}, as {people} in {town} have done for generations.",
@@ -27,8 +53,13 @@ _RULES = {
         "Have a {aid}, a {tool} and some {stuff} ready, and keep a {vessel} at hand.",
     ),
     "why": (
-        "because {material} is {state}", "so that the {part} stays {state}", "since {people} often forget it", "because a {state} {part} will not hold",
-        "so that nothing can {grow}", "or the {stuff} will {grow}", "while the {stuff} is still {state}",
+        "because {material} is {state}",
+        "so that the {part} stays {state}",
+        "since {people} often forget it",
+        "because a {state} {part} will not hold",
+        "so that nothing can {grow}",
+        "or the {stuff} will {grow}",
+        "while the {stuff} is still {state}",
     ),
     "step": (
         "{handle+cap} the {part} with the {aid}, {why}.",
@@ -54,7 +85,7 @@ _RULES = {
         "Keep the rest of the {stuff} in a {state} {vessel} {beside}.",
         "With some {virtue} you can {task} in less than {small_number} hours.",
     ),
-}  # fmt: skip
+}
 _SLOTS = ("object", "material", "dish", "aid", "town", "task", "steps")
 _GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_RULES}, slots=_SLOTS)
 
@@ -64,9 +95,12 @@ def how_to(world: World, dice: Dice) -> Body:
     count = dice.between(5, 8)
     slots = {
         "object": dice.pick(LEXICON["furniture"] + LEXICON["instrument"] + LEXICON["vehicle"] + LEXICON["vessel"]),
-        "material": dice.pick(LEXICON["stuff"]), "dish": dice.pick(LEXICON["food"]) + " soup", "aid": dice.pick(LEXICON["tool"]),
-        "town": world.any("town", dice)["name"], "steps": LEXICON["small_number"][count - 2],
-    }  # fmt: skip
+        "material": dice.pick(LEXICON["stuff"]),
+        "dish": dice.pick(LEXICON["food"]) + " soup",
+        "aid": dice.pick(LEXICON["tool"]),
+        "town": world.any("town", dice)["name"],
+        "steps": LEXICON["small_number"][count - 2],
+    }
     slots["task"] = _GRAMMAR.expand(dice.pick(("task_repair", "task_make", "task_cook", "task_grow")), dice, slots)
 
     def say(rule: str) -> str:

@@ -1,7 +1,8 @@
-"""Arithmetic lessons: worked sums and word problems within twenty, every fact said in several ways, in paragraphs of prose.
+"""Arithmetic lessons: worked sums and word problems within twenty, every fact said in several ways, in paragraphs of
+prose.
 
-A number in digits is no word to a filter that counts words with letters, so a lesson says many of its numbers in words and adds sentences of a
-teacher's talk until at most `MAX_DIGIT_SHARE` of its words have no letter.
+A number in digits is no word to a filter that counts words with letters, so a lesson says many of its numbers in
+words and adds sentences of a teacher's talk until at most `MAX_DIGIT_SHARE` of its words have no letter.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pipelines.demo_crawl.body import Block, Body
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON, phrases
 from pipelines.demo_crawl.problems import NUMBER_WORDS, THINGS, Step, WordedProblem, make_step, training_problem
 
 MAX_DIGIT_SHARE = 0.16
@@ -37,65 +38,78 @@ _RULES = {
         "Read the sum aloud {when}, and then write it in a {quality} book.",
     ),
     "plus": (
-        "{first_word} plus {second_word} is {total_word}", "{first_word} and {second_word} make {total_word}",
-        "adding {second_word} to {first_word} gives {total_word}", "{total_word} is the sum of {first_word} and {second_word}",
+        "{first_word} plus {second_word} is {total_word}",
+        "{first_word} and {second_word} make {total_word}",
+        "adding {second_word} to {first_word} gives {total_word}",
+        "{total_word} is the sum of {first_word} and {second_word}",
         "we start at {first_word}, count {second_word} further and reach {total_word}",
-        "{second_word} more than {first_word} is {total_word}", "{first_word} and {second_word} together are {total_word}",
+        "{second_word} more than {first_word} is {total_word}",
+        "{first_word} and {second_word} together are {total_word}",
     ),
     "minus": (
-        "{first_word} minus {second_word} is {total_word}", "taking {second_word} away from {first_word} leaves {total_word}",
-        "{total_word} is what is left of {first_word} without {second_word}", "the difference between {first_word} and {second_word} is {total_word}",
+        "{first_word} minus {second_word} is {total_word}",
+        "taking {second_word} away from {first_word} leaves {total_word}",
+        "{total_word} is what is left of {first_word} without {second_word}",
+        "the difference between {first_word} and {second_word} is {total_word}",
         "we start at {first_word}, count {second_word} back and reach {total_word}",
-        "{second_word} less than {first_word} is {total_word}", "{first_word} without {second_word} is {total_word}",
+        "{second_word} less than {first_word} is {total_word}",
+        "{first_word} without {second_word} is {total_word}",
     ),
-    "aside": (
-        "In words, {fact}, and {inverse}.", "Since {fact}, we also know that {inverse}.", "{fact+cap}, so {inverse}.", "You can check it the other way: {inverse}.",
-        "Say it aloud: {fact}.", "{fact+cap}, and that is why {inverse}.", "Remember that {fact}, just as {inverse}.", "{person} reminds us that {inverse}.",
-        "{count+cap}.", "To be sure, {count}.", "{count+cap}, so {fact}.", "With {goods} on the table, {count}.",
-    ),
+    "aside": phrases("""
+        In words, {fact}, and {inverse}. / Since {fact}, we also know that {inverse}. / {fact+cap}, so
+        {inverse}. / You can check it the other way: {inverse}. / Say it aloud: {fact}. / {fact+cap}, and that
+        is why {inverse}. / Remember that {fact}, just as {inverse}. / {person} reminds us that {inverse}. /
+        {count+cap}. / To be sure, {count}. / {count+cap}, so {fact}. / With {goods} on the table, {count}.
+    """),
     "worked": (
-        "{fact+cap}. We write {equation}.", "We write {equation}, because {fact}.", "So {equation}, since {fact}.", "{equation}: {fact}.",
-        "The answer is {total}, because {equation}.", "{fact+cap}, which is written as {equation}.", "{person} writes {equation} on the board and says that {fact}.",
+        "{fact+cap}. We write {equation}.",
+        "We write {equation}, because {fact}.",
+        "So {equation}, since {fact}.",
+        "{equation}: {fact}.",
+        "The answer is {total}, because {equation}.",
+        "{fact+cap}, which is written as {equation}.",
+        "{person} writes {equation} on the board and says that {fact}.",
         "{equation}. In words, {fact}.",
     ),
     "solved": (
-        "Question: {prompt} Answer: {working}.", "{prompt} {working}.", "{prompt} The answer is {answer}, because {working}.", "{prompt} We see that {working}.",
-        "{prompt} It is {answer_word}, for {working}.", "{prompt} {person} works it out: {working}.",
-        "{role+cap} {person} asks: {prompt} The {character} pupil answers: {working}.", "Example: {prompt} Here {working}.",
+        "Question: {prompt} Answer: {working}.",
+        "{prompt} {working}.",
+        "{prompt} The answer is {answer}, because {working}.",
+        "{prompt} We see that {working}.",
+        "{prompt} It is {answer_word}, for {working}.",
+        "{prompt} {person} works it out: {working}.",
+        "{role+cap} {person} asks: {prompt} The {character} pupil answers: {working}.",
+        "Example: {prompt} Here {working}.",
         "Let us try one. {prompt} {working}.",
     ),
-    "practice": ("Now some practice.", "Here are a few more sums to learn by heart.", "These belong to the same family.", "The following sums are worth knowing."),
+    "practice": (
+        "Now some practice.",
+        "Here are a few more sums to learn by heart.",
+        "These belong to the same family.",
+        "The following sums are worth knowing.",
+    ),
     "close": (
         "{person} closes the book and says that {virtue} will do the rest.",
         "That is all for today, and the next lesson comes {when}.",
         "Whoever learns these sums can {handle} {things_phrase} without a mistake.",
         "Go over the lesson again {when}, and you will know it well.",
     ),
-}  # fmt: skip
-_SLOTS = (
-    "person",
-    "town",
-    "aim",
-    "first_word",
-    "second_word",
-    "total_word",
-    "total",
-    "goods",
-    "fact",
-    "inverse",
-    "count",
-    "equation",
-    "prompt",
-    "working",
-    "answer",
-    "answer_word",
-)
+}
+_SLOTS = phrases("""
+    person / town / aim / first_word / second_word / total_word / total / goods / fact / inverse / count /
+    equation / prompt / working / answer / answer_word
+""")
 _GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_RULES}, slots=_SLOTS)
 
 _TITLES = (
-    "Adding and taking away, lesson {n}", "Sums within twenty, part {n}", "Lesson {n}: numbers in daily life", "Counting with {person}, lesson {n}",
-    "Word problems, sheet {n}", "Mental arithmetic {n}", "Arithmetic from {town}, lesson {n}",
-)  # fmt: skip
+    "Adding and taking away, lesson {n}",
+    "Sums within twenty, part {n}",
+    "Lesson {n}: numbers in daily life",
+    "Counting with {person}, lesson {n}",
+    "Word problems, sheet {n}",
+    "Mental arithmetic {n}",
+    "Arithmetic from {town}, lesson {n}",
+)
 _AIMS = (
     "add small numbers",
     "take one number from another",

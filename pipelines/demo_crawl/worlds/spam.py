@@ -6,38 +6,56 @@ from pipelines.demo_crawl.body import Block, Body
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import LEXICON
+from pipelines.demo_crawl.lexicon import LEXICON, phrases
 
-_GOODS = (
-    "watches",
-    "handbags",
-    "sunglasses",
-    "loans",
-    "slimming tea",
-    "casino bonus",
-    "phone cases",
-    "crypto coins",
-    "essay service",
-    "sneakers",
-    "vitamins",
-    "mattresses",
-)
+_GOODS = phrases("""
+    watches / handbags / sunglasses / loans / slimming tea / casino bonus / phone cases / crypto coins / essay
+    service / sneakers / vitamins / mattresses
+""")
 _RULES = {
-    "hype": ("cheap", "best", "discount", "free", "top", "buy", "wholesale", "genuine", "online", "sale", "fast", "hot", "new", "original", "no. 1", "lowest price"),
-    "stuffed": ("{hype} {goods} {hype} {goods} online", "{hype} {hype} {goods}", "{goods} {hype} {goods} {town}", "{hype} {goods} near {town} {hype}", "buy {goods} {hype} {colour} {goods}"),
-    "shout": (
-        "CLICK HERE!!! {hype} {goods} only today", "LIMITED OFFER >>> {digits}% OFF {goods} <<<", "Order now and get {digits} {goods} FREE",
-        "100% {hype} {goods} // worldwide shipping // no questions", "You WON a {hype} {goods} voucher... claim it NOW", "Don't wait! {goods} {goods} {goods}",
+    "hype": phrases("""
+        cheap / best / discount / free / top / buy / wholesale / genuine / online / sale / fast / hot / new /
+        original / no. 1 / lowest price
+    """),
+    "stuffed": (
+        "{hype} {goods} {hype} {goods} online",
+        "{hype} {hype} {goods}",
+        "{goods} {hype} {goods} {town}",
+        "{hype} {goods} near {town} {hype}",
+        "buy {goods} {hype} {colour} {goods}",
     ),
-    "listing": ("{colour} {goods} {size} - add to cart", "{goods} model {colour} {digits} / in stock / compare", "{quality_word} {goods} * {digits}.99 * view all", "SKU {digits}-{digits} {goods} {colour} {size}"),
-    "link": ("{animal} {goods} links", "{plant} {hype} directory", "{town} {goods} {hype}", "{role} {goods} blog", "{hype} {tool} reviews", "{goods} forum {colour}"),
+    "shout": (
+        "CLICK HERE!!! {hype} {goods} only today",
+        "LIMITED OFFER >>> {digits}% OFF {goods} <<<",
+        "Order now and get {digits} {goods} FREE",
+        "100% {hype} {goods} // worldwide shipping // no questions",
+        "You WON a {hype} {goods} voucher... claim it NOW",
+        "Don't wait! {goods} {goods} {goods}",
+    ),
+    "listing": (
+        "{colour} {goods} {size} - add to cart",
+        "{goods} model {colour} {digits} / in stock / compare",
+        "{quality_word} {goods} * {digits}.99 * view all",
+        "SKU {digits}-{digits} {goods} {colour} {size}",
+    ),
+    "link": (
+        "{animal} {goods} links",
+        "{plant} {hype} directory",
+        "{town} {goods} {hype}",
+        "{role} {goods} blog",
+        "{hype} {tool} reviews",
+        "{goods} forum {colour}",
+    ),
     "notice": (
-        "404 not found / home / {goods} / sitemap / contact", "Accept all cookies > manage preferences > {hype} partners ({digits})",
-        "Please enable JavaScript to view this page...", "Session expired >> log in >> register >> {goods}", "copyright all rights reserved {goods} terms privacy imprint",
+        "404 not found / home / {goods} / sitemap / contact",
+        "Accept all cookies > manage preferences > {hype} partners ({digits})",
+        "Please enable JavaScript to view this page...",
+        "Session expired >> log in >> register >> {goods}",
+        "copyright all rights reserved {goods} terms privacy imprint",
     ),
     "digits": tuple(str(number) for number in range(3, 100)),
     "quality_word": ("luxury", "premium", "replica", "designer", "certified"),
-}  # fmt: skip
+}
 _GRAMMAR = Grammar({**LEXICON, **_RULES}, slots=("goods", "town"))
 _FORMS = (
     ("stuffed", "shout"),

@@ -1,4 +1,5 @@
-"""Short stories: a character wants something, something stands in the way, a helper and a tool turn it, and the ending follows from that."""
+"""Short stories: a character wants something, something stands in the way, a helper and a tool turn it, and the
+ending follows from that."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from pipelines.demo_crawl.body import Block, Body
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON, phrases
 
 _PLOTS = {
     "lost": (
@@ -53,9 +54,9 @@ _RULES = {
     ),
     "feeling": (
         "{hero} was {mood}, for {they} {think+ed} that {virtue} alone would not be enough.",
-        "\"I am {mood},\" {say+ed} {hero}, \"and I do not know whether to {move} or to {idle}.\"",
+        '"I am {mood}," {say+ed} {hero}, "and I do not know whether to {move} or to {idle}."',
         "{they+cap} {idle+ed} for a while and felt {mood} and {mood}.",
-        "\"What shall I do?\" {say+ed} {hero} {manner+ly}. \"Without the {prize} I cannot {handle} the {thing}.\"",
+        '"What shall I do?" {say+ed} {hero} {manner+ly}. "Without the {prize} I cannot {handle} the {thing}."',
         "{hero} {idle+ed} {beside} until {daytime}, {mood} and cold.",
     ),
     "search": (
@@ -63,13 +64,13 @@ _RULES = {
         "{they+cap} asked the {role}, who {handle+ed} a {thing} and {say+ed} that {they} had seen nothing.",
         "Then {hero} {handle+ed} every {vessel} in the {building} and {move+ed} [along|past|towards] {spot}.",
         "{they+cap} looked {beside}, where {people} {handle+ed} {things_phrase}, and {manner+ly} {move+ed} on.",
-        "A {character} {role} {beside} {say+ed}, \"Have you looked near {spot}?\"",
+        'A {character} {role} {beside} {say+ed}, "Have you looked near {spot}?"',
         "At {daytime} {they} {move+ed} past {spot}, where a {animal} {idle+ed}.",
     ),
     "helper": (
-        "There {they} met {friend}, who {handle+ed} a {key}. \"Take it,\" {say+ed} {friend}. \"With a {key} you can {handle} anything.\"",
-        "Then {friend} came with a {key} and {say+ed}, \"{virtue+cap} is good, but a {key} is better.\"",
-        "\"You helped me when the {event} came,\" {say+ed} {friend}, and gave {hero} a {key} made of {stuff}.",
+        'There {they} met {friend}, who {handle+ed} a {key}. "Take it," {say+ed} {friend}. "With a {key} you can {handle} anything."',
+        'Then {friend} came with a {key} and {say+ed}, "{virtue+cap} is good, but a {key} is better."',
+        '"You helped me when the {event} came," {say+ed} {friend}, and gave {hero} a {key} made of {stuff}.',
         "{friend} had heard of it and {move+ed} all the way from {goal} with a {state} {key}.",
     ),
     "turn": (
@@ -81,23 +82,27 @@ _RULES = {
     "ending": (
         "From that day on, {hero} and {friend} {handle+ed} the {prize} together.",
         "{their+cap} {family} was {mood} and {cook+ed} {food+s} for everyone.",
-        "{hero} gave the {key} back, and {friend} {idle+ed}. \"Keep it,\" {they} {say+ed}. \"The next {event} will come.\"",
+        '{hero} gave the {key} back, and {friend} {idle+ed}. "Keep it," {they} {say+ed}. "The next {event} will come."',
         "That is why in {town} {craft_clause}, and why a {key} hangs in every {building}.",
         "{hero} put the {prize} into a {quality} {vessel} and never again forgot to {handle} it.",
         "They walked home to {town} {when}, and the {animal} {idle+ed} {beside}.",
     ),
     "moral": (
-        "{virtue+cap} had found what {virtue} had lost.", "So {hero} learned that {virtue} needs a friend.",
+        "{virtue+cap} had found what {virtue} had lost.",
+        "So {hero} learned that {virtue} needs a friend.",
         "And if the {building} still stands, the {prize} is there to this day.",
-        "People in {town} tell this story {when}.", "After that, {hero} was never {mood} about a {thing} again.",
+        "People in {town} tell this story {when}.",
+        "After that, {hero} was never {mood} about a {thing} again.",
     ),
-    "title": (
-        "{hero} and the {prize}", "The {prize} of {town}", "How {hero} met {friend}", "The {job} and the {key}", "A {key} for {hero}",
-        "{hero}, {friend} and the {prize}", "The {season} of the {prize}", "The road to {goal}",
-    ),
-}  # fmt: skip
+    "title": phrases("""
+        {hero} and the {prize} / The {prize} of {town} / How {hero} met {friend} / The {job} and the {key} / A
+        {key} for {hero} / {hero}, {friend} and the {prize} / The {season} of the {prize} / The road to {goal}
+    """),
+}
 
-_SLOTS = ("hero", "friend", "town", "goal", "they", "their", "them", "prize", "key", "job")
+_SLOTS = phrases("""
+    hero / friend / town / goal / they / their / them / prize / key / job
+""")
 _GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_RULES}, slots=_SLOTS)
 
 
@@ -132,9 +137,17 @@ def _cast(world: World, dice: Dice) -> dict[str, str]:
     hero, friend = dice.sample(world.given_names, 2)
     they, their, them = dice.pick((("she", "her", "her"), ("he", "his", "him")))
     return {
-        "hero": hero, "friend": friend, "town": town["name"], "goal": goal["name"], "they": they, "their": their, "them": them,
-        "prize": dice.pick(LEXICON["instrument"] + LEXICON["wear"] + LEXICON["text"]), "key": dice.pick(LEXICON["tool"]), "job": dice.pick(LEXICON["role"]),
-    }  # fmt: skip
+        "hero": hero,
+        "friend": friend,
+        "town": town["name"],
+        "goal": goal["name"],
+        "they": they,
+        "their": their,
+        "them": them,
+        "prize": dice.pick(LEXICON["instrument"] + LEXICON["wear"] + LEXICON["text"]),
+        "key": dice.pick(LEXICON["tool"]),
+        "job": dice.pick(LEXICON["role"]),
+    }
 
 
 def _typeset(text: str) -> str:
