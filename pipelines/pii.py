@@ -68,10 +68,10 @@ _CARD = re.compile(
 )
 
 _STREET = re.compile(
-    r"(?<![\w.,$£€\-])\d{1,5}[A-Za-z]? (?:[NSEW]\.? |(?:North|South|East|West) )?"
+    r"(?<![\w.,$£€\-])(?!(?:19|20)\d\d )\d{1,5}[A-Za-z]? (?:[NSEW]\.? |(?:North|South|East|West) )?"
     r"(?:(?:[A-Z][a-z]{1,20}|\d{1,3}(?:st|nd|rd|th)) ){1,3}"
     r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Square|Terrace|Parkway|Pkwy|Highway|Hwy|Crescent"
-    r"|Way|Place)\b(?:\.(?=[ ,]))?(?:,? (?:Apt|Suite|Unit|Ste|Floor)\.? ?[A-Z0-9]{1,5}\b)?"
+    r"|Way|Place|Row|Walk|Hill)\b(?:\.(?=[ ,]))?(?:,? (?:Apt|Suite|Unit|Ste|Floor)\.? ?[A-Z0-9]{1,5}\b)?"
 )
 
 _IBAN_LENGTHS: Mapping[int, str] = MappingProxyType(
@@ -148,7 +148,8 @@ def mask_ibans(text: str) -> tuple[str, int]:
 def mask_street_addresses(text: str) -> tuple[str, int]:
     """`text` with street addresses in English form replaced by `|||STREET_ADDRESS|||`, and how many.
 
-    A house number, one to three names in capitals, a word for a street, and a flat: "801 Third Street, Suite 4".
+    A house number, one to three names in capitals, a word for a street, and a flat: "801 Third Street, Suite 4". What
+    may be a year is taken for one: "2019 Capitol Hill".
     """
     if _MAYBE_STREET.search(text) is None:
         return text, 0

@@ -106,7 +106,8 @@ def test_street_addresses_are_masked(address):
 @pytest.mark.parametrize(
     "text",
     ["12 people on Third Street", "in 1994 we drove down the road", "Main Street 5", "$20 Wall Street", "3 Ways to win",
-     "2 District Court", "7 Streets"],
+     "2 District Court", "7 Streets",
+     "in 1969 Abbey Road came out", "2019 Capitol Hill"],
 )  # fmt: skip
 def test_other_numbers_before_names_are_no_street_address(text):
     assert mask_street_addresses(text) == (text, 0)
