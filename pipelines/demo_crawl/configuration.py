@@ -40,7 +40,7 @@ class DemoCrawlConfig:
                 raise ConfigurationError(f"demo_crawl.{name}: {getattr(self, name)}, expected 0 or more")
         if self.num_warc_files > self.num_pages:
             raise ConfigurationError(
-                f"demo_crawl.num_warc_files: {self.num_warc_files} files for {self.num_pages} pages, expected at most one each"
+                f"demo_crawl.num_warc_files: {self.num_warc_files} files for {self.num_pages} pages, expected at most as many"
             )
         if not 0 <= self.pii_share <= 1:
             raise ConfigurationError(f"demo_crawl.pii_share: {self.pii_share} is no share, expected 0 to 1")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 from pipelines.demo_crawl.dice import Dice, derived_uuid
+from pipelines.demo_crawl.markup import render
 from pipelines.demo_crawl.pages import Page
 from pipelines.demo_crawl.records import (
     chunked,
@@ -17,7 +19,6 @@ from pipelines.demo_crawl.records import (
     spoiled_member,
     warc_record,
 )
-from pipelines.demo_crawl.site import render
 
 START = datetime(2026, 1, 5, 8, 0, 0, tzinfo=UTC)
 SECONDS_BETWEEN_PAGES = 2
@@ -132,9 +133,4 @@ def _charsets(page: Page, dice: Dice) -> tuple[str, str, str]:
 
 
 def _http_date(index: int) -> str:
-    moment = START + timedelta(seconds=SECONDS_BETWEEN_PAGES * index)
-    day, month = (
-        "Mon Tue Wed Thu Fri Sat Sun".split()[moment.weekday()],
-        "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()[moment.month - 1],
-    )
-    return f"{day}, {moment.day:02d} {month} {moment.year} {moment:%H:%M:%S} GMT"
+    return format_datetime(START + timedelta(seconds=SECONDS_BETWEEN_PAGES * index), usegmt=True)

@@ -7,19 +7,19 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 
-_IRREGULAR_PLURALS = dict(
-    pair.split(":")
-    for pair in """
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(pair.split(":") for pair in text.split())
+
+
+_IRREGULAR_PLURALS = _pairs("""
     man:men woman:women child:children foot:feet tooth:teeth goose:geese mouse:mice ox:oxen sheep:sheep deer:deer
     fish:fish trout:trout salmon:salmon knife:knives wife:wives life:lives leaf:leaves loaf:loaves shelf:shelves
     wolf:wolves half:halves calf:calves hoof:hooves scarf:scarves thief:thieves potato:potatoes tomato:tomatoes
     echo:echoes hero:heroes
-    """.split()
-)
+""")
 
-_IRREGULAR_PASTS = dict(
-    pair.split(":")
-    for pair in """
+_IRREGULAR_PASTS = _pairs("""
     be:was have:had do:did go:went say:said make:made take:took give:gave get:got find:found keep:kept hold:held
     bring:brought buy:bought sell:sold build:built write:wrote read:read send:sent lose:lost leave:left tell:told
     begin:began break:broke catch:caught choose:chose come:came cut:cut draw:drew drink:drank drive:drove eat:ate
@@ -30,8 +30,7 @@ _IRREGULAR_PASTS = dict(
     swim:swam teach:taught tear:tore think:thought throw:threw understand:understood wake:woke wear:wore weave:wove
     win:won wind:wound bend:bent bind:bound creep:crept dig:dug flee:fled stride:strode freeze:froze sow:sowed
     show:showed split:split
-    """.split()
-)
+""")
 
 _DOUBLING = frozenset(("label", "travel", "admit", "prefer", "refer", "permit", "commit", "begin", "forget"))
 _ONE_SYLLABLE = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]|qu[aeiou][^aeiouwxy]")

@@ -22,9 +22,10 @@ HELD_OUT_ONE_IN = 8
 TWO_STEP_SHARE = 0.12
 BARE_SHARE = 0.4
 
-NUMBER_WORDS = tuple(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
-)
+NUMBER_WORDS = words("""
+    zero one two three four five six seven eight nine ten
+    eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty
+""")
 
 SHE = words(
     "Anna Mia Lena Sara Ruth Nora Lucy Ella Rosa Clara Emma Ida Jane Kate Lily Maya Nina Olga Paula Tina Vera Zoe Ada Beth"
