@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lm.errors import ConfigurationError
-from lm.model import ModelConfig, preset
+from lm.model.config import ModelConfig, preset
 
 FREE_TO_CHANGE = frozenset({"checkpoint_interval", "keep_checkpoints"})
 """Fields that shape no weight and no line of the log: a run may be resumed with others."""

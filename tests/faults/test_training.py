@@ -18,9 +18,9 @@ from lm.model.files import load_tensors
 from lm.shards import TokenShards
 from lm.storage import MANIFEST, open_artifact
 from lm.token_stream import TokenStream
-from lm.training import BatchLoader, NonFiniteError, PretrainConfig, Trainer, pretrain
+from lm.training import BatchLoader, NonFiniteError, PretrainConfig, Trainer
 from lm.training.checkpoint import newest_checkpoint
-from lm.training.pretrain import work_folder
+from lm.training.pretrain import pretrain, work_folder
 from tests.lm.training.corpora import SETTINGS, make_shards, start_run
 
 NUM_KILLS = int(os.environ.get("LOAM_TEST_KILLS", "12"))

@@ -8,9 +8,9 @@ from lm.errors import ConfigurationError, InputError
 from lm.evaluation.perplexity import evaluate_perplexity
 from lm.model import load_model
 from lm.storage import open_artifact, publish
-from lm.training import PretrainConfig, pretrain
+from lm.training import PretrainConfig
 from lm.training.__main__ import main
-from lm.training.pretrain import work_folder
+from lm.training.pretrain import pretrain, work_folder
 from tests.lm.training.corpora import SETTINGS, arguments, make_shards
 
 
