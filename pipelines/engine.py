@@ -1,66 +1,94 @@
-"""Running stages: a stage over one partition's documents, and a function over many partitions in worker processes.
+"""Running stages: one artifact through one stage, and many jobs over local processes.
 
-A partition that was judged is an artifact with `documents.parquet`, `removals.parquet` and, after extraction,
-`losses.parquet`. Its summary counts what came in and what became of it; unless in = kept + removed + lost, nothing is
-published.
+    run_stage         documents in → documents, removals out, published with exact accounts
+    run_partitions    a function over jobs in child processes (`pipelines.workers`)
+
+Decisions: the accounts of a stage are checked before it is published: in = kept + removed + lost. A stage enters the
+fingerprint by its name and fields; fields named `*_path` stay out of it, since where a model lies changes nothing and
+its sha256 stands beside it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import multiprocessing
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lm import storage
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
-from lm.errors import IntegrityError, PartialError
-from lm.progress import bar
-from lm.storage import Artifact
+from lm.errors import IntegrityError
+from lm.storage import Artifact, Publication
 from pipelines.document import REMOVAL_SCHEMA, Stage
+from pipelines.tables import (
+    CLUSTERS,
+    DOCUMENTS,
+    LOSSES,
+    REMOVALS,
+    TableWriter,
+    count_rows,
+    read_batches,
+    read_schema,
+    stored_schema,
+    text_bytes,
+)
+from pipelines.workers import Report, run_partitions
 
-DOCUMENTS, REMOVALS, LOSSES = "documents.parquet", "removals.parquet", "losses.parquet"
-BATCH_SIZE = 512
-"""Documents in a batch."""
+__all__ = [
+    "CLUSTERS", "DOCUMENTS", "DOCUMENTS_KIND", "LOSSES", "REMOVALS", "Counts", "PartitionWriter", "run_partitions",
+    "run_stage", "run_stage_partitions", "stage_config",
+]  # fmt: skip
 
-_MAX_ATTEMPTS = 3
-
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+DOCUMENTS_KIND = "documents"
+"""The kind of every artifact that holds documents."""
 
 
-@dataclasses.dataclass(slots=True)
+@dataclass(slots=True)
 class Counts:
     """What became of the documents of one partition in one stage."""
 
     num_in: int = 0
     num_kept: int = 0
-    num_lost: int = 0
-    text_bytes: int = 0
-    """UTF-8 bytes of the kept texts."""
-    removed_by_rule: Counter[str] = dataclasses.field(default_factory=Counter)
-    lost_by_reason: Counter[str] = dataclasses.field(default_factory=Counter)
+    text_bytes_in: int = 0
+    text_bytes_kept: int = 0
+    removed_by_rule: Counter[str] = field(default_factory=Counter)
+    lost_by_reason: Counter[str] = field(default_factory=Counter)
 
     @property
     def num_removed(self) -> int:
-        """All removed documents."""
+        """All removals, whatever the rule."""
         return self.removed_by_rule.total()
 
-    def add(self, num_in: int, kept: pa.RecordBatch, removed: pa.RecordBatch) -> None:
-        """Count one batch."""
-        self.num_in += num_in
-        self.num_kept += kept.num_rows
-        self.text_bytes += pc.sum(pc.binary_length(kept.column("text"))).as_py() or 0
-        self.removed_by_rule.update(removed.column("rule").to_pylist())
+    @property
+    def num_lost(self) -> int:
+        """All losses, whatever the reason."""
+        return self.lost_by_reason.total()
+
+    def judge(self, batch: pa.RecordBatch, kept: pa.RecordBatch, removed: pa.RecordBatch) -> None:
+        """Count a batch that a stage has judged."""
+        self.num_in += batch.num_rows
+        self.text_bytes_in += text_bytes(batch)
+        self.keep(kept)
+        self.remove(removed)
+
+    def keep(self, documents: pa.RecordBatch) -> None:
+        """Count documents that stay."""
+        self.num_kept += documents.num_rows
+        self.text_bytes_kept += text_bytes(documents)
+
+    def remove(self, removals: pa.RecordBatch) -> None:
+        """Count removals by rule."""
+        self.removed_by_rule.update(removals.column("rule").to_pylist())
+
+    def lose(self, losses: pa.RecordBatch) -> None:
+        """Count losses by reason."""
+        self.lost_by_reason.update(losses.column("reason").to_pylist())
 
     def summary(self, stage: str) -> dict[str, Any]:
         """The counts for a manifest.
@@ -79,124 +107,80 @@ class Counts:
             "num_kept": self.num_kept,
             "num_removed": self.num_removed,
             "num_lost": self.num_lost,
-            "text_bytes": self.text_bytes,
+            "text_bytes_in": self.text_bytes_in,
+            "text_bytes_kept": self.text_bytes_kept,
             "removed_by_rule": dict(sorted(self.removed_by_rule.items())),
             "lost_by_reason": dict(sorted(self.lost_by_reason.items())),
         }
 
 
-def run_stage(stage: Stage, source: Artifact, target: Path) -> Artifact:
-    """Judge the documents of `source` and publish what is kept and removed; work already done is not done again."""
+class PartitionWriter(ExitStack):
+    """Writes the documents and removals of one partition as they come. A context manager."""
 
-    def write(publication: storage.Publication) -> None:
-        counts = Counts()
-        with PartitionWriter(publication.path) as writer:
-            for batch in read_documents(source):
-                kept, removed = stage(batch)
-                counts.add(batch.num_rows, kept, removed)
-                writer.write(kept, removed)
-        publication.summary.update(counts.summary(stage.name))
-
-    return storage.make(
-        target,
-        write,
-        kind="documents",
-        config={"stage": stage.name, **stage_config(stage)},
-        inputs={"documents": source.digest},
-        code=source_digest(type(stage).__module__),
-    )
-
-
-def stage_config(stage: Any) -> dict[str, Any]:
-    """A stage's configuration without the paths of its models, which say nothing that their sha256 does not."""
-    return {name: value for name, value in to_mapping(stage).items() if not name.endswith("_path")}
-
-
-def read_documents(source: Artifact, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The documents of an artifact in batches; at least one batch, so that a schema comes even with no document."""
-    with pq.ParquetFile(source.file(DOCUMENTS)) as file:
-        if file.metadata.num_rows == 0:
-            schema = file.schema_arrow
-            fields = [schema.field(name) for name in columns] if columns else list(schema)
-            yield pa.RecordBatch.from_pylist([], schema=pa.schema(fields))
-        yield from file.iter_batches(batch_size=BATCH_SIZE, columns=columns)
-
-
-class PartitionWriter:
-    """Writes kept documents and removals as they come, zstd-compressed; the first batch gives the documents' schema."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._documents: pq.ParquetWriter | None = None
-        self._removals = pq.ParquetWriter(folder / REMOVALS, REMOVAL_SCHEMA, compression="zstd")
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        super().__init__()
+        self._documents = self.enter_context(TableWriter(folder / DOCUMENTS, stored_schema(schema)))
+        self._removals = self.enter_context(TableWriter(folder / REMOVALS, REMOVAL_SCHEMA))
 
     def write(self, kept: pa.RecordBatch, removed: pa.RecordBatch) -> None:
         """Add one batch of each."""
-        if self._documents is None:
-            self._documents = pq.ParquetWriter(self._folder / DOCUMENTS, kept.schema, compression="zstd")
-        if kept.num_rows:
-            self._documents.write_batch(kept)
-        if removed.num_rows:
-            self._removals.write_batch(removed)
-
-    def __enter__(self) -> PartitionWriter:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._removals.close()
-        if self._documents is not None:
-            self._documents.close()
+        self._documents.write(kept)
+        self._removals.write(removed)
 
 
-def run_partitions(
-    function: Callable[[Job], Result], jobs: Mapping[str, Job], *, num_workers: int = 1, description: str = "partitions"
-) -> dict[str, Result]:
-    """`function` of every job, by the jobs' names and in their order; with several workers in processes of their own.
+def stage_config(stage: Stage) -> dict[str, Any]:
+    """A stage's configuration without the paths of its models, which say nothing that their sha256 does not."""
+    values = to_mapping(stage)
+    return {name: value for name, value in values.items() if not name.endswith("_path")}
 
-    A job whose worker dies is tried again in a new process. `function` and the jobs must be picklable.
+
+def run_stage(stage: Stage, source: Artifact, target: Path, *, code: str | None = None) -> Artifact:
+    """Send the documents of `source` through `stage` and publish at `target` what it kept and removed.
+
+    Does nothing where that work is done already. `code` is the digest of the stage's code, found where not given.
 
     Raises:
-        PartialError: a job's worker died `_MAX_ATTEMPTS` times; names the job and counts what is done.
+        IntegrityError: the stage lost or doubled a document; or `source` changed on disk.
+        NoSpaceError: the disk is full.
     """
-    with bar(description, total=len(jobs), unit="partition") as progress:
-        if num_workers <= 1 or len(jobs) <= 1:
-            results = {}
-            for name, job in jobs.items():
-                results[name] = function(job)
-                progress.update()
-            return results
-        return _run_in_processes(function, jobs, num_workers, progress.update)
-
-
-def _run_in_processes(
-    function: Callable[[Job], Result], jobs: Mapping[str, Job], num_workers: int, advance: Callable[[], object]
-) -> dict[str, Result]:
-    done: dict[str, Result] = {}
-    for attempt in range(_MAX_ATTEMPTS):
-        waiting = {name: job for name, job in jobs.items() if name not in done}
-        # After a death the jobs run one by one, so that the guilty one cannot take the others with it.
-        size = num_workers if attempt == 0 else 1
-        for name, result in _attempt(function, waiting, size):
-            done[name] = result
-            advance()
-        if len(done) == len(jobs):
-            return {name: done[name] for name in jobs}
-    lost = next(name for name in jobs if name not in done)
-    raise PartialError(
-        f"partition '{lost}': its worker died {_MAX_ATTEMPTS} times; {len(done)} of {len(jobs)} are done"
+    return storage.make(
+        target,
+        functools.partial(_write_stage, stage, source),
+        kind=DOCUMENTS_KIND,
+        config={"stage": stage.name, **stage_config(stage)},
+        inputs={"documents": source.digest},
+        code=code or source_digest(type(stage).__module__),
     )
 
 
-def _attempt(
-    function: Callable[[Job], Result], jobs: Mapping[str, Job], num_workers: int
-) -> Iterator[tuple[str, Result]]:
-    """The results that come before a worker dies."""
-    # Spawned, since forking a process with threads (Arrow, numba, Dagster) can hang the child.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=num_workers, mp_context=context) as pool:
-        futures = {pool.submit(function, job): name for name, job in jobs.items()}
-        for future in as_completed(futures):
-            try:
-                yield futures[future], future.result()
-            except BrokenProcessPool:
-                continue
+def run_stage_partitions(
+    stage: Stage,
+    sources: Mapping[str, Artifact],
+    targets: Mapping[str, Path],
+    *,
+    num_workers: int = 1,
+    report: Report | None = None,
+) -> dict[str, Artifact]:
+    """`run_stage` for every partition of `sources`, over `num_workers` processes."""
+    jobs = {partition: (source, targets[partition]) for partition, source in sources.items()}
+    function = functools.partial(_run_job, stage)
+    return run_partitions(function, jobs, num_workers=num_workers, report=report, description=stage.name)
+
+
+def _run_job(stage: Stage, job: tuple[Artifact, Path]) -> Artifact:
+    source, target = job
+    return run_stage(stage, source, target)
+
+
+def _write_stage(stage: Stage, source: Artifact, publication: Publication) -> None:
+    """Stream the documents through; the columns are those that an empty batch comes out with."""
+    judged, _ = stage(pa.RecordBatch.from_pylist([], schema=read_schema(source)))
+    counts = Counts()
+    with PartitionWriter(publication.path, judged.schema) as writer:
+        for batch in read_batches(source):
+            kept, removed = stage(batch)
+            counts.judge(batch, kept, removed)
+            writer.write(kept, removed)
+    if counts.num_in != count_rows(source):
+        raise IntegrityError(f"{source.path}: {count_rows(source):,} documents, but {counts.num_in:,} were read")
+    publication.summary.update(counts.summary(stage.name))

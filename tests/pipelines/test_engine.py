@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lm import storage
-from lm.errors import IntegrityError, PartialError
+from lm.errors import ConfigurationError, IntegrityError, NoSpaceError, PartialError
 from pipelines import engine
 from pipelines.document import DOCUMENT_SCHEMA, Verdict, split_batch
 
@@ -68,7 +71,8 @@ def test_a_stage_leaves_exact_accounts(tmp_path):
         "num_kept": 2,
         "num_removed": 2,
         "num_lost": 0,
-        "text_bytes": len("longer text") + len("enough"),
+        "text_bytes_in": len("longer text") + 2 + 5 + len("enough"),
+        "text_bytes_kept": len("longer text") + len("enough"),
         "removed_by_rule": {"short": 2},
         "lost_by_reason": {},
     }
@@ -128,6 +132,107 @@ def test_results_come_in_the_jobs_order_whatever_the_workers():
         assert list(results.items()) == list(expected.items())
 
 
+def test_reports_come_as_partitions_finish():
+    events = []
+    engine.run_partitions(square, {"p0": 0, "p1": 1}, report=events.append)
+    assert [(event["partition"], event["finished"], event["total"]) for event in events] == [("p0", 1, 2), ("p1", 2, 2)]
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(ConfigurationError, match="num_workers: 0, expected at least 1"):
+        engine.run_partitions(square, {"p0": 0}, num_workers=0)
+
+
+def refuse(number):
+    if number == 1:
+        raise IntegrityError("this one is damaged")
+    return number
+
+
+def answer_unpicklably(number):
+    return lambda: number
+
+
+def test_an_error_in_a_worker_is_the_callers():
+    with pytest.raises(IntegrityError, match="this one is damaged") as caught:
+        engine.run_partitions(refuse, {f"p{i}": i for i in range(3)}, num_workers=2)
+    assert "in refuse" in caught.value.__notes__[0]
+
+
+def test_an_answer_that_cannot_travel_is_told():
+    with pytest.raises(TypeError, match="cannot leave its process"):
+        engine.run_partitions(answer_unpicklably, {"p0": 0, "p1": 1}, num_workers=2)
+
+
+def test_every_stage_over_every_partition(tmp_path):
+    sources = {f"t/g000{i}": publish_documents(tmp_path / f"in{i}", ["longer text", "ab" * i]) for i in range(3)}
+    here = engine.run_stage_partitions(LengthFilter(), sources, {key: tmp_path / "1" / key for key in sources})
+    there = engine.run_stage_partitions(
+        LengthFilter(), sources, {key: tmp_path / "2" / key for key in sources}, num_workers=2
+    )
+    assert list(here) == list(there) == list(sources)
+    assert [each.digest for each in here.values()] == [each.digest for each in there.values()]
+
+
+def test_row_groups_hold_many_batches(tmp_path):
+    source = publish_documents(tmp_path / "in", [f"longer text {i}" for i in range(2000)])
+    judged = engine.run_stage(LengthFilter(), source, tmp_path / "out")
+    assert pq.read_metadata(judged.file(engine.DOCUMENTS)).num_row_groups == 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullDisk:
+    """A stage during which the disk fills: a file with no more room takes the place of the documents."""
+
+    name: ClassVar[str] = "full"
+
+    def __call__(self, batch):
+        if batch.num_rows:
+            with Path("/dev/full").open("wb", buffering=0) as device:
+                device.write(b"x")
+        return split_batch(batch, self.name, [None] * batch.num_rows)
+
+
+@pytest.mark.fault(18)
+def test_a_full_disk_leaves_nothing(tmp_path):
+    source = publish_documents(tmp_path / "in", ["one"])
+    with pytest.raises(NoSpaceError, match="no space left on device"):
+        engine.run_stage(FullDisk(), source, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
+
+
+def sleep_long(folder, number):
+    (Path(folder) / f"{os.getpid()}").touch()
+    time.sleep(60)
+
+
+@pytest.mark.fault(38)
+def test_a_killed_parent_leaves_no_orphans(tmp_path):
+    code = (
+        "from functools import partial; from pipelines.engine import run_partitions;"
+        "from tests.pipelines.test_engine import sleep_long;"
+        f"run_partitions(partial(sleep_long, {str(tmp_path)!r}), {{'a': 0, 'b': 1}}, num_workers=2)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(children) == 2
+    parent.kill()
+    parent.wait()
+    while any(is_alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_alive(child) for child in children)
+
+
+def is_alive(process):
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 @pytest.mark.fault(38)
 def test_a_killed_worker_costs_only_time(tmp_path):
     jobs = {f"p{i}": i for i in range(5)}
@@ -138,5 +243,5 @@ def test_a_killed_worker_costs_only_time(tmp_path):
 @pytest.mark.fault(38)
 def test_a_job_that_always_kills_its_worker_is_named():
     jobs = {f"p{i}": i for i in range(5)}
-    with pytest.raises(PartialError, match=r"partition 'p2': its worker died 3 times; 4 of 5 are done"):
+    with pytest.raises(PartialError, match=r"partition 'p2': its worker died 3 times, last by signal SIGKILL; \d of 5"):
         engine.run_partitions(always_die, jobs, num_workers=2)

@@ -1,0 +1,84 @@
+"""Exact duplicates: the same address, the same text, the same line.
+
+Decisions: texts are grouped by a 64-bit hash and then compared, so a collision removes nothing. A URL's fragment is no
+part of the address (no server sees it); nothing else of a URL is touched. Lines are what stands between "\\n"; they
+count once per occurrence, also within one text, and are compared whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urldefrag
+
+Keep = Literal["none", "first"]
+
+
+def hash_text(text: str) -> int:
+    """64 bits of BLAKE2b over the text's UTF-8 bytes."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def url_key(url: str) -> str:
+    """What two URLs of one page share."""
+    return urldefrag(url).url
+
+
+def repeated(hashes: Iterable[int]) -> set[int]:
+    """The hashes that occur more than once: the only texts worth comparing."""
+    return {value for value, count in Counter(hashes).items() if count > 1}
+
+
+@dataclass(slots=True)
+class TextGroups:
+    """Groups texts by hash, then by comparing them. Memory: one text for each distinct one that was added."""
+
+    hash_of: Callable[[str], int] = hash_text
+    _groups: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
+
+    def add(self, index: int, text: str) -> int:
+        """The index that the same text was first added with; `index` itself where it is new."""
+        same_hash = self._groups.setdefault(self.hash_of(text), [])
+        for known, first in same_hash:
+            if known == text:
+                return first
+        same_hash.append((text, index))
+        return index
+
+
+def deduplicate_documents(texts: Sequence[str], hash_of: Callable[[str], int] = hash_text) -> list[bool]:
+    """Which texts to keep: the first of each group of equal ones."""
+    groups = TextGroups(hash_of)
+    return [groups.add(index, text) == index for index, text in enumerate(texts)]
+
+
+def deduplicate_lines(texts: Sequence[str], keep: Keep = "none") -> list[str]:
+    """Drop every copy of a line that occurs more than once in all of `texts`; `keep="first"` leaves its first one."""
+    if keep == "first":
+        return _keep_first_lines(texts)
+    counts = Counter(line for text in texts for line in _lines(text))
+    return [_joined(text, lambda line: counts[line] == 1) for text in texts]
+
+
+def _keep_first_lines(texts: Sequence[str]) -> list[str]:
+    seen: set[str] = set()
+
+    def is_new(line: str) -> bool:
+        new = line not in seen
+        seen.add(line)
+        return new
+
+    return [_joined(text, is_new) for text in texts]
+
+
+def _lines(text: str) -> list[str]:
+    """The lines of a text; a final newline ends the last line and begins no further one."""
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _joined(text: str, stays: Callable[[str], bool]) -> str:
+    kept = [line for line in _lines(text) if stays(line)]
+    return "\n".join(kept) + ("\n" if kept and text.endswith("\n") else "")

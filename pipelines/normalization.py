@@ -1,0 +1,64 @@
+"""The text as duplicates see it: NFD, without accents, punctuation and symbols, in lower case, single spaces.
+
+    each character → its lower case → NFD → drop combining marks, punctuation (P*), symbols (S*), controls (C*)
+    white space → one space between words
+
+Every step looks at one character alone (so Greek sigma has one lower-case form), which lets the whole rule be one table
+that compiled loops read: `folding_table`. `normalize` says the same in plain Python.
+Not covered: scripts that do not separate words by spaces; their words are whole clauses.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import unicodedata
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPACE, DROP, EXPANDS = 0xFFFFFFFF, 0xFFFFFFFE, 0x80000000
+"""What the table says instead of a code point: the character separates words, vanishes, or becomes several (then the
+lower bits point into the expansions: a length and that many code points)."""
+
+_LAST = 0x323B0
+_TAGS = range(0xE0000, 0xE0200)
+"""Above the ideographs ending at `_LAST` only these are anything but themselves."""
+
+
+def normalize(text: str) -> str:
+    """`text` without what differs between copies of a page: case, accents, punctuation, spacing."""
+    return " ".join("".join(map(fold, text)).split())
+
+
+@functools.cache
+def fold(character: str) -> str:
+    """What is left of one character: nothing, one or several; a space for white space."""
+    if character.isspace():
+        return " "
+    decomposed = unicodedata.normalize("NFD", character.lower())
+    return "".join(each for each in decomposed if not _vanishes(each))
+
+
+def _vanishes(character: str) -> bool:
+    category = unicodedata.category(character)
+    return category[0] in "PS" or category in ("Mn", "Me", "Cc", "Cf") or unicodedata.combining(character) != 0
+
+
+@functools.cache
+def folding_table() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """`fold` of every code point, and the expansions of those that become several."""
+    table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
+    expansions: list[int] = []
+    for code in (*range(_LAST), *_TAGS):
+        folded = fold.__wrapped__(chr(code))
+        if folded == " ":
+            table[code] = SPACE
+        elif not folded:
+            table[code] = DROP
+        elif len(folded) == 1:
+            table[code] = ord(folded)
+        else:
+            table[code] = EXPANDS | len(expansions)
+            expansions += [len(folded), *map(ord, folded)]
+    return table, np.array(expansions, np.uint32)
