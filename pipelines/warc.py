@@ -1,352 +1,295 @@
-"""WARC records out of files that may be cut, flipped, padded or lying (ISO 28500:2017).
+"""WARC and WET files to records, whatever happened to the file: at most the damaged record is lost, and it is counted.
 
-Decisions: a record is yielded only when its length, its digest and, where compressed, its member's checksum hold; what
-does not hold is a `Loss` with its place, and reading goes on at the next gzip member, LZ4 frame or `WARC/1.` header. A
-record's `offset` is where it, or the compressed member that holds it, begins in the stored file. Memory is bounded by
-`max_record_bytes`, whatever a member inflates to. Not covered: ARC files, and an LZ4 frame larger than memory.
+    read_records(path) -> WarcRecord | Loss, in file order
+
+A record is handed out only when its header reads, its block has the length that `Content-Length` says, its member's
+checksum holds, and its block has the digest that is written beside it. Everything else becomes a `Loss`, and reading
+goes on at the next record:
+
+- in a compressed file at the next member that decodes to `WARC/`;
+- inside a member, or in a plain file, at the next line `WARC/1.x` that a complete header follows.
+
+    truncated   the file ends inside the record        bad_length  the record does not end where Content-Length says
+    damaged     its compressed bytes do not decode     too_large   beyond `WarcLimits`
+    digest      the block is not what its digest says  garbage     a stretch of bytes that is no record
+    bad_header  a field missing or impossible
+
+Decisions:
+- `WARC-Payload-Digest` is not checked: writers disagree on whether it covers the body before or after de-chunking.
+- The offset is that of the member in the stored file, so it finds the record again; in a plain file, the record's.
+- Where one gzip member holds many records, they are handed out before the checksum at its end was reached.
+
+Not covered: ARC (refused with a clear message), `.warc.zst`, records divided into `continuation` segments.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import mmap
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal
 
 from lm.errors import ConfigurationError, InputError
-from pipelines.warc_streams import (
-    GZIP_MAGIC,
-    LZ4_MAGIC,
-    RECORD_START,
-    Fault,
-    MemberStream,
-    PlainStream,
-    Stored,
-    Stream,
-    beginning,
-    find_member,
-    member_stream,
-)
+from pipelines.members import FORMS, PLAIN, WARC_MAGIC, Form, MemberError, MemberReader
+from pipelines.warc_header import HEADER_END, VERSION_LINE, BadHeader, block_length, digest_holds, parse_header
 
-LOSS_REASONS = ("truncated", "damaged", "digest", "bad_header", "too_large", "garbage")
-"""Why a record is lost: the file ends in it; its compressed bytes are damaged; its block has another digest than its
-header says; its header cannot be read or its length is wrong; it is over the limit; the bytes are no record."""
+LossReason = Literal["truncated", "damaged", "digest", "bad_header", "bad_length", "too_large", "garbage"]
 
-_MAX_HEADER_BYTES = 1 << 16
-_SCAN_BYTES = 1 << 16
-_START_BYTES = 96  # more than RECORD_START can span
-_TAIL_BYTES = 24
-_DIGESTS = {"sha1": 20, "sha256": 32, "md5": 16}
-_LENGTH = re.compile(r"[0-9]{1,15}")
+_LOOKAHEAD_BYTES = 64
+"""Read beyond a block before it is believed: it reaches the member's checksum where the member ends there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarcLimits:
-    """How large a record may be."""
+    """How much of one record is held in memory."""
 
     max_record_bytes: int = 16 * 2**20
-    """The largest block of a record, in bytes; a larger one is lost as `too_large`."""
+    max_header_bytes: int = 64 * 2**10
 
     def __post_init__(self) -> None:
-        if self.max_record_bytes < 1:
-            raise ConfigurationError(f"max_record_bytes: {self.max_record_bytes}, expected at least 1")
+        for name in ("max_record_bytes", "max_header_bytes"):
+            if getattr(self, name) < 1024:
+                raise ConfigurationError(f"WarcLimits.{name}: {getattr(self, name)}, expected at least 1024")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class WarcRecord:
-    """One whole record. `headers` has lower-case names; `payload` is the block, an HTTP message in a response."""
+    """One whole record: `block` is all that follows its header; the names in `headers` are in lower case."""
 
     type: str
     record_id: str
     target_uri: str
     date: str
     offset: int
-    headers: dict[str, str] = field(repr=False)
-    payload: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    block: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Loss:
-    """A record, or a stretch of bytes, that could not be read; `reason` is one of `LOSS_REASONS`."""
+    """A record, or a stretch of bytes, that could not be read: a row of `LOSS_SCHEMA`."""
 
     warc_path: str
     offset: int
-    reason: str
+    reason: LossReason
     detail: str
 
 
-def read_records(path: str | Path, *, limits: WarcLimits | None = None) -> Iterator[WarcRecord | Loss]:
-    """The records of the WARC file at `path`, and what is lost of it, in file order.
+def read_records(
+    path: Path, *, limits: WarcLimits | None = None, name: str | None = None
+) -> Iterator[WarcRecord | Loss]:
+    """Read the records of a WARC file: gzip (a member each, or one for all), LZ4, or plain.
+
+    `name` is what losses call the file: its own name unless given.
 
     Raises:
-        InputError: the file is missing, is empty, or holds no WARC record at all. Raised at once, not at the first
-            record.
+        InputError: the file is missing, empty, an ARC file, or no WARC file at all.
     """
-    limits = limits or WarcLimits()
-    with _mapped(Path(path)) as data:
-        compression = _compression(path, data)
-    return _read(Path(path), limits, compression)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected a WARC file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: empty, expected a WARC file")
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield from _Walk(data, _recognise(data, path), name or path.name, limits or WarcLimits()).records()
 
 
-def _read(path: Path, limits: WarcLimits, compression: bytes) -> Iterator[WarcRecord | Loss]:
-    with _mapped(path) as data:
-        walk = _walk_members(data, compression) if compression else iter([PlainStream(data, 0)])
-        for part in walk:
-            if isinstance(part, Stream):
-                yield from _Reader(str(path), part, limits.max_record_bytes).records()
-            else:
-                yield Loss(warc_path=str(path), offset=part[0], reason="garbage", detail=_no_record(*part))
+def _recognise(data: mmap.mmap, path: Path) -> Form:
+    """How the file is stored, also where its very beginning is damaged or cut."""
+    start = data[:16]
+    for form in FORMS:
+        if start.startswith(form.magic) or form.magic.startswith(start):
+            head = form.head(data, 0)
+            if head.startswith((WARC_MAGIC, b"filedesc:")) or not head or form is PLAIN:
+                return _warc_form(form, head, path)
+    if start.startswith(b"filedesc:"):
+        return _warc_form(PLAIN, start, path)
+    for form in FORMS:
+        if _holds_record(form, data):
+            return form
+    raise InputError(f"{path}: begins with {start!r} and holds no WARC record, expected a WARC file")
 
 
-def _walk_members(data: Stored, magic: bytes) -> Iterator[Stream | tuple[int, int]]:
-    """The compressed members in turn, and the ranges `(start, end)` between them that are none.
-
-    A member that does not end well is searched, from its second byte on, for the next one that begins as a record.
-    """
-    at = 0
-    while at < len(data):
-        stream = member_stream(data, at)
-        if isinstance(stream, MemberStream):
-            yield stream
-            if stream.end is not None:
-                at = stream.end
-                continue
-        following = find_member(data, at + 1, magic)
-        end = len(data) if following is None else following
-        if not isinstance(stream, MemberStream):
-            yield at, end
-        at = end
+def _warc_form(form: Form, head: bytes, path: Path) -> Form:
+    if head.startswith(b"filedesc:"):
+        raise InputError(f"{path}: an ARC file, expected WARC (`warcio recompress` converts it)")
+    return form
 
 
-def _no_record(start: int, end: int) -> str:
-    return f"bytes {start} to {end} are no record"
+def _holds_record(form: Form, data: mmap.mmap) -> bool:
+    offset = form.find(data, 0)
+    while offset is not None:
+        if _header_at(form.head(data, offset)) is not None:
+            return True
+        offset = form.find(data, offset + 1)
+    return False
 
 
-class _Reader:
-    """Takes a stream apart into records; after a bad one it goes on at the next record header of the stream."""
+def _header_at(text: bytes | bytearray, start: int = 0) -> Mapping[str, str] | None:
+    """The header that begins at `start`, where a usable one does."""
+    end = HEADER_END.search(text, start)
+    if end is None:
+        return None
+    try:
+        fields = parse_header(bytes(text[start : end.start()]))
+        block_length(fields)
+    except BadHeader:
+        return None
+    return fields
 
-    def __init__(self, path: str, stream: Stream, max_record_bytes: int) -> None:
-        self._path, self._stream, self._max = path, stream, max_record_bytes
-        self._member = stream
+
+def _is_terminator(tail: bytes) -> bool:
+    """Whether a record may end before `tail`: two line ends, or the member's end, or the next record."""
+    following = tail.lstrip(b"\r\n")
+    return not following or tail.startswith(b"\r\n\r\n") or following.startswith(WARC_MAGIC)
+
+
+class _Walk:
+    """One pass over a stored file: member by member, record by record."""
+
+    def __init__(self, data: mmap.mmap, form: Form, name: str, limits: WarcLimits) -> None:
+        self.data = data
+        self.form = form
+        self.name = name
+        self.limits = limits
 
     def records(self) -> Iterator[WarcRecord | Loss]:
-        whole = True
-        while True:
-            start = self._stream.position()
-            passed = self._find_start()
-            if passed and whole and not self._stream.fault:
-                yield self._loss(start, "garbage", _no_record(start, start + passed))
-            if self._stream.at_end():
-                break
-            item = self._record()
-            yield item
-            whole = isinstance(item, WarcRecord) or item.reason in ("digest", "too_large")
-            if self._stream.fault:
-                self._settle()
-                return
-        if self._stream.fault:
-            yield self._faulty(self._stream.position(), self._stream.fault)
-        self._settle()
+        position = 0
+        while position < len(self.data):
+            if self.form is not PLAIN and not self.data[position : position + 8].startswith(self.form.magic):
+                loss, position = self._between_members(position)
+                yield loss
+                continue
+            self.reader = MemberReader(self.form, self.data, position)
+            try:
+                yield from self._member()
+                position = self.reader.end or len(self.data)
+            except MemberError as error:
+                following = self.form.find(self.data, position + 1)
+                is_cut = error.reason == "truncated" and following is None
+                yield Loss(self.name, position, "truncated" if is_cut else "damaged", str(error))
+                position = len(self.data) if following is None else following
 
-    def _settle(self) -> None:
-        """Tell the member that was walked how it ended, where a copy of it was read to the end."""
-        self._member.fault = self._stream.fault
-        if isinstance(self._member, MemberStream) and isinstance(self._stream, MemberStream):
-            self._member.end = self._stream.end
+    def _between_members(self, position: int) -> tuple[Loss, int]:
+        """Account for bytes where a member should begin and does not, and find the next one."""
+        magic = self.form.magic
+        following = self.form.find(self.data, position + 1)
+        end = len(self.data) if following is None else following
+        start = self.data[position : min(end, position + len(magic))]
+        num_right = sum(found == expected for found, expected in zip(start, magic, strict=False))
+        if end == len(self.data) and len(start) < len(magic) and num_right == len(start):
+            return Loss(self.name, position, "truncated", f"the file ends inside a {self.form.name} header"), end
+        # One wrong byte in the magic number is a member's damaged beginning; anything else was never a member.
+        reason: LossReason = "damaged" if num_right == len(magic) - 1 else "garbage"
+        return Loss(self.name, position, reason, f"bytes {position} to {end} are no {self.form.name} member"), end
 
-    def _find_start(self) -> int:
-        """Go to the next record header; returns how many bytes that are neither header nor line ends were passed."""
-        passed = 0
-        while window := self._stream.read(_SCAN_BYTES):
-            match = RECORD_START.search(window)
-            last = len(window) < _SCAN_BYTES
-            keep = match.start() if match else len(window) if last else len(window) - _START_BYTES
-            if passed or window[:keep].strip(b"\r\n \t"):
-                passed += keep
-            self._stream.unread(window[keep:])
-            if match or last:
-                break
-        return passed
+    def _member(self) -> Iterator[WarcRecord | Loss]:
+        while self._next_line():
+            yield self._record()
+
+    def _next_line(self) -> bool:
+        """Drop line ends; False where the member ends."""
+        while self.reader.fill(1):
+            blank = len(self.reader.window) - len(self.reader.window.lstrip(b"\r\n"))
+            if blank == 0:
+                return True
+            self.reader.drop(blank)
+        return False
+
+    def _offset(self) -> int:
+        return self.reader.position if self.form is PLAIN else self.reader.offset
 
     def _record(self) -> WarcRecord | Loss:
-        offset = self._stream.position()
-        head = self._head()
-        if head is None:
-            return self._failure(offset, "bad_header", f"no end of the header within {_MAX_HEADER_BYTES} bytes")
-        headers = parse_headers(head)
-        length = headers.get("content-length", "")
-        if not _LENGTH.fullmatch(length):
-            return self._failure(offset, "bad_header", f"Content-Length is {length[:40]!r}, expected a count of bytes")
-        if "warc-type" not in headers:
-            return self._failure(offset, "bad_header", "no WARC-Type")
-        if int(length) > self._max:
-            return self._oversize(offset, int(length))
-        block = self._block(int(length))
-        if block is None:
-            detail = f"Content-Length is {length}, but the record does not end there"
-            return self._failure(offset, self._short_reason, detail)
-        if self._stream.fault:
-            return self._faulty(offset, self._stream.fault)
-        if mismatch := digest_mismatch(headers.get("warc-block-digest", ""), block):
-            return self._loss(offset, "digest", mismatch)
+        """The record at the window's beginning, or why it is none; the window moves past it."""
+        self.reader.fill(len(WARC_MAGIC))
+        if not self.reader.window.startswith(WARC_MAGIC):
+            return self._garbage()
+        header_end = self._header_end()
+        if header_end is None:
+            return self._lose(1, "bad_header", "the header has no end")
+        try:
+            fields = parse_header(bytes(self.reader.window[:header_end]))
+            size = block_length(fields)
+        except BadHeader as error:
+            return self._lose(1, "bad_header", str(error))
+        if size > self.limits.max_record_bytes:
+            return self._too_large(header_end, size)
+        return self._whole(fields, header_end, size)
+
+    def _header_end(self) -> int | None:
+        """Where the block begins, once the window reaches that far."""
+        reader = self.reader
+        while (end := HEADER_END.search(reader.window, 0, self.limits.max_header_bytes)) is None:
+            if len(reader.window) >= self.limits.max_header_bytes or not reader.fill(len(reader.window) + 1):
+                return None
+        return end.end()
+
+    def _whole(self, fields: Mapping[str, str], header_end: int, size: int) -> WarcRecord | Loss:
+        """The record, where its block is as long as it should be and has the right digest."""
+        reader, end = self.reader, header_end + size
+        reader.fill(end + _LOOKAHEAD_BYTES)
+        if len(reader.window) < end:
+            missing = f"Content-Length is {size}, {len(reader.window) - header_end} bytes follow"
+            return self._lose(header_end, "bad_length", missing)
+        block = bytes(memoryview(reader.window)[header_end:end])
+        digest = fields.get("warc-block-digest", "")
+        is_right = digest_holds(digest, block)
+        if not _is_terminator(bytes(reader.window[end : end + _LOOKAHEAD_BYTES])) and not (digest and is_right):
+            return self._lose(header_end, "bad_length", f"no record ends {size} bytes after its header")
+        offset = self._offset()
+        reader.drop(end)
+        if not is_right:
+            return Loss(self.name, offset, "digest", f"{fields['warc-record-id']}: the block's digest is not {digest}")
         return WarcRecord(
-            type=headers["warc-type"].lower(),
-            record_id=headers.get("warc-record-id", ""),
-            target_uri=headers.get("warc-target-uri", "").strip("<>"),
-            date=headers.get("warc-date", ""),
+            type=fields["warc-type"].lower(),
+            record_id=fields["warc-record-id"],
+            target_uri=fields.get("warc-target-uri", "").strip("<>"),
+            date=fields.get("warc-date", ""),
             offset=offset,
-            headers=headers,
-            payload=block,
+            headers=fields,
+            block=block,
         )
 
-    _short_reason = "bad_header"
+    def _too_large(self, header_end: int, size: int) -> Loss:
+        """Pass over a block that is too large to hold, or, where its length is a lie, go on behind its header."""
+        beyond = self.reader.at(self.reader.position + header_end + size)
+        if beyond is None:
+            return self._lose(header_end, "bad_length", f"Content-Length is {size}, fewer bytes follow")
+        beyond.fill(_LOOKAHEAD_BYTES)
+        if not _is_terminator(bytes(beyond.window[:_LOOKAHEAD_BYTES])):
+            return self._lose(header_end, "bad_length", f"no record ends {size} bytes after its header")
+        offset, self.reader = self._offset(), beyond
+        return Loss(self.name, offset, "too_large", f"{size} bytes, the limit is {self.limits.max_record_bytes}")
 
-    def _head(self) -> bytes | None:
-        """The header without its first line and the empty line that ends it, or None where it does not end."""
-        content = b""
-        while len(content) < _MAX_HEADER_BYTES:
-            part = self._stream.read(4096)
-            content += part
-            if end := re.search(rb"\r?\n\r?\n", content):
-                self._stream.unread(content[end.end() :])
-                return content[: end.start()].partition(b"\n")[2]
-            if not part:
-                break
-        # The first byte is not given back: it would be taken for the same header again.
-        self._stream.unread(content[1:])
-        return None
+    def _garbage(self) -> Loss:
+        start, offset = self.reader.position, self._offset()
+        is_cut = self.form is PLAIN and WARC_MAGIC.startswith(self.reader.window)
+        self._seek(1)
+        detail = f"bytes {start} to {self.reader.position} are no record"
+        return Loss(self.name, offset, "truncated" if is_cut else "garbage", detail)
 
-    def _block(self, length: int) -> bytes | None:
-        """The block, or None (and nothing read) where no record ends after `length` bytes."""
-        block = self._stream.read(length)
-        tail = self._stream.read(_TAIL_BYTES)
-        self._stream.unread(tail)
-        if len(block) == length and _ends_record(tail):
-            return block
-        if self._stream.fault:
-            return block
-        swallowed = RECORD_START.search(block) is not None
-        at_file_end = isinstance(self._stream, PlainStream) and len(block) < length
-        self._short_reason = "truncated" if at_file_end and not swallowed else "bad_header"
-        self._stream.unread(block)
-        return None
+    def _lose(self, start: int, reason: LossReason, detail: str) -> Loss:
+        """Give up the record at the window's beginning and move to the next one from `start` on."""
+        offset = self._offset()
+        if not self._seek(start) and self.form is PLAIN:
+            reason = "truncated"
+        return Loss(self.name, offset, reason, detail)
 
-    def _oversize(self, offset: int, length: int) -> Loss:
-        """Pass over a block that is too large; where no record ends behind it, its length was a lie: go back."""
-        before = self._stream.clone()
-        passed = self._stream.skip(length)
-        tail = self._stream.read(_TAIL_BYTES)
-        self._stream.unread(tail)
-        if passed == length and _ends_record(tail):
-            return self._loss(offset, "too_large", f"{length} bytes, limit {self._max}")
-        if self._stream.fault:
-            return self._faulty(offset, self._stream.fault)
-        self._stream = before
-        return self._loss(offset, "bad_header", f"Content-Length is {length}, but the record does not end there")
-
-    def _failure(self, offset: int, reason: str, detail: str) -> Loss:
-        """A loss, laid to the member's own damage where the rest of the member shows some."""
-        if isinstance(self._stream, MemberStream):
-            self._find_start()
-            if self._stream.fault:
-                return self._faulty(offset, self._stream.fault)
-        return self._loss(offset, reason, detail)
-
-    def _faulty(self, offset: int, fault: Fault) -> Loss:
-        return self._loss(offset, fault.reason, fault.detail)
-
-    def _loss(self, offset: int, reason: str, detail: str) -> Loss:
-        return Loss(warc_path=self._path, offset=offset, reason=reason, detail=detail)
-
-
-def _ends_record(tail: bytes) -> bool:
-    """Whether a record may end before `tail`: the two line ends, the end of the data, or the next header."""
-    stripped = tail.lstrip(b"\r\n \t")
-    return tail.startswith((b"\r\n\r\n", b"\n\n")) or not stripped or stripped.startswith(b"WARC/")
-
-
-def parse_headers(head: bytes) -> dict[str, str]:
-    """`Name: value` lines as a dictionary with lower-case names; a line that begins with white space goes on the one
-    before, and of a repeated name the first counts. Bytes that are not UTF-8 become U+FFFD."""
-    headers: dict[str, str] = {}
-    name = ""
-    for line in head.decode("utf-8", "replace").splitlines():
-        if line[:1] in (" ", "\t") and name:
-            headers[name] += " " + line.strip()
-            continue
-        raw_name, colon, value = line.partition(":")
-        if colon and (key := raw_name.strip().lower()) not in headers:
-            name = key
-            headers[name] = value.strip()
-    return headers
-
-
-def digest_mismatch(stated: str, block: bytes) -> str | None:
-    """What is wrong with a `WARC-Block-Digest`, or None: it holds, is absent, or is of an algorithm unknown here."""
-    algorithm, _, value = stated.partition(":")
-    size = _DIGESTS.get(algorithm.lower().replace("-", ""))
-    if size is None:
-        return None
-    actual = hashlib.new(algorithm.lower().replace("-", ""), block, usedforsecurity=False).digest()
-    if _digest_bytes(value.strip(), size) == actual:
-        return None
-    return f"WARC-Block-Digest is {stated[:100]}, the block's is {algorithm}:{base64.b32encode(actual).decode()}"
-
-
-def _digest_bytes(text: str, size: int) -> bytes | None:
-    """A digest in base 16 or base 32, with or without padding."""
-    try:
-        if len(text) == 2 * size:
-            return bytes.fromhex(text)
-        return base64.b32decode(text.rstrip("=").upper() + "=" * (-len(text.rstrip("=")) % 8))
-    except (ValueError, binascii.Error):
-        return None
-
-
-@contextmanager
-def _mapped(path: Path) -> Iterator[Stored]:
-    try:
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
-                raise InputError(f"{path}: an empty file, expected WARC records")
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
-                yield cast(Stored, mapping)
-    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
-        raise InputError(f"{path}: {(error.strerror or 'cannot be read').lower()}, expected a WARC file") from None
-
-
-def _compression(path: str | Path, data: Stored) -> bytes:
-    """The magic of the members that the file consists of; empty for a plain file.
-
-    Raises:
-        InputError: no record begins anywhere in the file.
-    """
-    head = bytes(data[:_SCAN_BYTES])
-    for magic in (GZIP_MAGIC, LZ4_MAGIC):
-        if head.startswith(magic) and _begins_as_record(data):
-            return magic
-    if RECORD_START.match(head.lstrip()) or _cut_before_header(head):
-        return GZIP_MAGIC if head[:1] == GZIP_MAGIC[:1] else b""
-    for magic in (GZIP_MAGIC, LZ4_MAGIC):
-        if find_member(data, 0, magic) is not None:
-            return magic
-    if not head.lstrip().startswith((b"<", b"filedesc:")) and RECORD_START.search(cast(bytes, data)):
-        return b""
-    found = beginning(data, 0)[:24] or head[:24]
-    raise InputError(f"{path}: no WARC record in the file, it begins with {found!r}; expected WARC/1.0 or WARC/1.1")
-
-
-def _begins_as_record(data: Stored) -> bool:
-    stream = member_stream(data, 0)
-    content = stream.read(_START_BYTES).lstrip()
-    return bool(RECORD_START.match(content)) or (stream.fault is not None and b"WARC/".startswith(content[:5]))
-
-
-def _cut_before_header(head: bytes) -> bool:
-    return any(0 < len(head) < 10 and magic.startswith(head[: len(magic)]) for magic in (b"WARC/", GZIP_MAGIC))
+    def _seek(self, start: int) -> bool:
+        """Drop everything before the next usable record header; False where the member holds none."""
+        reader = self.reader
+        while True:
+            version = VERSION_LINE.search(reader.window, start)
+            if version is not None:
+                reader.fill(version.start() + self.limits.max_header_bytes)
+                if _header_at(reader.window, version.start()) is not None:
+                    reader.drop(version.start())
+                    return True
+                start = version.end()
+                continue
+            keep = min(len(reader.window), 16)
+            reader.drop(len(reader.window) - keep)
+            start = 0
+            if not reader.fill(keep + 1):
+                reader.drop(keep)
+                return False

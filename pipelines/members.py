@@ -1,0 +1,169 @@
+"""A stored WARC file as members: gzip members, LZ4 frames, or the plain file as one.
+
+Crawlers compress each record by itself, so that a record can be fetched by its byte range. It also bounds damage: a
+member that does not decode is left, and reading goes on at the next place where a member decodes to `WARC/`.
+
+Decisions:
+- A member is decoded in chunks of at most 1 MiB, so a decompression bomb costs time, never memory.
+- The member's own checksum (CRC-32 in gzip, xxHash in LZ4 where written) is checked when its end is reached; a record
+  that ends with its member is therefore handed out only after the check.
+
+Not covered: Zstandard with dictionaries (`.warc.zst`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import zlib
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+Chunks = Generator[bytes, None, int]
+"""Decoded pieces of one member; the generator returns the stored offset at which the member ends."""
+
+_READ_BYTES = 1 << 16
+_CHUNK_BYTES = 1 << 20
+_LOOK_BYTES = 1 << 12
+WARC_MAGIC = b"WARC/"
+
+
+class MemberError(Exception):
+    """A member that cannot be decoded to its end: its bytes are wrong (`damaged`) or missing (`truncated`)."""
+
+    def __init__(self, reason: Literal["damaged", "truncated"], detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to store a WARC file: the bytes that a member begins with, and how it is decoded."""
+
+    name: str
+    magic: bytes
+    decode: Callable[[mmap.mmap, int], Chunks]
+
+    def head(self, data: mmap.mmap, offset: int) -> bytes:
+        """The first decoded bytes of the member at `offset`; empty where nothing decodes."""
+        try:
+            return next(self.decode(data, offset), b"")[:_LOOK_BYTES]
+        except MemberError:
+            return b""
+
+    def find(self, data: mmap.mmap, start: int) -> int | None:
+        """The offset of the first member from `start` on that decodes to the beginning of a WARC record."""
+        offset = data.find(self.magic, start)
+        while offset >= 0:
+            if self.head(data, offset).startswith(WARC_MAGIC):
+                return offset
+            offset = data.find(self.magic, offset + 1)
+        return None
+
+
+class MemberReader:
+    """The decoded bytes of one member, through a window that is filled from behind and dropped from the front."""
+
+    def __init__(self, form: Form, data: mmap.mmap, offset: int) -> None:
+        self.form = form
+        self.data = data
+        self.offset = offset
+        self.window = bytearray()
+        self.position = 0
+        """Where the window begins, in decoded bytes from the member's start."""
+        self.end: int | None = None
+        """The stored offset after the member, once all of it was decoded."""
+        self._chunks = form.decode(data, offset)
+
+    def fill(self, size: int) -> bool:
+        """Make the window at least `size` bytes long; False where the member ends before.
+
+        Raises:
+            MemberError: the member cannot be decoded that far.
+        """
+        while len(self.window) < size:
+            if self.end is not None:
+                return False
+            try:
+                self.window += next(self._chunks)
+            except StopIteration as stop:
+                self.end = stop.value
+        return True
+
+    def drop(self, size: int) -> None:
+        """Move the window's beginning `size` bytes on."""
+        del self.window[:size]
+        self.position += size
+
+    def at(self, position: int) -> MemberReader | None:
+        """A second reader of this member, moved to the decoded `position`; None where the member ends before."""
+        other = MemberReader(self.form, self.data, self.offset)
+        while other.position + len(other.window) < position:
+            other.drop(len(other.window))
+            if not other.fill(1):
+                return None
+        other.drop(position - other.position)
+        return other
+
+
+def _decode_plain(data: mmap.mmap, offset: int) -> Chunks:
+    for start in range(offset, len(data), _CHUNK_BYTES):
+        yield data[start : start + _CHUNK_BYTES]
+    return len(data)
+
+
+def _decode_gzip(data: mmap.mmap, offset: int) -> Chunks:
+    decoder = zlib.decompressobj(wbits=31)
+    position = offset
+    while not decoder.eof:
+        stored = decoder.unconsumed_tail
+        if not stored:
+            stored = data[position : position + _READ_BYTES]
+            position += len(stored)
+        try:
+            chunk = decoder.decompress(stored, _CHUNK_BYTES)
+        except zlib.error as error:
+            raise MemberError("damaged", f"gzip member: {error}") from None
+        if chunk:
+            yield chunk
+        elif not stored and not decoder.eof:
+            raise MemberError("truncated", "the file ends inside a gzip member")
+    return position - len(decoder.unused_data)
+
+
+def _decode_lz4(data: mmap.mmap, offset: int) -> Chunks:
+    end = _lz4_frame_end(data, offset)
+    try:
+        with pa.CompressedInputStream(pa.BufferReader(data[offset:end]), "lz4") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise MemberError("damaged", f"LZ4 frame: {error}") from None
+    return end
+
+
+def _lz4_frame_end(data: mmap.mmap, offset: int) -> int:
+    """Where an LZ4 frame ends, by its block sizes (LZ4 Frame Format 1.6.3)."""
+    flags = data[offset + 4] if offset + 4 < len(data) else 0
+    position = offset + 7 + (8 if flags & 0x08 else 0) + (4 if flags & 0x01 else 0)
+    checksum_bytes = 4 if flags & 0x10 else 0
+    while True:
+        word = data[position : position + 4]
+        position += 4
+        block_bytes = int.from_bytes(word, "little") & 0x7FFF_FFFF
+        if len(word) == 4 and block_bytes == 0:
+            position += 4 if flags & 0x04 else 0
+        elif len(word) == 4:
+            position += block_bytes + checksum_bytes
+        if len(word) < 4 or position > len(data):
+            raise MemberError("truncated", "the file ends inside an LZ4 frame")
+        if block_bytes == 0:
+            return position
+
+
+PLAIN = Form("plain", WARC_MAGIC, _decode_plain)
+GZIP = Form("gzip", b"\x1f\x8b\x08", _decode_gzip)
+LZ4 = Form("lz4", b"\x04\x22\x4d\x18", _decode_lz4)
+FORMS = (GZIP, LZ4, PLAIN)

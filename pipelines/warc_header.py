@@ -1,0 +1,80 @@
+"""A WARC record's header: its named fields, the length of its block, and the digest that the block must have."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+
+VERSION_LINE = re.compile(rb"WARC/\d\.\d{1,2}\r?\n")
+HEADER_END = re.compile(rb"\n\r?\n")
+_REQUIRED = ("warc-type", "warc-record-id", "content-length")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+_ALGORITHMS = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha-256": "sha256", "md5": "md5"}
+
+
+class BadHeader(Exception):  # noqa: N818 - it becomes a loss, not an error of the user's
+    """A record header that cannot be used; the message says why."""
+
+
+def parse_header(header: bytes) -> dict[str, str]:
+    """The fields of a record, names in lower case, from its header with the version line.
+
+    Raises:
+        BadHeader: no version line, or a required field missing.
+    """
+    if not VERSION_LINE.match(header):
+        raise BadHeader("no WARC version line")
+    fields: dict[str, str] = {}
+    last = ""
+    for line in header.decode("utf-8", "replace").split("\n")[1:]:
+        key, colon, value = line.partition(":")
+        if line[:1] in (" ", "\t") and last:
+            fields[last] = f"{fields[last]} {line.strip()}"
+        elif colon:
+            last = key.strip().lower()
+            fields[last] = value.strip()
+    for required in _REQUIRED:
+        if not fields.get(required):
+            raise BadHeader(f"no {required} field")
+    return fields
+
+
+def block_length(fields: Mapping[str, str]) -> int:
+    """The length of the block in bytes.
+
+    Raises:
+        BadHeader: `Content-Length` is no whole number.
+    """
+    text = fields["content-length"]
+    if not _DIGITS.fullmatch(text):
+        raise BadHeader(f"Content-Length {text[:40]!r} is no whole number")
+    return int(text)
+
+
+def digest_holds(digest: str, block: bytes) -> bool:
+    """Whether `algorithm:value` is the digest of `block`; true where algorithm or notation is none that we know.
+
+    The value is written in base 32 by most crawlers, else in hexadecimal.
+    """
+    label, _, value = digest.partition(":")
+    algorithm = _ALGORITHMS.get(label.strip().lower())
+    if algorithm is None:
+        return True
+    actual = hashlib.new(algorithm, block, usedforsecurity=False).digest()
+    expected = _digest_bytes(value.strip(), len(actual))
+    return expected is None or expected == actual
+
+
+def _digest_bytes(text: str, size: int) -> bytes | None:
+    bare = text.rstrip("=").upper()
+    try:
+        if len(text) == 2 * size:
+            return bytes.fromhex(text)
+        if len(bare) == -(-size * 8 // 5):
+            return base64.b32decode(bare + "=" * (-len(bare) % 8))
+    except (ValueError, binascii.Error):
+        return None
+    return None
