@@ -52,27 +52,36 @@ _SPLIT_OFF = string.punctuation + "“”‘’…–—«»"
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """How a classifier is trained, and which threshold is chosen on the held-out part.
-
-    Epochs are added until `min_examples_seen` examples have been seen, so that a small set is learned too.
-    `wanted_precision` takes the lowest threshold that reaches it, `wanted_share` the one that flags this share; with
-    neither, the threshold of the highest F1. `min_letters` to `max_letters` is the range of letter n-grams, 0 for none.
-    """
+    """How a classifier is trained, and which threshold is chosen on the held-out part."""
 
     dimensions: int = 16
+    """Length of the word vectors."""
     epochs: int = 5
+    """Passes over the training part, at least."""
     min_examples_seen: int = 20_000
+    """Epochs are added until so many examples have been seen, so that a small set is learned too."""
     learning_rate: float = 0.5
+    """fastText's first learning rate; it falls to 0."""
     word_ngrams: int = 2
+    """Longest word n-gram."""
     min_count: int = 2
+    """Words that occur less often are left out."""
     min_letters: int = 0
+    """Shortest letter n-gram; 0 means none."""
     max_letters: int = 0
+    """Longest letter n-gram; 0 means none."""
     num_buckets: int = 2**17
+    """Hash buckets that all n-grams share."""
     num_threads: int = 1
+    """Threads of training; only 1 gives the same bytes every time."""
     seed: int = 0
+    """Seed of fastText's initial weights."""
     heldout_share: float = 0.2
+    """Share of the examples, chosen by a hash of their text, that is measured on and not trained on."""
     wanted_precision: float | None = None
+    """Take the lowest threshold that reaches this precision; empty, with `wanted_share` empty too: the highest F1."""
     wanted_share: float | None = None
+    """Take the threshold that flags this share of the held-out part."""
 
     def __post_init__(self) -> None:
         if self.wanted_precision is not None and self.wanted_share is not None:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
@@ -147,22 +147,23 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 class HeuristicFilter:
     """Keep documents that pass every rule of `preset`.
 
-    `overrides` are `(rule, threshold)`, or `(rule, None)` to switch a rule off. An override may also add a rule that
-    the preset does not ask. Presets with line corrections replace `text`.
+    Presets with line corrections replace `text`.
 
     Raises:
         ConfigurationError: at construction, an unknown preset or rule.
     """
 
     preset: str = "gopher"
-    overrides: tuple[tuple[str, float | None], ...] = ()
+    """Rule set: gopher, c4, fineweb or refinedweb."""
+    overrides: Mapping[str, float | None] = field(default_factory=dict)
+    """Thresholds by rule, in place of the preset's; null switches a rule off, a rule that the preset lacks is added."""
 
     name: ClassVar[str] = "heuristics"
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise ConfigurationError(unknown_key(self.preset, PRESETS, "heuristics.preset"))
-        for rule, _ in self.overrides:
+        for rule in self.overrides:
             if rule not in RULES:
                 raise ConfigurationError(unknown_key(rule, RULES, "heuristics.overrides"))
 

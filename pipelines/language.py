@@ -48,9 +48,13 @@ class LanguageFilter:
     """
 
     languages: tuple[str, ...] = ("en",)
+    """ISO 639-1 codes of the languages to keep."""
     threshold: float = 0.65
+    """Keep documents whose language is at least this certain, from 0 to 1."""
     fasttext_model: str | None = None
+    """Path of a fastText language model such as lid.176.bin; empty means the built-in identifier."""
     fasttext_sha256: str | None = None
+    """sha256 of that model's file, checked before it is loaded."""
 
     name: ClassVar[str] = "language"
 

@@ -187,6 +187,7 @@ class PiiMasker:
     """
 
     kinds: tuple[str, ...] = tuple(MASKERS)
+    """What is masked: email, iban, credit_card, ip, phone, street_address."""
 
     name: ClassVar[str] = "pii"
 

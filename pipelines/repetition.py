@@ -9,7 +9,7 @@ joined by single spaces, in the n-gram and in the whole alike, so that shares li
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
@@ -67,18 +67,19 @@ def repetition_shares(text: str) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class RepetitionFilter:
-    """Keep documents within table A1, as changed by `overrides`: `(rule, threshold)`, or `(rule, None)` for off.
+    """Keep documents within table A1, as changed by `overrides`.
 
     Raises:
         ConfigurationError: at construction, an unknown rule.
     """
 
-    overrides: tuple[tuple[str, float | None], ...] = ()
+    overrides: Mapping[str, float | None] = field(default_factory=dict)
+    """Thresholds by rule, in place of the table's; null switches a rule off."""
 
     name: ClassVar[str] = "repetition"
 
     def __post_init__(self) -> None:
-        for rule, _ in self.overrides:
+        for rule in self.overrides:
             if rule not in THRESHOLDS:
                 raise ConfigurationError(unknown_key(rule, THRESHOLDS, "repetition.overrides"))
 

@@ -78,7 +78,7 @@ def test_gopher_rules_at_their_borders(rule, inside, outside):
     ],
 )  # fmt: skip
 def test_fineweb_rules(rule, inside, outside):
-    only = tuple((other, None) for other in PRESETS["fineweb"].rules if other != rule)
+    only = {other: None for other in PRESETS["fineweb"].rules if other != rule}
     assert failed(inside, preset="fineweb", overrides=only) is None
     assert failed(outside, preset="fineweb", overrides=only) == rule
 
@@ -137,7 +137,7 @@ def test_the_first_failing_rule_in_table_order_is_recorded_with_its_numbers():
 
 
 def test_overrides_set_switch_off_and_add_rules():
-    stage = HeuristicFilter(overrides=(("min_words", 10), ("stop_words", None), ("sentences", 2.0)))
+    stage = HeuristicFilter(overrides={"min_words": 10, "stop_words": None, "sentences": 2.0})
     asked = stage.thresholds()
     assert asked["min_words"] == 10
     assert "stop_words" not in asked
@@ -148,11 +148,11 @@ def test_overrides_set_switch_off_and_add_rules():
 
 def test_mistakes_name_the_nearest_rule_and_preset():
     with pytest.raises(ConfigurationError, match="did you mean 'min_words'"):
-        HeuristicFilter(overrides=(("min_word", 3),))
+        HeuristicFilter(overrides={"min_word": 3})
     with pytest.raises(ConfigurationError, match="did you mean 'gopher'"):
         HeuristicFilter(preset="gofer")
-    built = from_mapping(HeuristicFilter, {"preset": "c4", "overrides": [["min_words", 5], ["sentences", None]]})
-    assert built.overrides == (("min_words", 5.0), ("sentences", None))
+    built = from_mapping(HeuristicFilter, {"preset": "c4", "overrides": {"min_words": 5, "sentences": None}})
+    assert built.overrides == {"min_words": 5, "sentences": None}
 
 
 def test_every_preset_passes_good_prose():

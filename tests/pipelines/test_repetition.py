@@ -80,13 +80,13 @@ def test_the_stage_names_the_first_rule_that_fails():
     assert removed.column("rule").to_pylist() == ["top_2_gram", "duplicate_lines"]
     assert removed.column("threshold").to_pylist() == [0.20, 0.30]
     assert all(row["value"] > row["threshold"] for row in removed.to_pylist())
-    off = RepetitionFilter(overrides=tuple((rule, None) for rule in THRESHOLDS if rule != "duplicate_10_grams"))
+    off = RepetitionFilter(overrides={rule: None for rule in THRESHOLDS if rule != "duplicate_10_grams"})
     assert off(batch)[1].column("rule").to_pylist() == ["duplicate_10_grams", "duplicate_10_grams"]
 
 
 def test_a_misspelt_rule_names_the_nearest():
     with pytest.raises(ConfigurationError, match="did you mean 'duplicate_lines'"):
-        RepetitionFilter(overrides=(("duplicated_lines", 0.1),))
+        RepetitionFilter(overrides={"duplicated_lines": 0.1})
 
 
 def test_real_prose_passes(shared_data):
