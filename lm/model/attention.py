@@ -17,7 +17,7 @@ Rows of different lengths need `positions` `[batch seq]` from the caller and a m
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -29,6 +29,7 @@ from lm.model.linear import Linear
 from lm.model.rope import RotaryEmbedding
 
 
+@runtime_checkable
 class KVCache(Protocol):
     """Keys and values of the tokens before; see the module's docstring."""
 

@@ -17,6 +17,8 @@ FREE_TO_CHANGE = frozenset({"checkpoint_interval", "keep_checkpoints"})
 class PretrainConfig:
     """A run: the model, how long, how fast, and how often it looks and saves. Intervals are in steps; 0 means never.
 
+    The defaults suit `tiny_cpu` and about a million tokens; larger models want larger batches and lower learning rates.
+
     Raises:
         ConfigurationError: a value out of range, or not exactly one of `num_steps` and `num_tokens`.
     """
@@ -27,13 +29,13 @@ class PretrainConfig:
     num_steps: int = 0
     num_tokens: int = 0
     """How long: in steps, or in training tokens (rounded up to whole steps)."""
-    batch_size: int = 8
+    batch_size: int = 4
     """Windows of `context_length` tokens a step."""
     microbatch_size: int = 0
     """Windows computed at once, to bound memory; 0 means the whole batch. The gradient is the same."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
-    learning_rate: float = 3e-3
-    final_learning_rate: float = 3e-4
+    optimizer: Literal["adamw", "muon"] = "muon"
+    learning_rate: float = 1e-2
+    final_learning_rate: float = 1e-3
     warmup_steps: int = 20
     beta1: float = 0.9
     beta2: float = 0.95
