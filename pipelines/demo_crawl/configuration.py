@@ -40,7 +40,8 @@ class DemoCrawlConfig:
                 raise ConfigurationError(f"demo_crawl.{name}: {getattr(self, name)}, expected 0 or more")
         if self.num_warc_files > self.num_pages:
             raise ConfigurationError(
-                f"demo_crawl.num_warc_files: {self.num_warc_files} files for {self.num_pages} pages, expected at most as many"
+                f"demo_crawl.num_warc_files: {self.num_warc_files} files, "
+                f"expected at most as many as there are pages ({self.num_pages})"
             )
         if not 0 <= self.pii_share <= 1:
             raise ConfigurationError(f"demo_crawl.pii_share: {self.pii_share} is no share, expected 0 to 1")

@@ -7,9 +7,10 @@ import re
 from dataclasses import replace
 
 from pipelines.demo_crawl.body import Block, Body, sentences
+from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON, phrases
+from pipelines.demo_crawl.lexicon import LEXICON, phrases
 
 SHINGLE_WORDS = 5
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from pipelines.demo_crawl.dice import Dice
-from pipelines.demo_crawl.lexicon import ADJECTIVES, LEXICON, NOUNS
+from pipelines.demo_crawl.lexicon import ADJECTIVES, LEXICON, NOUNS, words
 from pipelines.demo_crawl.morphology import adverb, gerund, past, plural
 from pipelines.demo_crawl.names import invent_many
 
@@ -23,6 +23,11 @@ Entity: TypeAlias = Mapping[str, str]
 NUM_ENTITIES: Mapping[str, int] = MappingProxyType(
     {"region": 9, "river": 32, "town": 64, "person": 120, "animal": 48, "invention": 48, "plant": 36}
 )
+
+_SOURCES = words("hills springs marshes cliffs moors")
+_SAUCES = words("mustard honey pepper cream")
+_MACHINES = words("engine press mill lamp clock pump wheel loom lens stove")
+_HANDMADE = (*NOUNS["furniture"], *NOUNS["instrument"], *NOUNS["wear"])
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def _river(name: str, names: tuple[str, ...], regions: tuple[Entity, ...], dice:
         "name": name,
         "region": dice.pick(regions)["name"],
         "length": str(dice.between(18, 420)),
-        "source": f"the {dice.pick(ADJECTIVES['colour'])} {dice.pick(('hills', 'springs', 'marshes', 'cliffs', 'moors'))}",
+        "source": f"the {dice.pick(ADJECTIVES['colour'])} {dice.pick(_SOURCES)}",
         "mouth": dice.pick(
             ("the sea", "the long bay", "a salt marsh", f"the {dice.pick([n for n in names if n != name])}")
         ),
@@ -96,7 +101,7 @@ def _town(
         "landmark": f"{dice.pick(ADJECTIVES['colour'])} {dice.pick(NOUNS['building'])}",
         "festival": f"Festival of {dice.pick((*NOUNS['plant'], *NOUNS['food'], *NOUNS['weather'])).title()}",
         "prime": dice.pick(LEXICON["season"]),
-        "dish": f"{dice.pick(NOUNS['food'])} with {dice.pick(NOUNS['food'])} and {dice.pick(('mustard', 'honey', 'pepper', 'cream'))}",
+        "dish": f"{dice.pick(NOUNS['food'])} with {dice.pick(NOUNS['food'])} and {dice.pick(_SAUCES)}",
         "stone": dice.pick(("granite", "slate", "red brick", "limestone", "oak", "yellow sandstone")),
         "bearing": dice.pick(LEXICON["direction"]),
         "neighbour": "the county town",
@@ -122,7 +127,7 @@ def _person(towns: tuple[Entity, ...], given: tuple[str, ...], surnames: tuple[s
         "subject": plural(dice.pick((*NOUNS["animal"], *NOUNS["plant"], *NOUNS["instrument"], *NOUNS["land"]))),
         "work": f"The {dice.pick(ADJECTIVES['state']).title()} {dice.pick(NOUNS['land']).title()}",
         "trait": dice.pick(ADJECTIVES["character"]),
-        "hobby": f"{gerund(dice.pick(LEXICON['make']))} {plural(dice.pick((*NOUNS['furniture'], *NOUNS['instrument'], *NOUNS['wear'])))}",
+        "hobby": f"{gerund(dice.pick(LEXICON['make']))} {plural(dice.pick(_HANDMADE))}",
     }
 
 
@@ -160,7 +165,7 @@ def _invention(people: tuple[Entity, ...], dice: Dice) -> Entity:
         dice.pick((*NOUNS["food"], *NOUNS["wear"], *NOUNS["vessel"])),
     )
     return {
-        "name": f"{inventor['surname']} {dice.pick(('engine', 'press', 'mill', 'lamp', 'clock', 'pump', 'wheel', 'loom', 'lens', 'stove'))}",
+        "name": f"{inventor['surname']} {dice.pick(_MACHINES)}",
         "inventor": inventor["name"],
         "inventor_surname": inventor["surname"],
         "town": inventor["town"],

@@ -124,7 +124,7 @@ class Grammar:
 
 
 def _as_sentence(text: str) -> str:
-    text = with_indefinite_articles(text.strip())
+    text = with_indefinite_articles(" ".join(text.split()))
     return text[:1].upper() + text[1:]
 
 

@@ -12,10 +12,11 @@ from html import escape
 from types import MappingProxyType
 
 from pipelines.demo_crawl.body import Block, Body
+from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.frames import FRAMES, HEAD, SCRIPTS
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+from pipelines.demo_crawl.lexicon import LEXICON
 from pipelines.demo_crawl.site import Site
 
 _CHATTER_SIZE = 400

@@ -27,9 +27,10 @@ NUMBER_WORDS = words("""
     eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty
 """)
 
-SHE = words(
-    "Anna Mia Lena Sara Ruth Nora Lucy Ella Rosa Clara Emma Ida Jane Kate Lily Maya Nina Olga Paula Tina Vera Zoe Ada Beth"
-)
+SHE = words("""
+    Anna Mia Lena Sara Ruth Nora Lucy Ella Rosa Clara Emma Ida Jane Kate Lily Maya Nina Olga Paula Tina Vera Zoe Ada
+    Beth
+""")
 HE = words(
     "Tom Ben Max Sam Paul Jack Leo Adam Carl Dan Eric Finn Gus Hugo Ivan Joe Karl Luke Mark Nick Otto Pete Rob Theo"
 )

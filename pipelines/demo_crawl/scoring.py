@@ -21,9 +21,8 @@ from pipelines.demo_crawl.plan import LOSING_DAMAGE
 Row: TypeAlias = Mapping[str, Any]
 
 EXTRACTION_SHINGLE_TOKENS = 4
-MASKED_KINDS = ("email", "phone", "ip")
-"""Kinds of personal data that a masker is held to; postal addresses are in the truth, but no pattern finds them
-reliably."""
+PII_KINDS = ("email", "phone", "ip", "address")
+"""Kinds of personal data in the truth."""
 
 _TOKEN = re.compile(r"\w+")
 _MASK = re.compile(r"\|\|\|[A-Z_]+\|\|\|")
@@ -109,7 +108,7 @@ def score_removed(
     return {**scores, "num_removed": len(removed_bad), "num_bad": num_bad}
 
 
-def score_pii(truth: pa.Table, masked: pa.Table, kinds: Sequence[str] = MASKED_KINDS) -> dict[str, Any]:
+def score_pii(truth: pa.Table, masked: pa.Table, kinds: Sequence[str] = PII_KINDS) -> dict[str, Any]:
     """`recall`: the share of personal data of these kinds that no longer stands in the masked `text`;
     `num_false_masks`: masks beyond the data masked.
 

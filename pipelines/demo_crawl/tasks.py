@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.configuration import DemoCrawlConfig
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World, world_of
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+from pipelines.demo_crawl.lexicon import LEXICON
 from pipelines.demo_crawl.problems import WordedProblem, is_held_out, make_problem
 
 _RAMBLE = Grammar(

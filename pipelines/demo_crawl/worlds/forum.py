@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pipelines.demo_crawl.body import Block, Body
+from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+from pipelines.demo_crawl.lexicon import LEXICON
 
 _RULES = {
     "title": (
@@ -17,7 +18,7 @@ _RULES = {
         "{topic+cap} and {stuff}, thoughts?",
     ),
     "ask": (
-        "hi all, does anyone know how to {handle} a {topic} that got {state}? mine is made of {stuff} and I am a bit {mood}.",
+        "hi all, does anyone know how to {handle} a {topic} that got {state}? mine is {stuff} and I am a bit {mood}.",
         "So I bought a {quality} {topic} last {weekday} and now the {part} is {state}, what should I do??",
         "My {role} says a {topic} should never be near a {furniture}. Is that true, or just an old {idea}?",
         "first post here! I want to {handle} my {topic} before {month} but I only have a {tool}...",

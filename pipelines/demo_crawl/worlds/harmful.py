@@ -7,10 +7,11 @@ All of it is synthetic, written for the purpose, labelled in the truth, and spea
 from __future__ import annotations
 
 from pipelines.demo_crawl.body import Body, paragraphs
+from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON, phrases
+from pipelines.demo_crawl.lexicon import LEXICON, phrases
 
 _TOXIC = {
     "slur": phrases("""

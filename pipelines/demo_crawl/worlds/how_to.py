@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pipelines.demo_crawl.body import Block, Body, paragraphs
+from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON
+from pipelines.demo_crawl.lexicon import LEXICON
 
 _RULES = {
     "task_repair": (

@@ -8,10 +8,11 @@ words and adds sentences of a teacher's talk until at most `MAX_DIGIT_SHARE` of 
 from __future__ import annotations
 
 from pipelines.demo_crawl.body import Block, Body
+from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON, phrases
+from pipelines.demo_crawl.lexicon import LEXICON, phrases
 from pipelines.demo_crawl.problems import NUMBER_WORDS, THINGS, Step, WordedProblem, make_step, training_problem
 
 MAX_DIGIT_SHARE = 0.16
@@ -27,7 +28,7 @@ _RULES = {
     ),
     "talk": (
         "{person} says that {virtue} and {virtue} help more than a {quality} {tool}.",
-        "A {character} pupil {handle+es} each {thing} and counts aloud, [because|so that] {virtue} makes the work easy.",
+        "A {character} pupil {handle+es} each {thing} and counts aloud, [for|since] {virtue} makes the work easy.",
         "If you are {mood}, draw a small {thing} for each number, or {handle} {things_phrase}.",
         "In {town}, {craft_clause}, and they count in the same way.",
         "Do not {handle} anything {beside} before you have read the question [twice|slowly|to the end].",
@@ -121,10 +122,10 @@ _AIMS = (
 
 
 def lesson(world: World, dice: Dice) -> Body:
-    """A lesson of four to seven examples."""
+    """A lesson of four to six examples."""
     slots = {"person": dice.pick(world.given_names), "town": world.any("town", dice)["name"], "aim": dice.pick(_AIMS)}
     title = dice.pick(_TITLES).format(n=dice.between(1, 480), **slots)
-    examples = [_example(slots, dice) for _ in range(dice.between(4, 7))]
+    examples = [_example(slots, dice) for _ in range(dice.between(4, 6))]
     half = len(examples) // 2
     parts = [[_GRAMMAR.sentence("intro", dice, dict(slots)), *examples[:half]], examples[half:]]
     for part in parts:

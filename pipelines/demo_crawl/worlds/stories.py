@@ -4,16 +4,17 @@ ending follows from that."""
 from __future__ import annotations
 
 from pipelines.demo_crawl.body import Block, Body
+from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.entities import World
 from pipelines.demo_crawl.grammar import Grammar
-from pipelines.demo_crawl.lexicon import CLAUSES, LEXICON, phrases
+from pipelines.demo_crawl.lexicon import LEXICON, phrases
 
 _PLOTS = {
     "lost": (
         "One {day}, {hero} lost the {prize} that {their} {family} had given {them}.",
         "{hero} woke up and could not find the {prize}, which {they} had kept in a {state} {vessel} since {month}.",
-        "On a {quality} {day} in {season}, the {prize} was gone, and {hero} knew that {their} {family} would be {mood}.",
+        "On a {quality} {day} in {season}, the {prize} was gone, and {hero} knew how {mood} {their} {family} would be.",
     ),
     "storm": (
         "One {day}, a {event} came over {town} and broke the {building} where {hero} kept the {prize}.",
@@ -68,7 +69,7 @@ _RULES = {
         "At {daytime} {they} {move+ed} past {spot}, where a {animal} {idle+ed}.",
     ),
     "helper": (
-        'There {they} met {friend}, who {handle+ed} a {key}. "Take it," {say+ed} {friend}. "With a {key} you can {handle} anything."',
+        'There stood {friend} with a {key}. "Take it," {say+ed} {friend}. "With a {key} you can {handle} anything."',
         'Then {friend} came with a {key} and {say+ed}, "{virtue+cap} is good, but a {key} is better."',
         '"You helped me when the {event} came," {say+ed} {friend}, and gave {hero} a {key} made of {stuff}.',
         "{friend} had heard of it and {move+ed} all the way from {goal} with a {state} {key}.",

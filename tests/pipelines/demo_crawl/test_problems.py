@@ -1,0 +1,99 @@
+"""Problems and alignment data: right, well-formed, and split by text."""
+
+import re
+from collections import Counter
+
+import pytest
+
+from pipelines.demo_crawl.dice import Dice
+from pipelines.demo_crawl.problems import NUM_FRAMES, is_held_out, make_problem
+from pipelines.demo_crawl.tasks import rejected_response, response
+
+EQUATION = re.compile(r"(\d+) ([+-]) (\d+) = (\d+)")
+
+
+def holds(left, sign, right, result):
+    return int(left) + (int(right) if sign == "+" else -int(right)) == int(result)
+
+
+@pytest.fixture(scope="module")
+def problems():
+    return [make_problem(Dice("problem", number)) for number in range(3000)]
+
+
+def test_answers_follow_from_the_numbers_of_the_text(problems):
+    """The prompt's own numbers, combined by the signs of the working, give the answer."""
+    for problem in problems:
+        numbers = [int(number) for number in re.findall(r"\d+", problem.prompt)]
+        operands = [problem.steps[0].left, *(step.right for step in problem.steps)]
+        assert sorted(numbers) == sorted(operands), problem.prompt
+        total = operands[0] + sum(step.right if step.sign == "+" else -step.right for step in problem.steps)
+        assert problem.answer == total and 0 <= total <= 20
+
+
+def test_word_problems_ask_in_many_ways(problems):
+    assert NUM_FRAMES >= 25
+    shapes = Counter(re.sub(r"\d+|[A-Z][a-z]+", "_", problem.prompt) for problem in problems)
+    assert len(shapes) > 200  # frames times things
+
+
+def test_a_tenth_have_two_steps(problems):
+    share = sum(len(problem.steps) == 2 for problem in problems) / len(problems)
+    assert 0.08 < share < 0.16
+
+
+def test_responses_are_worked_and_marked(problems):
+    for problem in problems:
+        working, marked = response(problem).split("\n")
+        assert marked == f"#### {problem.answer}"
+        assert all(holds(*equation) for equation in EQUATION.findall(working))
+
+
+def test_rejected_responses_are_wrong_or_badly_formed(problems):
+    for number, problem in enumerate(problems[:600]):
+        rejected = rejected_response(problem, Dice("rejected", number))
+        assert rejected and rejected.rsplit("\n")[-1] != f"#### {problem.answer}"
+
+
+def test_splits_share_no_prompt(demo_crawl):
+    heldout, train = set(), set()
+    for name in ("instructions", "preferences", "problems"):
+        records = demo_crawl.json_lines(f"{name}.jsonl")
+        assert len({record["id"] for record in records}) == len(records) == demo_crawl.counts[f"num_{name}"]
+        for record in records:
+            (heldout if record["split"] == "heldout" else train).add(record["prompt"])
+            assert is_held_out(record["prompt"]) == (record["split"] == "heldout")
+    assert not heldout & train and len(heldout) == 160 and len(train) == 1500
+
+
+def test_no_held_out_prompt_is_in_the_crawl(demo_crawl):
+    crawl = "\n".join(row["body_text"] for row in demo_crawl.rows)
+    records = [
+        record
+        for name in ("instructions", "preferences", "problems")
+        for record in demo_crawl.json_lines(f"{name}.jsonl")
+    ]
+    assert [record["prompt"] for record in records if record["split"] == "heldout" and record["prompt"] in crawl] == []
+    assert any(record["prompt"] in crawl for record in records)  # and the others may be
+
+
+def test_every_equation_of_the_lessons_is_right(demo_crawl):
+    equations = [
+        equation
+        for row in demo_crawl.rows
+        if row["world"] == "lesson"
+        for equation in EQUATION.findall(row["body_text"])
+    ]
+    assert len(equations) > 1000
+    assert all(holds(*equation) for equation in equations)
+    assert len(set(equations)) > 200  # of 242 facts
+
+
+def test_the_alignment_room_reads_the_files(demo_crawl):
+    records = pytest.importorskip("lm.alignment.records")
+    for kind, name in (
+        (records.Instruction, "instructions"),
+        (records.Preference, "preferences"),
+        (records.Problem, "problems"),
+    ):
+        assert len(records.read_records(kind, demo_crawl.folder / f"{name}.jsonl")) == demo_crawl.counts[f"num_{name}"]
