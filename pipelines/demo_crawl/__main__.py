@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from lm.errors import run_command
 from pipelines.demo_crawl.configuration import DemoCrawlConfig
-from pipelines.demo_crawl.write import write_demo_crawl
+from pipelines.demo_crawl.write import refuse_folder_in_use, write_demo_crawl
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,8 +43,21 @@ def main(argv: list[str] | None = None) -> int:
     config = DemoCrawlConfig(
         num_pages=arguments.num_pages, seed=arguments.seed, num_warc_files=arguments.num_warc_files
     )
-    print(json.dumps(write_demo_crawl(config, arguments.out), indent=2))
+    print(json.dumps(_write_whole(config, arguments.out), indent=2))
     return 0
+
+
+def _write_whole(config: DemoCrawlConfig, out: Path) -> dict[str, Any]:
+    """Write a crawl beside `out` and rename it, so that an interrupted run leaves nothing behind."""
+    refuse_folder_in_use(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        counts = write_demo_crawl(config, staging / "crawl")
+        (staging / "crawl").replace(out)
+    finally:
+        shutil.rmtree(staging)
+    return counts
 
 
 if __name__ == "__main__":

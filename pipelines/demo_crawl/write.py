@@ -37,8 +37,7 @@ def write_demo_crawl(config: DemoCrawlConfig, folder: Path, report: Report | Non
         InputError: `folder` is a file, or is not empty.
         NoSpaceError: the disk is full.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: {'not empty' if folder.is_dir() else 'a file'}, expected an empty or a new folder")
+    refuse_folder_in_use(folder)
     try:
         (folder / "warc").mkdir(parents=True, exist_ok=True)
         counts = _write_pages(config, folder, report)
@@ -48,6 +47,14 @@ def write_demo_crawl(config: DemoCrawlConfig, folder: Path, report: Report | Non
             raise no_space(folder) from error
         raise
     return counts
+
+
+def refuse_folder_in_use(folder: Path) -> None:
+    """Raise InputError where `folder` is a file, or is not empty."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{folder}: not empty, expected an empty or a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file, expected an empty or a new folder")
 
 
 def _write_pages(config: DemoCrawlConfig, folder: Path, report: Report | None) -> dict[str, Any]:

@@ -3,6 +3,9 @@ prose.
 
 A number in digits is no word to a filter that counts words with letters, so a lesson says many of its numbers in
 words and adds sentences of a teacher's talk until at most `MAX_DIGIT_SHARE` of its words have no letter.
+
+Of all worlds only this one repeats sentences on purpose: `The answer is 12, because 8 + 4 = 12.` belongs on many pages.
+Less than a quarter of its longer sentences occur on a second page (held by tests/pipelines/demo_crawl/test_truth.py).
 """
 
 from __future__ import annotations

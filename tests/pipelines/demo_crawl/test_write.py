@@ -1,5 +1,6 @@
 """The crawl as a whole: same bytes from the same seed, refusals, shares, the command line."""
 
+import errno
 import hashlib
 import json
 import subprocess
@@ -7,10 +8,11 @@ import sys
 
 import pytest
 
-from lm.errors import ConfigurationError, InputError
+from lm.errors import ConfigurationError, InputError, NoSpaceError
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
 from pipelines.demo_crawl.__main__ import main
 from pipelines.demo_crawl.plan import SHARES
+from tests.conftest import REPOSITORY
 from tests.pipelines.demo_crawl.conftest import SMALL
 
 TINY = {**dict.fromkeys(SMALL, 20), "num_pages": 120, "num_warc_files": 2}
@@ -40,7 +42,9 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
 def test_the_same_bytes_under_another_hash_seed(tmp_path):
     write_demo_crawl(DemoCrawlConfig(num_pages=40, num_warc_files=2), tmp_path / "here")
     command = [sys.executable, "-m", "pipelines.demo_crawl", "--num-pages", "40", "--num-warc-files", "2", "--out"]
-    done = subprocess.run([*command, tmp_path / "there"], env={"PYTHONHASHSEED": "99"}, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, tmp_path / "there"], env={"PYTHONHASHSEED": "99"}, cwd=REPOSITORY, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert digests(tmp_path / "here") == digests(tmp_path / "there")
     assert json.loads(done.stdout)["num_pages"] == 40
@@ -99,3 +103,22 @@ def test_a_crawl_may_be_tiny(tmp_path):
 def test_the_command_prints_its_counts(tmp_path, capsys):
     assert main(["--out", str(tmp_path / "crawl"), "--num-pages", "1_0", "--num-warc-files", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["num_pages"] == 10
+
+
+def test_the_command_leaves_nothing_half_done(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.demo_crawl.write.truth_row", stop)
+    with pytest.raises(KeyboardInterrupt):
+        main(["--out", str(tmp_path / "crawl"), "--num-pages", "10"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipelines.demo_crawl.write.exchange", full)
+    with pytest.raises(NoSpaceError, match="no space left"):
+        write_demo_crawl(DemoCrawlConfig(**TINY), tmp_path / "crawl")
