@@ -33,7 +33,7 @@ class Ranking:
     def positions(self, seed: int | None = None) -> Indices:
         """The place of each document in the order of preference, 0 for the best; a random order where `seed` is
         given. Documents that are equal in all keep their order."""
-        ids = np.array(self.doc_ids, dtype=object)
+        ids = np.array(list(self.doc_ids), dtype=object)
         if seed is None:
             qualities = np.nan_to_num(self.qualities, nan=-np.inf)
             order = np.lexsort((_ranks(ids), -self.lengths, -qualities))

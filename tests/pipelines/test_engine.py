@@ -17,7 +17,8 @@ import pytest
 from lm import storage
 from lm.errors import ConfigurationError, IntegrityError, NoSpaceError, PartialError
 from pipelines import engine
-from pipelines.document import DOCUMENT_SCHEMA, Verdict, split_batch
+from pipelines.document import Verdict, split_batch
+from tests.pipelines.published import publish_documents
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,24 +43,6 @@ class Swallower:
     def __call__(self, batch):
         kept, removed = split_batch(batch, self.name, [None] * batch.num_rows)
         return kept.slice(1), removed
-
-
-def publish_documents(target, texts):
-    rows = [
-        {
-            "doc_id": f"00000000-0000-4000-8000-{i:012d}",
-            "url": f"https://example.org/{i}",
-            "crawl": "test",
-            "warc_path": "a.warc.gz",
-            "warc_offset": i,
-            "fetched_at": "2024-01-01T00:00:00Z",
-            "text": text,
-        }
-        for i, text in enumerate(texts)
-    ]
-    with storage.publish(target, kind="documents", config={}, inputs={}, code="") as publication:
-        pq.write_table(pa.Table.from_pylist(rows, schema=DOCUMENT_SCHEMA), publication.path / engine.DOCUMENTS)
-    return publication.artifact
 
 
 def test_a_stage_leaves_exact_accounts(tmp_path):

@@ -1,0 +1,89 @@
+"""A document's way as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_WIDTH = 12
+_MOST_SHOWN = 5
+
+
+def render(trace: Mapping[str, Any]) -> str:
+    """One traced document (`dataclasses.asdict` of it) as lines of text."""
+    lines = [trace["url"], _line("document", trace["doc_id"]), *_record(trace)]
+    for passage in trace["passages"]:
+        lines += _passage(passage)
+    return "\n".join([*lines, *_end(trace)])
+
+
+def _record(trace: Mapping[str, Any]) -> list[str]:
+    record = trace["record"]
+    if not record:
+        return [_line("partition", trace["partition"])]
+    return [
+        _line("partition", f"{trace['partition']}, fetched {record['fetched_at']}"),
+        _line("record", f"{record['warc_path']} at byte {record['warc_offset']:,}"),
+    ]
+
+
+def _passage(passage: Mapping[str, Any]) -> list[str]:
+    found = dict(passage["found"])
+    stale = [_line("", f"stale: {found.pop('stale')}")] if "stale" in found else []
+    if passage["outcome"] == "removed":
+        return [*_removed(passage["stage"], found), *stale]
+    if passage["outcome"] != "kept":
+        return [_line(passage["stage"], passage["outcome"]), *stale]
+    beaten = found.pop("chosen_over", [])
+    said = [f"{found.pop('text_bytes'):,} bytes of text", *(f"{name} {_value(value)}" for name, value in found.items())]
+    return [
+        _line(passage["stage"], f"kept     {', '.join(said)}"),
+        *map(_loser, beaten[:_MOST_SHOWN]),
+        *_more(beaten),
+        *stale,
+    ]
+
+
+def _removed(stage: str, found: Mapping[str, Any]) -> list[str]:
+    said = found["rule"]
+    if "value" in found:
+        said += f": {_value(found['value'])}"
+    if "threshold" in found:
+        said += f" (threshold {_value(found['threshold'])})"
+    lines = [_line(stage, f"removed  {said}")]
+    if "duplicate_of" in found:
+        lines.append(_line("", f"         duplicate of {found['duplicate_url'] or '?'}  {found['duplicate_of']}"))
+    return lines
+
+
+def _loser(loser: Mapping[str, Any]) -> str:
+    alike = "" if loser["jaccard"] is None else f" {_value(loser['jaccard'])}"
+    return _line("", f"         chosen over {loser['url']} ({loser['rule']}{alike})")
+
+
+def _more(beaten: list[Any]) -> list[str]:
+    return [_line("", f"         and {len(beaten) - _MOST_SHOWN} more")] if len(beaten) > _MOST_SHOWN else []
+
+
+def _end(trace: Mapping[str, Any]) -> list[str]:
+    if trace["passages"][-1]["outcome"] != "kept":
+        return []
+    tokens = trace["tokens"]
+    if tokens is None:
+        return [_line("tokens", "not yet run")]
+    if tokens["split"] is None:
+        return [_line("tokens", "unknown to it")]
+    start, end = tokens["start"], tokens["end"]
+    lines = [
+        _line("tokens", f"{tokens['split']}, {tokens['shard']}, row {tokens['row']:,}, tokens {start:,} to {end:,}"),
+        _line("", f"{end - start:,} tokens; in the stream of the split from {tokens['stream_start']:,}"),
+    ]
+    return [*lines, *([_line("", f"stale: {tokens['stale']}")] if "stale" in tokens else [])]
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _line(label: str, said: str) -> str:
+    return f"  {label:<{_WIDTH}}{said}"

@@ -1,0 +1,106 @@
+"""Faults of deduplication and tokenization: texts too short, colliding hashes, documents too large, killed workers."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines import deduplicate, engine, exact_dedup, minhash
+from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
+from pipelines.tables import read_batches
+from tests.pipelines.published import doc_id, publish_documents
+
+
+def texts_of(artifact):
+    return [text for batch in read_batches(artifact, ["text"]) for text in batch.column("text").to_pylist()]
+
+
+@pytest.mark.fault(13)
+def test_empty_and_three_word_documents_are_never_near_duplicates(tmp_path):
+    texts = ["", "", "just three words", "just three words", "just three words!", " , "]
+    config = DeduplicationConfig(same_text=False)
+    found = deduplicate_partitions({"t/g0000": publish_documents(tmp_path / "in", texts)}, tmp_path / "out", config)
+    assert found.summary["num_removed"] == 0 and found.summary["num_unsigned"] == 6
+    assert texts_of(found) == texts
+
+
+@pytest.mark.fault(14)
+def test_texts_with_the_same_hash_are_compared():
+    def collide(text):
+        return 42
+
+    assert exact_dedup.deduplicate_documents(["a", "b", "a", "c"], hash_of=collide) == [True, True, False, True]
+
+
+@pytest.mark.fault(14)
+def test_a_collision_in_the_corpus_removes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(deduplicate, "hash_text", lambda text: 42)
+    sources = {
+        "t/g0000": publish_documents(tmp_path / "a", ["one text", "another text"]),
+        "t/g0001": publish_documents(tmp_path / "b", ["a third text", "one text"], first=2),
+    }
+    found = deduplicate_partitions(sources, tmp_path / "out")
+    assert texts_of(found) == ["one text", "another text", "a third text"]
+    assert found.summary["removed_by_rule"] == {"same_text": 1}
+
+
+@pytest.mark.fault(15)
+def test_a_document_of_50_megabytes_is_signed_in_seconds():
+    generator = np.random.default_rng(1)
+    text = " ".join([" ".join(map(str, generator.integers(0, 100_000, 850_000)))] * 10)
+    assert len(text) > 49_000_000
+    minhash.signatures(["compile first: one two three four five"])
+    start = time.process_time()
+    found = minhash.deduplicate([text, "a short one that has nothing to do with it"])
+    assert time.process_time() - start < 10
+    assert found.kept.all()
+
+
+@pytest.mark.fault(15)
+def test_a_word_of_a_million_letters_is_one_word():
+    text = "a" * 1_000_000 + " b c d e"
+    start = time.process_time()
+    assert minhash.signatures([text])[1].all()
+    assert time.process_time() - start < 10
+
+
+def kill_me_once(folder, job):
+    """Index a partition, but let the first worker that gets here die in the middle of it."""
+    marker = Path(folder) / "died"
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return deduplicate._index_partition(minhash.MinHashConfig(), job)
+
+
+@pytest.mark.fault(38)
+def test_a_worker_killed_while_it_signs_changes_nothing(tmp_path, monkeypatch):
+    def sources(folder):
+        return {f"t/g000{i}": publish_documents(folder / str(i), [f"{i} {j} " * 9 for j in range(20)], first=20 * i)
+                for i in range(3)}  # fmt: skip
+
+    calm = deduplicate_partitions(sources(tmp_path / "a"), tmp_path / "calm")
+    run = engine.run_partitions
+
+    def run_with_a_death(function, jobs, **options):
+        return run(partial(kill_me_once, str(tmp_path)), jobs, **options)
+
+    monkeypatch.setattr(deduplicate, "run_partitions", run_with_a_death)
+    killed = deduplicate_partitions(sources(tmp_path / "b"), tmp_path / "killed", num_workers=2)
+    assert (tmp_path / "died").exists()
+    assert killed.digest == calm.digest
+
+
+@pytest.mark.fault(19)
+def test_deduplicating_again_rewrites_nothing(tmp_path):
+    sources = {"t/g0000": publish_documents(tmp_path / "in", ["one text", "one text", "another"])}
+    first = deduplicate_partitions(sources, tmp_path / "out")
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.parquet")}
+    second = deduplicate_partitions(sources, tmp_path / "out")
+    assert second.digest == first.digest
+    assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.parquet")}
+    assert doc_id(0) != doc_id(1)
