@@ -20,7 +20,7 @@ HELD_OUT_ONE_IN = 8
 """One problem text in so many is held out."""
 
 TWO_STEP_SHARE = 0.12
-BARE_SHARE = 0.4
+BARE_SHARE = 0.3
 
 NUMBER_WORDS = words("""
     zero one two three four five six seven eight nine ten

@@ -7,15 +7,17 @@ hold none of those.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.configuration import DemoCrawlConfig
 from pipelines.demo_crawl.dice import Dice
-from pipelines.demo_crawl.entities import World, world_of
 from pipelines.demo_crawl.grammar import Grammar
 from pipelines.demo_crawl.lexicon import LEXICON
 from pipelines.demo_crawl.problems import WordedProblem, is_held_out, make_problem
+
+SPLITS = ("train", "heldout")
 
 _RAMBLE = Grammar(
     {
@@ -38,17 +40,18 @@ _RAMBLE = Grammar(
 
 def alignment_records(config: DemoCrawlConfig) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every record with the name of its file, file by file."""
-    prompts = {split: _prompts(config.seed, split) for split in ("train", "heldout")}
     sizes = {
         "instructions": (config.num_train_instructions, config.num_heldout_instructions),
         "preferences": (config.num_train_preferences, config.num_heldout_preferences),
         "problems": (config.num_train_problems, config.num_heldout_problems),
     }
-    dice, world = Dice(config.seed, "alignment"), world_of(config.seed)
+    totals = [sum(counts) for counts in zip(*sizes.values(), strict=True)]
+    dealt = {split: iter(_prompts(config.seed, split, total)) for split, total in zip(SPLITS, totals, strict=True)}
+    dice = Dice(config.seed, "alignment")
     for kind, counts in sizes.items():
-        for split, count in zip(("train", "heldout"), counts, strict=True):
-            for number in range(count):
-                fields = _fields(kind, next(prompts[split]), world, dice)
+        for split, count in zip(SPLITS, counts, strict=True):
+            for number, problem in enumerate(islice(dealt[split], count)):
+                fields = _fields(kind, problem, dice)
                 yield f"{kind}.jsonl", {"id": f"{kind}-{split}-{number:05d}", **fields, "split": split}
 
 
@@ -77,7 +80,7 @@ def rejected_response(problem: WordedProblem, dice: Dice) -> str:
     return _RAMBLE.sentence(fault, dice)
 
 
-def _fields(kind: str, problem: WordedProblem, world: World, dice: Dice) -> dict[str, Any]:
+def _fields(kind: str, problem: WordedProblem, dice: Dice) -> dict[str, Any]:
     if kind == "instructions":
         return {"prompt": problem.prompt, "response": response(problem)}
     if kind == "preferences":
@@ -85,11 +88,12 @@ def _fields(kind: str, problem: WordedProblem, world: World, dice: Dice) -> dict
     return {"prompt": problem.prompt, "answer": problem.answer}
 
 
-def _prompts(seed: int, split: str) -> Iterator[WordedProblem]:
-    """Problems of one split without end, none twice."""
-    dice, seen = Dice(seed, "problems", split), set()
-    while True:
+def _prompts(seed: int, split: str, number: int) -> list[WordedProblem]:
+    """`number` problems of one split, none twice; shuffled, since the bare sums of a table run out and would come
+    early."""
+    dice, found = Dice(seed, "problems", split), dict[str, WordedProblem]()
+    while len(found) < number:
         problem = make_problem(dice)
-        if is_held_out(problem.prompt) == (split == "heldout") and problem.prompt not in seen:
-            seen.add(problem.prompt)
-            yield problem
+        if is_held_out(problem.prompt) == (split == "heldout"):
+            found.setdefault(problem.prompt, problem)
+    return dice.shuffled(tuple(found.values()))

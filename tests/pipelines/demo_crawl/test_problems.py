@@ -97,3 +97,12 @@ def test_the_alignment_room_reads_the_files(demo_crawl):
         (records.Problem, "problems"),
     ):
         assert len(records.read_records(kind, demo_crawl.folder / f"{name}.jsonl")) == demo_crawl.counts[f"num_{name}"]
+
+
+def test_every_file_mixes_bare_sums_and_word_problems(demo_crawl):
+    for name in ("instructions", "preferences", "problems"):
+        prompts = [record["prompt"] for record in demo_crawl.json_lines(f"{name}.jsonl")]
+        bare = sum(
+            not re.search(r"[a-z] (has|had|have|wants|took|counts|found|are|is in|sold)", prompt) for prompt in prompts
+        )
+        assert 0.1 < bare / len(prompts) < 0.5

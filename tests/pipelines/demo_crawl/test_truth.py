@@ -90,7 +90,7 @@ def test_junk_does_not(demo_crawl):
 
 
 def share_on_two_pages(rows, worlds):
-    """The share of sentences of more than six words that occur on more than one page, copies left out; and their number."""
+    """The share of sentences of more than six words that are on several pages, copies left out; and their number."""
     pages_of = defaultdict(set)
     for row in rows:
         if row["world"] in worlds and not row["duplicate_kind"]:
