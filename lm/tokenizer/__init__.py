@@ -1,11 +1,16 @@
 """Byte-level byte-pair encoding: learn merges from text, turn text into ids and back.
 
-pretokenize   where a merge may never reach across: the patterns of GPT-2 and of this project
-train         `train_bpe`: the most frequent pair is merged, again and again
-tokenizer     `Tokenizer`: encode, decode, save, load
+patterns      where a merge may never reach across, as regular expressions; special tokens as boundaries
+pretokenize   the same as scanners over UTF-8 bytes, with the kinds of characters from `unicode_tables`
+train         `train_bpe`: `count` the pre-tokens, `learn` the merges
+tokenizer     `Tokenizer`: encode, decode, save, load; the loops are in `encode`
+stream        text that comes or goes in pieces, and where tokens lie in it
+reference     all of it in plain Python, as the definition has it
+
+What is imported from here loads without numba, which the first call that counts or encodes loads.
 """
 
-from lm.tokenizer.tokenizer import Tokenizer
+from lm.tokenizer.tokenizer import SPECIAL_TOKENS, Tokenizer
 from lm.tokenizer.train import train_bpe
 
-__all__ = ["Tokenizer", "train_bpe"]
+__all__ = ["SPECIAL_TOKENS", "Tokenizer", "train_bpe"]

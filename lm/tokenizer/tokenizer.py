@@ -1,69 +1,91 @@
 """A byte-level BPE tokenizer: text to ids and back.
 
 Every text can be encoded, since single bytes are tokens; decoding gives the same text back. Text from outside never
-becomes a special token unless the caller names it in `allowed_special`.
+becomes a special token unless the caller names it in `allowed_special`. Importing this module is cheap: numba is loaded
+by the first call that encodes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from lm.errors import ConfigurationError, InputError
 from lm.storage import MANIFEST, Artifact, open_artifact, write_json
-from lm.tokenizer.pretokenize import compiled, pre_tokens, special_splitter
+from lm.tokenizer.patterns import check_pattern, special_splitter
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lm.tokenizer.encode import Encoder
 
 FILE = "tokenizer.json"
 END_OF_TEXT = "<|endoftext|>"
 SPECIAL_TOKENS = (END_OF_TEXT, "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 """The special tokens of every Loam tokenizer, in this order after the merges."""
 
-_FORMAT = "loam-tokenizer/1"
-_CACHE_SIZE = 1 << 18
-_LONG_PRE_TOKEN = 64
+_FORMAT = "loam-tokenizer/2"
+_BATCH_CHARACTERS = 1 << 20  # texts are encoded together up to this size: enough work for one call of a thread
 
 AllowedSpecial = Literal["none", "all"] | frozenset[str] | set[str]
+Ids = npt.NDArray[np.uint32]
 
 
 class Tokenizer:
-    """`vocab` maps ids to byte strings, `merges` lists pairs in the order learned, special tokens take the ids that
-    follow."""
+    """`vocab` maps ids to byte strings and `merges` lists pairs in the order learned.
+
+    A special token whose text the vocabulary holds keeps that id; the others take the ids that follow the largest. Ids
+    may have gaps. Threads may share a tokenizer.
+
+    Raises:
+        InputError: the vocabulary lacks a byte, or a part or the result of a merge, or gives two ids to one token.
+        ConfigurationError: no pattern has that name; a special token is repeated, empty, or the result of a merge.
+    """
 
     def __init__(
         self,
         vocab: Mapping[int, bytes],
-        merges: Sequence[tuple[bytes, bytes]],
+        merges: Iterable[tuple[bytes, bytes]],
         special_tokens: Sequence[str] | None = None,
         *,
         pattern: str = "gpt2",
     ) -> None:
-        compiled(pattern)
-        self.pattern = pattern
+        self.pattern = check_pattern(pattern)
         self.merges = list(merges)
         self.special_tokens = tuple(special_tokens or ())
-        self._token_bytes = _checked_vocab(vocab)
-        self._ids = {token: i for i, token in enumerate(self._token_bytes)}
-        self._ranks = self._pair_ranks()
-        self._special_ids = self._add_special_tokens()
-        self._cache: dict[str, list[int]] = {}
+        self._ids = _ids_by_token(vocab)
+        _check_merges(self.merges, self._ids)
+        self._special_ids = _special_ids(self.special_tokens, self.merges, self._ids)
+        self._token_bytes: list[bytes | None] = [None] * (max(self._ids.values()) + 1)
+        for token, i in self._ids.items():
+            self._token_bytes[i] = token
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_encoder"}
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        from lm.tokenizer.encode import Encoder
+
+        return Encoder(self._ids, self.merges, self.pattern)
 
     @property
     def vocab(self) -> dict[int, bytes]:
         """Every id and its bytes, special tokens included."""
-        return dict(enumerate(self._token_bytes))
+        return {i: token for i, token in enumerate(self._token_bytes) if token is not None}
 
     @property
     def vocab_size(self) -> int:
-        """The number of ids."""
+        """One more than the largest id."""
         return len(self._token_bytes)
 
     @property
@@ -71,7 +93,7 @@ class Tokenizer:
         """The id of `<|endoftext|>`."""
         return self.special_id(END_OF_TEXT)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of the content: the tokenizer's identity."""
         return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()
@@ -91,33 +113,69 @@ class Tokenizer:
 
         Raises:
             InputError: the text holds a lone surrogate, which no byte string stands for.
+            ConfigurationError: `allowed_special` names a special token that there is not.
         """
-        allowed = self._allowed(allowed_special)
-        if not allowed:
-            return self._encode_plain(text)
-        ids: list[int] = []
-        for i, part in enumerate(special_splitter(allowed).split(text)):
-            ids += [self._special_ids[part]] if i % 2 else self._encode_plain(part)
-        return ids
+        return self.encode_array(text, allowed_special).tolist()
 
-    def encode_batch(self, texts: Sequence[str], num_threads: int = 1) -> list[npt.NDArray[np.uint32]]:
-        """The ids of each text, as arrays."""
-        with ThreadPoolExecutor(max_workers=max(1, num_threads)) as pool:
-            return list(pool.map(lambda text: np.array(self.encode(text), dtype=np.uint32), texts))
+    def encode_array(self, text: str, allowed_special: AllowedSpecial = "none") -> Ids:
+        """As `encode`, to an array."""
+        pieces = [
+            np.array([piece], np.uint32) if isinstance(piece, int) else self._encode_plain([piece])[0]
+            for piece in self.split_special(text, allowed_special)
+        ]
+        return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.uint32), *pieces])
 
-    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+    def encode_batch(self, texts: Sequence[str], num_threads: int = 1) -> list[Ids]:
+        """The ids of each text, as arrays; no special tokens. Threads share the work."""
+        groups = list(_groups(texts, _BATCH_CHARACTERS))
+        if num_threads <= 1 or len(groups) == 1:
+            return list(itertools.chain.from_iterable(map(self._encode_texts, groups)))
+        with ThreadPoolExecutor(max_workers=num_threads) as pool:
+            return list(itertools.chain.from_iterable(pool.map(self._encode_texts, groups)))
+
+    def encode_documents(self, documents: pa.Array | pa.ChunkedArray) -> pa.Array:
+        """The ids of each document of an Arrow string array, as a list array of uint16 where the vocabulary allows.
+
+        Raises:
+            InputError: the array is not of strings, or holds a null or invalid UTF-8.
+        """
+        from lm.tokenizer.arrow import encode_strings
+
+        return encode_strings(documents, self._encoder, self.vocab_size)
+
+    def encode_iterable(self, texts: Iterable[str], allowed_special: AllowedSpecial = "none") -> Iterator[int]:
+        """The ids of the concatenated `texts`, lazily; memory holds some 100 kB or the longest pre-token."""
+        from lm.tokenizer.stream import encode_stream
+
+        return encode_stream(self, texts, self._allowed(allowed_special))
+
+    def encode_offsets(
+        self, text: str, allowed_special: AllowedSpecial = "none"
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """The ids of `text`, and for each the span of characters that it lies in: `text[start:end]`.
+
+        Tokens that share a character each have it in their span.
+        """
+        from lm.tokenizer.stream import character_spans
+
+        ids = self.encode(text, allowed_special)
+        return ids, character_spans(text, [len(self.decode_bytes([i])) for i in ids])
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
         """The bytes that `ids` stand for.
 
         Raises:
             InputError: an id lies outside the vocabulary.
         """
-        size = len(self._token_bytes)
-        wrong = next((i for i in ids if not 0 <= i < size), None)
-        if wrong is not None:
-            raise InputError(f"token id {wrong} lies outside 0..{size - 1}")
-        return b"".join(self._token_bytes[i] for i in ids)
+        plain: list[int] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+        if plain and min(plain) < 0:
+            raise self._unknown_id(plain)
+        try:
+            return b"".join(map(self._token_bytes.__getitem__, plain))  # type: ignore[arg-type]
+        except (IndexError, TypeError):
+            raise self._unknown_id(plain) from None
 
-    def decode(self, ids: Sequence[int], errors: str = "replace") -> str:
+    def decode(self, ids: Iterable[int], errors: str = "replace") -> str:
         """The text that `ids` stand for; `errors` says what becomes of bytes that are no UTF-8."""
         return self.decode_bytes(ids).decode("utf-8", errors=errors)
 
@@ -139,48 +197,38 @@ class Tokenizer:
         try:
             content = json.loads(path.read_bytes())
             tokenizer = cls._from_content(content)
+            expected = content["digest"]
         except FileNotFoundError:
             raise InputError(f"{path}: no tokenizer here") from None
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (InputError, ConfigurationError) as error:
+            raise InputError(f"{path}: {error}") from None
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise InputError(f"{path}: not a tokenizer ({type(error).__name__}: {error})") from None
-        if tokenizer.digest != content["digest"]:
-            raise InputError(f"{path}: digest of the content is {tokenizer.digest}, expected {content['digest']}")
+        if tokenizer.digest != expected:
+            raise InputError(f"{path}: digest of the content is {tokenizer.digest}, expected {expected}")
         return tokenizer
 
-    def _encode_plain(self, text: str) -> list[int]:
-        cache, ids = self._cache, []
-        for piece in pre_tokens(text, self.pattern):
-            known = cache.get(piece)
-            if known is None:
-                known = self._merge(_utf8(piece))
-                if len(cache) < _CACHE_SIZE and len(piece) <= _LONG_PRE_TOKEN:
-                    cache[piece] = known
-            ids += known
-        return ids
+    def split_special(self, text: str, allowed_special: AllowedSpecial) -> Iterator[str | int]:
+        """The parts of `text` between allowed special tokens, and the ids of these; of overlapping ones the longest."""
+        allowed = self._allowed(allowed_special)
+        if not allowed:
+            yield text
+            return
+        for i, part in enumerate(special_splitter(allowed).split(text)):
+            if i % 2:
+                yield self._special_ids[part]
+            elif part:
+                yield part
 
-    def _merge(self, piece: bytes) -> list[int]:
-        """Ids of one pre-token: always the pair of the lowest rank first, the leftmost of equals; O(n log n)."""
-        if piece in self._ids and len(piece) == 1:
-            return [self._ids[piece]]
-        ids: list[int] = [self._ids[bytes([byte])] for byte in piece]
-        following = [*range(1, len(ids)), -1]
-        previous = list(range(-1, len(ids) - 1))
-        queue = [(self._ranks[pair], i) for i, pair in enumerate(itertools.pairwise(ids)) if pair in self._ranks]
-        heapq.heapify(queue)
-        while queue:
-            rank, left = heapq.heappop(queue)
-            right = following[left]
-            if right < 0 or ids[left] < 0 or self._ranks.get((ids[left], ids[right])) != rank:
-                continue  # one of the two has been merged since
-            ids[left], ids[right] = self._merged_ids[rank], -1
-            following[left] = after = following[right]
-            if after >= 0:
-                previous[after] = left
-            for start in (previous[left], left):
-                end = following[start] if start >= 0 else -1
-                if end >= 0 and (new := self._ranks.get((ids[start], ids[end]))) is not None:
-                    heapq.heappush(queue, (new, start))
-        return [i for i in ids if i >= 0]
+    def _encode_texts(self, texts: Sequence[str]) -> list[Ids]:
+        return self._encode_plain(texts)
+
+    def _encode_plain(self, texts: Sequence[str]) -> list[Ids]:
+        parts = [_utf8(text) for text in texts]
+        boundaries = np.fromiter(itertools.accumulate(map(len, parts), initial=0), np.int64, len(parts) + 1)
+        data = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), np.uint8)
+        ids, borders = self._encoder.encode(data, boundaries)
+        return [ids] if len(parts) == 1 else np.split(ids, borders[1:-1])
 
     def _allowed(self, allowed_special: AllowedSpecial) -> frozenset[str]:
         if allowed_special == "none":
@@ -191,40 +239,20 @@ class Tokenizer:
             self.special_id(name)
         return frozenset(allowed_special)
 
-    def _pair_ranks(self) -> dict[tuple[int, int], int]:
-        """The rank of each pair of ids; `_merged_ids[rank]` is what the pair becomes.
-
-        Raises:
-            InputError: a merge whose parts or result the vocabulary lacks.
-        """
-        ranks: dict[tuple[int, int], int] = {}
-        self._merged_ids: list[int] = []
-        for rank, (left, right) in enumerate(self.merges):
-            for token in (left, right, left + right):
-                if token not in self._ids:
-                    raise InputError(f"merge {rank}: {left!r} {right!r}: the vocabulary has no {token!r}")
-            ranks[self._ids[left], self._ids[right]] = rank
-            self._merged_ids.append(self._ids[left + right])
-        return ranks
-
-    def _add_special_tokens(self) -> dict[str, int]:
-        if len(set(self.special_tokens)) != len(self.special_tokens):
-            raise ConfigurationError(f"special_tokens: one is repeated in {', '.join(self.special_tokens)}")
-        ids: dict[str, int] = {}
-        for name in self.special_tokens:
-            token = name.encode()
-            if token not in self._ids:
-                self._ids[token] = len(self._token_bytes)
-                self._token_bytes.append(token)
-            ids[name] = self._ids[token]
-        return ids
+    def _unknown_id(self, ids: Sequence[int]) -> InputError:
+        for i in ids:
+            if not 0 <= i < self.vocab_size:
+                return InputError(f"token id {i} lies outside 0..{self.vocab_size - 1}")
+            if self._token_bytes[i] is None:
+                return InputError(f"token id {i} stands for nothing: the vocabulary has a gap there")
+        raise AssertionError("every id is known")
 
     def _content(self) -> dict[str, Any]:
         return {
             "format": _FORMAT,
             "pattern": self.pattern,
-            "vocab": [token.hex() for token in self._token_bytes],
-            "merges": [[left.hex(), right.hex()] for left, right in self.merges],
+            "vocab": [None if token is None else token.hex() for token in self._token_bytes],
+            "merges": [[self._ids[left], self._ids[right]] for left, right in self.merges],
             "special_tokens": list(self.special_tokens),
         }
 
@@ -232,30 +260,67 @@ class Tokenizer:
     def _from_content(cls, content: Mapping[str, Any]) -> Tokenizer:
         if content["format"] != _FORMAT:
             raise ValueError(f"format is '{content['format']}', expected '{_FORMAT}'")
-        vocab = {i: bytes.fromhex(token) for i, token in enumerate(content["vocab"])}
-        merges = [(bytes.fromhex(left), bytes.fromhex(right)) for left, right in content["merges"]]
+        vocab = {i: bytes.fromhex(token) for i, token in enumerate(content["vocab"]) if token is not None}
+        merges = [(vocab[left], vocab[right]) for left, right in content["merges"]]
         return cls(vocab, merges, content["special_tokens"], pattern=content["pattern"])
 
 
-def _checked_vocab(vocab: Mapping[int, bytes]) -> list[bytes]:
-    """The byte strings by id.
+def _groups(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Consecutive texts, together of `size` characters or a little more."""
+    first, total = 0, 0
+    for i, text in enumerate(texts):
+        total += len(text)
+        if total >= size:
+            yield texts[first : i + 1]
+            first, total = i + 1, 0
+    if first < len(texts):
+        yield texts[first:]
 
-    Raises:
-        InputError: ids with a gap, or a single byte that has no id.
-    """
-    tokens = [vocab.get(i) for i in range(len(vocab))]
-    found = [token for token in tokens if token is not None]
-    if len(found) != len(tokens):
-        raise InputError(f"vocabulary: id {tokens.index(None)} is missing, expected 0..{len(vocab) - 1}")
-    missing = {bytes([i]) for i in range(256)} - set(found)
-    if missing:
-        raise InputError(f"vocabulary: has no token for the byte {min(missing)!r}")
+
+def _ids_by_token(vocab: Mapping[int, bytes]) -> dict[bytes, int]:
+    ids: dict[bytes, int] = {}
+    for i, token in sorted(vocab.items()):
+        if not isinstance(i, int) or i < 0:
+            raise InputError(f"vocabulary: id {i!r}, expected a number from 0 on")
+        if ids.setdefault(token, i) != i:
+            raise InputError(f"vocabulary: {token!r} has the ids {ids[token]} and {i}")
+    missing = next((bytes([byte]) for byte in range(256) if bytes([byte]) not in ids), None)
+    if missing is not None:
+        raise InputError(f"vocabulary: has no token for the byte {missing!r}")
+    return ids
+
+
+def _check_merges(merges: Iterable[tuple[bytes, bytes]], ids: Mapping[bytes, int]) -> None:
+    for rank, (left, right) in enumerate(merges):
+        for token in (left, right, left + right):
+            if token not in ids:
+                raise InputError(f"merge {rank}: {left!r} {right!r}: the vocabulary has no {token!r}")
+
+
+def _special_ids(names: Sequence[str], merges: Sequence[tuple[bytes, bytes]], ids: dict[bytes, int]) -> dict[str, int]:
+    """The ids of special tokens, added to `ids` where they are new."""
+    if len(set(names)) != len(names):
+        raise ConfigurationError(f"special_tokens: one is repeated in {', '.join(names)}")
+    made = {left + right for left, right in merges} if names else set()
+    found: dict[str, int] = {}
+    next_id = max(ids.values()) + 1
+    for name in names:
+        token = _utf8(name)
+        if len(token) < 2 or token in made:
+            raise ConfigurationError(
+                f"special_tokens: ordinary text can become {name!r}, expected two bytes or more "
+                "and no result of a merge"
+            )
+        found[name] = ids.setdefault(token, next_id)
+        next_id += found[name] == next_id
     return found
 
 
-def _utf8(piece: str) -> bytes:
+def _utf8(text: str) -> bytes:
     try:
-        return piece.encode()
+        return text.encode()
     except UnicodeEncodeError as error:
-        code_point = ord(piece[error.start])
-        raise InputError(f"text holds the lone surrogate U+{code_point:04X}, which is not Unicode") from None
+        code_point = ord(text[error.start])
+        raise InputError(
+            f"text holds the lone surrogate U+{code_point:04X} at character {error.start}, which is not Unicode"
+        ) from None

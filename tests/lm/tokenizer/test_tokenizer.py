@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from lm.errors import ConfigurationError, InputError
 from lm.tokenizer import Tokenizer, train_bpe
-from lm.tokenizer.pretokenize import PATTERNS, pre_tokens
+from lm.tokenizer.patterns import PATTERNS
+from lm.tokenizer.pretokenize import pre_tokens
 from lm.tokenizer.tokenizer import SPECIAL_TOKENS
 
 TEXT = "low low low low low lower lower widest widest widest newest newest newest newest newest newest"

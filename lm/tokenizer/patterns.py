@@ -1,0 +1,54 @@
+"""The patterns by which text is cut into pre-tokens, the pieces that a merge never reaches across.
+
+Each is written here as the regular expression that defines it (in the syntax of the `regex` module). Nothing runs these
+expressions outside of tests: `lm.tokenizer.pretokenize` cuts by scanners over bytes that are held equal to them.
+
+gpt2        contractions, words with the space before them, numbers, marks, white space (Radford et al. 2019)
+digits      as gpt2, but every digit stands alone and without a space, so that a number is always written in the
+            same ids; arithmetic is easier to learn from single digits (Nogueira et al. 2021, arXiv:2102.13019)
+cl100k      OpenAI's cl100k_base: contractions in any case, at most three digits, a mark before a word is part of it,
+            line ends apart from other white space
+o200k       OpenAI's o200k_base: as cl100k, words also cut where lower case turns to upper, contractions at the word
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from lm.configuration import unknown_key
+from lm.errors import ConfigurationError
+
+_CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_O200K_WORDS = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?[\p{{Lu}}\p{{Lt}}\p{{Lm}}\p{{Lo}}\p{{M}}]*[\p{{Ll}}\p{{Lm}}\p{{Lo}}\p{{M}}]+{_CONTRACTION}?|"
+    rf"[^\r\n\p{{L}}\p{{N}}]?[\p{{Lu}}\p{{Lt}}\p{{Lm}}\p{{Lo}}\p{{M}}]+[\p{{Ll}}\p{{Lm}}\p{{Lo}}\p{{M}}]*{_CONTRACTION}?|"
+)
+
+PATTERNS = MappingProxyType(
+    {
+        "gpt2": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        "digits": r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        "cl100k": _CONTRACTION
+        + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        "o200k": _O200K_WORDS + r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    }
+)
+
+
+def check_pattern(name: str) -> str:
+    """`name` itself.
+
+    Raises:
+        ConfigurationError: no pattern has that name.
+    """
+    if name not in PATTERNS:
+        raise ConfigurationError(unknown_key(name, PATTERNS, "tokenizer.pattern"))
+    return name
+
+
+def special_splitter(names: Iterable[str]) -> re.Pattern[str]:
+    """A pattern that finds the special tokens `names`, of overlapping ones the longest."""
+    alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.compile(f"({alternatives})")
