@@ -19,17 +19,29 @@ class DemoCrawlConfig:
     """
 
     num_pages: int = 2_000
+    """Pages, copies included."""
     seed: int = 0
+    """Draws everything: the same seed gives the same bytes."""
     num_warc_files: int = 4
+    """WARC files that the pages are divided over."""
     pii_share: float = 0.085
+    """Share of English pages that carry personal data."""
     num_harmful_labels: int = 2_400
+    """Labelled texts to train the harmful-content classifiers on."""
     num_quality_labels: int = 2_400
+    """Labelled texts to train the quality classifier on."""
     num_train_instructions: int = 4_000
+    """Instructions to fine-tune on."""
     num_heldout_instructions: int = 400
+    """Instructions that are held out."""
     num_train_preferences: int = 2_000
+    """Preference pairs to train on."""
     num_heldout_preferences: int = 300
+    """Preference pairs that are held out."""
     num_train_problems: int = 4_000
+    """Problems for reinforcement learning."""
     num_heldout_problems: int = 400
+    """Problems that are held out."""
 
     def __post_init__(self) -> None:
         for name in ("num_pages", "num_warc_files"):
