@@ -1,0 +1,142 @@
+"""Common Crawl: which crawls there are, which files a crawl has, and how files form groups.
+
+    https://index.commoncrawl.org/collinfo.json                     the crawls, newest first
+    https://data.commoncrawl.org/crawl-data/CRAWL/warc.paths.gz     the paths of a crawl's files, below the same host
+
+Not covered: the CDX index (URL to byte range).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lm.errors import ConfigurationError, InputError
+from pipelines.download import Downloader
+from pipelines.remote_names import check_url, path_below
+
+DATA_URL = "https://data.commoncrawl.org/"
+INDEX_URL = "https://index.commoncrawl.org/"
+
+FileKind = Literal["warc", "wet"]
+"""`warc` holds the captures; `wet` the text that Common Crawl extracted, which is worse than ours but 1/6 the size."""
+
+_CRAWL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MAX_LISTING_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Crawl:
+    """One crawl: its name, as in CC-MAIN-2024-22, and its title."""
+
+    name: str
+    title: str
+
+
+def list_crawls(base_url: str = INDEX_URL, downloader: Downloader | None = None) -> list[Crawl]:
+    """All crawls, newest first.
+
+    Raises:
+        InputError: the list cannot be had or read.
+    """
+    url = _join(base_url, "collinfo.json")
+    content = (downloader or Downloader()).read(url, _MAX_LISTING_BYTES)
+    try:
+        crawls = [Crawl(str(entry["id"]), str(entry["name"])) for entry in json.loads(content)]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{url}: no list of crawls, expected JSON objects with 'id' and 'name'") from None
+    for crawl in crawls:
+        check_crawl_name(crawl.name)
+    return crawls
+
+
+def newest_crawl(base_url: str = INDEX_URL, downloader: Downloader | None = None) -> Crawl:
+    """The crawl that the list begins with.
+
+    Raises:
+        InputError: the list is empty, or cannot be had or read.
+    """
+    crawls = list_crawls(base_url, downloader)
+    if not crawls:
+        raise InputError(f"{base_url}: lists no crawls")
+    return crawls[0]
+
+
+def list_paths(
+    crawl: str,
+    kind: FileKind = "warc",
+    base_url: str = DATA_URL,
+    *,
+    folder: Path | None = None,
+    downloader: Downloader | None = None,
+) -> list[str]:
+    """The paths of a crawl's files, relative to `base_url`, in the crawl's order.
+
+    `folder` keeps the listing for the next call: what a crawl holds does not change once it is published.
+
+    Raises:
+        InputError: there is no such crawl, or the listing is damaged or names a path that climbs.
+    """
+    check_crawl_name(crawl)
+    relative = f"crawl-data/{crawl}/{kind}.paths.gz"
+    url = _join(base_url, relative)
+    downloader = downloader or Downloader()
+    if folder is None:
+        stored = downloader.read(url, _MAX_LISTING_BYTES)
+    else:
+        target = path_below(folder, relative)
+        stored = (target if target.exists() else downloader.download(url, target)).read_bytes()
+    paths = [line.strip() for line in _gunzip(stored, url).decode("utf-8", "replace").splitlines() if line.strip()]
+    for path in paths:
+        path_below(Path("/"), path)
+    return paths
+
+
+def group_paths(paths: Sequence[str], files_per_group: int) -> list[list[str]]:
+    """Consecutive groups of `files_per_group` paths; the last may have fewer."""
+    if files_per_group < 1:
+        raise ConfigurationError(f"files_per_group: {files_per_group}, expected at least 1")
+    return [list(paths[start : start + files_per_group]) for start in range(0, len(paths), files_per_group)]
+
+
+def download_path(path: str, folder: Path, base_url: str = DATA_URL, downloader: Downloader | None = None) -> Path:
+    """The local copy, below `folder`, of one path of a listing; downloaded unless it is there.
+
+    Raises:
+        InputError: the path climbs, or the file cannot be had.
+    """
+    target = path_below(folder, path)
+    if not target.exists():
+        (downloader or Downloader()).download(_join(base_url, path), target)
+    return target
+
+
+def check_crawl_name(name: str) -> str:
+    """`name`, if it can be a folder's name.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not _CRAWL_NAME.fullmatch(name):
+        raise InputError(f"crawl {name!r}: no valid name, expected one as in CC-MAIN-2024-22")
+    return name
+
+
+def _join(base_url: str, relative: str) -> str:
+    return f"{check_url(base_url).rstrip('/')}/{relative}"
+
+
+def _gunzip(stored: bytes, url: str) -> bytes:
+    decoder = zlib.decompressobj(wbits=31)
+    try:
+        text = decoder.decompress(stored, _MAX_LISTING_BYTES)
+    except zlib.error as error:
+        raise InputError(f"{url}: {error}, expected a gzip file") from None
+    if not decoder.eof:
+        raise InputError(f"{url}: cut off or longer than {_MAX_LISTING_BYTES} bytes, expected a gzip file")
+    return text

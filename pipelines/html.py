@@ -1,0 +1,50 @@
+"""HTML to the text of its main content: one line a paragraph, heading or list item.
+
+resiliparse's rules find the main content; we ask for neither comment sections, nor post metadata, nor alternative texts
+of images. On 92 news pages that alone lifts the F1 over 4-token shingles (see `benchmarks.extraction`) from .904 to
+.931.
+
+Not covered: the indentation of preformatted text; tables, whose cells come as lines.
+"""
+
+from __future__ import annotations
+
+import re
+
+from resiliparse.extract.html2text import extract_plain_text
+
+from pipelines.charset import charset_of_header, decode_html
+
+__all__ = ["decode_html", "extract_main_text", "extract_text", "normalise_lines"]
+
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ud800-\udfff\ufeff\ufffe\uffff]")
+
+
+def extract_text(html: bytes, *, content_type: str | None = None) -> str | None:
+    """The main text of a page, or None where it has none. `content_type` is the HTTP header, which may name a charset.
+
+    A hostile page can keep this busy for minutes (parsing is quadratic in nesting): run it by `pipelines.guard`.
+    """
+    page, _ = decode_html(html, charset_of_header(content_type))
+    return extract_main_text(page) or None
+
+
+def extract_main_text(html: str) -> str:
+    """The main text of a decoded page; empty where it has none."""
+    text = extract_plain_text(
+        html.replace("\0", ""),
+        preserve_formatting=True,
+        main_content=True,
+        comments=False,
+        post_meta=False,
+        alt_texts=False,
+    )
+    return normalise_lines(text)
+
+
+def normalise_lines(text: str) -> str:
+    """White space collapsed; empty lines, controls, lone surrogates and marks without width dropped."""
+    if _CONTROLS.search(text):
+        text = _CONTROLS.sub("", text)
+    lines = (" ".join(line.split()) for line in text.splitlines())
+    return "\n".join(line for line in lines if line)
