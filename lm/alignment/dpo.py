@@ -12,7 +12,6 @@ The reference is the model that training starts from; its log-probabilities are 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lm.alignment.chat import encode_example
+from lm.alignment.config import DPOConfig
 from lm.alignment.policy import (
     Outcome,
     Policy,
     Report,
     StepLog,
     Tuner,
-    TuningConfig,
     check_finite,
     silent,
     tune_to_artifact,
@@ -41,17 +40,6 @@ from lm.errors import InputError
 from lm.model import TransformerLM
 from lm.progress import track
 from lm.storage import Artifact
-
-
-@dataclass(frozen=True, kw_only=True)
-class DPOConfig(TuningConfig):
-    """`batch_size` counts pairs; `beta` weighs how far the policy may go from the reference, `sft_weight` 0 is plain
-    DPO."""
-
-    num_steps: int = 60
-    learning_rate: float = 2e-4
-    beta: float = 0.1
-    sft_weight: float = 1.0
 
 
 def train_dpo(
@@ -92,7 +80,7 @@ def optimize_preferences(model: TransformerLM, pairs: Sequence[Pair], config: DP
     """`num_steps` updates over shuffled epochs of the pairs; the model as it comes is the reference."""
     reference = all_pair_log_probs(model, pairs)
     model.train()
-    tuner = Tuner(model, config)
+    tuner = Tuner(model, config, config.num_steps)
     batches = islice(shuffled_batches(len(pairs), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "dpo", total=config.num_steps, unit="step"), start=1):
         policy = pair_log_probs(model, [pairs[i] for i in indices])

@@ -18,23 +18,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lm.alignment.chat import encode_prompt
+from lm.alignment.config import GRPOConfig, Normalization
 from lm.alignment.policy import (
     Outcome,
     Policy,
     Report,
     StepLog,
     Tuner,
-    TuningConfig,
     check_finite,
     silent,
     tune_to_artifact,
@@ -42,48 +41,12 @@ from lm.alignment.policy import (
 from lm.alignment.records import Problem, of_split, read_records
 from lm.alignment.rollouts import Rollouts, group_advantages, roll_out
 from lm.alignment.sequences import response_log_probs, shuffled_batches
-from lm.errors import ConfigurationError, InputError
+from lm.errors import InputError
 from lm.evaluation.answers import answer_rates
 from lm.inference.engine import GenerationConfig
 from lm.model import TransformerLM
 from lm.progress import track
 from lm.storage import Artifact
-
-Normalization = Literal["token", "sequence", "constant"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GRPOConfig(TuningConfig):
-    """A step draws `batch_size` problems, `group_size` responses each, and makes `updates_per_rollout` updates."""
-
-    num_steps: int = 60
-    batch_size: int = 32
-    learning_rate: float = 3e-4
-    group_size: int = 8
-    temperature: float = 1.0
-    updates_per_rollout: int = 1
-    microbatch_size: int = 128
-    """Responses in one forward pass; changes memory, not the gradient."""
-    clip_low: float = 0.2
-    clip_high: float = 0.2
-    kl_weight: float = 0.0
-    divide_by_std: bool = True
-    negative_weight: float = 1.0
-    """What advantages below 0 are multiplied by; less than 1 leans on what went right."""
-    normalization: Normalization = "token"
-    format_reward: float = 0.1
-    """For a well-formed wrong answer; a right one has 1."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.group_size < 2:
-            raise ConfigurationError(f"group_size: {self.group_size}, expected at least 2: an advantage compares")
-        if self.temperature <= 0.0:
-            raise ConfigurationError(
-                f"temperature: {self.temperature}, expected more than 0: greedy groups do not differ"
-            )
-        if not 0.0 <= self.format_reward < 1.0:
-            raise ConfigurationError(f"format_reward: {self.format_reward}, expected at least 0 and less than 1")
 
 
 def train_grpo(
@@ -119,7 +82,7 @@ def reinforce(policy: Policy, problems: Sequence[Problem], config: GRPOConfig, l
     model = policy.model
     reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_weight else None
     generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
-    tuner = Tuner(model, config)
+    tuner = Tuner(model, config, config.num_steps * config.updates_per_rollout)
     batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "grpo", total=config.num_steps, unit="step"), start=1):
         rollouts = roll_out(
@@ -131,11 +94,11 @@ def reinforce(policy: Policy, problems: Sequence[Problem], config: GRPOConfig, l
             format_reward=config.format_reward,
             seed=config.seed * 1_000_003 + step,
         )
-        numbers: dict[str, float] = {}
-        for _ in range(config.updates_per_rollout):
-            numbers = _accumulate_gradients(model.train(), reference, rollouts, config, step)
+        numbers = _rollout_numbers(rollouts)
+        for part in rollouts.split(config.updates_per_rollout):
+            numbers |= _accumulate_gradients(model.train(), reference, part, config, step)
             numbers |= tuner.step()
-        log(step, {**_rollout_numbers(rollouts), **numbers})
+        log(step, numbers)
 
 
 def grpo_loss(

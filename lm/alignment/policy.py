@@ -13,10 +13,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from lm.alignment.config import TuningConfig
 from lm.alignment.records import Problem
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
-from lm.errors import ConfigurationError, InputError, Interrupted
+from lm.errors import InputError, Interrupted
 from lm.evaluation.answers import JudgedAnswer, evaluate_answers
 from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
@@ -31,34 +32,6 @@ Report = Callable[[Mapping[str, object]], None]
 
 def silent(event: Mapping[str, object]) -> None:
     """A report to nobody."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuningConfig:
-    """What every stage sets; each stage has its own defaults. One step is one optimizer update."""
-
-    seed: int = 0
-    num_steps: int = 100
-    batch_size: int = 32
-    learning_rate: float = 1e-4
-    warmup_steps: int = 5
-    final_lr_fraction: float = 0.1
-    weight_decay: float = 0.0
-    max_gradient_norm: float = 1.0
-    max_new_tokens: int = 96
-    evaluation_problems: int = 200
-    """Held-out problems to answer before and after; the first of the file, so that every stage answers the same."""
-    device: str = "auto"
-    num_threads: int = 0
-    """Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."""
-
-    def __post_init__(self) -> None:
-        for name in ("num_steps", "batch_size", "max_new_tokens", "evaluation_problems"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name}: {getattr(self, name)}, expected at least 1")
-        for name in ("learning_rate", "max_gradient_norm"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigurationError(f"{name}: {getattr(self, name)}, expected a positive number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +52,8 @@ class Policy:
 class Tuner:
     """AdamW with warm-up, cosine decay and clipping, one `step` at a time."""
 
-    def __init__(self, model: TransformerLM, config: TuningConfig) -> None:
-        self._model, self._config = model, config
+    def __init__(self, model: TransformerLM, config: TuningConfig, num_updates: int) -> None:
+        self._model, self._config, self._num_updates = model, config, num_updates
         self._optimizer = AdamW(decay_groups(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.99))
         self._step = 0
 
@@ -97,7 +70,7 @@ class Tuner:
             config.learning_rate,
             config.learning_rate * config.final_lr_fraction,
             config.warmup_steps,
-            config.num_steps,
+            self._num_updates,
         )
         norm = float(clip_gradients(self._model.parameters(), config.max_gradient_norm))
         if not torch.isfinite(torch.tensor(norm)):

@@ -17,8 +17,8 @@ _MAX_LINE = 64
 
 
 def parse_answer(text: str) -> int | None:
-    """The integer in the last line `#### <number>` of `text`, or None. Spaces and line ends after the number are allowed, other
-    text is not."""
+    """The integer in the last line `#### <number>` of `text`, or None. Spaces and line ends after the number are
+    allowed, other text is not."""
     tail = text[-_MAX_LINE:].rstrip(" \r\n")
     line = tail[tail.rfind("\n") + 1 :]
     whole_line_seen = len(text) <= _MAX_LINE or "\n" in tail

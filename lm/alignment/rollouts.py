@@ -29,6 +29,17 @@ class Rollouts:
     rewards: Float[Tensor, "problems group"]
     answers: list[JudgedAnswer]
 
+    def split(self, num_parts: int) -> list[Rollouts]:
+        """The problems in `num_parts` parts as even as can be, each with its whole groups."""
+        group_size = self.rewards.shape[1]
+        parts = []
+        for problems in torch.arange(self.rewards.shape[0], device=self.rewards.device).tensor_split(num_parts):
+            rows = (problems[:, None] * group_size + torch.arange(group_size, device=problems.device)).flatten()
+            batch = self.batch.select(rows)
+            log_probs = self.log_probs[rows, : batch.response_mask.shape[1]]
+            parts.append(Rollouts(batch, log_probs, self.rewards[problems], [self.answers[i] for i in rows.tolist()]))
+        return parts
+
 
 def roll_out(
     model: TransformerLM,

@@ -8,7 +8,6 @@ The end-of-turn token counts as response; that is how a model learns to stop.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -16,13 +15,13 @@ import torch
 from torch import Tensor
 
 from lm.alignment.chat import ChatExample, encode_example
+from lm.alignment.config import SFTConfig
 from lm.alignment.policy import (
     Outcome,
     Policy,
     Report,
     StepLog,
     Tuner,
-    TuningConfig,
     check_finite,
     silent,
     tune_to_artifact,
@@ -34,16 +33,6 @@ from lm.errors import InputError
 from lm.model import TransformerLM
 from lm.progress import track
 from lm.storage import Artifact
-
-
-@dataclass(frozen=True, kw_only=True)
-class SFTConfig(TuningConfig):
-    """`batch_size` counts examples; `max_examples` takes the first so many of the training part."""
-
-    num_steps: int = 120
-    learning_rate: float = 1e-3
-    warmup_steps: int = 10
-    max_examples: int | None = None
 
 
 def train_sft(
@@ -80,7 +69,7 @@ def train_sft(
 def fine_tune(model: TransformerLM, examples: Sequence[ChatExample], config: SFTConfig, log: StepLog) -> None:
     """`num_steps` updates over shuffled epochs of the examples."""
     model.train()
-    tuner = Tuner(model, config)
+    tuner = Tuner(model, config, config.num_steps)
     batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step"), start=1):
         loss = sft_loss(model, pad([examples[i] for i in indices], model.device))

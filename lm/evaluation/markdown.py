@@ -11,8 +11,8 @@ def render_report(facts: Mapping[str, Any]) -> str:
     stages = facts["stages"]
     parts = [
         "# Evaluation",
-        f"{facts['num_problems']} held-out problems, answered greedily and by one sample at temperature 1. An answer is "
-        "well-formed when it ends in a line `#### <number>` and ends its turn, verified when the number is right too.",
+        f"{facts['num_problems']} held-out problems, answered greedily and by one sample at temperature 1. An answer "
+        "is well-formed when it ends in a line `#### <number>` and ends its turn, verified when the number is right too.",
         _stage_table(stages),
         *_gains(stages),
         "## Before and after",

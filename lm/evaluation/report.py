@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import InputError
 from lm.evaluation.answers import JudgedAnswer, evaluate_answers
+from lm.evaluation.config import ReportConfig
 from lm.evaluation.markdown import render_report
 from lm.evaluation.perplexity import evaluate_perplexity
 from lm.model import choose_device, load_model
@@ -30,18 +30,6 @@ from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish
 from lm.tokenizer import Tokenizer
 
 KIND = "evaluation_report"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportConfig:
-    """How many held-out problems every stage answers (the first of the file), and how many are shown."""
-
-    num_problems: int = 200
-    num_shown: int = 8
-    max_new_tokens: int = 96
-    seed: int = 0
-    device: str = "auto"
-    num_threads: int = 0
 
 
 def write_evaluation_report(

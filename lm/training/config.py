@@ -24,32 +24,49 @@ class PretrainConfig:
     """
 
     preset: str = "tiny_cpu"
+    """Shape of the model, by name: test, tiny_cpu, small_cpu, gpt2_124m, gpt2_355m, llama_1b."""
     model: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the preset to replace; the vocabulary size always comes from the shards."""
     num_steps: int = 0
+    """How long, in steps; 0 where `num_tokens` says it."""
     num_tokens: int = 0
-    """How long: in steps, or in training tokens (rounded up to whole steps)."""
+    """How long, in training tokens, rounded up to whole steps; 0 where `num_steps` says it."""
     batch_size: int = 4
     """Windows of `context_length` tokens a step."""
     microbatch_size: int = 0
     """Windows computed at once, to bound memory; 0 means the whole batch. The gradient is the same."""
     optimizer: Literal["adamw", "muon"] = "muon"
+    """muon orthogonalizes the updates of matrices; adamw does not."""
     learning_rate: float = 1e-2
+    """The highest learning rate, after the warm-up."""
     final_learning_rate: float = 1e-3
+    """The learning rate at the end; a cosine leads there."""
     warmup_steps: int = 20
+    """Steps until the learning rate is at its highest."""
     beta1: float = 0.9
+    """AdamW's memory of the gradient."""
     beta2: float = 0.95
+    """AdamW's memory of the gradient's square."""
     epsilon: float = 1e-8
+    """AdamW's guard against division by zero."""
     weight_decay: float = 0.1
+    """Decoupled decay of matrices."""
     max_gradient_norm: float = 1.0
+    """Gradients with a larger norm are scaled down to it."""
     seed: int = 0
+    """Draws the first weights and the order of windows."""
     log_interval: int = 1
+    """Steps between two lines of the log."""
     evaluation_interval: int = 100
+    """Steps between two evaluations on the way."""
     evaluation_tokens: int = 16_384
     """Validation tokens of the evaluations on the way; the last one takes all."""
     checkpoint_interval: int = 200
+    """Steps between two checkpoints."""
     keep_checkpoints: int = 2
+    """How many of the newest checkpoints stay."""
     device: str = "auto"
+    """cpu, cuda, or auto: a GPU where there is one."""
     num_threads: int = 0
     """Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."""
 

@@ -56,7 +56,7 @@ def _children() -> set[str]:
 def tokenizer():
     module = pytest.importorskip("lm.tokenizer")
     texts = ["What is 2 + 2? It is 4.", "<|user|> <|end|> are markers of a chat"] * 4
-    return module.train_bpe(texts, 320)
+    return module.train_bpe(texts, 320, MARKERS)
 
 
 MARKERS = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]

@@ -7,7 +7,8 @@ import torch
 
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.grpo import GRPOConfig, grpo_loss, token_weights
+from lm.alignment.config import GRPOConfig
+from lm.alignment.grpo import grpo_loss, token_weights
 from lm.alignment.rollouts import group_advantages
 from lm.errors import ConfigurationError
 

@@ -1,0 +1,53 @@
+"""A tiny tokenizer and model, and sums small enough to learn in seconds."""
+
+import json
+
+import pytest
+
+SPECIAL_TOKENS = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
+SUMS = [(a, b) for a in range(4) for b in range(4)]
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory):
+    """A folder with the artifacts `tokenizer` and `model` (fresh weights) and the three data files."""
+    torch = pytest.importorskip("torch")
+    from lm.model import TransformerLM, preset, save_model
+    from lm.storage import publish
+    from lm.tokenizer import train_bpe
+
+    folder = tmp_path_factory.mktemp("alignment")
+    tokenizer = train_bpe([f"{a} + {b} = {a + b}\n#### {a + b} I do not know" for a, b in SUMS], 300, SPECIAL_TOKENS)
+    identity = {"config": {}, "inputs": {}, "code": "test"}
+    with publish(folder / "tokenizer", kind="tokenizer", **identity) as publication:
+        tokenizer.save(publication.path)
+    torch.manual_seed(0)
+    model = TransformerLM(preset("test", vocab_size=tokenizer.vocab_size, context_length=48, d_model=64))
+    with publish(folder / "model", kind="pretrained_model", **identity) as publication:
+        save_model(publication.path, model, tokenizer.digest)
+    rows = [
+        {
+            "id": f"{split} {a} {b}",
+            "split": split,
+            "prompt": f"{a} + {b}?",
+            "sum": a + b,
+            "working": f"{a} + {b} = {a + b}",
+        }
+        for split in ("train", "heldout")
+        for a, b in SUMS
+    ]
+    shared = [{key: row[key] for key in ("id", "split", "prompt")} for row in rows]
+    good = [f"{row['working']}\n#### {row['sum']}" for row in rows]
+    bad = ["I do not know" if row["sum"] % 2 else f"{row['sum']}" for row in rows]
+    write_lines(folder / "instructions.jsonl", [{**s, "response": g} for s, g in zip(shared, good, strict=True)])
+    write_lines(
+        folder / "preferences.jsonl",
+        [{**s, "chosen": g, "rejected": b} for s, g, b in zip(shared, good, bad, strict=True)],
+    )
+    write_lines(folder / "problems.jsonl", [{**s, "answer": row["sum"]} for s, row in zip(shared, rows, strict=True)])
+    return folder

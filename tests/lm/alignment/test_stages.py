@@ -1,0 +1,192 @@
+"""The stages from artifact to artifact: they learn, repeat byte for byte, stop when told, and name what is wrong."""
+
+import json
+import os
+import signal
+
+import pytest
+
+pytest.importorskip("safetensors")
+pytest.importorskip("lm.tokenizer")
+
+from lm.alignment.config import DPOConfig, GRPOConfig, SFTConfig
+from lm.alignment.dpo import train_dpo
+from lm.alignment.grpo import train_grpo
+from lm.alignment.sft import train_sft
+from lm.errors import InputError, Interrupted
+from lm.model import load_model
+from lm.storage import publish
+from lm.tokenizer import Tokenizer, train_bpe
+from tests.lm.alignment.conftest import SPECIAL_TOKENS, write_lines
+
+SMALL = {"max_new_tokens": 16, "num_threads": 1, "device": "cpu"}
+SFT = SFTConfig(num_steps=40, batch_size=16, learning_rate=5e-3, **SMALL)
+FILES = {"model.safetensors", "model.json", "metrics.jsonl", "evaluation.json", "samples.jsonl"}
+
+
+def read_lines(artifact, name):
+    return [json.loads(line) for line in artifact.file(name).read_text().splitlines()]
+
+
+def evaluation(artifact):
+    return json.loads(artifact.file("evaluation.json").read_text())
+
+
+def places(start, output, **changed):
+    return {"model": start / "model", "tokenizer": start / "tokenizer", "output": output, **changed}
+
+
+@pytest.fixture(scope="module")
+def tuned(start, tmp_path_factory):
+    """The SFT artifact that the later stages start from, and the events it reported."""
+    events = []
+    output = tmp_path_factory.mktemp("sft") / "sft"
+    artifact = train_sft(
+        SFT,
+        **places(start, output),
+        instructions=start / "instructions.jsonl",
+        report=lambda event: events.append(dict(event)),
+    )
+    return artifact, events
+
+
+def test_sft_teaches_the_form(tuned):
+    artifact, events = tuned
+    assert set(artifact.names()) == FILES
+    figures = evaluation(artifact)
+    assert figures["loss"]["after"] < 0.3 * figures["loss"]["before"]
+    assert figures["greedy"]["well_formed_rate"] >= 0.9
+    assert figures["num_train_examples"] == 16
+    assert [event["step"] for event in events] == list(range(1, 41))
+    assert read_lines(artifact, "metrics.jsonl") == events
+    sample = read_lines(artifact, "samples.jsonl")[0]
+    assert sample.keys() == {"id", "prompt", "expected", "response", "answer", "well_formed", "verified"}
+    assert artifact.summary["greedy"] == figures["greedy"]
+
+
+def test_the_same_work_gives_the_same_bytes_and_is_not_done_twice(start, tuned, tmp_path):
+    artifact, _ = tuned
+    arguments = places(start, tmp_path / "again") | {"instructions": start / "instructions.jsonl"}
+    again = train_sft(SFT, **arguments)
+    assert again.files == artifact.files
+    assert again.digest == artifact.digest
+    events = []
+    assert train_sft(SFT, **arguments, report=events.append).digest == artifact.digest
+    assert events == []
+
+
+def test_dpo_learns_to_prefer_and_keeps_the_form(start, tuned, tmp_path):
+    sft, _ = tuned
+    config = DPOConfig(num_steps=15, batch_size=16, learning_rate=5e-4, **SMALL)
+    artifact = train_dpo(
+        config, **places(start, tmp_path / "dpo", model=sft.path), preferences=start / "preferences.jsonl"
+    )
+    figures = evaluation(artifact)
+    assert set(artifact.names()) == FILES
+    assert figures["preference"]["before"]["by_margin"] == 0.5
+    assert figures["preference"]["before"]["mean_margin"] == 0.0
+    assert figures["preference"]["after"]["by_margin"] >= 0.9
+    assert figures["preference"]["after"]["mean_margin"] > 1.0
+    assert figures["greedy"]["well_formed_rate"] >= 0.9
+    losses = [row["dpo_loss"] for row in read_lines(artifact, "metrics.jsonl")]
+    assert losses[0] == pytest.approx(0.6931, abs=1e-3)
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("kl_weight", [0.0, 0.01])
+def test_grpo_raises_the_verified_answer_rate(start, tmp_path, kl_weight):
+    weak = train_sft(
+        SFTConfig(num_steps=25, batch_size=16, learning_rate=5e-3, **SMALL),
+        **places(start, tmp_path / "weak"),
+        instructions=start / "instructions.jsonl",
+    )
+    config = GRPOConfig(
+        num_steps=12, batch_size=16, group_size=8, learning_rate=1e-3, microbatch_size=50, kl_weight=kl_weight, **SMALL
+    )
+    artifact = train_grpo(
+        config, **places(start, tmp_path / "grpo", model=weak.path), problems=start / "problems.jsonl"
+    )
+    figures = evaluation(artifact)
+    assert set(artifact.names()) == FILES
+    assert figures["sampled"]["verified_rate"] >= figures["before"]["sampled"]["verified_rate"] + 0.1
+    assert figures["sampled"]["well_formed_rate"] >= 0.9
+    rows = read_lines(artifact, "metrics.jsonl")
+    assert len(rows) == 12
+    assert rows[-1]["reward"] > rows[0]["reward"]
+
+
+def test_the_model_speaks_the_tokenizer_it_was_given(start, tuned):
+    artifact, _ = tuned
+    model, digest = load_model(artifact)
+    assert digest == Tokenizer.load(start / "tokenizer").digest
+    assert model.num_parameters > 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_stage_at_a_step(start, tmp_path, number, code):
+    def kill_in_step_3(event):
+        if event["step"] == 3:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(Interrupted, match=f"stopped by {number.name} after step 3; nothing was published") as caught:
+        train_sft(
+            SFT, **places(start, tmp_path / "sft"), instructions=start / "instructions.jsonl", report=kill_in_step_3
+        )
+    assert caught.value.exit_code == code
+    assert [path.name for path in (tmp_path / "sft").iterdir()] == [".lock"]
+
+
+def test_another_tokenizers_model_is_refused(start, tmp_path):
+    other = train_bpe(["some other text"], 270, SPECIAL_TOKENS)
+    with publish(tmp_path / "other", kind="tokenizer", config={}, inputs={}, code="test") as publication:
+        other.save(publication.path)
+    with pytest.raises(InputError, match=f"expected {other.digest}"):
+        train_sft(
+            SFT,
+            **places(start, tmp_path / "sft", tokenizer=tmp_path / "other"),
+            instructions=start / "instructions.jsonl",
+        )
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            {"id": "long", "prompt": "qwertzuiop" * 5, "response": "#### 1", "split": "train"},
+            "id 'long' is .* tokens, expected at most 48",
+        ),
+        ({"id": "x", "prompt": "1", "response": "no answer", "split": "heldout"}, "no record has split 'train'"),
+        ({"id": "x", "prompt": "1", "split": "train"}, "instructions.jsonl:1: field 'response' is missing"),
+    ],
+)
+def test_bad_instructions_are_named_before_anything_is_published(start, tmp_path, row, message):
+    rows = [row]
+    if row["id"] == "long":
+        rows.append({"id": "held", "prompt": "1", "response": "#### 1", "split": "heldout"})
+    path = write_lines(tmp_path / "instructions.jsonl", rows)
+    with pytest.raises(InputError, match=message):
+        train_sft(SFT, **places(start, tmp_path / "sft"), instructions=path)
+    assert not (tmp_path / "sft" / "manifest.json").exists()
+
+
+def test_missing_data_is_named(start, tmp_path):
+    with pytest.raises(InputError, match=r"absent.jsonl: no such file"):
+        train_grpo(GRPOConfig(**SMALL), **places(start, tmp_path / "out"), problems=tmp_path / "absent.jsonl")
+
+
+def test_equal_sides_of_a_pair_are_named(start, tmp_path):
+    row = {"prompt": "1", "chosen": "same", "rejected": "same"}
+    path = write_lines(
+        tmp_path / "p.jsonl", [{**row, "id": "a", "split": "train"}, {**row, "id": "b", "split": "heldout"}]
+    )
+    with pytest.raises(InputError, match="id 'a' has the same text in 'chosen' and 'rejected'"):
+        train_dpo(DPOConfig(**SMALL), **places(start, tmp_path / "out"), preferences=path)
+
+
+def test_a_diverging_stage_stops_before_the_update(start, tmp_path):
+    from lm.training.trainer import NonFiniteError
+
+    config = SFTConfig(num_steps=40, batch_size=16, learning_rate=1e30, warmup_steps=0, **SMALL)
+    with pytest.raises(NonFiniteError, match=r"step \d+: "):
+        train_sft(config, **places(start, tmp_path / "sft"), instructions=start / "instructions.jsonl")
+    assert not (tmp_path / "sft" / "manifest.json").exists()
