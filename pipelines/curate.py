@@ -7,6 +7,7 @@ partitions at once, since a duplicate may lie anywhere.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,46 +57,58 @@ def extract_partition(
     files: Sequence[WarcFile],
     partition: str,
     target: Path,
-    config: ExtractConfig,
+    config: ExtractConfig | None = None,
     *,
-    inputs: Mapping[str, str],
+    inputs: Mapping[str, str] | None = None,
+    num_workers: int = 1,
 ) -> Artifact:
     """Extract the text of every page of a group of WARC files and publish documents, removals and losses.
 
-    `inputs` are the digests of the files, or of the artifact that lists them.
+    `inputs` are the digests of the files' content, by name; where not given, what the files say of themselves. Where
+    they lie on this machine and how many children parse changes nothing.
 
     Raises:
         InputError: a file is missing, empty, or no WARC file.
         NoSpaceError: the disk is full.
     """
-    crawl, _ = layout.parse_partition(partition)
+    from pipelines.extract import ExtractConfig  # here, since it loads the parsers
+
+    config = config or ExtractConfig()
     return storage.make(
         target,
-        functools.partial(_write_extracted, files, crawl, config),
+        functools.partial(_write_extracted, files, partition, config, num_workers),
         kind=DOCUMENTS_KIND,
         config={"stage": CURATION[0].stage, "partition": partition, **to_mapping(config)},
-        inputs=inputs,
+        inputs=inputs or {file.name: file.sha256 for file in files},
         code=source_digest("pipelines.extract"),
     )
 
 
-def _write_extracted(files: Sequence[WarcFile], crawl: str, config: ExtractConfig, publication: Publication) -> None:
-    """Every record counts as in: it is kept, removed or lost."""
+def _write_extracted(
+    files: Sequence[WarcFile], partition: str, config: ExtractConfig, num_workers: int, publication: Publication
+) -> None:
+    """Every page's record counts as in: it is kept, removed or lost. Other records are counted beside them."""
     from pipelines.extract import extract_warc_files
 
-    counts = Counts()
+    crawl, _ = layout.parse_partition(partition)
+    counts, told = Counts(), Counter[str]()
     with (
         PartitionWriter(publication.path, DOCUMENT_SCHEMA) as writer,
         TableWriter(publication.path / LOSSES, LOSS_SCHEMA) as losses,
     ):
-        for batch in extract_warc_files(files, crawl, config):
-            counts.num_in += batch.documents.num_rows + batch.removed.num_rows + batch.losses.num_rows
+        for batch in extract_warc_files(files, crawl, config, num_workers=num_workers):
             counts.keep(batch.documents)
             counts.remove(batch.removed)
             counts.lose(batch.losses)
+            told.update(batch.counts)
             writer.write(batch.documents, batch.removed)
             losses.write(batch.losses)
-    publication.summary.update(counts.summary(CURATION[0].stage), num_files=len(files))
+    counts.num_in = told["num_records"]
+    beside = {name: told[name] for name in sorted(told) if name not in _ACCOUNTED}
+    publication.summary.update(counts.summary(CURATION[0].stage), num_files=len(files), **beside)
+
+
+_ACCOUNTED = ("num_records", "num_kept", "num_removed", "num_lost")
 
 
 def funnel(artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:

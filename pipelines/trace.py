@@ -31,12 +31,15 @@ from pipelines.tables import CLUSTERS, DOCUMENTS, REMOVALS
 from pipelines.tokenize import SPLITS
 from pipelines.trace_text import render
 
+KEPT, REMOVED, NOT_YET_RUN, UNKNOWN = "kept", "removed", "not yet run", "unknown to it"
+"""What a stage did with a document; the last: it has run, but on something that this document was not in."""
+
 _FIRST = CURATION[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Passage:
-    """What one stage did with the document: `outcome` is kept, removed, not yet run, or unknown to it."""
+    """What one stage did with the document: the outcome, and what it found."""
 
     stage: str
     artifact: str
@@ -131,16 +134,15 @@ def _rows(
 
 
 def _follow(root: Path, partition: str, first: Mapping[str, Any]) -> Trace:
+    """The passages of one document, up to the stage that ended it or has not run."""
     passages: list[Passage] = []
-    known = set(DOCUMENT_SCHEMA.names)
+    known: dict[str, Any] = {}
     previous: Artifact | None = None
-    ended = False
     for step in CURATION:
-        if ended:
-            break
         artifact = _open(root, step, partition)
         passages.append(_passage(step, artifact, previous, first["doc_id"], known))
-        ended = passages[-1].outcome != "kept"
+        if passages[-1].outcome != KEPT:
+            break
         previous = artifact
     return Trace(
         doc_id=first["doc_id"],
@@ -148,49 +150,82 @@ def _follow(root: Path, partition: str, first: Mapping[str, Any]) -> Trace:
         partition=partition,
         record={name: first[name] for name in ("crawl", "warc_path", "warc_offset", "fetched_at") if name in first},
         passages=passages,
-        tokens=None if ended else _tokens(root, previous, first["doc_id"]),
+        tokens=_tokens(root, previous, first["doc_id"]) if passages[-1].outcome == KEPT else None,
     )
 
 
-def _passage(step: Step, artifact: Artifact | None, source: Artifact | None, doc_id: str, known: set[str]) -> Passage:
-    """One stage's verdict; `known` are the columns of the stages before, and grows by this one's."""
+def _passage(
+    step: Step, artifact: Artifact | None, source: Artifact | None, doc_id: str, known: dict[str, Any]
+) -> Passage:
+    """One stage's verdict; `known` is the document as the stage before left it, and becomes what this one leaves."""
     if artifact is None:
-        return Passage(stage=step.stage, artifact=step.artifact, outcome="not yet run")
-    stale = source is not None and source.digest not in artifact.inputs.values()
-    note = {"stale": f"made from another version of {source.path.name}"} if stale and source else {}
-    removals = _rows(artifact, REMOVALS, "doc_id", doc_id)
-    if removals:
-        found = {name: removals[0][name] for name in ("rule", "value", "threshold") if removals[0][name] is not None}
-        winner = removals[0]["duplicate_of"]
-        if winner is not None:
-            found |= {"duplicate_of": winner, "duplicate_url": _winner_url(artifact, winner)}
-        return Passage(stage=step.stage, artifact=step.artifact, outcome="removed", found={**found, **note})
-    documents = _rows(artifact, DOCUMENTS, "doc_id", doc_id)
-    if not documents:
-        return Passage(stage=step.stage, artifact=step.artifact, outcome="unknown to it", found=note)
-    found = {name: value for name, value in documents[0].items() if name not in known}
-    found["text_bytes"] = len(documents[0]["text"].encode())
-    if CLUSTERS in artifact.files:
-        found |= _beaten(artifact, doc_id)
-    known.update(documents[0])
-    return Passage(stage=step.stage, artifact=step.artifact, outcome="kept", found={**found, **note})
+        return Passage(stage=step.stage, artifact=step.artifact, outcome=NOT_YET_RUN)
+    stale = _stale(artifact, source)
+    for removal in _rows(artifact, REMOVALS, "doc_id", doc_id):
+        found = _removal(artifact, removal) | stale
+        return Passage(stage=step.stage, artifact=step.artifact, outcome=REMOVED, found=found)
+    for document in _rows(artifact, DOCUMENTS, "doc_id", doc_id):
+        found = _verdict(artifact, document, known) | _beaten(artifact, doc_id) | stale
+        known.update(document)
+        return Passage(stage=step.stage, artifact=step.artifact, outcome=KEPT, found=found)
+    return Passage(stage=step.stage, artifact=step.artifact, outcome=UNKNOWN, found=stale)
 
 
-def _winner_url(artifact: Artifact, winner: str) -> str | None:
+def _verdict(artifact: Artifact, document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """What the stage found: its columns, the threshold of each score, and the size of the text where it changed."""
+    found: dict[str, Any] = {}
+    for name in (name for name in document if name not in known and name not in DOCUMENT_SCHEMA.names):
+        found[name] = document[name]
+        for key in (name.replace("_score", "_threshold"), "threshold"):
+            if name.endswith("_score") and key in artifact.config:
+                found[f"{name}_threshold"] = artifact.config[key]
+                break
+    if document["text"] != known.get("text"):
+        found["text_bytes"] = len(document["text"].encode())
+    return found
+
+
+def _removal(artifact: Artifact, removal: Mapping[str, Any]) -> dict[str, Any]:
+    """The rule with what it measured; for a duplicate the winner, and who stayed where the winner left as well."""
+    found = {name: removal[name] for name in ("rule", "value", "threshold") if removal[name] is not None}
+    winner = removal["duplicate_of"]
+    if winner is None:
+        return found
+    found |= {"duplicate_of": winner, "duplicate_url": _url(artifact, winner)}
+    final = _last_winner(artifact, winner)
+    return found if final == winner else {**found, "stayed": final, "stayed_url": _url(artifact, final)}
+
+
+def _last_winner(artifact: Artifact, doc_id: str) -> str:
+    """Whom a chain of removals leads to; each step of deduplication sees fewer documents, so it ends."""
+    seen: set[str] = set()
+    while doc_id not in seen:
+        seen.add(doc_id)
+        for removal in _rows(artifact, REMOVALS, "doc_id", doc_id, ["duplicate_of"]):
+            doc_id = removal["duplicate_of"] or doc_id
+    return doc_id
+
+
+def _url(artifact: Artifact, doc_id: str) -> str | None:
     for name in (DOCUMENTS, REMOVALS):
-        for row in _rows(artifact, name, "doc_id", winner, ["url"]):
+        for row in _rows(artifact, name, "doc_id", doc_id, ["url"]):
             return str(row["url"])
     return None
 
 
+def _stale(artifact: Artifact, source: Artifact | None) -> dict[str, str]:
+    """A note where an artifact was not made from the present version of the one before."""
+    if source is None or source.digest in artifact.inputs.values():
+        return {}
+    return {"stale": f"made from another version of {source.summary['stage']}'s documents"}
+
+
 def _beaten(artifact: Artifact, doc_id: str) -> dict[str, Any]:
     """The duplicates that a kept document was chosen over."""
-    members = _rows(artifact, CLUSTERS, "cluster_id", doc_id)
-    losers = [
-        {"url": member["url"], "rule": member["rule"], "jaccard": member["jaccard"]}
-        for member in members
-        if not member["kept"]
-    ]
+    if CLUSTERS not in artifact.files:
+        return {}
+    members = _rows(artifact, CLUSTERS, "cluster_id", doc_id, ["url", "rule", "jaccard", "kept"])
+    losers = [{name: member[name] for name in ("url", "rule", "jaccard")} for member in members if not member["kept"]]
     return {"chosen_over": losers} if losers else {}
 
 
@@ -206,33 +241,29 @@ def _tokens(root: Path, documents: Artifact | None, doc_id: str) -> dict[str, An
             row = pc.index(shard.doc_ids, pa.scalar(doc_id, shard.doc_ids.type)).as_py()
             if row >= 0:
                 start, end = int(shard.offsets[row]), int(shard.offsets[row + 1])
-                stale = documents is not None and documents.digest not in artifact.inputs.values()
-                return {
-                    "split": split,
-                    "shard": shard.path.name,
-                    "row": row,
-                    "start": start,
-                    "end": end,
-                    "stream_start": before + start,
-                    "stream_end": before + end,
-                    **({"stale": f"made from another version of {documents.path.name}"} if stale and documents else {}),
-                }
+                place = {"split": split, "shard": shard.path.name, "row": row, "start": start, "end": end}
+                in_stream = {"stream_start": before + start, "stream_end": before + end}
+                return {**place, **in_stream, **_stale(artifact, documents)}
             before += int(shard.tokens.size)
-    return {"split": None}
+    return {"split": None, **_stale(artifact, documents)}
 
 
 def _nearest(root: Path, partitions: Sequence[str], sought: str) -> str:
     """A hint at the most similar URL, looked for on the same host where there is one."""
     host = urlsplit(sought).netloc
     urls: list[str] = []
+    num_lost = 0
     for partition in partitions:
         artifact = _open(root, _FIRST, partition)
         if artifact is not None:
+            num_lost += artifact.summary["num_lost"]
             for name in (DOCUMENTS, REMOVALS):
                 urls += pq.read_table(artifact.file(name), columns=["url"]).column("url").to_pylist()
     same_host = [url for url in urls if urlsplit(url).netloc == host]
     near = difflib.get_close_matches(sought, (same_host or urls)[:20_000], n=1, cutoff=0.5)
-    return f"; did you mean {near[0]} ?" if near else f" ({len(urls):,} pages in {len(partitions)} partitions were)"
+    if near:
+        return f"; did you mean {near[0]} ?"
+    return f" ({len(urls):,} pages were, {num_lost:,} records were lost)"
 
 
 if __name__ == "__main__":

@@ -29,19 +29,30 @@ def _record(trace: Mapping[str, Any]) -> list[str]:
 
 def _passage(passage: Mapping[str, Any]) -> list[str]:
     found = dict(passage["found"])
-    stale = [_line("", f"stale: {found.pop('stale')}")] if "stale" in found else []
+    stale = [_line("", f"         stale: {found.pop('stale')}")] if "stale" in found else []
     if passage["outcome"] == "removed":
         return [*_removed(passage["stage"], found), *stale]
     if passage["outcome"] != "kept":
         return [_line(passage["stage"], passage["outcome"]), *stale]
     beaten = found.pop("chosen_over", [])
-    said = [f"{found.pop('text_bytes'):,} bytes of text", *(f"{name} {_value(value)}" for name, value in found.items())]
-    return [
-        _line(passage["stage"], f"kept     {', '.join(said)}"),
-        *map(_loser, beaten[:_MOST_SHOWN]),
-        *_more(beaten),
-        *stale,
-    ]
+    said = f"kept     {', '.join(_said(found))}".rstrip()
+    return [_line(passage["stage"], said), *map(_loser, beaten[:_MOST_SHOWN]), *_more(beaten), *stale]
+
+
+def _said(found: dict[str, Any]) -> list[str]:
+    """The findings in words: sizes, scores beside their thresholds, what was masked."""
+    size = found.pop("text_bytes", None)
+    said = [] if size is None else [f"{size:,} bytes of text"]
+    masked = {name.removeprefix("num_pii_"): value for name, value in found.items() if name.startswith("num_pii_")}
+    for name, value in found.items():
+        if name.startswith("num_pii") or name.endswith("_threshold"):
+            continue
+        threshold = found.get(f"{name}_threshold")
+        said.append(f"{name} {_value(value)}" + ("" if threshold is None else f" (threshold {_value(threshold)})"))
+    if masked:
+        kinds = [f"{count:,} {kind}" for kind, count in masked.items() if count]
+        said.append(f"masked {' and '.join(kinds)}" if kinds else "nothing to mask")
+    return said
 
 
 def _removed(stage: str, found: Mapping[str, Any]) -> list[str]:
@@ -53,6 +64,8 @@ def _removed(stage: str, found: Mapping[str, Any]) -> list[str]:
     lines = [_line(stage, f"removed  {said}")]
     if "duplicate_of" in found:
         lines.append(_line("", f"         duplicate of {found['duplicate_url'] or '?'}  {found['duplicate_of']}"))
+    if "stayed" in found:
+        lines.append(_line("", f"         which left too; {found['stayed_url'] or '?'} stayed  {found['stayed']}"))
     return lines
 
 
@@ -72,7 +85,7 @@ def _end(trace: Mapping[str, Any]) -> list[str]:
     if tokens is None:
         return [_line("tokens", "not yet run")]
     if tokens["split"] is None:
-        return [_line("tokens", "unknown to it")]
+        return [_line("tokens", f"unknown to it{': ' + tokens['stale'] if 'stale' in tokens else ''}")]
     start, end = tokens["start"], tokens["end"]
     lines = [
         _line("tokens", f"{tokens['split']}, {tokens['shard']}, row {tokens['row']:,}, tokens {start:,} to {end:,}"),

@@ -1,0 +1,92 @@
+"""A small demo crawl sent through the whole refinery, as the assets do it; for tests of what comes out."""
+
+from pathlib import Path
+
+from pipelines import layout
+from pipelines.classifier import ClassifierConfig
+from pipelines.curate import CURATION, DeduplicationConfig, deduplicate_partitions, extract_partition
+from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
+from pipelines.engine import run_stage_partitions
+from pipelines.heuristics import HeuristicFilter
+from pipelines.language import LanguageFilter
+from pipelines.pii import PiiMasker
+from pipelines.repetition import RepetitionFilter
+from pipelines.tokenize import TokenizeConfig, TokenizerConfig, train_corpus_tokenizer, write_token_shards
+from pipelines.trained_classifiers import (
+    harmful_filter,
+    make_harmful_classifiers,
+    make_quality_classifier,
+    quality_filter,
+)
+from pipelines.warc_files import WarcSource, list_groups, resolve_group
+
+CRAWL = DemoCrawlConfig(
+    num_pages=240,
+    num_warc_files=2,
+    num_quality_labels=200,
+    num_harmful_labels=200,
+    num_train_instructions=60,
+    num_heldout_instructions=6,
+    num_train_preferences=30,
+    num_heldout_preferences=4,
+    num_train_problems=60,
+    num_heldout_problems=6,
+)
+
+
+def curate_demo(root: Path, crawl_folder: Path, num_workers: int = 1) -> dict[str, dict]:
+    """Every artifact of the refinery and its tokens below `root`, by step and partition."""
+    crawl_folder.mkdir(parents=True, exist_ok=True)
+    if not (crawl_folder / "warc").exists():
+        write_demo_crawl(CRAWL, crawl_folder)
+    source = WarcSource(kind="demo", folder=str(crawl_folder / "warc"), files_per_group=1)
+    made = {CURATION[0].artifact: {}}
+    for partition in list_groups(source):
+        files = resolve_group(source, partition, root / "downloads")
+        target = layout.artifact_path(CURATION[0].artifact, partition, root)
+        made[CURATION[0].artifact][partition] = extract_partition(files, partition, target, num_workers=num_workers)
+    for before, step, stage in zip(CURATION, CURATION[1:-1], stages(root, crawl_folder), strict=False):
+        sources = made[before.artifact]
+        targets = {partition: layout.artifact_path(step.artifact, partition, root) for partition in sources}
+        made[step.artifact] = run_stage_partitions(stage, sources, targets, num_workers=num_workers)
+    return made | tokens(root, made[CURATION[-2].artifact], num_workers)
+
+
+def stages(root, crawl_folder):
+    """The stages between extraction and deduplication, with classifiers trained on the crawl's labels."""
+    config = ClassifierConfig(min_examples_seen=4000)
+    quality = make_quality_classifier(
+        crawl_folder / "quality_labels.jsonl", layout.artifact_path("quality_classifier", root=root), config
+    )
+    harmful = make_harmful_classifiers(
+        crawl_folder / "harmful_labels.jsonl", layout.artifact_path("harmful_classifiers", root=root), config
+    )
+    return (
+        LanguageFilter(),
+        HeuristicFilter(),
+        RepetitionFilter(),
+        harmful_filter(harmful),
+        quality_filter(quality),
+        PiiMasker(),
+    )
+
+
+def tokens(root, masked, num_workers):
+    """The corpus-level artifacts: deduplicated documents, tokenizer, shards."""
+    documents = deduplicate_partitions(
+        masked,
+        layout.artifact_path("deduplicated_documents", root=root),
+        DeduplicationConfig(),
+        num_workers=num_workers,
+    )
+    tokenizer = train_corpus_tokenizer(
+        documents, layout.artifact_path("tokenizer", root=root), TokenizerConfig(vocab_size=600)
+    )
+    shards = write_token_shards(
+        documents, tokenizer, layout.artifact_path("token_shards", root=root), TokenizeConfig(validation_share=0.2)
+    )
+    return {
+        "deduplicated_documents": {None: documents},
+        "tokenizer": {None: tokenizer},
+        "token_shards": {None: shards},
+    }
