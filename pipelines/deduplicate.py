@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,8 +32,9 @@ from lm.configuration import to_mapping
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
 from pipelines import minhash
-from pipelines.clusters import Indices, Mask, Ranking, choose_winners, group_labels
-from pipelines.document import REMOVAL_SCHEMA
+from pipelines.clusters import Indices, Ranking, group_labels
+from pipelines.document import split_batch
+from pipelines.duplicate_verdicts import CLUSTER_SCHEMA, DuplicateVerdicts
 from pipelines.engine import DOCUMENTS_KIND, Counts, PartitionWriter
 from pipelines.exact_dedup import TextGroups, hash_text, repeated, url_key
 from pipelines.minhash import MinHashConfig
@@ -44,18 +43,6 @@ from pipelines.tables import CLUSTERS, TableWriter, read_batches, read_schema, s
 from pipelines.workers import Report, run_partitions
 
 STAGE = "dedup"
-
-CLUSTER_SCHEMA = pa.schema(
-    [
-        pa.field("cluster_id", pa.string(), nullable=False),
-        pa.field("doc_id", pa.string(), nullable=False),
-        pa.field("url", pa.string(), nullable=False),
-        pa.field("rule", pa.string(), nullable=False),
-        pa.field("jaccard", pa.float64()),
-        pa.field("kept", pa.bool_(), nullable=False),
-    ]
-)
-"""One member of one group of duplicates; `cluster_id` is the doc_id of the winner, `jaccard` the index with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,35 +92,6 @@ def deduplicate_partitions(
     )
 
 
-@dataclass(slots=True)
-class _Decisions:
-    """Why each document leaves; a document without a rule stays. Groups are recorded as they are decided."""
-
-    table: SignatureTable
-    positions: Indices
-    rules: dict[int, tuple[str, int, float | None]] = field(default_factory=dict)
-    num_groups: Counter[str] = field(default_factory=Counter)
-    largest_group: int = 0
-
-    def alive(self) -> Indices:
-        """The documents that no step has removed so far, in order."""
-        mask = np.ones(len(self.table.doc_ids), np.bool_)
-        mask[list(self.rules)] = False
-        return np.flatnonzero(mask)
-
-    def decide(
-        self, rule: str, members: Indices, labels: Indices, value: Callable[[int, int], float] | None = None
-    ) -> None:
-        """Keep the best of every group of `members` (`labels` count within them) and remove the others by `rule`."""
-        winners = members[choose_winners(labels, self.positions[members])]
-        _, sizes = np.unique(labels, return_counts=True)
-        self.num_groups[rule] = int((sizes > 1).sum())
-        self.largest_group = max(self.largest_group, int(sizes.max(initial=0)))
-        for loser, winner in zip(members.tolist(), winners.tolist(), strict=True):
-            if loser != winner:
-                self.rules[loser] = (rule, winner, value(loser, winner) if value else None)
-
-
 def _write(
     sources: Mapping[str, Artifact],
     config: DeduplicationConfig,
@@ -143,21 +101,19 @@ def _write(
 ) -> None:
     table = _index(sources, config.minhash, num_workers, report, publication.path / "index")
     ranking = Ranking(doc_ids=table.doc_ids, lengths=table.lengths, qualities=table.qualities)
-    decisions = _Decisions(table, ranking.positions(config.winner_seed))
+    verdicts = DuplicateVerdicts(table, ranking.positions(config.winner_seed))
     if config.same_url:
-        alive = decisions.alive()
-        decisions.decide("same_url", alive, group_labels([url_key(table.urls[index]) for index in alive]))
+        alive = verdicts.alive()
+        verdicts.decide("same_url", alive, group_labels([url_key(table.urls[index]) for index in alive]))
     if config.same_text:
-        alive = decisions.alive()
-        decisions.decide("same_text", alive, _same_texts(sources, table, alive))
+        alive = verdicts.alive()
+        verdicts.decide("same_text", alive, _same_texts(sources, table, alive))
     if config.near_duplicates:
-        _remove_near_duplicates(sources, config.minhash, decisions)
-    threshold = config.minhash.jaccard_threshold
-    counts = _write_documents(sources, decisions, threshold, publication.path)
+        _remove_near_duplicates(sources, config.minhash, verdicts)
+    counts = _write_documents(sources, verdicts, publication.path)
     publication.summary.update(
         counts.summary(STAGE),
-        num_clusters=dict(sorted(decisions.num_groups.items())),
-        largest_cluster=decisions.largest_group,
+        **verdicts.summary(),
         num_unsigned=int((~table.signatures.valid).sum()),
         signature_scheme=table.signatures.scheme,
     )
@@ -222,23 +178,26 @@ def _same_texts(sources: Mapping[str, Artifact], table: SignatureTable, alive: I
     return labels
 
 
-def _remove_near_duplicates(sources: Mapping[str, Artifact], config: MinHashConfig, decisions: _Decisions) -> None:
+def _remove_near_duplicates(
+    sources: Mapping[str, Artifact], config: MinHashConfig, verdicts: DuplicateVerdicts
+) -> None:
+    """Read the texts of all candidates once more, for the Jaccard index of their shingles."""
     from pipelines.minhash_kernels import jaccard
 
-    alive = decisions.alive()
-    among: Mask = np.zeros(len(decisions.table.doc_ids), np.bool_)
+    alive = verdicts.alive()
+    among = np.zeros(verdicts.num_documents, np.bool_)
     among[alive] = True
-    buckets = minhash.bands(decisions.table.signatures, config, among)
-    candidates = buckets.candidates()
+    buckets = minhash.bands(verdicts.table.signatures, config, among)
     sets: dict[int, minhash.Shingles] = {}
-    for indices, texts in _texts(sources, set(candidates.tolist()), "near-duplicates"):
+    for indices, texts in _texts(sources, set(buckets.candidates().tolist()), "near-duplicates"):
         sets.update(zip(indices, minhash.shingle_sets(texts, config.ngram), strict=True))
     labels = minhash.cluster(buckets, sets, among.size, config)
-    decisions.decide(
+    verdicts.decide(
         "near_duplicate",
         alive,
         np.searchsorted(alive, labels[alive]),
-        lambda loser, winner: float(jaccard(sets[loser], sets[winner])),
+        value=lambda loser, winner: float(jaccard(sets[loser], sets[winner])),
+        threshold=config.jaccard_threshold,
     )
 
 
@@ -265,17 +224,16 @@ def _batches(
             first += batch.num_rows
 
 
-def _write_documents(sources: Mapping[str, Artifact], decisions: _Decisions, threshold: float, folder: Path) -> Counts:
+def _write_documents(sources: Mapping[str, Artifact], verdicts: DuplicateVerdicts, folder: Path) -> Counts:
     counts = Counts()
     with PartitionWriter(folder, _joint_schema(sources)) as writer:
         for first, batch in _batches(sources, "deduplicated documents"):
-            rules = [decisions.rules.get(first + row) for row in range(batch.num_rows)]
-            kept = batch.filter(pa.array([rule is None for rule in rules]))
-            removed = _removals(decisions, first, rules, threshold)
+            here = [verdicts.of.get(first + row) for row in range(batch.num_rows)]
+            kept, removed = split_batch(batch, STAGE, here)
             counts.judge(batch, kept, removed)
             writer.write(kept, removed)
     with TableWriter(folder / CLUSTERS, CLUSTER_SCHEMA) as clusters:
-        clusters.write(pa.RecordBatch.from_pylist(list(_cluster_rows(decisions)), schema=CLUSTER_SCHEMA))
+        clusters.write(pa.RecordBatch.from_pylist(list(verdicts.members()), schema=CLUSTER_SCHEMA))
     return counts
 
 
@@ -291,46 +249,3 @@ def _joint_schema(sources: Mapping[str, Artifact]) -> pa.Schema:
         if not schema.equals(first):
             raise InputError(f"partition '{key}' has columns {schema.names}, '{first_key}' has {first.names}")
     return first
-
-
-def _removals(
-    decisions: _Decisions, first: int, rules: Sequence[tuple[str, int, float | None] | None], threshold: float
-) -> pa.RecordBatch:
-    rows = []
-    for row, decision in enumerate(rules):
-        if decision is not None:
-            rule, winner, value = decision
-            rows.append(
-                {
-                    "doc_id": decisions.table.doc_ids[first + row],
-                    "url": decisions.table.urls[first + row],
-                    "stage": STAGE,
-                    "rule": rule,
-                    "value": value,
-                    "threshold": None if value is None else threshold,
-                    "duplicate_of": decisions.table.doc_ids[winner],
-                }
-            )
-    return pa.RecordBatch.from_pylist(rows, schema=REMOVAL_SCHEMA)
-
-
-def _cluster_rows(decisions: _Decisions) -> Iterator[dict[str, Any]]:
-    """Every group's winner, then those that lost to it, by rule; groups in the order of their winners."""
-    groups: dict[tuple[int, str], list[tuple[int, float | None]]] = {}
-    for loser, (rule, winner, value) in sorted(decisions.rules.items()):
-        groups.setdefault((winner, rule), []).append((loser, value))
-    for (winner, rule), losers in sorted(groups.items()):
-        yield _member(decisions.table, winner, winner, rule, None)
-        for loser, value in losers:
-            yield _member(decisions.table, winner, loser, rule, value)
-
-
-def _member(table: SignatureTable, winner: int, index: int, rule: str, value: float | None) -> dict[str, Any]:
-    return {
-        "cluster_id": table.doc_ids[winner],
-        "doc_id": table.doc_ids[index],
-        "url": table.urls[index],
-        "rule": rule,
-        "jaccard": value,
-        "kept": winner == index,
-    }

@@ -224,8 +224,8 @@ def _beaten(artifact: Artifact, doc_id: str) -> dict[str, Any]:
     """The duplicates that a kept document was chosen over."""
     if CLUSTERS not in artifact.files:
         return {}
-    members = _rows(artifact, CLUSTERS, "cluster_id", doc_id, ["url", "rule", "jaccard", "kept"])
-    losers = [{name: member[name] for name in ("url", "rule", "jaccard")} for member in members if not member["kept"]]
+    members = _rows(artifact, CLUSTERS, "cluster_id", doc_id, ["url", "rule", "jaccard", "winner"])
+    losers = [{name: member[name] for name in ("url", "rule", "jaccard")} for member in members if not member["winner"]]
     return {"chosen_over": losers} if losers else {}
 
 

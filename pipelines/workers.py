@@ -111,7 +111,7 @@ class _Pool:
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self.function, os.getpid()), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, self.function, os.getpid()))
         process.start()
         theirs.close()  # the child holds the only other end, so its death ends the pipe
         worker = _Worker(process, ours)

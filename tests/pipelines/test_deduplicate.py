@@ -71,7 +71,7 @@ def test_the_summary_accounts_for_every_document(tmp_path):
 
 def test_clusters_list_every_member(tmp_path):
     found = rows(deduplicate_partitions(corpus(tmp_path), tmp_path / "out"), CLUSTERS)
-    assert [(row["cluster_id"], row["doc_id"], row["rule"], row["kept"]) for row in found] == [
+    assert [(row["cluster_id"], row["doc_id"], row["rule"], row["winner"]) for row in found] == [
         (doc_id(1), doc_id(1), "same_text", True),
         (doc_id(1), doc_id(4), "same_text", False),
         (doc_id(3), doc_id(3), "near_duplicate", True),
