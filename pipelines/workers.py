@@ -163,6 +163,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
     """A child's life: take a job, answer, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
+    os.environ["LOAM_PROGRESS"] = "0"  # the parent draws one bar for all
     while True:
         try:
             (job,) = connection.recv()

@@ -1,7 +1,9 @@
 """Faults of deduplication and tokenization: texts too short, colliding hashes, documents too large, killed workers."""
 
 import os
+import random
 import signal
+import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -9,10 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lm.errors import IntegrityError, NoSpaceError
+from lm.tokenizer import Tokenizer
+from lm.tokenizer.tokenizer import SPECIAL_TOKENS
 from pipelines import deduplicate, engine, exact_dedup, minhash
 from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
+from pipelines.pii import PiiMasker
 from pipelines.tables import read_batches
-from tests.pipelines.published import doc_id, publish_documents
+from pipelines.tokenize import write_token_shards
+from tests.pipelines.published import publish_documents
 
 
 def texts_of(artifact):
@@ -95,6 +102,57 @@ def test_a_worker_killed_while_it_signs_changes_nothing(tmp_path, monkeypatch):
     assert killed.digest == calm.digest
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real file system of one MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def noise(seed, num_words):
+    """Words that no compression makes small."""
+    generator = random.Random(seed)
+    return " ".join(f"{generator.getrandbits(64):x}" for _ in range(num_words))
+
+
+def write_stage(source, target):
+    engine.run_stage(PiiMasker(), source, target)
+
+
+def write_tokens(source, target):
+    tokenizer = Tokenizer({i: bytes([i]) for i in range(256)}, [], SPECIAL_TOKENS)
+    tokenizer.save(source.path.parent)
+    write_token_shards(source, source.path.parent, target)
+
+
+@pytest.mark.fault(18)
+@pytest.mark.parametrize(
+    "write", [write_stage, write_tokens, lambda source, to: deduplicate_partitions({"t/g0000": source}, to)]
+)
+def test_a_full_disk_is_named_and_nothing_half_written_stays(tmp_path, small_disk, write):
+    source = publish_documents(tmp_path / "in", [noise(seed, 1000) for seed in range(200)])
+    with pytest.raises(NoSpaceError, match=r"small/out: no space left on device; more than [\d,]+ bytes needed"):
+        write(source, small_disk / "out")
+    assert [path.name for path in (small_disk / "out").iterdir()] == [".lock"]
+
+
+@pytest.mark.fault(22)
+def test_a_flipped_bit_in_documents_is_refused(tmp_path):
+    source = publish_documents(tmp_path / "in", ["one text", "another"])
+    path = source.folder / engine.DOCUMENTS
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    for write in (write_stage, write_tokens):
+        with pytest.raises(IntegrityError, match=r"documents\.parquet: sha256 is [0-9a-f]{64}, expected"):
+            write(source, tmp_path / "out")
+
+
 @pytest.mark.fault(19)
 def test_deduplicating_again_rewrites_nothing(tmp_path):
     sources = {"t/g0000": publish_documents(tmp_path / "in", ["one text", "one text", "another"])}
@@ -103,4 +161,3 @@ def test_deduplicating_again_rewrites_nothing(tmp_path):
     second = deduplicate_partitions(sources, tmp_path / "out")
     assert second.digest == first.digest
     assert times == {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.parquet")}
-    assert doc_id(0) != doc_id(1)
