@@ -12,7 +12,7 @@ value of a near duplicate is its Jaccard index with the winner; it may lie below
 links the two.
 
 Memory, in one process: 4 · num_hashes + about 250 bytes a document; 8 bytes a shingle of each candidate; one text for
-each that repeats. 112 hashes and ten million documents: 7 GB and the candidates.
+each that repeats. 112 hashes and ten million documents: 7 GB and the candidates (computed, not measured).
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ Decisions:
 - `scheme(config)` names everything a signature depends on; signatures of different schemes refuse to meet.
 
 Sources: Broder 1997, On the resemblance and containment of documents; Leskovec et al., Mining of Massive Datasets,
-chapter 3; the preset `fineweb` is that of Penedo et al. 2024, arXiv:2406.17557, section 3.4.
+chapter 3. Presets: `fineweb`, Penedo et al. 2024, arXiv:2406.17557, section 3.4; `refinedweb`, Penedo et al. 2023,
+arXiv:2306.01116, appendix G.3. Neither paper verifies candidates; the threshold is ours.
 """
 
 from __future__ import annotations
@@ -81,7 +82,6 @@ PRESETS: Mapping[str, MinHashConfig] = MappingProxyType(
     {
         "fineweb": MinHashConfig(num_hashes=112, num_bands=14, ngram=5),
         "refinedweb": MinHashConfig(num_hashes=9000, num_bands=450, ngram=5),
-        "strict": MinHashConfig(num_hashes=128, num_bands=8, ngram=5, jaccard_threshold=0.9),
     }
 )
 

@@ -110,7 +110,7 @@ def always_die(number):
 def test_results_come_in_the_jobs_order_whatever_the_workers():
     jobs = {f"p{i}": i for i in range(5)}
     expected = {f"p{i}": i * i for i in range(5)}
-    for num_workers in (1, 3):
+    for num_workers in (1, 2):
         results = engine.run_partitions(square, jobs, num_workers=num_workers)
         assert list(results.items()) == list(expected.items())
 
