@@ -20,6 +20,8 @@ class TuningConfig:
     """Optimizer updates."""
     batch_size: int = 32
     """Examples a step: instructions, pairs or problems."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """Muon for the layers' matrices, or AdamW for everything; both take about the same learning rate."""
     learning_rate: float = 1e-4
     """The highest learning rate, after the warm-up."""
     warmup_steps: int = 5

@@ -22,6 +22,7 @@ from lm.evaluation.answers import JudgedAnswer, evaluate_answers
 from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
 from lm.tokenizer import Tokenizer
+from lm.training.muon import Muon, muon_groups
 from lm.training.optimizers import AdamW, clip_gradients, decay_groups
 from lm.training.schedule import cosine_schedule
 from lm.training.stop import StopSignals
@@ -50,11 +51,15 @@ class Policy:
 
 
 class Tuner:
-    """AdamW with warm-up, cosine decay and clipping, one `step` at a time."""
+    """The optimizer with warm-up, cosine decay and clipping, one `step` at a time."""
 
     def __init__(self, model: TransformerLM, config: TuningConfig, num_updates: int) -> None:
         self._model, self._config, self._num_updates = model, config, num_updates
-        self._optimizer = AdamW(decay_groups(model, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.99))
+        settings: dict[str, Any] = {"lr": config.learning_rate, "betas": (0.9, 0.99)}
+        if config.optimizer == "muon":
+            self._optimizer: AdamW = Muon(muon_groups(model, config.weight_decay), **settings)
+        else:
+            self._optimizer = AdamW(decay_groups(model, config.weight_decay), **settings)
         self._step = 0
 
     def step(self) -> dict[str, float]:

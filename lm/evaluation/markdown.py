@@ -12,7 +12,7 @@ def render_report(facts: Mapping[str, Any]) -> str:
     parts = [
         "# Evaluation",
         f"{facts['num_problems']} held-out problems, answered greedily and by one sample at temperature 1. An answer "
-        "is well-formed when it ends in a line `#### <number>` and ends its turn, verified when the number is right too.",
+        "is well-formed when it ends in a line `#### <number>` and ends its turn, verified when its number is right.",
         _stage_table(stages),
         *_gains(stages),
         "## Before and after",
