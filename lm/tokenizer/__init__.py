@@ -5,6 +5,8 @@ pretokenize   the same as scanners over UTF-8 bytes, with the kinds of character
 train         `train_bpe`: `count` the pre-tokens, `learn` the merges
 tokenizer     `Tokenizer`: encode, decode, save, load; the loops are in `encode`
 stream        text that comes or goes in pieces, and where tokens lie in it
+formats       the files of GPT-2, `tokenizers` and tiktoken
+baselines     characters, bytes and words, and the comparison with them
 reference     all of it in plain Python, as the definition has it
 
 What is imported from here loads without numba, which the first call that counts or encodes loads.

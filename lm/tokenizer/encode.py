@@ -51,6 +51,8 @@ class Encoder:
 
         `data` is valid UTF-8; document i lies at `boundaries[i] : boundaries[i + 1]`, the first at 0.
         """
+        data = data.view()
+        data.flags.writeable = False  # numba compiles anew for arrays that can be written
         out = np.empty(data.size + _CACHED_IDS, np.uint32)
         borders = np.zeros(boundaries.size, np.int64)
         num_ids = 0

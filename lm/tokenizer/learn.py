@@ -9,6 +9,7 @@ once it is known, so the heap holds each pair once with a count that is correcte
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.tokenizer.count import PreTokenCounts
+from lm.tokenizer.patterns import printable_order
 from lm.tokenizer.words import mix
 
 Ties = Literal["greater", "huggingface"]
@@ -154,14 +156,8 @@ def _byte_tokens(num_merges: int, ties: Ties) -> _Tokens:
     order = np.empty(0, np.int32)
     if ties == "huggingface":
         order = np.arange(_NUM_BYTES + num_merges, dtype=np.int32)
-        order[printable_order()] = np.arange(_NUM_BYTES)
+        order[[*itertools.chain(*printable_order())]] = np.arange(_NUM_BYTES)
     return _Tokens(ends, pool, order)
-
-
-def printable_order() -> list[int]:
-    """The bytes in the order of the characters that stand for them in GPT-2's files: printable ones first."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return printable + [byte for byte in range(256) if byte not in set(printable)]
 
 
 def _enlarged_tokens(tokens: _Tokens) -> _Tokens:

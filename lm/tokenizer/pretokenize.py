@@ -20,8 +20,10 @@ from lm.tokenizer.unicode_tables import LETTER, LOWER, MARK, NUMBER, OTHER, OTHE
 Bytes = npt.NDArray[np.uint8]
 _compiled = numba.njit(cache=True, nogil=True)
 
-_GPT2, _DIGITS, _CL100K, _O200K = range(4)
-_CODES = dict(zip(PATTERNS, (_GPT2, _DIGITS, _CL100K, _O200K), strict=True))
+_GPT2, _DIGITS, _CL100K, _LLAMA3, _O200K = range(5)
+_CODES = {"gpt2": _GPT2, "digits": _DIGITS, "cl100k": _CL100K, "llama3": _LLAMA3, "o200k": _O200K}
+if set(_CODES) != set(PATTERNS):
+    raise ImportError("a pattern has no scanner")
 _UNSPACED = MARK | OTHER  # [^\s\p{L}\p{N}]
 _UPPER_PART = UPPER | OTHER_LETTER | MARK
 _LOWER_PART = LOWER | OTHER_LETTER | MARK
@@ -62,10 +64,10 @@ def scan(data: Bytes, boundaries: Any, start: int, pattern: int, table: Bytes, e
                 start = _gpt2_end(data, start, stop, table, True)
             elif pattern == _DIGITS:
                 start = _gpt2_end(data, start, stop, table, False)
-            elif pattern == _CL100K:
-                start = _cl100k_end(data, start, stop, table)
-            else:
+            elif pattern == _O200K:
                 start = _o200k_end(data, start, stop, table)
+            else:
+                start = _cl100k_end(data, start, stop, table, pattern == _CL100K)
             ends[count] = start
             count += 1
         document += 1
@@ -95,7 +97,7 @@ def _gpt2_end(data: Bytes, start: int, stop: int, table: Bytes, numbers_in_runs:
 
 
 @_compiled
-def _cl100k_end(data: Bytes, start: int, stop: int, table: Bytes) -> int:
+def _cl100k_end(data: Bytes, start: int, stop: int, table: Bytes, joins_last_spaces: bool) -> int:
     if data[start] == _APOSTROPHE:
         length = _contraction(data, start, stop, True)
         if length:
@@ -107,7 +109,7 @@ def _cl100k_end(data: Bytes, start: int, stop: int, table: Bytes) -> int:
         following, width = _kind(data, start + size, table)
         if following & LETTER:
             return _run(data, start + size + width, stop, table, LETTER)
-    return _rest_end(data, start, stop, table, kind, size, False)
+    return _rest_end(data, start, stop, table, kind, size, False, joins_last_spaces)
 
 
 @_compiled
@@ -122,7 +124,7 @@ def _o200k_end(data: Bytes, start: int, stop: int, table: Bytes) -> int:
         end = _cased_word_end(data, start, stop, table, False)
     if end:
         return end + _contraction(data, end, stop, True)
-    return _rest_end(data, start, stop, table, kind, size, True)
+    return _rest_end(data, start, stop, table, kind, size, True, False)
 
 
 @_compiled
@@ -148,8 +150,17 @@ def _cased_word_end(data: Bytes, start: int, stop: int, table: Bytes, after_mark
 
 
 @_compiled
-def _rest_end(data: Bytes, start: int, stop: int, table: Bytes, kind: int, size: int, with_slashes: bool) -> int:
-    """What cl100k and o200k share: numbers of three digits, marks with the line ends after them, white space."""
+def _rest_end(
+    data: Bytes,
+    start: int,
+    stop: int,
+    table: Bytes,
+    kind: int,
+    size: int,
+    with_slashes: bool,
+    joins_last_spaces: bool,
+) -> int:
+    """What all but gpt2 and digits share: numbers of three digits, marks with the line ends after them, white space."""
     if kind == NUMBER:
         end = start + size
         for _ in range(2):
@@ -175,6 +186,8 @@ def _rest_end(data: Bytes, start: int, stop: int, table: Bytes, kind: int, size:
         end += size
         if _is_line_end(data[end - 1]):
             line_end = end
+    if end == stop and joins_last_spaces:
+        return end
     return line_end if line_end else _space_end(data, start, stop, table)
 
 

@@ -129,9 +129,9 @@ class Tokenizer:
         """The ids of each text, as arrays; no special tokens. Threads share the work."""
         groups = list(_groups(texts, _BATCH_CHARACTERS))
         if num_threads <= 1 or len(groups) == 1:
-            return list(itertools.chain.from_iterable(map(self._encode_texts, groups)))
+            return list(itertools.chain.from_iterable(map(self._encode_plain, groups)))
         with ThreadPoolExecutor(max_workers=num_threads) as pool:
-            return list(itertools.chain.from_iterable(pool.map(self._encode_texts, groups)))
+            return list(itertools.chain.from_iterable(pool.map(self._encode_plain, groups)))
 
     def encode_documents(self, documents: pa.Array | pa.ChunkedArray) -> pa.Array:
         """The ids of each document of an Arrow string array, as a list array of uint16 where the vocabulary allows.
@@ -184,6 +184,20 @@ class Tokenizer:
         write_json(Path(folder) / FILE, {**self._content(), "digest": self.digest})
 
     @classmethod
+    def from_files(
+        cls,
+        vocab_path: Path | str,
+        merges_path: Path | str,
+        special_tokens: Sequence[str] | None = None,
+        *,
+        pattern: str = "gpt2",
+    ) -> Tokenizer:
+        """Read GPT-2's form, `vocab.json` and `merges.txt`; `lm.tokenizer.formats` has the others."""
+        from lm.tokenizer.formats import load_gpt2
+
+        return load_gpt2(Path(vocab_path), Path(merges_path), special_tokens or (), pattern)
+
+    @classmethod
     def load(cls, source: Path | str | Artifact) -> Tokenizer:
         """Read what `save` wrote: from a folder, a published artifact, or its path.
 
@@ -219,9 +233,6 @@ class Tokenizer:
                 yield self._special_ids[part]
             elif part:
                 yield part
-
-    def _encode_texts(self, texts: Sequence[str]) -> list[Ids]:
-        return self._encode_plain(texts)
 
     def _encode_plain(self, texts: Sequence[str]) -> list[Ids]:
         parts = [_utf8(text) for text in texts]

@@ -1,0 +1,166 @@
+"""The tokenizers that BPE is compared with, and the comparison: characters, bytes, words, under one protocol.
+
+A character or word that is not in the vocabulary becomes id 0 and is lost; bytes and BPE lose nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lm.errors import InputError
+
+UNKNOWN = "�"
+
+
+class TextTokenizer(Protocol):
+    """What the comparison asks of a tokenizer; `Tokenizer` has it too."""
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of ids."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text that `ids` stand for."""
+        ...
+
+
+class _ListedTokenizer:
+    """A tokenizer whose tokens are the pieces of a list; id 0 is any other piece."""
+
+    def __init__(self, pieces: Sequence[str]) -> None:
+        self._pieces = [UNKNOWN, *pieces]
+        self._ids = {piece: i for i, piece in enumerate(self._pieces) if i}
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of ids, the unknown one included."""
+        return len(self._pieces)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text that `ids` stand for, U+FFFD for what is unknown.
+
+        Raises:
+            InputError: an id lies outside the vocabulary.
+        """
+        wrong = next((i for i in ids if not 0 <= i < self.vocab_size), None)
+        if wrong is not None:
+            raise InputError(f"token id {wrong} lies outside 0..{self.vocab_size - 1}")
+        return "".join(self._pieces[i] for i in ids)
+
+
+class CharacterTokenizer(_ListedTokenizer):
+    """Each character a token."""
+
+    @classmethod
+    def train(cls, documents: Iterable[str], vocab_size: int) -> CharacterTokenizer:
+        """The most frequent characters of `documents`."""
+        return cls(_most_frequent(documents, vocab_size - 1))
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of the characters."""
+        return [self._ids.get(character, 0) for character in text]
+
+
+class WordTokenizer(_ListedTokenizer):
+    """Each pre-token of GPT-2's pattern (a word with the space before it, a number, marks) a token."""
+
+    @classmethod
+    def train(cls, documents: Iterable[str], vocab_size: int) -> WordTokenizer:
+        """The most frequent words of `documents`."""
+        return cls(_most_frequent(map(_words, documents), vocab_size - 1))
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of the words."""
+        return [self._ids.get(word, 0) for word in _words(text)]
+
+
+class ByteTokenizer:
+    """Each byte of UTF-8 a token, its value the id."""
+
+    vocab_size = 256
+
+    def encode(self, text: str) -> list[int]:
+        """The bytes."""
+        return list(text.encode())
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of the bytes.
+
+        Raises:
+            InputError: an id is no byte.
+        """
+        try:
+            return bytes(ids).decode(errors="replace")
+        except ValueError:
+            raise InputError("token id outside 0..255") from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """What one tokenizer does to some texts. Fertility is tokens per word between white space."""
+
+    vocab_size: int
+    num_tokens: int
+    bytes_per_token: float
+    fertility: float
+    unknown_share: float
+    tokens_per_s: float
+
+
+def compare(tokenizer: TextTokenizer, texts: Sequence[str]) -> Comparison:
+    """Encode `texts` and measure.
+
+    Raises:
+        InputError: there is no text.
+    """
+    started = time.perf_counter()
+    encoded = [tokenizer.encode(text) for text in texts]
+    elapsed_s = time.perf_counter() - started
+    num_tokens, num_words = sum(map(len, encoded)), sum(len(text.split()) for text in texts)
+    if not num_tokens:
+        raise InputError("no text to compare tokenizers on")
+    unknown = sum(ids.count(0) for ids in encoded) if isinstance(tokenizer, _ListedTokenizer) else 0
+    return Comparison(
+        vocab_size=tokenizer.vocab_size,
+        num_tokens=num_tokens,
+        bytes_per_token=sum(len(text.encode()) for text in texts) / num_tokens,
+        fertility=num_tokens / max(1, num_words),
+        unknown_share=unknown / num_tokens,
+        tokens_per_s=num_tokens / max(elapsed_s, 1e-9),
+    )
+
+
+def split(tokenizer: TextTokenizer, text: str) -> list[str]:
+    """The pieces that the tokens of `text` stand for, each decoded by itself."""
+    return [tokenizer.decode([i]) for i in tokenizer.encode(text)]
+
+
+def baselines(documents: Sequence[str], vocab_size: int) -> dict[str, TextTokenizer]:
+    """The three others, learned from `documents` with at most `vocab_size` ids."""
+    return {
+        "character": CharacterTokenizer.train(documents, vocab_size),
+        "byte": ByteTokenizer(),
+        "word": WordTokenizer.train(documents, vocab_size),
+    }
+
+
+def _most_frequent(pieces: Iterable[Iterable[str]], number: int) -> list[str]:
+    """The `number` most frequent pieces; of equals the lesser first."""
+    counts = Counter(itertools.chain.from_iterable(pieces))
+    return sorted(counts, key=lambda piece: (-counts[piece], piece))[:number]
+
+
+def _words(text: str) -> list[str]:
+    from lm.tokenizer.pretokenize import pre_tokens
+
+    return pre_tokens(text, "gpt2")

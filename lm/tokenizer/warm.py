@@ -1,0 +1,32 @@
+"""`python -m lm.tokenizer.warm`: compile every numba function of the tokenizer into the cache, so that no later process
+waits for it."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+_TEXT = "The same words, the same 1799 words: they'd é 中 😀\n\n  and a long one "
+
+
+def warm() -> None:
+    """Train and encode: each compiled function once with the types that it is always called with."""
+    from lm.tokenizer import train_bpe
+    from lm.tokenizer.count import PreTokenCounts
+
+    tokenizer = train_bpe([_TEXT], 270, ["<|endoftext|>"], num_threads=2)
+    tokenizer.encode(_TEXT + 200 * "a")
+    counts = PreTokenCounts()
+    strings = np.arange(2**13, dtype=">u4").view(np.uint8)  # so many distinct ones that the table grows
+    counts.add(strings, 0, np.arange(4, strings.size + 4, 4))
+
+
+def main() -> int:
+    """Compile."""
+    warm()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""The scanners cut as the regular expressions do, and a text's end changes only its last pre-tokens."""
+
+import csv
+import functools
+import gzip
+import json
+import random
+import unicodedata
+
+import numpy as np
+import pytest
+
+from lm.errors import ConfigurationError
+from lm.tokenizer import unicode_tables
+from lm.tokenizer.patterns import PATTERNS
+from lm.tokenizer.pretokenize import pattern_code, pre_tokens, scan
+from lm.tokenizer.stream import _OPEN_PRE_TOKENS
+from lm.tokenizer.unicode_runs import UNICODE_VERSION
+from lm.tokenizer.unicode_tables import LETTER, LOWER, MARK, NUMBER, SPACE, UPPER, kinds
+
+AWKWARD = list("aAbBsStTlLrReEvVmMdD'''’ \n\r\t\v/.,!12२²ſßéÉ中ǅʰ\u0301\u0300 \u3000\xa0\x85\x1c\u200b😀\0")
+"""Letters of each case and of none, marks, digits of several kinds, every kind of space, contractions, the long s."""
+
+each_pattern = pytest.mark.parametrize("pattern", sorted(PATTERNS))
+
+
+def awkward_texts(seed, number, longest=14):
+    draw = random.Random(seed)
+    return ["".join(draw.choices(AWKWARD, k=draw.randint(0, longest))) for _ in range(number)]
+
+
+def assert_cut_as_by_regex(texts, pattern):
+    from lm.tokenizer import reference
+
+    for text in texts:
+        assert pre_tokens(text, pattern) == reference.pre_tokens(text, pattern), repr(text)
+
+
+@each_pattern
+def test_equal_to_regex_on_awkward_text(pattern):
+    pytest.importorskip("regex")
+    assert_cut_as_by_regex(awkward_texts(1, 4_000), pattern)
+
+
+@each_pattern
+def test_equal_to_regex_on_any_text(pattern):
+    hypothesis = pytest.importorskip("hypothesis")
+    alike = known_alike()
+    assert len(alike) > 1_080_000
+
+    @hypothesis.settings(deadline=None, max_examples=200)
+    @hypothesis.given(hypothesis.strategies.text())
+    def check(text):
+        assert_cut_as_by_regex(["".join(c if c in alike else "x" for c in text)], pattern)
+
+    check()
+
+
+@each_pattern
+def test_equal_to_regex_on_real_text(pattern, shared_data):
+    pytest.importorskip("regex")
+    with gzip.open(shared_data("language/sentences.tsv.gz"), "rt", encoding="utf-8") as stream:
+        rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    assert len({language for language, _ in rows}) == 75
+    with gzip.open(shared_data("prose/public_domain.jsonl.gz"), "rt", encoding="utf-8") as stream:
+        prose = [json.loads(line)["text"] for line in stream]
+    assert_cut_as_by_regex(["\n".join(sentence for _, sentence in rows), *prose], pattern)
+
+
+@each_pattern
+def test_more_text_changes_only_the_last_pre_tokens(pattern):
+    """`stream.final_parts` relies on it."""
+    for text in awkward_texts(2, 3_000, longest=24):
+        whole = pre_tokens(text, pattern)
+        cut = len(text) * 2 // 3
+        sure = pre_tokens(text[:cut], pattern)[:-_OPEN_PRE_TOKENS]
+        assert whole[: len(sure)] == sure, repr(text)
+
+
+@each_pattern
+def test_joined_they_are_the_text(pattern):
+    for text in awkward_texts(3, 500):
+        assert "".join(pre_tokens(text, pattern)) == text
+
+
+@each_pattern
+def test_no_pre_token_crosses_a_document(pattern):
+    texts = awkward_texts(4, 200)
+    data = np.frombuffer("".join(texts).encode(), np.uint8)
+    boundaries = np.cumsum([0, *(len(text.encode()) for text in texts)])
+    ends = np.empty(7, np.int64)
+    start, found = 0, []
+    while start < data.size:
+        count = scan(data, boundaries, start, pattern_code(pattern), kinds(), ends)
+        for end in ends[:count]:
+            found.append(data[start:end].tobytes().decode())
+            start = end
+    assert found == [piece for text in texts for piece in pre_tokens(text, pattern)]
+
+
+def test_digits_stand_alone():
+    assert pre_tokens("7 + 12 = 19", "digits") == ["7", " +", " ", "1", "2", " =", " ", "1", "9"]
+
+
+def test_an_unknown_pattern_is_named():
+    with pytest.raises(ConfigurationError, match="unknown key 'gpt3'; did you mean 'gpt2'"):
+        pre_tokens("a", "gpt3")
+
+
+def test_the_stored_table_is_what_the_command_writes():
+    if unicodedata.unidata_version == UNICODE_VERSION:
+        assert unicode_tables.generate() == unicode_tables._RUNS_FILE.read_text()
+    assigned = [c for c in map(chr, range(0x3000)) if unicodedata.category(c) != "Cn"]
+    known = [c for c in assigned if _age_at_most_14(c)]
+    assert [int(kinds()[ord(c)]) for c in known] == [unicode_tables.kind_of(c) for c in known]
+
+
+def _age_at_most_14(character):
+    """Whether the stored table may know a character: not one that came to Unicode after it, as far as it tells."""
+    return kinds()[ord(character)] != unicode_tables.OTHER or unicode_tables.kind_of(character) == unicode_tables.OTHER
+
+
+@functools.cache
+def known_alike():
+    """The characters that `regex`, which may know a newer Unicode, and the table give the same kind."""
+    regex = pytest.importorskip("regex")
+    characters = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
+    alike = set(characters)
+    classes = {r"\p{L}": LETTER, r"\p{N}": NUMBER, r"\p{M}": MARK, r"\s": SPACE, r"\p{Ll}": LOWER}
+    for name, mask in {**classes, r"[\p{Lu}\p{Lt}]": UPPER}.items():
+        alike -= set(regex.findall(name, characters)) ^ {chr(code) for code in np.flatnonzero(kinds() & mask)}
+    return alike

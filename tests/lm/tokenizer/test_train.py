@@ -1,0 +1,123 @@
+"""Merges are the definition's, whatever the threads and files; each mistake is named."""
+
+import json
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from lm.errors import ConfigurationError, InputError
+from lm.tokenizer import SPECIAL_TOKENS, train_bpe
+from lm.tokenizer.count import PreTokenCounts
+from lm.tokenizer.patterns import PATTERNS
+
+TEXT = "low low low low low lower lower widest widest widest newest newest newest newest newest newest"
+
+
+def test_the_first_merges_of_a_known_text():
+    merges = train_bpe([TEXT], 256 + 6, [], "gpt2").merges
+    assert merges[:6] == [(b"s", b"t"), (b"e", b"st"), (b"o", b"w"), (b"l", b"ow"), (b"w", b"est"), (b"n", b"e")]
+
+
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+def test_merges_equal_the_definition(pattern, sentences):
+    pytest.importorskip("regex")
+    from lm.tokenizer import reference
+
+    documents = [*sentences[:40], TEXT, "aaaaaaa aaaa aaaaaaaa", "Straße 中文 中文字 é"]
+    assert train_bpe(documents, 256 + 80, [], pattern).merges == reference.train(documents, 80, pattern)
+
+
+def test_merges_equal_the_definition_where_pairs_overlap_and_tie():
+    pytest.importorskip("regex")
+    from lm.tokenizer import reference
+
+    draw = random.Random(5)
+    for _ in range(60):
+        documents = ["".join(draw.choices("ab ", k=draw.randint(1, 40))) for _ in range(draw.randint(1, 6))]
+        assert train_bpe(documents, 256 + 40, []).merges == reference.train(documents, 40, "gpt2"), documents
+
+
+def test_no_two_merges_make_the_same_token():
+    draw = random.Random(6)
+    documents = ["".join(draw.choices("abc ", k=400)) for _ in range(20)]
+    merges = train_bpe(documents, 2_000, []).merges
+    assert len({left + right for left, right in merges}) == len(merges) > 300
+
+
+def test_the_number_of_threads_and_the_order_of_documents_change_nothing(sentences):
+    documents = sentences * 40  # more than one group of texts
+    one = train_bpe(documents, 400, SPECIAL_TOKENS, num_threads=1)
+    assert train_bpe(iter(documents), 400, SPECIAL_TOKENS, num_threads=3).digest == one.digest
+    assert train_bpe(reversed(documents), 400, SPECIAL_TOKENS, num_threads=2).digest == one.digest
+
+
+def test_a_file_is_one_document_however_large(tmp_path):
+    text = "".join(f"{i} line\r\n\n  of   text é 中文\n" for i in range(9_000))
+    path = tmp_path / "a.txt"
+    path.write_bytes(text.encode())
+    assert train_bpe([path], 330, []).merges == train_bpe([text], 330, []).merges
+
+
+def test_special_tokens_are_hard_boundaries_and_not_learned(tmp_path):
+    text = "ab<|end|>ab<|end|>" * 10_000
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    for source in (text, path):
+        assert train_bpe([source], 300, ["<|end|>"]).merges == [(b"a", b"b")]
+
+
+def test_a_text_with_few_pairs_gives_a_smaller_vocabulary():
+    tokenizer = train_bpe(["aa"], 1_000, SPECIAL_TOKENS)
+    assert tokenizer.vocab_size == 256 + 1 + len(SPECIAL_TOKENS)
+
+
+def test_counts_are_true_when_the_table_grows():
+    numbers = random.Random(7).choices(range(30_000), k=60_000)
+    strings = [b"%d" % number for number in numbers]
+    counts = PreTokenCounts()
+    counts.add(np.frombuffer(b"".join(strings), np.uint8), 0, np.cumsum([len(string) for string in strings]))
+    twice = PreTokenCounts()
+    twice.add_all(counts)
+    twice.add_all(counts)
+    found = {
+        counts.bytes[start:end].tobytes(): int(count)
+        for start, end, count in zip(counts.borders[:-1], counts.borders[1:], counts.counts, strict=True)
+    }
+    assert found == Counter(strings)
+    assert twice.counts.tolist() == [2 * count for count in counts.counts.tolist()]
+
+
+def test_merges_equal_those_of_hugging_face(sentences):
+    tokenizers = pytest.importorskip("tokenizers")
+    from lm.tokenizer.formats import from_printable
+
+    model = tokenizers.Tokenizer(tokenizers.models.BPE())
+    model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
+    model.train_from_iterator(sentences, trainer)
+    merges = json.loads(model.to_str())["model"]["merges"]
+    expected = [tuple(map(from_printable, m.split(" ") if isinstance(m, str) else m)) for m in merges]
+    assert train_bpe(sentences, 600, [], ties="huggingface").merges == expected
+
+
+def test_each_mistake_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match="vocab_size: 260, expected at least 261"):
+        train_bpe([TEXT], 260, SPECIAL_TOKENS)
+    with pytest.raises(ConfigurationError, match="special_tokens: one is repeated"):
+        train_bpe([TEXT], 300, ["<a>", "<a>"])
+    with pytest.raises(ConfigurationError, match="unknown key 'gpt3'; did you mean 'gpt2'"):
+        train_bpe([TEXT], 300, [], "gpt3")
+    with pytest.raises(ConfigurationError, match="ties: 'random', expected greater or huggingface"):
+        train_bpe([TEXT], 300, [], ties="random")
+    for documents in ([], ["", ""]):
+        with pytest.raises(InputError, match="no text"):
+            train_bpe(documents, 300, [])
+    with pytest.raises(InputError, match=r"lone surrogate U\+D800"):
+        train_bpe(["a\ud800b"], 300, [])
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"abc" * 400_000 + b" \xff\xfe")
+    with pytest.raises(InputError, match=r"a\.txt: not UTF-8 at byte 1200001"):
+        train_bpe([path], 270, [])
