@@ -52,11 +52,17 @@ class ExtractConfig:
     """What one record and one page may take, and what text is good enough to be judged."""
 
     max_record_bytes: int = 16 * 2**20
+    """Larger records are dropped."""
     max_body_bytes: int = 16 * 2**20
+    """Larger decoded pages are dropped."""
     timeout_s: float = 5.0
+    """Seconds of CPU that one page may take; a page that takes longer is dropped, and the run goes on."""
     max_memory_bytes: int = 2**30
+    """Memory that one page may take."""
     max_replaced_share: float = 0.05
+    """Pages in which more characters than this share could not be decoded are dropped."""
     batch_documents: int = 1024
+    """Records in a batch."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_replaced_share <= 1:

@@ -142,6 +142,8 @@ class Guard:
         """Wait until some child can take or give bytes, and move them."""
         for key, events in self._selector.select():
             child = cast(_Child, key.data)
+            if child not in self._children:
+                continue  # it was buried a moment ago, in this very loop
             if events & selectors.EVENT_WRITE:
                 child.write()
             if events & selectors.EVENT_READ and not child.read(done):
@@ -149,6 +151,7 @@ class Guard:
 
     def _bury(self, child: _Child, done: dict[int, Outcome]) -> None:
         """Account for a dead child's culprit, and let a new child take over the documents behind it."""
+        self._children.remove(child)
         failure, detail = child.end(_DEATH_S)
         if not child.is_ready:
             raise RuntimeError(f"the guard's child did not start: {detail}")
@@ -156,7 +159,7 @@ class Guard:
             index, _ = child.waiting.popleft()
             done[index] = Outcome(None, failure, detail)
         successor = _Child(self._command, self._selector)
-        self._children[self._children.index(child)] = successor
+        self._children.append(successor)
         for index, document in child.waiting:
             successor.give(index, document)
 

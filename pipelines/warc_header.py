@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 VERSION_LINE = re.compile(rb"WARC/\d\.\d{1,2}\r?\n")
 HEADER_END = re.compile(rb"\n\r?\n")
@@ -70,11 +70,9 @@ def digest_holds(digest: str, block: bytes) -> bool:
 
 def _digest_bytes(text: str, size: int) -> bytes | None:
     bare = text.rstrip("=").upper()
-    try:
-        if len(text) == 2 * size:
-            return bytes.fromhex(text)
+    with suppress(ValueError):
+        if len(bare) == 2 * size:
+            return bytes.fromhex(bare)
         if len(bare) == -(-size * 8 // 5):
             return base64.b32decode(bare + "=" * (-len(bare) % 8))
-    except (ValueError, binascii.Error):
-        return None
     return None

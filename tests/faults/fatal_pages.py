@@ -1,0 +1,17 @@
+"""The extractor of real runs, but a page that says `kill: …` does to its process what it says."""
+
+from tests.pipelines import hostile_functions
+
+from pipelines import response_text
+
+
+def extractor(settings):
+    extract, act = response_text.extractor(settings), hostile_functions.factory({})
+
+    def run(response):
+        _, found, order = response.partition(b"kill: ")
+        if found:
+            act(order.removesuffix(b"</p>"))
+        return extract(response)
+
+    return run
