@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -30,6 +31,8 @@ def explained(body: Callable[P, R]) -> Callable[P, R]:
                 raise
             raise _failure(known) from error
 
+    # Dagster reads the parameters' types from the signature and cannot resolve strings of another module's.
+    run.__signature__ = inspect.signature(body, eval_str=True)  # type: ignore[attr-defined]
     return run
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -12,7 +13,7 @@ from lm.errors import ConfigurationError, InputError
 WARC_GROUPS = dg.DynamicPartitionsDefinition(name="warc_groups")
 """One partition is a group of WARC files of one crawl."""
 
-PER_GROUP = {"partitions_def": WARC_GROUPS, "backfill_policy": dg.BackfillPolicy.single_run()}
+PER_GROUP: dict[str, Any] = {"partitions_def": WARC_GROUPS, "backfill_policy": dg.BackfillPolicy.single_run()}
 """Keyword arguments of an asset made group by group; one run may cover many groups, which share the cost of its
 step."""
 

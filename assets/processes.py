@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster import DagsterPipesExecutionError
+from dagster._core.errors import DagsterPipesExecutionError
 
 from lm.configuration import to_mapping
 

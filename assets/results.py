@@ -27,6 +27,11 @@ class Stopwatch:
         return round(time.monotonic() - self._start, 2)
 
 
+def in_log(context: dg.AssetExecutionContext) -> Callable[[Mapping[str, object]], None]:
+    """A `report` that writes every event into the run's log."""
+    return lambda event: context.log.info("  ".join(f"{name} {value}" for name, value in event.items()))
+
+
 def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """The artifact's place and identity, and every count of its summary as a number that Dagster can plot over time."""
     metadata: dict[str, dg.MetadataValue[Any]] = {

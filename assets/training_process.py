@@ -8,7 +8,6 @@ where the parent looks for it, and the exit code is the error's.
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
 import typing
 from collections.abc import Callable, Mapping
@@ -21,30 +20,32 @@ from lm.configuration import from_mapping
 from lm.errors import InputError, LoamError, run_command
 
 FUNCTIONS = {
-    "pretrain": "lm.training.trainer:pretrain",
+    "pretrain": "lm.training.pretrain:pretrain",
+    "ngram": "lm.evaluation.ngram_baseline:write_ngram_baseline",
+    "plan": "lm.scaling.training_plan:write_training_plan",
     "sft": "lm.alignment.sft:train_sft",
     "dpo": "lm.alignment.dpo:train_dpo",
     "grpo": "lm.alignment.grpo:train_grpo",
     "evaluate": "lm.evaluation.report:write_evaluation_report",
-    "ngram": "lm.evaluation.ngram:evaluate_ngram",
 }
 """What a training asset can start, by name; nothing else can be named from outside."""
 
 
 def load(name: str) -> tuple[Callable[..., Any], type]:
-    """The function that `name` stands for, and the dataclass of its configuration (its first parameter)."""
+    """The function that `name` stands for, and the dataclass that its parameter `config` takes."""
     if name not in FUNCTIONS:
         raise InputError(f"function '{name}': expected one of {', '.join(sorted(FUNCTIONS))}")
     module, attribute = FUNCTIONS[name].split(":")
     function = getattr(importlib.import_module(module), attribute)
-    first = next(iter(inspect.signature(function).parameters))
-    return function, typing.get_type_hints(function)[first]
+    hint = typing.get_type_hints(function)["config"]
+    choices = [choice for choice in typing.get_args(hint) or (hint,) if choice is not type(None)]
+    return function, choices[0]
 
 
 def call(name: str, config: Mapping[str, Any], paths: Mapping[str, Any], report: Callable[..., None]) -> None:
     """Call one function of `FUNCTIONS` with its configuration and paths."""
     function, config_class = load(name)
-    function(from_mapping(config_class, config), report=report, **_as_paths(paths))
+    function(config=from_mapping(config_class, config), report=report, **_as_paths(paths))
 
 
 def _as_paths(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class LanguageFilter:
     """ISO 639-1 codes of the languages to keep."""
     threshold: float = 0.65
     """Keep documents whose language is at least this certain, from 0 to 1."""
-    fasttext_model: str | None = None
+    fasttext_model_path: str | None = None
     """Path of a fastText language model such as lid.176.bin; empty means the built-in identifier."""
     fasttext_sha256: str | None = None
     """sha256 of that model's file, checked before it is loaded."""
@@ -59,9 +59,9 @@ class LanguageFilter:
     name: ClassVar[str] = "language"
 
     def __post_init__(self) -> None:
-        if (self.fasttext_model is None) != (self.fasttext_sha256 is None):
+        if (self.fasttext_model_path is None) != (self.fasttext_sha256 is None):
             raise ConfigurationError(
-                "language: fasttext_model and fasttext_sha256 belong together, one of them is missing"
+                "language: fasttext_model_path and fasttext_sha256 belong together, one of them is missing"
             )
         if not 0 <= self.threshold <= 1:
             raise ConfigurationError(f"language.threshold: {self.threshold} is no probability, expected 0 to 1")
@@ -78,9 +78,9 @@ class LanguageFilter:
         return split_batch(batch, self.name, [self._verdict(*each) for each in found], columns)
 
     def _identify(self, text: str) -> tuple[str, float]:
-        if self.fasttext_model is None or self.fasttext_sha256 is None:
+        if self.fasttext_model_path is None or self.fasttext_sha256 is None:
             return identify_language(text)
-        return _identify_by_fasttext(load_classifier(self.fasttext_model, self.fasttext_sha256), text)
+        return _identify_by_fasttext(load_classifier(self.fasttext_model_path, self.fasttext_sha256), text)
 
     def _verdict(self, code: str, score: float) -> Verdict | None:
         if code not in self.languages:

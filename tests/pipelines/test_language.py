@@ -78,17 +78,17 @@ def test_a_fasttext_model_takes_the_place_of_the_default(tmp_path):
     examples += [(f"{word} beta {i}", False) for i in range(200) for word in ("der", "und")]
     digest = train_classifier(examples, ClassifierConfig(), tmp_path)["model_sha256"]
     path = str(tmp_path / "model.bin")
-    stage = LanguageFilter(languages=("positive",), fasttext_model=path, fasttext_sha256=digest)
+    stage = LanguageFilter(languages=("positive",), fasttext_model_path=path, fasttext_sha256=digest)
     kept, removed = stage(batch("the and the", "der und der"))
     assert kept.column("language").to_pylist() == ["positive"]
     assert removed.column("rule").to_pylist() == ["language_negative"]
     with pytest.raises(IntegrityError, match="expected 0000"):
-        LanguageFilter(fasttext_model=path, fasttext_sha256="0" * 64)(batch("the"))
+        LanguageFilter(fasttext_model_path=path, fasttext_sha256="0" * 64)(batch("the"))
 
 
 def test_configuration_mistakes_are_named():
     with pytest.raises(ConfigurationError, match="fasttext_sha256"):
-        LanguageFilter(fasttext_model="lid.176.bin")
+        LanguageFilter(fasttext_model_path="lid.176.bin")
     with pytest.raises(ConfigurationError, match="threshold"):
         LanguageFilter(threshold=65)
     with pytest.raises(ConfigurationError, match="did you mean 'threshold'"):

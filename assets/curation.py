@@ -1,0 +1,183 @@
+"""Curation: from WARC files to clean, deduplicated documents, stage by stage, with exact accounts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from assets import plots
+from assets.classifiers import harmful_classifiers, quality_classifier
+from assets.crawl import content_digests, read_listing, warc_files
+from assets.failures import explained
+from assets.launchpad import config_of, schema_of
+from assets.partitions import PER_GROUP, chosen_partitions
+from assets.resources import LoamHome
+from assets.results import Stopwatch, in_log, partition_results, result
+from lm.storage import Artifact
+from pipelines import curate, engine
+from pipelines.curation_report import steps_of, write_curation_report
+from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
+from pipelines.document import Stage
+from pipelines.extract import ExtractConfig
+from pipelines.heuristics import HeuristicFilter
+from pipelines.language import LanguageFilter
+from pipelines.pii import PiiMasker
+from pipelines.repetition import RepetitionFilter
+from pipelines.trained_classifiers import harmful_filter, quality_filter
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityThreshold:
+    """Which pages are good enough."""
+
+    threshold: float | None = None
+    """Keep pages that score at least this; empty takes the threshold chosen when the classifier was trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarmThresholds:
+    """Which pages are too harmful."""
+
+    toxic_threshold: float | None = None
+    """Remove pages whose toxic score reaches this; empty takes the threshold chosen at training."""
+    adult_threshold: float | None = None
+    """Remove pages whose adult score reaches this; empty takes the threshold chosen at training."""
+
+
+@dg.asset(group_name="curation", deps=[warc_files], config_schema=schema_of(ExtractConfig), **PER_GROUP)
+@explained
+def extracted_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The text of every page: main content, out of its HTML; what could not be read is counted with file and offset."""
+    watch = Stopwatch()
+    config = config_of(context, ExtractConfig)
+    artifacts = {}
+    for partition in context.partition_keys:
+        files = read_listing(home.artifact("warc_files", partition))
+        target = home.target("extracted_documents", partition)
+        artifacts[partition] = curate.extract_partition(files, partition, target, config, inputs=content_digests(files))
+    return partition_results(context, artifacts, watch, stage_plots)
+
+
+@dg.asset(group_name="curation", deps=[extracted_documents], config_schema=schema_of(LanguageFilter), **PER_GROUP)
+@explained
+def language_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """Documents in the wanted languages."""
+    return _judge(context, home, config_of(context, LanguageFilter), "extracted_documents", "language_documents")
+
+
+@dg.asset(group_name="curation", deps=[language_documents], config_schema=schema_of(HeuristicFilter), **PER_GROUP)
+@explained
+def heuristic_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """Documents that pass the rules of Gopher, C4, FineWeb or RefinedWeb."""
+    return _judge(context, home, config_of(context, HeuristicFilter), "language_documents", "heuristic_documents")
+
+
+@dg.asset(group_name="curation", deps=[heuristic_documents], config_schema=schema_of(RepetitionFilter), **PER_GROUP)
+@explained
+def varied_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """Documents that do not repeat themselves."""
+    return _judge(context, home, config_of(context, RepetitionFilter), "heuristic_documents", "varied_documents")
+
+
+@dg.asset(
+    group_name="curation",
+    deps=[varied_documents, harmful_classifiers],
+    config_schema=schema_of(HarmThresholds),
+    **PER_GROUP,
+)
+@explained
+def harmless_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """Documents that are neither insulting nor adult."""
+    config = config_of(context, HarmThresholds)
+    stage = harmful_filter(home.artifact("harmful_classifiers"), config.toxic_threshold, config.adult_threshold)
+    return _judge(context, home, stage, "varied_documents", "harmless_documents")
+
+
+@dg.asset(
+    group_name="curation",
+    deps=[harmless_documents, quality_classifier],
+    config_schema=schema_of(QualityThreshold),
+    **PER_GROUP,
+)
+@explained
+def quality_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """Documents that the quality classifier finds worth learning from."""
+    config = config_of(context, QualityThreshold)
+    stage = quality_filter(home.artifact("quality_classifier"), config.threshold)
+    return _judge(context, home, stage, "harmless_documents", "quality_documents")
+
+
+@dg.asset(group_name="curation", deps=[quality_documents], config_schema=schema_of(PiiMasker), **PER_GROUP)
+@explained
+def masked_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """Documents with e-mail addresses, phone numbers and the like masked."""
+    return _judge(context, home, config_of(context, PiiMasker), "quality_documents", "masked_documents")
+
+
+ALL_GROUPS_MASKED = dg.AssetDep(masked_documents, partition_mapping=dg.AllPartitionMapping())
+"""An asset of the whole corpus needs every group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deduplication:
+    """Which groups make up the corpus, and which duplicates leave it."""
+
+    partitions: tuple[str, ...] = ("*",)
+    """Groups to take, as shell patterns over their keys, such as CC-MAIN-2024-22/*; each must be materialized."""
+    search: DeduplicationConfig = field(default_factory=DeduplicationConfig)
+    """Which duplicates are looked for, and who of them stays."""
+
+
+@dg.asset(group_name="curation", deps=[ALL_GROUPS_MASKED], config_schema=schema_of(Deduplication))
+@explained
+def deduplicated_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The corpus: the documents of all chosen groups, each only once, without mirrors and near-duplicates."""
+    watch = Stopwatch()
+    config = config_of(context, Deduplication)
+    sources = {
+        key: home.artifact("masked_documents", key) for key in chosen_partitions(context.instance, config.partitions)
+    }
+    target = home.target("deduplicated_documents")
+    artifact = deduplicate_partitions(sources, target, config.search, report=in_log(context))
+    return result(artifact, watch, {**stage_plots(artifact), "partitions": dg.MetadataValue.json(sorted(sources))})
+
+
+@dg.asset(group_name="curation", deps=[deduplicated_documents])
+@explained
+def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The funnel: how many documents came to each stage, and how many went on."""
+    watch = Stopwatch()
+    corpus = home.artifact("deduplicated_documents")
+    artifacts = steps_of(corpus, home.root)
+    report = write_curation_report(artifacts, home.target("curation_report"))
+    rows = curate.funnel(artifacts)
+    stages = {row["stage"]: row["num_kept"] for row in rows}
+    shown = [{key: value for key, value in row.items() if not isinstance(value, dict)} for row in rows]
+    return result(
+        report, watch, {"funnel": plots.bars("Documents kept", stages, x="documents"), "stages": plots.table(shown)}
+    )
+
+
+def _judge(
+    context: dg.AssetExecutionContext, home: LoamHome, stage: Stage, source: str, name: str
+) -> dg.MaterializeResult[Any]:
+    """Run one stage over the partitions of this run."""
+    watch = Stopwatch()
+    sources = {partition: home.artifact(source, partition) for partition in context.partition_keys}
+    targets = {partition: home.target(name, partition) for partition in sources}
+    artifacts = engine.run_stage_partitions(stage, sources, targets, report=in_log(context))
+    return partition_results(context, artifacts, watch, stage_plots)
+
+
+def stage_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """What left by which rule."""
+    gone = {**artifact.summary["removed_by_rule"], **artifact.summary["lost_by_reason"]}
+    if not gone:
+        return {}
+    return {
+        "removed": plots.bars(
+            "Documents removed, by rule", dict(sorted(gone.items(), key=lambda item: -item[1])), x="documents"
+        )
+    }

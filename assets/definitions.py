@@ -1,0 +1,37 @@
+"""Everything that Dagster loads: assets, checks, jobs, schedules, sensors, resources."""
+
+from __future__ import annotations
+
+import warnings
+
+import dagster as dg
+
+# Single-run backfills and pools are what this project is built on; their beta status is known and pinned.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
+
+from assets import (  # noqa: E402 - the warnings come at import
+    alignment,
+    classifiers,
+    crawl,
+    curation,
+    curation_checks,
+    evaluation,
+    pretraining,
+    scaling,
+    tokens,
+)
+from assets.jobs import JOBS  # noqa: E402
+from assets.resources import RESOURCES  # noqa: E402
+from assets.schedules import SCHEDULES  # noqa: E402
+from assets.sensors import SENSORS  # noqa: E402
+
+_ROOMS = [crawl, classifiers, curation, curation_checks, tokens, pretraining, scaling, alignment, evaluation]
+
+defs = dg.Definitions(
+    assets=dg.load_assets_from_modules(_ROOMS),
+    asset_checks=dg.load_asset_checks_from_modules(_ROOMS),
+    jobs=JOBS,
+    schedules=SCHEDULES,
+    sensors=SENSORS,
+    resources=RESOURCES,
+)

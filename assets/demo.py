@@ -1,0 +1,153 @@
+"""`python -m assets.demo`: materialize every asset on the built-in crawl, tell what each took, and show what came of
+it.
+
+The run is an ordinary Dagster run of the job `demo` in `DAGSTER_HOME`, so `make ui` shows it. What is already whole
+is not done again. Exit code 0: all assets are there and all checks passed; 2 or 3: as the failed asset says; 1: a
+check failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import uuid
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from lm.errors import ConfigurationError, LoamError, run_command
+from pipelines import layout
+
+_POLL_S = 0.2
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+class DemoFailedError(LoamError):
+    """An asset or an asset check of the demo failed; the message says which and why."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class StepPrinter(threading.Thread):
+    """Follows one run's events and prints a line for each asset as it ends; on a terminal also what runs now."""
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        super().__init__(daemon=True)
+        self._instance = instance
+        self._run_id = run_id
+        self._ended = threading.Event()
+        self._cursor: str | None = None
+
+    def __enter__(self) -> StepPrinter:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self.join()
+        self._print_new_events()
+
+    def run(self) -> None:
+        """Poll until the run has ended."""
+        while not self._ended.wait(_POLL_S):
+            self._print_new_events()
+
+    def _print_new_events(self) -> None:
+        page = self._instance.get_records_for_run(self._run_id, cursor=self._cursor)
+        self._cursor = page.cursor
+        for record in page.records:
+            event = record.event_log_entry.dagster_event
+            if event is not None:
+                _print_event(event)
+
+
+def run_demo(num_pages: int | None, seed: int) -> None:
+    """Run the job `demo` in this process, on all groups of the built-in crawl.
+
+    Raises:
+        DemoFailedError: an asset or a check failed.
+    """
+    from assets.definitions import defs
+    from assets.jobs import demo_run_config, demo_tags, register_demo_groups
+
+    with dg.DagsterInstance.get() as instance:
+        register_demo_groups(instance)
+        run_id = str(uuid.uuid4())
+        with StepPrinter(instance, run_id):
+            result = defs.resolve_job_def("demo").execute_in_process(
+                run_config={**demo_run_config(num_pages, seed), **_QUIET},
+                instance=instance,
+                run_id=run_id,
+                tags=demo_tags(),
+                raise_on_error=False,
+            )
+    _raise_if_failed(result)
+
+
+def _raise_if_failed(result: dg.ExecuteInProcessResult) -> None:
+    for event in result.filter_events(lambda event: event.is_step_failure):
+        data = event.step_failure_data.user_failure_data
+        message = data.description if data else event.step_failure_data.error_display_string
+        code = data.metadata.get("exit_code") if data else None
+        raise DemoFailedError(f"{event.step_key}: {message}", int(str(code.value)) if code else 1)
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    if failed:
+        names = ", ".join(f"{check.asset_key.to_user_string()}.{check.check_name}" for check in failed)
+        raise DemoFailedError(f"{len(failed)} asset checks failed: {names}", 1)
+    if not result.success:
+        raise DemoFailedError("the run failed; `make ui` shows its events", 1)
+
+
+def _print_event(event: dg.DagsterEvent) -> None:
+    if event.is_step_start:
+        _show(f"    …      {event.step_key}", passing=True)
+    elif event.is_step_success:
+        seconds = (event.step_success_data.duration_ms or 0) / 1000
+        _show(f"{seconds:8.1f} s  {event.step_key}")
+    elif (
+        event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION and not event.asset_check_evaluation_data.passed
+    ):
+        check = event.asset_check_evaluation_data
+        _show(f"  FAILED   {check.asset_key.to_user_string()}.{check.check_name}: {check.description or ''}")
+
+
+def _show(line: str, *, passing: bool = False) -> None:
+    """Print a line; a passing one only on a terminal, to be overwritten by the next."""
+    if sys.stdout.isatty():
+        print(f"\r\033[K{line}", end="" if passing else "\n", flush=True)
+    elif not passing:
+        print(line, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m assets.demo", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--num-pages", type=int, metavar="N", help="pages of the built-in crawl (default: the preset's)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the crawl and of every training (default: 0)")
+    parser.add_argument("--home", type=Path, help="folder for all that is made (default: $LOAM_HOME or .loam)")
+    arguments = parser.parse_args(argv)
+    if arguments.home is not None:
+        os.environ["LOAM_HOME"] = str(arguments.home.absolute())
+    if not os.environ.get("DAGSTER_HOME"):
+        raise ConfigurationError("DAGSTER_HOME is not set: run `make demo`, or name a folder for Dagster's records")
+    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    warnings.simplefilter("ignore", dg.PreviewWarning)
+    run_demo(arguments.num_pages, arguments.seed)
+    from assets.jobs import demo_partitions
+    from assets.summary import summary_lines
+
+    print("\n".join(summary_lines(layout.home(), demo_partitions())))
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,23 @@
+"""Run configurations by name: the sizes that `make demo` uses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEMO_CRAWL = "demo"
+"""The crawl name of the built-in crawl's partitions."""
+
+NUM_DEMO_GROUPS = 2
+NUM_DEMO_WARC_FILES = 4
+
+
+def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
+    """The demo's configuration by asset: what differs from the assets' own defaults."""
+    return {
+        "demo_crawl": {"seed": seed, "num_warc_files": NUM_DEMO_WARC_FILES},
+        "deduplicated_documents": {"partitions": [f"{DEMO_CRAWL}/*"]},
+        "pretrained_model": {"seed": seed},
+        "sft_model": {"seed": seed},
+        "dpo_model": {"seed": seed},
+        "grpo_model": {"seed": seed},
+    }

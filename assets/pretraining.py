@@ -1,0 +1,94 @@
+"""Pre-training: the model, and the n-gram model that it must beat."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dagster as dg
+
+from assets import plots
+from assets.failures import explained
+from assets.launchpad import config_of, schema_of
+from assets.processes import run_training
+from assets.resources import LoamHome
+from assets.results import Stopwatch, result
+from assets.tokens import token_shards
+from lm.evaluation.config import NgramConfig
+from lm.storage import Artifact
+from lm.training.config import PretrainConfig
+
+NUM_TOKENS = 1_000_000
+"""The default length of a run: what two cores of a laptop do in about two minutes."""
+
+
+@dg.asset(group_name="pretraining", deps=[token_shards], config_schema=schema_of(NgramConfig))
+@explained
+def ngram_baseline(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """The yardstick: a Kneser-Ney n-gram model counted on the same tokens, scored on the same held-out part."""
+    watch = Stopwatch()
+    paths = {"shards": home.target("token_shards"), "output": home.target("ngram_baseline")}
+    run_training(context, pipes, "ngram", config_of(context, NgramConfig), paths)
+    return result(home.artifact("ngram_baseline"), watch)
+
+
+@dg.asset(
+    group_name="pretraining",
+    deps=[token_shards],
+    config_schema=schema_of(PretrainConfig, num_tokens=NUM_TOKENS),
+    pool="gpu",
+)
+@explained
+def pretrained_model(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """A Transformer trained from scratch on the token shards; launched again, it goes on from its last checkpoint."""
+    watch = Stopwatch()
+    paths = {"shards": home.target("token_shards"), "output": home.target("pretrained_model")}
+    run_training(context, pipes, "pretrain", config_of(context, PretrainConfig), paths)
+    artifact = home.artifact("pretrained_model")
+    return result(artifact, watch, loss_plots(artifact))
+
+
+@dg.asset_check(
+    asset=pretrained_model, description="Every loss is finite, and the last tenth lies below the first tenth."
+)
+def loss_is_finite_and_falls(home: LoamHome) -> dg.AssetCheckResult:
+    """The loss is a number at every step, and falls."""
+    losses = [row["loss"] for row in metrics(home.artifact("pretrained_model")) if "loss" in row]
+    tenth = max(1, len(losses) // 10)
+    first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+    # A non-finite loss stops training before it is logged, and NaN compares false, so the comparison covers both.
+    return dg.AssetCheckResult(
+        passed=last < first, metadata={"first_tenth": first, "last_tenth": last, "steps": len(losses)}
+    )
+
+
+@dg.asset_check(
+    asset=pretrained_model,
+    additional_deps=[ngram_baseline],
+    description="Bits per byte on held-out documents are below the n-gram model's.",
+)
+def beats_ngram(home: LoamHome) -> dg.AssetCheckResult:
+    """The Transformer predicts held-out text better than counting does."""
+    ours = home.artifact("pretrained_model").summary["bits_per_byte"]
+    theirs = home.artifact("ngram_baseline").summary["bits_per_byte"]
+    return dg.AssetCheckResult(passed=ours < theirs, metadata={"bits_per_byte": ours, "ngram_bits_per_byte": theirs})
+
+
+def metrics(artifact: Artifact) -> list[dict[str, Any]]:
+    """The rows of a training's `metrics.jsonl`."""
+    return [json.loads(line) for line in artifact.file("metrics.jsonl").read_text().splitlines()]
+
+
+def loss_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """Training and validation loss over the steps."""
+    rows = metrics(artifact)
+    curves = {
+        name: ([row["step"] for row in rows if key in row], [row[key] for row in rows if key in row])
+        for name, key in (("training", "loss"), ("validation", "validation_loss"))
+    }
+    drawn = {name: curve for name, curve in curves.items() if curve[0]}
+    return {"loss": plots.lines("Loss", drawn, x="step", y="nats per token")}

@@ -1,0 +1,47 @@
+"""`python -m pipelines.warm`: compile every numba function into the cache, so that no run waits for it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from lm.errors import run_command
+from lm.progress import track
+from lm.tokenizer import train_bpe
+from lm.tokenizer.tokenizer import SPECIAL_TOKENS
+from pipelines import minhash
+from pipelines.repetition import repetition_shares
+from pipelines.text_statistics import measure
+
+_TEXT = "The miller's 12 geese crossed the river before noon, and the ferryman counted every one of them twice."
+
+
+def _tokenizer() -> None:
+    tokenizer = train_bpe([_TEXT] * 4, 300, SPECIAL_TOKENS, pattern="digits")
+    for ids in tokenizer.encode_batch([_TEXT, _TEXT], num_threads=2):
+        tokenizer.decode(ids.tolist())
+    tokenizer.encode(_TEXT, allowed_special="all")
+
+
+def _deduplication() -> None:
+    minhash.deduplicate([_TEXT, _TEXT, f"{_TEXT} Nobody knew why."])
+
+
+def _judging() -> None:
+    measure(_TEXT)
+    repetition_shares(_TEXT)
+
+
+STEPS: dict[str, Callable[[], None]] = {"tokenizer": _tokenizer, "deduplication": _deduplication, "judging": _judging}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    argparse.ArgumentParser(prog="python -m pipelines.warm", description=__doc__).parse_args(argv)
+    for step in track(STEPS.values(), "compile", total=len(STEPS), unit="room"):
+        step()
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)
