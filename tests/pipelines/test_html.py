@@ -13,7 +13,7 @@ PAGE = """<!doctype html><html><head><title>Title</title><style>p {color: red}</
 <div class="cookie-banner">We use cookies. <button>Accept</button></div>
 <main><article><h1>On fences</h1>
 <p>A fence   keeps sheep\n in a field, and&nbsp;walkers out of it.</p>
-<p>It is mended <b>every</b> winter.</p><ol><li>posts</li><li>rails</li></ol>
+<p>It is mended <b>every</b> winter.</p><ul><li>posts</li><li>rails</li></ul>
 <img src="x.png" alt="a picture of a fence"></article></main>
 <section id="comments" class="comments"><p>First comment!</p></section>
 <aside class="sidebar"><h3>Popular</h3><a href="/x">Ten sheep</a></aside>
@@ -25,8 +25,8 @@ def test_main_content_in_lines():
         "On fences",
         "A fence keeps sheep in a field, and walkers out of it.",
         "It is mended every winter.",
-        "1. posts",
-        "2. rails",
+        "• posts",
+        "• rails",
     ]
 
 

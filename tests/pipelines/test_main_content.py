@@ -1,0 +1,100 @@
+"""The second look at main content: lists, links, furniture, tails; and its measure on real pages."""
+
+import gzip
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from pipelines.html import extract_text
+from pipelines.main_content import Block, candidate_blocks, main_blocks
+
+INTRODUCTION = (
+    "<h1>On fences</h1><p>A fence keeps sheep in a field, and walkers out of it, in every season of the year.</p>"
+)
+END = "<p>Then all of it is done, and the old farmer goes home to his supper and his warm stove.</p>"
+
+
+def lines(body):
+    return [block.bullet + block.text for block in main_blocks(f"<html><body><main>{body}</main></body></html>")]
+
+
+def test_lists_stay_and_menus_go():
+    items = "<ul><li>Cut the posts.</li><li>Paint the rails.</li></ul>"
+    menu = '<ul><li><a href="/a">Sheep</a></li><li><a href="/b">Gates</a></li></ul>'
+    found = lines(f"<article>{INTRODUCTION}{items}<h3>You may also like</h3>{menu}{END}</article>")
+    assert found[2:4] == ["• Cut the posts.", "• Paint the rails."]
+    assert len(found) == 5
+    assert found[4].startswith("Then all of it")
+
+
+def test_ordered_and_nested_lists():
+    nested = "<ol><li>Dig<ul><li>with a spade</li></ul></li><li>Fill</li></ol>"
+    assert lines(f"<article>{INTRODUCTION}{nested}{END}</article>")[2:5] == ["1. Dig", "• with a spade", "2. Fill"]
+
+
+@pytest.mark.parametrize(
+    "furniture",
+    [
+        "We use cookies. By going on you agree to our policy.",
+        "ADVERTISEMENT",
+        "Share this",
+        "© 2024 Fence Weekly. All rights reserved.",
+        "Read more about sheep",
+    ],
+)
+def test_furniture_goes(furniture):
+    found = lines(f"<article>{INTRODUCTION}<p>{furniture}</p>{END}</article>")
+    assert len(found) == 3
+    assert not any(furniture in line for line in found)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "She shared her cookies with the sheep.",
+        "Copyrighted fences are not a thing, said the old farmer, and he laughed about it. " * 5,
+        'The <a href="/x">ministry of fences and gates</a> was asked.',
+    ],
+)
+def test_sentences_stay(sentence):
+    assert len(lines(f"<article>{INTRODUCTION}<p>{sentence}</p>{END}</article>")) == 4
+
+
+def test_what_stands_behind_the_last_sentence():
+    found = lines(f"<article>{INTRODUCTION}{END}<h3>More sheep</h3><div>Fence Weekly, Gate Street 1</div></article>")
+    assert len(found) == 3
+    assert lines("<article><h1>Prices</h1><div>Posts 3</div><div>Rails 4</div></article>") == [
+        "Prices",
+        "Posts 3",
+        "Rails 4",
+    ]
+
+
+def test_markup_in_text_is_text():
+    sentence = "Write <a href='x\"y<z>'>&lt;b&gt;</a> &amp;amp; then go on with the other things."
+    blocks = list(candidate_blocks(f"<article>{INTRODUCTION}<p>{sentence}</p>{END}</article>"))
+    assert blocks[2] == Block("p", "Write <b> &amp; then go on with the other things.", 3)
+
+
+def shingles(text):
+    tokens = re.findall(r"\w+", text)
+    width = min(4, max(1, len(tokens)))
+    return Counter(tuple(tokens[i : i + width]) for i in range(len(tokens) - width + 1)) if tokens else Counter()
+
+
+def test_f1_on_real_news_pages(shared_data):
+    """Precision and recall of 4-token shingles, averaged over the pages, then their harmonic mean."""
+    folder = shared_data("html_truth/ground_truth.json").parent
+    truth = json.loads((folder / "ground_truth.json").read_text())
+    precision = recall = 0.0
+    for name, entry in truth.items():
+        page = gzip.decompress((folder / "html" / f"{name}.html.gz").read_bytes())
+        expected, found = shingles(entry["articleBody"]), shingles(extract_text(page) or "")
+        shared = (expected & found).total()
+        precision += shared / max(1, found.total()) / len(truth)
+        recall += shared / max(1, expected.total()) / len(truth)
+    assert len(truth) == 92
+    assert 2 * precision * recall / (precision + recall) >= 0.935
+    assert recall >= 0.965
