@@ -185,12 +185,12 @@ def _count(
     size: int,
 ) -> tuple[int, int]:
     """Count strings from number `done` on until all are counted or a new one finds no room; both numbers then."""
-    mask = np.intp(table.size - 1)
+    text, last, mask = data.ctypes.data, data.size, np.intp(table.size - 1)
     while done < string_ends.size:
         length = string_ends[done] - start
         key = np.uint64(length)
         for offset in range(0, length, 8):
-            key = mix(key, read_word(data, start + offset, min(8, length - offset)))
+            key = mix(key, read_word(text + start + offset, min(8, length - offset), last - start - offset))
         slot = np.intp(key >> np.uint64(16)) & mask
         while table[slot] >= 0:
             entry = table[slot]

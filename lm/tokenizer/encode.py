@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from lm.tokenizer.pretokenize import pattern_code, scan
 from lm.tokenizer.unicode_tables import kinds
-from lm.tokenizer.words import mix, read_word
+from lm.tokenizer.words import load_word, mix, read_word
 
 Ids = npt.NDArray[np.uint32]
 _compiled = numba.njit(cache=True, nogil=True)
@@ -117,16 +117,17 @@ def _fill_pair_table(table: Any, parts: Any) -> None:
 
 
 @_compiled
-def _find_pair(table: Any, left: Any, right: Any) -> Any:
-    """`rank << 32 | merged id` of a pair, `_NO_PAIR` where it is never merged."""
-    mask = np.intp(table.shape[0] - 1)
+def _find_pair(table: Any, mask: Any, left: Any, right: Any) -> Any:
+    """`rank << 32 | merged id` of a pair, `_NO_PAIR` where it is never merged. `table` is an address."""
     pair = np.uint64(left) << _SHIFT | np.uint64(right)
     slot: Any = np.intp(mix(np.uint64(0), pair) >> _SHIFT) & mask
-    while table[slot, 0] != pair:
-        if table[slot, 0] == _NO_PAIR:
+    key = load_word(table + 16 * slot)
+    while key != pair:
+        if key == _NO_PAIR:
             return _NO_PAIR
         slot = (slot + 1) & mask
-    return table[slot, 1]
+        key = load_word(table + 16 * slot)
+    return load_word(table + 16 * slot + 8)
 
 
 @_compiled
@@ -139,17 +140,17 @@ def merge_block(
     cache is a key of 15 bytes and their length, then three ids and their number; a pre-token lies in one of two rows.
     """
     ids, found = np.empty(_SHORT, np.uint32), np.empty(_SHORT, np.uint64)
-    mask: Any = np.intp(cache.shape[0] - 1)
+    text, mask = data.ctypes.data, np.intp(cache.shape[0] - 1)
     for k in range(ends.size):
         end = ends[k]
         length = end - start
         if length > _CACHED_BYTES:
             num_ids = _merge(data, start, end, byte_ids, pairs, ids, found, out, num_ids)
         else:
-            low = read_word(data, start, min(length, 8))
+            low = read_word(text + start, min(length, 8), data.size - start)
             high = np.uint64(length) << np.uint64(56)
             if length > 8:
-                high |= read_word(data, start + 8, length - 8)
+                high |= read_word(text + start + 8, length - 8, data.size - start - 8)
             row = np.intp(mix(mix(np.uint64(0), low), high) >> _SHIFT) & mask
             if cache[row, 0] != low or cache[row, 1] != high:
                 row ^= 1
@@ -197,11 +198,11 @@ def _merge_short(
     data: Any, start: int, end: int, byte_ids: Any, pairs: Any, ids: Any, found: Any, out: Any, num_ids: int
 ) -> int:
     """Merge by searching all neighbours for the lowest rank each time. `found[j]` is the pair at j and j + 1."""
-    count = end - start
+    table, mask, count = pairs.ctypes.data, np.intp(pairs.shape[0] - 1), end - start
     for j in range(count):
         ids[j] = byte_ids[data[start + j]]
         if j:
-            found[j - 1] = _find_pair(pairs, ids[j - 1], ids[j])
+            found[j - 1] = _find_pair(table, mask, ids[j - 1], ids[j])
     while count > 1:
         best, lowest = 0, found[0]
         for j in range(1, count - 1):
@@ -215,9 +216,9 @@ def _merge_short(
             ids[j] = ids[j + 1]
             found[j - 1] = found[j]
         if best:
-            found[best - 1] = _find_pair(pairs, ids[best - 1], ids[best])
+            found[best - 1] = _find_pair(table, mask, ids[best - 1], ids[best])
         if best + 1 < count:
-            found[best] = _find_pair(pairs, ids[best], ids[best + 1])
+            found[best] = _find_pair(table, mask, ids[best], ids[best + 1])
     for j in range(count):
         out[num_ids + j] = ids[j]
     return num_ids + count
@@ -229,14 +230,14 @@ def _merge_long(data: Any, start: int, end: int, byte_ids: Any, pairs: Any, out:
 
     An entry is stale where the pair at its place has changed since. Equal ranks are taken from the left.
     """
-    size = end - start
+    table, mask, size = pairs.ctypes.data, np.intp(pairs.shape[0] - 1), end - start
     ids, found = np.empty(size, np.uint32), np.full(size, _NO_PAIR)
     following, previous = np.empty(size, np.int64), np.empty(size, np.int64)
     heap, heap_size = np.empty((2 * size, 2), np.uint64), 0
     for j in range(size):
         ids[j], following[j], previous[j] = byte_ids[data[start + j]], j + 1, j - 1
     for j in range(size - 1):
-        found[j] = _find_pair(pairs, ids[j], ids[j + 1])
+        found[j] = _find_pair(table, mask, ids[j], ids[j + 1])
         if found[j] != _NO_PAIR:
             heap_size = _push(heap, heap_size, found[j], j)
     while heap_size:
@@ -250,12 +251,12 @@ def _merge_long(data: Any, start: int, end: int, byte_ids: Any, pairs: Any, out:
         found[place] = _NO_PAIR
         if after < size:
             previous[after] = place
-            found[place] = _find_pair(pairs, ids[place], ids[after])
+            found[place] = _find_pair(table, mask, ids[place], ids[after])
             if found[place] != _NO_PAIR:
                 heap_size = _push(heap, heap_size, found[place], place)
         before = previous[place]
         if before >= 0:
-            found[before] = _find_pair(pairs, ids[before], ids[place])
+            found[before] = _find_pair(table, mask, ids[before], ids[place])
             if found[before] != _NO_PAIR:
                 heap_size = _push(heap, heap_size, found[before], before)
     place = 0

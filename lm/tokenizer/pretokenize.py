@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from lm.tokenizer.patterns import PATTERNS, check_pattern
 from lm.tokenizer.unicode_tables import LETTER, LOWER, MARK, NUMBER, OTHER, OTHER_LETTER, SPACE, UPPER, kinds
+from lm.tokenizer.words import load_byte
 
 Bytes = npt.NDArray[np.uint8]
 _compiled = numba.njit(cache=True, nogil=True)
@@ -55,19 +56,20 @@ def scan(data: Bytes, boundaries: Any, start: int, pattern: int, table: Bytes, e
     `data` is valid UTF-8; `boundaries` (ascending, from the start of the data to its end) are the borders of documents,
     which no pre-token crosses; `start` is such a border or the end of a pre-token.
     """
+    text, kind_table = data.ctypes.data, table.ctypes.data
     document = np.searchsorted(boundaries, start, side="right")
     count = 0
     while document < boundaries.size and count < ends.size:
         stop = boundaries[document]
         while start < stop and count < ends.size:
             if pattern == _GPT2:
-                start = _gpt2_end(data, start, stop, table, True)
+                start = _gpt2_end(text, start, stop, kind_table, True)
             elif pattern == _DIGITS:
-                start = _gpt2_end(data, start, stop, table, False)
+                start = _gpt2_end(text, start, stop, kind_table, False)
             elif pattern == _O200K:
-                start = _o200k_end(data, start, stop, table)
+                start = _o200k_end(text, start, stop, kind_table)
             else:
-                start = _cl100k_end(data, start, stop, table, pattern == _CL100K)
+                start = _cl100k_end(text, start, stop, kind_table, pattern == _CL100K)
             ends[count] = start
             count += 1
         document += 1
@@ -75,14 +77,14 @@ def scan(data: Bytes, boundaries: Any, start: int, pattern: int, table: Bytes, e
 
 
 @_compiled
-def _gpt2_end(data: Bytes, start: int, stop: int, table: Bytes, numbers_in_runs: bool) -> int:
-    if data[start] == _APOSTROPHE:
+def _gpt2_end(data: int, start: int, stop: int, table: int, numbers_in_runs: bool) -> int:
+    if load_byte(data + start) == _APOSTROPHE:
         length = _contraction(data, start, stop, False)
         if length:
             return start + length
     first = start
     kind, size = _kind(data, first, table)
-    if data[start] == _BLANK and start + 1 < stop:
+    if load_byte(data + start) == _BLANK and start + 1 < stop:
         kind, size = _kind(data, start + 1, table)
         if kind == SPACE or (kind == NUMBER and not numbers_in_runs):
             return _space_end(data, start, stop, table)
@@ -97,15 +99,15 @@ def _gpt2_end(data: Bytes, start: int, stop: int, table: Bytes, numbers_in_runs:
 
 
 @_compiled
-def _cl100k_end(data: Bytes, start: int, stop: int, table: Bytes, joins_last_spaces: bool) -> int:
-    if data[start] == _APOSTROPHE:
+def _cl100k_end(data: int, start: int, stop: int, table: int, joins_last_spaces: bool) -> int:
+    if load_byte(data + start) == _APOSTROPHE:
         length = _contraction(data, start, stop, True)
         if length:
             return start + length
     kind, size = _kind(data, start, table)
     if kind & LETTER:
         return _run(data, start + size, stop, table, LETTER)
-    if _may_precede_word(data[start], kind) and start + size < stop:
+    if _may_precede_word(load_byte(data + start), kind) and start + size < stop:
         following, width = _kind(data, start + size, table)
         if following & LETTER:
             return _run(data, start + size + width, stop, table, LETTER)
@@ -113,10 +115,10 @@ def _cl100k_end(data: Bytes, start: int, stop: int, table: Bytes, joins_last_spa
 
 
 @_compiled
-def _o200k_end(data: Bytes, start: int, stop: int, table: Bytes) -> int:
+def _o200k_end(data: int, start: int, stop: int, table: int) -> int:
     kind, size = _kind(data, start, table)
     end = 0
-    if _may_precede_word(data[start], kind):
+    if _may_precede_word(load_byte(data + start), kind):
         end = _cased_word_end(data, start + size, stop, table, kind == MARK)
         if not end and kind == MARK:  # a mark that precedes no word is one
             end = start + size
@@ -128,7 +130,7 @@ def _o200k_end(data: Bytes, start: int, stop: int, table: Bytes) -> int:
 
 
 @_compiled
-def _cased_word_end(data: Bytes, start: int, stop: int, table: Bytes, after_mark: bool) -> int:
+def _cased_word_end(data: int, start: int, stop: int, table: int, after_mark: bool) -> int:
     """The end of `UPPER* LOWER+` or else `UPPER+ LOWER*` from `start`, 0 where there is neither.
 
     Caseless letters and marks count as both. What the expression finds by stepping back is found by remembering where
@@ -151,10 +153,10 @@ def _cased_word_end(data: Bytes, start: int, stop: int, table: Bytes, after_mark
 
 @_compiled
 def _rest_end(
-    data: Bytes,
+    data: int,
     start: int,
     stop: int,
-    table: Bytes,
+    table: int,
     kind: int,
     size: int,
     with_slashes: bool,
@@ -170,12 +172,14 @@ def _rest_end(
                     end += width
         return end
     first = start
-    if data[start] == _BLANK and start + 1 < stop:
+    if load_byte(data + start) == _BLANK and start + 1 < stop:
         first = start + 1
         kind, size = _kind(data, first, table)
     if kind & _UNSPACED:
         end = _run(data, first + size, stop, table, _UNSPACED)
-        while end < stop and (_is_line_end(data[end]) or (with_slashes and data[end] == _SLASH)):
+        while end < stop and (
+            _is_line_end(load_byte(data + end)) or (with_slashes and load_byte(data + end) == _SLASH)
+        ):
             end += 1
         return end
     end, line_end = start, 0
@@ -184,7 +188,7 @@ def _rest_end(
         if kind != SPACE:
             break
         end += size
-        if _is_line_end(data[end - 1]):
+        if _is_line_end(load_byte(data + end - 1)):
             line_end = end
     if end == stop and joins_last_spaces:
         return end
@@ -192,7 +196,7 @@ def _rest_end(
 
 
 @_compiled
-def _space_end(data: Bytes, start: int, stop: int, table: Bytes) -> int:
+def _space_end(data: int, start: int, stop: int, table: int) -> int:
     """The end of `\\s+(?!\\S)|\\s+`: all the white space at the end of a text, else all but its last character."""
     end, last = start, start
     while end < stop:
@@ -205,44 +209,56 @@ def _space_end(data: Bytes, start: int, stop: int, table: Bytes) -> int:
 
 
 @_compiled
-def _run(data: Bytes, position: int, stop: int, table: Bytes, mask: int) -> int:
+def _run(data: int, position: int, stop: int, table: int, mask: int) -> int:
     """The end of the characters from `position` on whose kind is in `mask`."""
     while position < stop:
-        kind, size = _kind(data, position, table)
-        if not kind & mask:
-            break
-        position += size
+        lead = load_byte(data + position)
+        if lead < 0x80:
+            if not load_byte(table + lead) & mask:
+                break
+            position += 1
+        else:
+            kind, size = _wide_kind(data, position, lead, table)
+            if not kind & mask:
+                break
+            position += size
     return position
 
 
 @_compiled
-def _kind(data: Bytes, position: int, table: Bytes) -> tuple[int, int]:
+def _kind(data: int, position: int, table: int) -> tuple[int, int]:
     """The kind of the character at `position`, and its size in bytes."""
-    lead = np.intp(data[position])
+    lead = load_byte(data + position)
     if lead < 0x80:
-        return table[lead], 1
-    if lead < 0xE0:
-        return table[(lead & 0x1F) << 6 | (data[position + 1] & 0x3F)], 2
-    middle = np.intp(data[position + 1] & 0x3F) << 6 | (data[position + 2] & 0x3F)
-    if lead < 0xF0:
-        return table[(lead & 0x0F) << 12 | middle], 3
-    return table[(lead & 0x07) << 18 | middle << 6 | (data[position + 3] & 0x3F)], 4
+        return load_byte(table + lead), 1
+    return _wide_kind(data, position, lead, table)
 
 
 @_compiled
-def _contraction(data: Bytes, start: int, stop: int, any_case: bool) -> int:
+def _wide_kind(data: int, position: int, lead: int, table: int) -> tuple[int, int]:
+    """The same of a character of two bytes or more."""
+    if lead < 0xE0:
+        return load_byte(table + ((lead & 0x1F) << 6 | (load_byte(data + position + 1) & 0x3F))), 2
+    middle = (load_byte(data + position + 1) & 0x3F) << 6 | (load_byte(data + position + 2) & 0x3F)
+    if lead < 0xF0:
+        return load_byte(table + ((lead & 0x0F) << 12 | middle)), 3
+    return load_byte(table + ((lead & 0x07) << 18 | middle << 6 | (load_byte(data + position + 3) & 0x3F))), 4
+
+
+@_compiled
+def _contraction(data: int, start: int, stop: int, any_case: bool) -> int:
     """The length in bytes of `'s 't 're 've 'm 'll 'd` at `start`, 0 where there is none."""
-    if start + 1 >= stop or data[start] != _APOSTROPHE:
+    if start + 1 >= stop or load_byte(data + start) != _APOSTROPHE:
         return 0
-    fold = np.uint8(0x20) if any_case else np.uint8(0)
-    first = data[start + 1] | fold
+    fold = 0x20 if any_case else 0
+    first = load_byte(data + start + 1) | fold
     if first == ord("s") or first == ord("t") or first == ord("m") or first == ord("d"):
         return 2
     if start + 2 >= stop:
         return 0
-    if any_case and data[start + 1] == 0xC5 and data[start + 2] == 0xBF:
+    if any_case and load_byte(data + start + 1) == 0xC5 and load_byte(data + start + 2) == 0xBF:
         return 3  # U+017F, the long s, is an s in another case
-    second = data[start + 2] | fold
+    second = load_byte(data + start + 2) | fold
     if (first == ord("l") and second == ord("l")) or ((first == ord("r") or first == ord("v")) and second == ord("e")):
         return 3
     return 0

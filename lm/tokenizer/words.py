@@ -1,4 +1,7 @@
-"""Eight bytes of a text as one machine word: what the compiled loops compare and hash keys by.
+"""Bytes of a text by their address, one or eight at a time: what the compiled loops look at, compare and hash.
+
+An array that is handed from one compiled function to another has its references counted, which costs more than the
+look itself; an address is a number. The caller keeps the array alive and stays within it.
 
 Kept small and apart, and not to be changed lightly: numba does not notice an edit here in the compiled functions of
 other files, so after one remove `__pycache__`.
@@ -18,28 +21,37 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, as in Fibon
 _compiled = numba.njit(cache=True, nogil=True)
 
 
-def _load_word(typing_context: Any, data: Any, position: Any) -> Any:
-    """The eight bytes of `data` from `position` on, little-endian. No bounds are checked."""
+def _load_byte(typing_context: Any, address: Any) -> Any:
+    """The byte at an address, as an integer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), ir.IntType(64).as_pointer())
-        return builder.load(address, align=1)
+        byte = builder.load(builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()))
+        return builder.zext(byte, ir.IntType(64))
 
-    return types.uint64(data, types.intp), generate
+    return types.intp(types.intp), generate
 
 
+def _load_word(typing_context: Any, address: Any) -> Any:
+    """The eight bytes from an address on, little-endian."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()), align=1)
+
+    return types.uint64(types.intp), generate
+
+
+load_byte: Any = intrinsic(_load_byte)
 load_word: Any = intrinsic(_load_word)
 
 
 @_compiled
-def read_word(data: Any, position: int, length: int) -> Any:
-    """The first `length` (1 to 8) bytes from `position` on as a word, the rest of it zero."""
-    if position + 8 <= data.size:
-        return load_word(data, position) & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - 8 * length))
+def read_word(address: int, length: int, available: int) -> Any:
+    """The first `length` (1 to 8) of the `available` bytes from an address on as a word, the rest of it zero."""
+    if available >= 8:
+        return load_word(address) & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - 8 * length))
     word: Any = np.uint64(0)
     for k in range(length):
-        word |= np.uint64(data[position + k]) << np.uint64(8 * k)
+        word |= np.uint64(load_byte(address + k)) << np.uint64(8 * k)
     return word
 
 

@@ -16,7 +16,7 @@ def test_characters():
 
 def test_words():
     tokenizer = WordTokenizer.train(["the cat the dog the cat"], 4)
-    assert split(tokenizer, "the cat the fox") == ["the", " cat", " the", "�"] or tokenizer.vocab_size == 4
+    assert split(tokenizer, "the cat the fox dog") == ["�", " cat", " the", "�", " dog"]
     assert tokenizer.decode(tokenizer.encode(" cat the")) == " cat the"
 
 
