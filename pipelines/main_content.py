@@ -40,8 +40,6 @@ _SKIPPED_ELEMENTS = [f"[class*={word}]" for word in ("caption", "cookie", "newsl
     "[id*=cookie]"
 ]
 
-_LIST_START = re.compile(r"<ul(?=[\s>])", re.IGNORECASE)
-_LIST_END = re.compile(r"</ul\s{0,8}>", re.IGNORECASE)
 _TOKEN = re.compile(r"""<(/?)([a-z][a-z0-9]*)(?>(?:[^<>"]|"[^"]*")*)>|([^<]+|<)""", re.IGNORECASE)
 _FURNITURE = re.compile(
     r"\bcookies\b.{0,200}\b(?:agree|accept|settings|consent|polic|experience|continu)|all rights reserved"
@@ -94,8 +92,10 @@ def main_blocks(page: str) -> list[Block]:
 
 def candidate_blocks(page: str) -> Iterator[Block]:
     """What resiliparse takes for main content, before the second look."""
+    for name in ("ul", "UL"):  # plain replacement, since a pattern that ignores case costs a quarter of the parse
+        page = page.replace(f"<{name}", f"<div><{name}").replace(f"</{name}>", f"</{name}></div>")
     reduced = extract_plain_text(
-        _LIST_END.sub("</ul></div>", _LIST_START.sub("<div><ul", page)),
+        page,
         preserve_formatting="minimal_html",
         main_content=True,
         comments=False,
