@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lm.tokenizer.encode import Encoder
+    from lm.tokenizer.join import Joiner
 
 FILE = "tokenizer.json"
 END_OF_TEXT = "<|endoftext|>"
@@ -35,6 +36,7 @@ SPECIAL_TOKENS = (END_OF_TEXT, "<|system|>", "<|user|>", "<|assistant|>", "<|end
 
 _FORMAT = "loam-tokenizer/2"
 _BATCH_CHARACTERS = 1 << 20  # texts are encoded together up to this size: enough work for one call of a thread
+_FEW_IDS = 256
 
 AllowedSpecial = Literal["none", "all"] | frozenset[str] | set[str]
 Ids = npt.NDArray[np.uint32]
@@ -70,13 +72,19 @@ class Tokenizer:
             self._token_bytes[i] = token
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_encoder"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_encoder", "_joiner")}
 
     @cached_property
     def _encoder(self) -> Encoder:
         from lm.tokenizer.encode import Encoder
 
         return Encoder(self._ids, self.merges, self.pattern)
+
+    @cached_property
+    def _joiner(self) -> Joiner:
+        from lm.tokenizer.join import Joiner
+
+        return Joiner(self._token_bytes)
 
     @property
     def vocab(self) -> dict[int, bytes]:
@@ -167,13 +175,14 @@ class Tokenizer:
         Raises:
             InputError: an id lies outside the vocabulary.
         """
-        plain: list[int] = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
-        if plain and min(plain) < 0:
-            raise self._unknown_id(plain)
-        try:
-            return b"".join(map(self._token_bytes.__getitem__, plain))  # type: ignore[arg-type]
-        except (IndexError, TypeError):
-            raise self._unknown_id(plain) from None
+        if not isinstance(ids, np.ndarray):
+            ids = list(ids)
+            if len(ids) < _FEW_IDS:  # a call of a compiled function would cost more
+                return b"".join(map(self._bytes_of, ids))
+        joined = self._joiner.join(np.asarray(ids))
+        if joined is None:
+            raise self._unknown_id([int(i) for i in ids])
+        return joined
 
     def decode(self, ids: Iterable[int], errors: str = "replace") -> str:
         """The text that `ids` stand for; `errors` says what becomes of bytes that are no UTF-8."""
@@ -250,6 +259,12 @@ class Tokenizer:
             self.special_id(name)
         return frozenset(allowed_special)
 
+    def _bytes_of(self, i: int) -> bytes:
+        token = self._token_bytes[i] if 0 <= i < len(self._token_bytes) else None
+        if token is None:
+            raise self._unknown_id([i])
+        return token
+
     def _unknown_id(self, ids: Sequence[int]) -> InputError:
         for i in ids:
             if not 0 <= i < self.vocab_size:
@@ -293,6 +308,8 @@ def _ids_by_token(vocab: Mapping[int, bytes]) -> dict[bytes, int]:
     for i, token in sorted(vocab.items()):
         if not isinstance(i, int) or i < 0:
             raise InputError(f"vocabulary: id {i!r}, expected a number from 0 on")
+        if not token:
+            raise InputError(f"vocabulary: id {i} is the empty string")
         if ids.setdefault(token, i) != i:
             raise InputError(f"vocabulary: {token!r} has the ids {ids[token]} and {i}")
     missing = next((bytes([byte]) for byte in range(256) if bytes([byte]) not in ids), None)

@@ -16,7 +16,7 @@ def warm() -> None:
     from lm.tokenizer.count import PreTokenCounts
 
     tokenizer = train_bpe([_TEXT], 270, ["<|endoftext|>"], num_threads=2)
-    tokenizer.encode(_TEXT + 200 * "a")
+    tokenizer.decode(tokenizer.encode_array(_TEXT + 200 * "a"))
     counts = PreTokenCounts()
     strings = np.arange(2**13, dtype=">u4").view(np.uint8)  # so many distinct ones that the table grows
     counts.add(strings, 0, np.arange(4, strings.size + 4, 4))

@@ -156,7 +156,15 @@ def test_decoding_takes_lists_and_arrays_and_any_bytes(tokenizer, bytes_only):
     assert tokenizer.decode(ids) == tokenizer.decode(ids.tolist()) == "né 中"
     assert bytes_only.decode_bytes([0xE4, 0xB8]) == b"\xe4\xb8"
     assert bytes_only.decode([0xE4, 0xB8]) == "�"
-    assert tokenizer.decode([]) == ""
+    assert tokenizer.decode([]) == tokenizer.decode(np.empty(0, np.uint32)) == ""
+    many = [*range(tokenizer.vocab_size)] * 3
+    expected = b"".join(tokenizer.vocab[i] for i in many)
+    for few_or_many in (many, np.array(many, np.uint16), iter(many)):
+        assert tokenizer.decode_bytes(few_or_many) == expected
+    for wrong in (-1, tokenizer.vocab_size):
+        for ids in ([*many, wrong], np.array([*many, wrong])):
+            with pytest.raises(InputError, match=rf"token id {wrong} lies outside 0\.\.{tokenizer.vocab_size - 1}"):
+                tokenizer.decode(ids)
 
 
 def test_ids_may_have_gaps(tmp_path):
@@ -167,6 +175,8 @@ def test_ids_may_have_gaps(tmp_path):
     assert tokenizer.encode("abc<|end|>", "all") == [300, 99, 400]
     with pytest.raises(InputError, match="token id 299 stands for nothing"):
         tokenizer.decode([299])
+    with pytest.raises(InputError, match="token id 299 stands for nothing"):
+        tokenizer.decode(np.array([299]))
     tokenizer.save(tmp_path)
     assert Tokenizer.load(tmp_path).vocab == tokenizer.vocab
 
@@ -193,6 +203,8 @@ def test_each_mistake_is_named(tokenizer, tmp_path):
         Tokenizer({i: bytes([i]) for i in range(256)}, [(b"a", b"b")], [])
     with pytest.raises(InputError, match=r"vocabulary: has no token for the byte b'\\x00'"):
         Tokenizer({i: bytes([i]) for i in range(1, 256)}, [], [])
+    with pytest.raises(InputError, match="vocabulary: id 256 is the empty string"):
+        Tokenizer({**{i: bytes([i]) for i in range(256)}, 256: b""}, [], [])
     with pytest.raises(InputError, match="vocabulary: b'a' has the ids 97 and 256"):
         Tokenizer({**{i: bytes([i]) for i in range(256)}, 256: b"a"}, [], [])
     with pytest.raises(InputError, match="token id -1 lies outside"):
