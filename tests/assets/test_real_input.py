@@ -1,0 +1,99 @@
+"""Real WARC files through the same assets: a local folder, and a server laid out like Common Crawl's, to tokens."""
+
+import gzip
+import shutil
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+
+from lm.shards import TokenShards
+from pipelines.engine import DOCUMENTS
+from tests.assets.conftest import defs
+from tests.pipelines.crawl_server import CrawlServer
+
+CRAWL = "CC-MAIN-2024-22"
+NAMES = ("warc_files", "extracted_documents", "language_documents", "heuristic_documents", "varied_documents")
+LANGUAGES = ("an", "de", "en", "es", "fr", "it", "ja", "la", "nl", "pt", "ru", "zh", "ca")
+
+
+@pytest.fixture
+def own_instance():
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def materialize(instance, home, names, partition=None, config=None):
+    """Materialize some assets and give their result."""
+    return dg.materialize(
+        [defs.get_assets_def(name) for name in names],
+        selection=list(names),
+        instance=instance,
+        resources=defs.resources | {"home": defs.resources["home"].__class__(path=str(home))},
+        run_config={"ops": {name: {"config": values} for name, values in (config or {}).items()}},
+        partition_key=partition,
+    )
+
+
+def artifact(home, name, partition=None):
+    return defs.resources["home"].__class__(path=str(home)).artifact(name, partition)
+
+
+def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_run, tiny_home, tmp_path):
+    folder, home = tmp_path / "warcs", tmp_path / "home"
+    folder.mkdir()
+    for relative in (
+        "crawl/commoncrawl/whirlwind.warc.gz",
+        "crawl/resiliparse/warcfile.warc.gz",
+        "crawl/wget/sample-0000.warc.gz",
+        "crawl/wget/sample-0001.warc.gz",
+    ):
+        shutil.copyfile(shared_data(relative), folder / relative.split("/")[-1])
+    partition = "captures/g0000"
+    own_instance.add_dynamic_partitions("warc_groups", [partition])
+    classifiers = ("quality_classifier", "harmful_classifiers")
+    for name in classifiers:
+        shutil.copytree(tiny_home / "artifacts" / name, home / "artifacts" / name)
+    stages = (*NAMES, "harmless_documents", "quality_documents", "masked_documents")
+    config = {
+        "warc_files": {"folder": str(folder), "files_per_group": 4},
+        "language_documents": {"languages": list(LANGUAGES), "threshold": 0.2},
+        "quality_documents": {"threshold": 0.0},
+    }
+    assert materialize(own_instance, home, stages, partition, config).success
+    extracted = artifact(home, "extracted_documents", partition).summary
+    assert extracted["num_in"] == extracted["num_kept"] + extracted["num_removed"] + extracted["num_lost"]
+    assert extracted["num_in"] >= 54
+    assert extracted["num_kept"] >= 20
+    tokens = ("deduplicated_documents", "tokenizer", "token_shards")
+    small = {"tokenizer": {"vocab_size": 500}, "token_shards": {"validation_share": 0.2}}
+    assert materialize(own_instance, home, tokens, config=small).success
+    corpus = artifact(home, "deduplicated_documents")
+    shards = artifact(home, "token_shards")
+    opened = [TokenShards.open(shards, split) for split in ("train", "validation")]
+    assert sum(split.num_documents for split in opened) == corpus.summary["num_kept"] > 0
+    assert shards.summary["num_round_trip_failures"] == 0
+    sources = set(pq.read_table(corpus.file(DOCUMENTS), columns=["warc_path"]).column("warc_path").to_pylist())
+    assert len(sources) >= 2
+
+
+def test_common_crawls_own_capture_is_downloaded_and_extracted(shared_data, own_instance, tmp_path):
+    path = f"crawl-data/{CRAWL}/segments/1715971057216.39/warc/{CRAWL}-00000.warc.gz"
+    files = {
+        f"crawl-data/{CRAWL}/warc.paths.gz": gzip.compress(f"{path}\n".encode()),
+        path: shared_data("crawl/commoncrawl/whirlwind.warc.gz").read_bytes(),
+    }
+    partition = f"{CRAWL}/g0000"
+    own_instance.add_dynamic_partitions("warc_groups", [partition])
+    with CrawlServer(files) as server:
+        config = {"warc_files": {"base_url": server.url, "files_per_group": 1}}
+        assert materialize(own_instance, tmp_path, NAMES[:2], partition, config).success
+        requests = len(server.requests)
+        assert materialize(own_instance, tmp_path, NAMES[:2], partition, config).success
+        assert len(server.requests) == requests
+    extracted = artifact(tmp_path, "extracted_documents", partition)
+    rows = pq.read_table(extracted.file(DOCUMENTS)).to_pylist()
+    assert [row["url"] for row in rows] == ["https://an.wikipedia.org/wiki/Escopete"]
+    assert "Escopete" in rows[0]["text"]
+    assert rows[0]["crawl"] == CRAWL
+    assert rows[0]["fetched_at"].startswith("2024-05-18T01:58:10")
