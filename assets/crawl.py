@@ -21,7 +21,7 @@ from lm.configuration import to_mapping
 from lm.storage import Artifact
 from pipelines import layout
 from pipelines.common_crawl import DATA_URL
-from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
+from pipelines.demo_crawl.configuration import DemoCrawlConfig
 from pipelines.warc_files import WarcFile, WarcSource, read_files, resolve_group, write_files
 
 _LISTING = "files.json"
@@ -51,6 +51,8 @@ def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
     config = config_of(context, DemoCrawlConfig)
 
     def write(publication: storage.Publication) -> None:
+        from pipelines.demo_crawl.write import write_demo_crawl  # its grammars take a while to load
+
         publication.summary.update(write_demo_crawl(config, publication.path, in_log(context)))
 
     artifact = storage.make(

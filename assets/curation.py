@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,7 +57,9 @@ def extracted_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg
     for partition in context.partition_keys:
         files = read_listing(home.artifact("warc_files", partition))
         target = home.target("extracted_documents", partition)
-        artifacts[partition] = curate.extract_partition(files, partition, target, config, inputs=content_digests(files))
+        artifacts[partition] = curate.extract_partition(
+            files, partition, target, config, inputs=content_digests(files), num_workers=os.cpu_count() or 1
+        )
     return partition_results(context, artifacts, watch, stage_plots)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import inspect
 import itertools
-import textwrap
+import sys
 import types
 import typing
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -55,10 +57,15 @@ def field_descriptions(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if dataclasses.is_dataclass(base):
-            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
-            assert isinstance(body, ast.ClassDef)
-            found |= _literals_after_fields(body.body)
+            found |= _literals_after_fields(_class_bodies(sys.modules[base.__module__].__file__ or "")[base.__name__])
     return found
+
+
+@functools.cache
+def _class_bodies(path: str) -> dict[str, list[ast.stmt]]:
+    """The statements of every class of a source file; read once, since `inspect.getsource` would read it for each class."""
+    nodes = ast.walk(ast.parse(Path(path).read_text(encoding="utf-8")))
+    return {node.name: node.body for node in nodes if isinstance(node, ast.ClassDef)}
 
 
 def _literals_after_fields(statements: list[ast.stmt]) -> dict[str, str]:

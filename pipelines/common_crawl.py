@@ -14,11 +14,13 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from lm.errors import ConfigurationError, InputError
-from pipelines.download import Downloader
 from pipelines.remote_names import check_url, path_below
+
+if TYPE_CHECKING:
+    from pipelines.download import Downloader
 
 DATA_URL = "https://data.commoncrawl.org/"
 INDEX_URL = "https://index.commoncrawl.org/"
@@ -45,7 +47,7 @@ def list_crawls(base_url: str = INDEX_URL, downloader: Downloader | None = None)
         InputError: the list cannot be had or read.
     """
     url = _join(base_url, "collinfo.json")
-    content = (downloader or Downloader()).read(url, _MAX_LISTING_BYTES)
+    content = _client(downloader).read(url, _MAX_LISTING_BYTES)
     try:
         crawls = [Crawl(str(entry["id"]), str(entry["name"])) for entry in json.loads(content)]
     except (ValueError, KeyError, TypeError):
@@ -85,7 +87,7 @@ def list_paths(
     check_crawl_name(crawl)
     relative = f"crawl-data/{crawl}/{kind}.paths.gz"
     url = _join(base_url, relative)
-    downloader = downloader or Downloader()
+    downloader = _client(downloader)
     if folder is None:
         stored = downloader.read(url, _MAX_LISTING_BYTES)
     else:
@@ -112,7 +114,7 @@ def download_path(path: str, folder: Path, base_url: str = DATA_URL, downloader:
     """
     target = path_below(folder, path)
     if not target.exists():
-        (downloader or Downloader()).download(_join(base_url, path), target)
+        _client(downloader).download(_join(base_url, path), target)
     return target
 
 
@@ -140,3 +142,10 @@ def _gunzip(stored: bytes, url: str) -> bytes:
     if not decoder.eof:
         raise InputError(f"{url}: cut off or longer than {_MAX_LISTING_BYTES} bytes, expected a gzip file")
     return text
+
+
+def _client(downloader: Downloader | None) -> Downloader:
+    """The given client, or a new one; its HTTP library is loaded only by who downloads."""
+    from pipelines.download import Downloader
+
+    return downloader or Downloader()

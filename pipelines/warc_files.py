@@ -15,15 +15,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lm import progress
 from lm.configuration import from_mapping, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.storage import sha256_of
 from pipelines.common_crawl import DATA_URL, FileKind, check_crawl_name, download_path, group_paths, list_paths
-from pipelines.download import Downloader
 from pipelines.layout import parse_partition, partition_key
+
+if TYPE_CHECKING:
+    from pipelines.download import Downloader
 
 Report = Callable[[Mapping[str, object]], None]
 

@@ -7,20 +7,12 @@ from collections.abc import Callable
 
 from lm.errors import run_command
 from lm.progress import track
-from lm.tokenizer import train_bpe
-from lm.tokenizer.tokenizer import SPECIAL_TOKENS
+from lm.tokenizer import warm
 from pipelines import minhash
 from pipelines.repetition import repetition_shares
 from pipelines.text_statistics import measure
 
 _TEXT = "The miller's 12 geese crossed the river before noon, and the ferryman counted every one of them twice."
-
-
-def _tokenizer() -> None:
-    tokenizer = train_bpe([_TEXT] * 4, 300, SPECIAL_TOKENS, pattern="digits")
-    for ids in tokenizer.encode_batch([_TEXT, _TEXT], num_threads=2):
-        tokenizer.decode(ids.tolist())
-    tokenizer.encode(_TEXT, allowed_special="all")
 
 
 def _deduplication() -> None:
@@ -32,7 +24,7 @@ def _judging() -> None:
     repetition_shares(_TEXT)
 
 
-STEPS: dict[str, Callable[[], None]] = {"tokenizer": _tokenizer, "deduplication": _deduplication, "judging": _judging}
+STEPS: dict[str, Callable[[], None]] = {"tokenizer": warm.warm, "deduplication": _deduplication, "judging": _judging}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -19,6 +19,7 @@ WITHOUT_TORCH = {
     "lm.code_version",
     "lm.configuration",
     "lm.errors",
+    "lm.lazy",
     "lm.progress",
     "lm.shards",
     "lm.storage",

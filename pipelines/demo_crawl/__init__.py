@@ -13,7 +13,20 @@ thousand words, so sentences hardly ever repeat. Not covered: PDF and other medi
 languages in other scripts.
 """
 
-from pipelines.demo_crawl.configuration import DemoCrawlConfig
-from pipelines.demo_crawl.write import write_demo_crawl
+from typing import TYPE_CHECKING
+
+from lm.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pipelines.demo_crawl.configuration import DemoCrawlConfig
+    from pipelines.demo_crawl.write import write_demo_crawl
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "pipelines.demo_crawl.configuration": ("DemoCrawlConfig",),
+        "pipelines.demo_crawl.write": ("write_demo_crawl",),
+    },
+)
 
 __all__ = ["DemoCrawlConfig", "write_demo_crawl"]

@@ -1,0 +1,98 @@
+"""The whole chain on the built-in crawl, for several seeds: seconds, peak memory, and what the models learned."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.report import Row, finish, parser
+from lm.errors import run_command
+from lm.progress import track
+from lm.storage import open_artifact
+from pipelines import layout
+
+MAX_SECONDS = 600
+MAX_MEMORY_GIB = 6
+MIN_RATE = 0.9
+MIN_GAIN = 0.1
+GIB = 2**30
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    options = parser("demo", (__doc__ or "").strip())
+    options.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of crawl and training (default: 0 1 2)"
+    )
+    arguments = options.parse_args(argv)
+    rows = [row for seed in track(arguments.seeds, "demo", unit="seed") for row in measure(seed)]
+    return finish("demo", rows, arguments)
+
+
+def measure(seed: int) -> list[Row]:
+    """The rows of one seed, in a home of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / "home"
+        environment = {**os.environ, "DAGSTER_HOME": str(Path(folder) / "dagster"), "LOAM_HOME": str(home)}
+        command = [sys.executable, "-m", "assets.demo", "--seed", str(seed)]
+        start = time.monotonic()
+        ended = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
+        seconds = time.monotonic() - start
+        # The largest of all children so far; processes of one chain run one after the other.
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+        return [
+            Row(name=f"seed {seed}: all checks passed", value=float(ended.returncode == 0), unit="", target=1),
+            Row(name=f"seed {seed}: the whole chain", value=seconds, unit="s", target=MAX_SECONDS, better="lower"),
+            Row(
+                name=f"seed {seed}: largest process",
+                value=peak / GIB,
+                unit="GiB",
+                target=MAX_MEMORY_GIB,
+                better="lower",
+            ),
+            *_learned(seed, home),
+        ]
+
+
+def _learned(seed: int, home: Path) -> list[Row]:
+    stages = open_artifact(layout.artifact_path("evaluation_report", root=home)).summary
+    ngram = open_artifact(layout.artifact_path("ngram_baseline", root=home)).summary["bits_per_byte"]
+    sft = open_artifact(layout.artifact_path("sft_model", root=home)).summary
+    dpo = open_artifact(layout.artifact_path("dpo_model", root=home)).summary
+    bits = stages["pretrained"]["bits_per_byte"]
+    verified = {stage: stages[stage]["greedy_verified_rate"] for stage in ("sft", "dpo", "grpo")}
+    return [
+        Row(
+            name=f"seed {seed}: bits per byte",
+            value=bits,
+            unit="bits",
+            peer=f"3-gram {ngram:.3f}",
+            ratio=bits / ngram,
+            target=1,
+            better="lower",
+        ),
+        Row(name=f"seed {seed}: SFT well-formed", value=sft["greedy"]["well_formed_rate"], unit="", target=MIN_RATE),
+        Row(
+            name=f"seed {seed}: DPO prefers the chosen",
+            value=dpo["preference"]["after"]["by_margin"],
+            unit="",
+            target=MIN_RATE,
+        ),
+        *(Row(name=f"seed {seed}: {stage.upper()} verified", value=rate, unit="") for stage, rate in verified.items()),
+        Row(name=f"seed {seed}: GRPO over SFT", value=verified["grpo"] - verified["sft"], unit="", target=MIN_GAIN),
+        Row(
+            name=f"seed {seed}: GRPO well-formed",
+            value=stages["grpo"]["greedy_well_formed_rate"],
+            unit="",
+            target=MIN_RATE,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    run_command(main)
