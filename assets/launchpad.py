@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from lm.configuration import from_mapping, to_mapping
+from lm.configuration import from_mapping, plain
 
 C = TypeVar("C")
 
@@ -42,7 +42,7 @@ def schema_of(cls: type, **defaults: Any) -> dict[str, dg.Field]:
         options: dict[str, Any] = {"description": descriptions[field.name]}
         default = defaults.get(field.name, _default(field))
         if default is not dataclasses.MISSING:
-            options |= {"default_value": _plain(default), "is_required": False}
+            options |= {"default_value": plain(default), "is_required": False}
         schema[field.name] = dg.Field(kind, **options)
     return schema
 
@@ -63,7 +63,7 @@ def field_descriptions(cls: type) -> dict[str, str]:
 
 @functools.cache
 def _class_bodies(path: str) -> dict[str, list[ast.stmt]]:
-    """The statements of every class of a source file; read once, since `inspect.getsource` would read it for each class."""
+    """The statements of every class of a source file, which is read once."""
     nodes = ast.walk(ast.parse(Path(path).read_text(encoding="utf-8")))
     return {node.name: node.body for node in nodes if isinstance(node, ast.ClassDef)}
 
@@ -105,13 +105,3 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return dataclasses.MISSING
-
-
-def _plain(value: Any) -> Any:
-    """A default as Dagster wants it: plain values."""
-
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Holder:
-        value: Any
-
-    return to_mapping(Holder(value=value))["value"]

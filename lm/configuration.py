@@ -43,7 +43,7 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str = "") -> C
 
 def to_mapping(config: Any) -> dict[str, Any]:
     """The dataclass as plain JSON values: tuples become lists, nested dataclasses dictionaries."""
-    return {field.name: _plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
+    return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
 def unknown_key(key: str, known: typing.Iterable[str], place: str) -> str:
@@ -54,13 +54,14 @@ def unknown_key(key: str, known: typing.Iterable[str], place: str) -> str:
     return f"{place}: unknown key '{key}'; {hint}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """`value` as plain JSON values: tuples become lists, dataclasses and mappings dictionaries."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_mapping(value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
