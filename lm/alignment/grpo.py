@@ -17,13 +17,13 @@ same.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lm.alignment.chat import encode_prompt
@@ -40,7 +40,8 @@ from lm.alignment.policy import (
 )
 from lm.alignment.records import Problem, of_split, read_records
 from lm.alignment.rollouts import Rollouts, group_advantages, roll_out
-from lm.alignment.sequences import response_log_probs, shuffled_batches
+from lm.alignment.sequences import shuffled_batches
+from lm.alignment.shared_prompt import group_log_probs
 from lm.errors import InputError
 from lm.evaluation.answers import answer_rates
 from lm.inference.engine import GenerationConfig
@@ -139,39 +140,54 @@ def token_weights(
 def _accumulate_gradients(
     model: TransformerLM, reference: TransformerLM | None, rollouts: Rollouts, config: GRPOConfig, step: int
 ) -> dict[str, float]:
-    """Gradients of the whole batch's loss, one microbatch at a time."""
-    advantages = group_advantages(rollouts.rewards, divide_by_std=config.divide_by_std).flatten()
+    """Gradients of the whole batch's loss, one microbatch of groups at a time."""
+    advantages = group_advantages(rollouts.rewards, divide_by_std=config.divide_by_std)
     advantages = torch.where(advantages < 0, config.negative_weight * advantages, advantages)
     weights = token_weights(rollouts.batch.response_mask, config.normalization, config.max_new_tokens)
-    rows = torch.arange(len(advantages)) if reference is not None else advantages.nonzero().squeeze(-1)
-    # Rows of like length share a microbatch, so little is padded.
-    rows = rows[rollouts.batch.lengths()[rows].argsort(stable=True)]
     total = clipped = 0.0
-    for start in range(0, len(rows), config.microbatch_size):
-        part = rows[start : start + config.microbatch_size]
-        batch = rollouts.batch.select(part)
+    for rows in _microbatches(rollouts, advantages, config, keep_all=reference is not None):
+        batch = rollouts.batch.select(rows)
         width = batch.response_mask.shape[1]
-        old = rollouts.log_probs[part, :width]
-        log_probs = response_log_probs(model, batch, config.temperature)
+        old = rollouts.log_probs[rows, :width]
+        log_probs = group_log_probs(model, batch, config.group_size, config.temperature)
         with torch.no_grad():
-            anchor = None if reference is None else response_log_probs(reference, batch, config.temperature)
+            anchor = (
+                None if reference is None else group_log_probs(reference, batch, config.group_size, config.temperature)
+            )
         losses = grpo_loss(
             log_probs,
             old,
-            advantages[part],
+            advantages.flatten()[rows],
             batch.response_mask,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
             reference_log_probs=anchor,
             kl_weight=config.kl_weight,
         )
-        loss = (losses * weights[part, :width]).sum()
+        loss = (losses * weights[rows, :width]).sum()
         check_finite(loss, step)
         loss.backward()
         total += loss.item()
         ratio = torch.exp(log_probs.detach() - old)
         clipped += ((ratio < 1 - config.clip_low) | (ratio > 1 + config.clip_high)).sum().item()
     return {"loss": total, "clipped_share": clipped / rollouts.batch.response_mask.sum().item()}
+
+
+def _microbatches(
+    rollouts: Rollouts, advantages: Float[Tensor, "problems group"], config: GRPOConfig, *, keep_all: bool
+) -> Iterator[Int[Tensor, " rows"]]:
+    """Rows of whole groups, those of like length together so that little is padded.
+
+    Groups whose advantages are all 0 are left out unless `keep_all`.
+    """
+    problems, group = advantages.shape
+    wanted = torch.ones(problems, dtype=torch.bool) if keep_all else (advantages != 0).any(dim=1).cpu()
+    longest = rollouts.batch.lengths().view(problems, group).amax(dim=1).cpu()
+    ordered = [i for i in longest.argsort(stable=True).tolist() if wanted[i]]
+    groups_at_once = max(1, config.microbatch_size // group)
+    for start in range(0, len(ordered), groups_at_once):
+        chosen = torch.tensor(ordered[start : start + groups_at_once], device=advantages.device)
+        yield (chosen[:, None] * group + torch.arange(group, device=advantages.device)).flatten()
 
 
 def _rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
