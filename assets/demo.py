@@ -9,6 +9,7 @@ check failed.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import threading
@@ -105,9 +106,9 @@ def _raise_if_failed(result: dg.ExecuteInProcessResult) -> None:
 
 
 def _print_event(event: dg.DagsterEvent) -> None:
-    if event.is_step_start:
+    if event.is_step_start and event.step_key in _asset_names():
         _show(f"    …      {event.step_key}", passing=True)
-    elif event.is_step_success:
+    elif event.is_step_success and event.step_key in _asset_names():
         seconds = (event.step_success_data.duration_ms or 0) / 1000
         _show(f"{seconds:8.1f} s  {event.step_key}")
     elif (
@@ -115,6 +116,14 @@ def _print_event(event: dg.DagsterEvent) -> None:
     ):
         check = event.asset_check_evaluation_data
         _show(f"  FAILED   {check.asset_key.to_user_string()}.{check.check_name}: {check.description or ''}")
+
+
+@functools.cache
+def _asset_names() -> frozenset[str]:
+    """The steps that make assets; the others are checks, which speak only when they fail."""
+    from assets.definitions import defs
+
+    return frozenset(key.to_user_string() for key in defs.resolve_all_asset_keys())
 
 
 def _show(line: str, *, passing: bool = False) -> None:

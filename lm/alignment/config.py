@@ -8,6 +8,7 @@ from typing import Literal
 from lm.errors import ConfigurationError
 
 Normalization = Literal["token", "sequence", "constant"]
+Optimizer = Literal["adamw", "muon"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +21,7 @@ class TuningConfig:
     """Optimizer updates."""
     batch_size: int = 32
     """Examples a step: instructions, pairs or problems."""
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: Optimizer = "muon"
     """Muon for the layers' matrices, or AdamW for everything; both take about the same learning rate."""
     learning_rate: float = 1e-4
     """The highest learning rate, after the warm-up."""
@@ -32,7 +33,7 @@ class TuningConfig:
     """Decoupled decay of matrices."""
     max_gradient_norm: float = 1.0
     """Gradients with a larger norm are scaled down to it."""
-    max_new_tokens: int = 96
+    max_new_tokens: int = 48
     """Longest answer."""
     evaluation_problems: int = 200
     """Held-out problems to answer before and after; the first of the file, so that every stage answers the same."""
@@ -54,9 +55,9 @@ class TuningConfig:
 class SFTConfig(TuningConfig):
     """Supervised fine-tuning."""
 
-    num_steps: int = 120
+    num_steps: int = 100
     """Optimizer updates."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 5e-3
     """The highest learning rate, after the warm-up."""
     warmup_steps: int = 10
     """Steps until the learning rate is at its highest."""
@@ -70,7 +71,7 @@ class DPOConfig(TuningConfig):
 
     num_steps: int = 60
     """Optimizer updates."""
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-3
     """The highest learning rate, after the warm-up."""
     beta: float = 0.1
     """How strongly the policy is held to the reference."""
@@ -82,11 +83,11 @@ class DPOConfig(TuningConfig):
 class GRPOConfig(TuningConfig):
     """Group-relative policy optimization: a step draws problems, samples a group of answers to each, and updates."""
 
-    num_steps: int = 60
+    num_steps: int = 90
     """Rollouts of a batch of problems."""
-    batch_size: int = 32
+    batch_size: int = 64
     """Problems a step."""
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     """The highest learning rate, after the warm-up."""
     group_size: int = 8
     """Answers sampled to each problem."""
@@ -104,11 +105,11 @@ class GRPOConfig(TuningConfig):
     """Weight of the divergence from the model that training starts from; 0 leaves it out."""
     divide_by_std: bool = True
     """Divide a group's advantages by the standard deviation of its rewards."""
-    negative_weight: float = 1.0
-    """What advantages below 0 are multiplied by; less than 1 leans on what went right."""
+    negative_weight: float = 0.2
+    """What advantages below 0 are multiplied by: 1 is plain GRPO, less leans on what went right."""
     normalization: Normalization = "token"
     """What the summed loss of tokens is divided by: all tokens, each sequence's, or a constant."""
-    format_reward: float = 0.1
+    format_reward: float = 0.0
     """For a well-formed wrong answer; a right one has 1."""
 
     def __post_init__(self) -> None:

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lm.alignment.chat import ChatExample
-from lm.alignment.sequences import pad, response_log_probs
+from lm.alignment.sequences import pad
+from lm.alignment.shared_prompt import group_log_probs
 from lm.model import TransformerLM
 
 
@@ -37,11 +38,11 @@ class PairLogProbs:
 
 
 def pair_log_probs(model: TransformerLM, pairs: Sequence[Pair]) -> PairLogProbs:
-    """Both sides of all pairs in one forward pass: the chosen responses, then the rejected ones."""
-    batch = pad([pair.chosen for pair in pairs] + [pair.rejected for pair in pairs], model.device)
-    totals = response_log_probs(model, batch).sum(dim=1)
+    """Both sides of all pairs in one forward pass, which reads each prompt once."""
+    batch = pad([side for pair in pairs for side in (pair.chosen, pair.rejected)], model.device)
+    totals = group_log_probs(model, batch, group_size=2).sum(dim=1)
     tokens = batch.response_mask.sum(dim=1).float()
-    return PairLogProbs(totals[: len(pairs)], totals[len(pairs) :], tokens[: len(pairs)])
+    return PairLogProbs(totals[0::2], totals[1::2], tokens[0::2])
 
 
 @torch.no_grad()

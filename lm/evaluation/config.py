@@ -27,7 +27,7 @@ class ReportConfig:
     """Held-out problems that every stage answers: the first of the file."""
     num_shown: int = 8
     """Problems whose answers are shown."""
-    max_new_tokens: int = 96
+    max_new_tokens: int = 48
     """Longest answer."""
     seed: int = 0
     """Draws the samples at temperature 1."""

@@ -56,7 +56,7 @@ def test_both_sides_are_scored_as_each_alone():
     model = TransformerLM(preset("test")).eval()
     pairs = [
         Pair(ChatExample([1, 2, 3, 4], 2), ChatExample([1, 2, 9], 2)),
-        Pair(ChatExample([5, 6], 1), ChatExample([5, 7, 8, 9, 10, 11], 1)),
+        Pair(ChatExample([5, 6, 7], 2), ChatExample([5, 6, 8, 9, 10, 11], 2)),
         Pair(ChatExample([5, 6, 7], 2), ChatExample([5, 6, 8, 9], 2)),
     ]
     together = pair_log_probs(model, pairs)

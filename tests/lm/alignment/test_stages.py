@@ -19,7 +19,7 @@ from lm.storage import publish
 from lm.tokenizer import Tokenizer, train_bpe
 from tests.lm.alignment.conftest import SPECIAL_TOKENS, write_lines
 
-SMALL = {"max_new_tokens": 12, "num_threads": 1, "device": "cpu"}
+SMALL = {"optimizer": "adamw", "max_new_tokens": 12, "num_threads": 1, "device": "cpu"}
 SFT = SFTConfig(num_steps=40, batch_size=16, learning_rate=5e-3, **SMALL)
 FILES = {"model.safetensors", "model.json", "metrics.jsonl", "evaluation.json", "samples.jsonl"}
 
