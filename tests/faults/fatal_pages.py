@@ -1,8 +1,7 @@
 """The extractor of real runs, but a page that says `kill: …` does to its process what it says."""
 
-from tests.pipelines import hostile_functions
-
 from pipelines import response_text
+from tests.pipelines import hostile_functions
 
 
 def extractor(settings):

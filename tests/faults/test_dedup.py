@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import subprocess
 import time
 from functools import partial
 from pathlib import Path
@@ -100,18 +99,6 @@ def test_a_worker_killed_while_it_signs_changes_nothing(tmp_path, monkeypatch):
     killed = deduplicate_partitions(sources(tmp_path / "b"), tmp_path / "killed", num_workers=2)
     assert (tmp_path / "died").exists()
     assert killed.digest == calm.digest
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real file system of one MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def noise(seed, num_words):

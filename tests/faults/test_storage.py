@@ -78,18 +78,6 @@ def test_a_first_publication_killed_at_any_file_operation_leaves_nothing_or_all(
     assert kill_at > 10
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A real file system of one MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
 def write_too_much(path):
     (path / "big.bin").write_bytes(bytes(2**21))
 

@@ -1,0 +1,71 @@
+"""The report puts the stages side by side, and shows any text as it is."""
+
+import json
+
+import pytest
+
+pytest.importorskip("lm.tokenizer")
+
+from lm.alignment.sft import SFTConfig, train_sft
+from lm.errors import InputError
+from lm.evaluation.config import ReportConfig
+from lm.evaluation.markdown import escape
+from lm.evaluation.report import stored_evaluation, write_evaluation_report
+from lm.storage import publish
+from tests.lm.alignment.conftest import start  # noqa: F401 - a fixture
+
+CONFIG = ReportConfig(num_problems=8, num_shown=3, max_new_tokens=12, num_threads=1, device="cpu")
+
+
+def test_a_taught_model_stands_beside_the_one_it_came_from(start, tmp_path):  # noqa: F811
+    config = SFTConfig(
+        num_steps=40,
+        batch_size=16,
+        optimizer="adamw",
+        learning_rate=5e-3,
+        max_new_tokens=12,
+        num_threads=1,
+        device="cpu",
+    )
+    places = {"model": start / "model", "tokenizer": start / "tokenizer", "output": tmp_path / "sft"}
+    train_sft(config, **places, instructions=start / "instructions.jsonl")
+    arguments = {
+        "models": {"pretrained": start / "model", "sft": tmp_path / "sft"},
+        "tokenizer": start / "tokenizer",
+        "problems": start / "problems.jsonl",
+        "preferences": start / "preferences.jsonl",
+        "output": tmp_path / "report",
+        "config": CONFIG,
+    }
+    events = []
+    artifact = write_evaluation_report(**arguments, report=events.append)
+    facts = json.loads(artifact.file("report.json").read_text())
+    before, after = facts["stages"]
+    assert [event["stage"] for event in events] == ["pretrained", "sft"]
+    assert before["greedy"]["well_formed_rate"] == 0.0
+    assert after["greedy"]["well_formed_rate"] >= 0.9
+    assert after["prefers_chosen"] > before["prefers_chosen"]
+    assert before["bits_per_byte"] is None
+    assert after["stored"]["num_train_examples"] == 16
+    assert artifact.summary["sft"]["greedy_well_formed_rate"] == after["greedy"]["well_formed_rate"]
+    assert len(facts["samples"]) == 3
+    page = artifact.file("report.md").read_text()
+    assert "| pretrained | – |" in page
+    assert sum(line.startswith("| sft |") for line in page.splitlines()) == 1
+    events.clear()
+    assert write_evaluation_report(**arguments, report=events.append).digest == artifact.digest
+    assert events == []
+
+
+def test_markup_that_a_model_wrote_shows_as_text():
+    assert escape("a|b\n<script>") == r"a\|b ⏎ \<script\>"
+    assert escape("[x](javascript:1) ![y](z)").count("\\") == 9
+
+
+def test_what_cannot_be_reported_is_named(start, tmp_path):  # noqa: F811
+    with pytest.raises(InputError, match="models: none given"):
+        write_evaluation_report({}, start / "tokenizer", start / "problems.jsonl", tmp_path / "report")
+    with publish(tmp_path / "odd", kind="model", config={}, inputs={}, code="test") as publication:
+        (publication.path / "evaluation.json").write_text("[1]")
+    with pytest.raises(InputError, match="a list, expected an object"):
+        stored_evaluation(publication.artifact)
