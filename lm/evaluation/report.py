@@ -73,18 +73,25 @@ def write_evaluation_report(
         rates, answers[name] = evaluate_answers(
             policy.model, speaker, heldout, max_new_tokens=config.max_new_tokens, seed=config.seed
         )
-        row = {"stage": name, "parameters": policy.model.num_parameters, **rates}
-        row["stored"] = stored_evaluation(artifact)
-        row["bits_per_byte"] = _bits_per_byte(policy, row["stored"], corpus)
-        row["prefers_chosen"] = None if preferences is None else _prefers_chosen(policy, preferences)
-        rows.append(row)
-        report({"stage": name, "verified_rate": row["greedy"]["verified_rate"]})
+        rows.append({"stage": name, **rates, **_figures(policy, artifact, corpus, preferences)})
+        report({"stage": name, "verified_rate": rates["greedy"]["verified_rate"]})
     facts = {"num_problems": len(heldout), "stages": rows, "samples": _samples(answers, config.num_shown)}
     with publish(output, kind=KIND, config=settings, inputs=inputs, code=code) as publication:
         write_json(publication.path / "report.json", facts)
         (publication.path / "report.md").write_text(render_report(facts), encoding="utf-8")
         publication.summary.update({row["stage"]: _headline(row) for row in rows})
     return publication.artifact
+
+
+def _figures(policy: Policy, artifact: Artifact, corpus: Artifact | None, preferences: Path | None) -> dict[str, Any]:
+    """What is to be said of one stage beside its answers."""
+    stored = stored_evaluation(artifact)
+    return {
+        "parameters": policy.model.num_parameters,
+        "stored": stored,
+        "bits_per_byte": _bits_per_byte(policy, stored, corpus),
+        "prefers_chosen": None if preferences is None else _prefers_chosen(policy, preferences),
+    }
 
 
 def stored_evaluation(artifact: Artifact) -> dict[str, Any]:
