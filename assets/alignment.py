@@ -126,7 +126,7 @@ def _tune(
 def _tuning_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """What each step measured, and the first held-out answers."""
     rows = metrics(artifact)
-    shown = [name for name in ("loss", "reward", "verified_rate", "margin") if name in rows[0]]
+    shown = [name for name in ("loss", "reward", "verified_rate", "mean_margin") if name in rows[0]]
     curves: dict[str, dg.MetadataValue[Any]] = {
         name: plots.lines(name, {name: ([r["step"] for r in rows], [r[name] for r in rows])}, x="step", y=name)
         for name in shown
