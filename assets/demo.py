@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import shutil
 import sys
 import threading
 import uuid
@@ -23,6 +24,7 @@ import dagster as dg
 from lm.errors import ConfigurationError, LoamError, run_command
 from pipelines import layout
 
+INSTANCE_SETTINGS = "dagster.yaml"
 _POLL_S = 0.2
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -134,6 +136,14 @@ def _show(line: str, *, passing: bool = False) -> None:
         print(line, flush=True)
 
 
+def _prepare_instance(folder: Path) -> None:
+    """Make the instance's folder with this project's settings (no telemetry among them), unless it has its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = Path(__file__).parent.parent / INSTANCE_SETTINGS
+    if ours.is_file() and not (folder / INSTANCE_SETTINGS).exists():
+        shutil.copyfile(ours, folder / INSTANCE_SETTINGS)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m assets.demo", description=(__doc__ or "").splitlines()[0])
@@ -147,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ["LOAM_HOME"] = str(arguments.home.absolute())
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigurationError("DAGSTER_HOME is not set: run `make demo`, or name a folder for Dagster's records")
-    Path(os.environ["DAGSTER_HOME"]).mkdir(parents=True, exist_ok=True)
+    _prepare_instance(Path(os.environ["DAGSTER_HOME"]))
     warnings.simplefilter("ignore", dg.BetaWarning)
     warnings.simplefilter("ignore", dg.PreviewWarning)
     run_demo(arguments.num_pages, arguments.seed)

@@ -230,7 +230,7 @@ def is_no_space(error: BaseException | None) -> bool:
     """Whether an error, or one that it came from, is a full disk's; libraries in Rust and C++ tell it only in words."""
     while error is not None:
         if isinstance(error, NoSpaceError):
-            return False  # already says so in full
+            return True
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return True
         if "no space left on device" in str(error).lower():

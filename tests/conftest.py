@@ -1,6 +1,7 @@
 """Shared fixtures: where real inputs lie, and a home folder of each test's own."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,15 @@ def loam_home(tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.setenv("LOAM_HOME", str(home))
     return home
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real file system of one MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)

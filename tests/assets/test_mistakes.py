@@ -100,3 +100,15 @@ def test_the_demo_ends_with_the_assets_own_line_and_code(tmp_path):
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1] == "error: demo_crawl: demo_crawl.num_pages: 0, expected at least 1"
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.fault(18)
+def test_the_demo_on_a_full_disk_names_the_asset_and_the_bytes(small_disk, tmp_path):
+    ended = command("--home", str(small_disk / "home"), DAGSTER_HOME=str(tmp_path / "dagster"))
+    assert ended.returncode == 3
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("error: demo_crawl: ")
+    assert "no space left on device; more than" in last
+    assert "bytes needed" in last
+    assert not list((small_disk / "home" / "artifacts" / "demo_crawl").glob(".staging*"))
+    assert "Traceback" not in ended.stderr
