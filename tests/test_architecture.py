@@ -1,7 +1,6 @@
 """The house keeps its walls: which room may import which, and what an import may cost."""
 
 import ast
-import statistics
 import subprocess
 import sys
 import time
@@ -97,5 +96,6 @@ def seconds_to_import(module):
 
 def test_definitions_cost_less_than_twice_dagster():
     pytest.importorskip("dagster")
-    pairs = [(seconds_to_import("dagster"), seconds_to_import("assets.definitions")) for _ in range(3)]
-    assert statistics.median(ours / theirs for theirs, ours in pairs) < 2
+    pairs = [(seconds_to_import("dagster"), seconds_to_import("assets.definitions")) for _ in range(5)]
+    theirs, ours = (min(side) for side in zip(*pairs, strict=True))  # the least disturbed of each
+    assert ours < 2 * theirs
