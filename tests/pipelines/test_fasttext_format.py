@@ -5,6 +5,7 @@ import struct
 import pytest
 
 from lm.errors import InputError
+from pipelines.classifier import zeroed_allocations
 from pipelines.fasttext_format import check_model_file
 
 fasttext = pytest.importorskip("fasttext")
@@ -16,8 +17,9 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     lines = [f"__label__{'yes' if i % 2 else 'no'} word{i % 700} other{i % 900} {i}" for i in range(3_000)]
     (folder / "train.txt").write_text("\n".join(lines) + "\n")
-    options = {"dim": 4, "epoch": 1, "wordNgrams": 2, "bucket": 2_000, "thread": 10, "minn": 2, "maxn": 3, "verbose": 0}
-    model = fasttext.train_supervised(input=str(folder / "train.txt"), **options)
+    options = {"dim": 4, "epoch": 1, "wordNgrams": 2, "bucket": 2_000, "thread": 1, "minn": 2, "maxn": 3, "verbose": 0}
+    with zeroed_allocations():
+        model = fasttext.train_supervised(input=str(folder / "train.txt"), **options)
     model.save_model(str(folder / "dense.bin"))
     model.quantize(cutoff=1_000, qnorm=True, qout=False, dsub=2, verbose=0)
     model.save_model(str(folder / "quantized.ftz"))
