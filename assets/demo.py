@@ -12,6 +12,7 @@ import argparse
 import functools
 import os
 import shutil
+import signal
 import sys
 import threading
 import uuid
@@ -20,8 +21,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
-from lm.errors import ConfigurationError, LoamError, run_command
+from lm.errors import ConfigurationError, Interrupted, LoamError, run_command
 from pipelines import layout
 
 INSTANCE_SETTINGS = "dagster.yaml"
@@ -75,6 +77,7 @@ def run_demo(num_pages: int | None, seed: int) -> None:
 
     Raises:
         DemoFailedError: an asset or a check failed.
+        Interrupted: SIGINT; what was whole stays, and a training goes on from its checkpoint.
     """
     from assets.definitions import defs
     from assets.jobs import demo_run_config, demo_tags, register_demo_groups
@@ -82,23 +85,30 @@ def run_demo(num_pages: int | None, seed: int) -> None:
     with dg.DagsterInstance.get() as instance:
         register_demo_groups(instance)
         run_id = str(uuid.uuid4())
-        with StepPrinter(instance, run_id):
-            result = defs.resolve_job_def("demo").execute_in_process(
-                run_config={**demo_run_config(num_pages, seed), **_QUIET},
-                instance=instance,
-                run_id=run_id,
-                tags=demo_tags(),
-                raise_on_error=False,
-            )
+        try:
+            with StepPrinter(instance, run_id):
+                result = defs.resolve_job_def("demo").execute_in_process(
+                    run_config={**demo_run_config(num_pages, seed), **_QUIET},
+                    instance=instance,
+                    run_id=run_id,
+                    tags=demo_tags(),
+                    raise_on_error=False,
+                )
+        except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+            raise Interrupted("interrupted; run it again to go on from here", signal.SIGINT) from None
     _raise_if_failed(result)
 
 
 def _raise_if_failed(result: dg.ExecuteInProcessResult) -> None:
     for event in result.filter_events(lambda event: event.is_step_failure):
-        data = event.step_failure_data.user_failure_data
-        message = data.description if data else event.step_failure_data.error_display_string
-        code = data.metadata.get("exit_code") if data else None
-        raise DemoFailedError(f"{event.step_key}: {message}", int(str(code.value)) if code else 1)
+        data, error = event.step_failure_data.user_failure_data, event.step_failure_data.error
+        if error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__:
+            raise Interrupted(f"{event.step_key}: interrupted; run it again to go on from here", signal.SIGINT)
+        if data is None:
+            lines = (error.message if error else "failed").strip().splitlines()
+            raise DemoFailedError(f"{event.step_key}: {lines[-1]}; `make ui` shows the whole error", 1)
+        code = data.metadata.get("exit_code")
+        raise DemoFailedError(f"{event.step_key}: {data.description}", int(str(code.value)) if code else 1)
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     if failed:
         names = ", ".join(f"{check.asset_key.to_user_string()}.{check.check_name}" for check in failed)
