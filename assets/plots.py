@@ -28,7 +28,7 @@ class Picture:
 @contextmanager
 def drawing(title: str, *, x: str = "", y: str = "") -> Iterator[Picture]:
     """A titled plot: draw on `.axes` inside the block; after it, `.metadata` holds the PNG as Markdown."""
-    # Figure rather than pyplot: no display, no shared state. Imported here, since it costs half a second.
+    # Figure rather than pyplot: no display, no shared state. Imported here, since it is slow to load.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")

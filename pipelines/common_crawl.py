@@ -26,7 +26,7 @@ DATA_URL = "https://data.commoncrawl.org/"
 INDEX_URL = "https://index.commoncrawl.org/"
 
 FileKind = Literal["warc", "wet"]
-"""`warc` holds the captures; `wet` the text that Common Crawl extracted, which is worse than ours but 1/6 the size."""
+"""`warc` holds the captures; `wet` the text that Common Crawl extracted, which is smaller and needs no HTML parser."""
 
 _CRAWL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_LISTING_BYTES = 256 * 2**20

@@ -126,7 +126,7 @@ def _inflate(body: bytes, wbits: int, max_bytes: int) -> bytes:
 
 
 def _decode_with_arrow(body: bytes, codec: str, max_bytes: int) -> bytes:
-    import pyarrow as pa  # here, since the child that parses starts five times as fast without it
+    import pyarrow as pa  # here, since the child that parses starts faster without it
 
     try:
         with pa.CompressedInputStream(pa.BufferReader(body), codec) as stream:
