@@ -19,6 +19,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev]"
 	@touch $@
 
+# What the tests hold Loam against, and the optional engines: not needed to run it.
+$(VENV)/.peers: $(VENV)/.installed
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev,hf,peers,ray,s3]"
+	@touch $@
+
 NUMBA_SOURCES := $(shell grep -rl --include='*.py' numba lm pipelines)
 
 $(VENV)/.warmed: $(VENV)/.installed $(NUMBA_SOURCES)
@@ -35,15 +40,15 @@ demo: setup $(DAGSTER_HOME)/dagster.yaml ## Grow a small model from the built-in
 ui: setup $(DAGSTER_HOME)/dagster.yaml ## Look at it: Dagster on http://127.0.0.1:3000
 	$(BIN)/dagster dev --host 127.0.0.1 --port 3000 --workspace workspace.yaml
 
-test: setup ## Run all tests
+test: setup $(VENV)/.peers ## Run all tests
 	$(BIN)/python -m pytest -q
 
-check: setup ## Lint, format and type checks
+check: setup $(VENV)/.peers ## Lint, format and type checks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup ## Run every benchmark; results go to benchmarks/results
+bench: setup $(VENV)/.peers ## Run every benchmark; results go to benchmarks/results
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove the virtual environment, caches and everything that was materialized
