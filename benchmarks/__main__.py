@@ -24,9 +24,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def subjects() -> list[str]:
-    """The names of all benchmarks: the modules of this package that are no part of its frame."""
-    frame = {"__init__", "__main__", "report"}
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in frame)
+    """The names of all benchmarks: the modules of this package that have a `main` of their own."""
+    modules = (path for path in Path(__file__).parent.glob("*.py") if path.stem != "__main__")
+    return sorted(path.stem for path in modules if "\ndef main(" in path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -86,6 +86,10 @@ class Tokenizer:
 
         return Joiner(self._token_bytes)
 
+    def prepare(self) -> None:
+        """Build the tables for encoding now, which the first call would otherwise do."""
+        _ = self._encoder
+
     @property
     def vocab(self) -> dict[int, bytes]:
         """Every id and its bytes, special tokens included."""
