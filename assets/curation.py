@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,8 +20,10 @@ from assets.results import Stopwatch, in_log, partition_results, result
 from lm.storage import Artifact
 from pipelines import curate, engine
 from pipelines.curation_report import steps_of, write_curation_report
+from pipelines.decontaminate import DecontaminationConfig, decontaminate_corpus
 from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
 from pipelines.document import Stage
+from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
 from pipelines.extract import ExtractConfig
 from pipelines.heuristics import HeuristicFilter
 from pipelines.language import LanguageFilter
@@ -147,13 +150,56 @@ def deduplicated_documents(context: dg.AssetExecutionContext, home: LoamHome) ->
     return result(artifact, watch, {**stage_plots(artifact), "partitions": dg.MetadataValue.json(sorted(sources))})
 
 
-@dg.asset(group_name="curation", deps=[deduplicated_documents])
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSources:
+    """What the model will be measured on, and so must not learn by heart."""
+
+    alignment_heldout: bool = True
+    """The held-out prompts of the alignment data, which the evaluation report measures on."""
+    sets: tuple[EvaluationSet, ...] = ()
+    """Further evaluation sets, as JSON Lines files."""
+
+
+@dg.asset(group_name="curation", deps=["alignment_data"], config_schema=schema_of(EvaluationSources))
+@explained
+def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The texts of all evaluation sets, for the corpus to be searched for."""
+    watch = Stopwatch()
+    config = config_of(context, EvaluationSources)
+    sets = list(config.sets)
+    if config.alignment_heldout:
+        held_out = home.artifact("alignment_data")
+        sets = [
+            EvaluationSet(name=Path(name).stem, path=str(held_out.file(name)), fields=("prompt",), split="heldout")
+            for name in sorted(held_out.files)
+        ] + sets
+    return result(publish_evaluation_items(sets, home.target("evaluation_items")), watch)
+
+
+@dg.asset(
+    group_name="curation",
+    deps=[deduplicated_documents, evaluation_items],
+    config_schema=schema_of(DecontaminationConfig),
+)
+@explained
+def decontaminated_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The corpus without what the model will be measured on."""
+    watch = Stopwatch()
+    artifact = decontaminate_corpus(
+        home.artifact("deduplicated_documents"),
+        home.artifact("evaluation_items"),
+        home.target("decontaminated_documents"),
+        config_of(context, DecontaminationConfig),
+    )
+    return result(artifact, watch, stage_plots(artifact))
+
+
+@dg.asset(group_name="curation", deps=[decontaminated_documents])
 @explained
 def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The funnel: how many documents came to each stage, and how many went on."""
     watch = Stopwatch()
-    corpus = home.artifact("deduplicated_documents")
-    artifacts = steps_of(corpus, home.root)
+    artifacts = steps_of(home.root)
     report = write_curation_report(artifacts, home.target("curation_report"))
     rows = curate.funnel(artifacts)
     stages = {row["stage"]: row["num_kept"] for row in rows}

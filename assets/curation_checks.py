@@ -12,11 +12,14 @@ from assets import curation
 from assets.partitions import WARC_GROUPS
 from assets.presets import DEMO_CRAWL
 from assets.resources import LoamHome
+from lm.configuration import from_mapping
 from lm.errors import InputError
 from lm.storage import Artifact
+from pipelines.decontaminate import DecontaminationConfig, contaminated_documents
 from pipelines.demo_crawl import scoring
 from pipelines.tables import DOCUMENTS, REMOVALS
 
+_NUM_SHOWN = 20
 MIN_EXTRACTION_F1 = 0.9
 MIN_LANGUAGE_ACCURACY = 0.98
 MIN_PRECISION = 0.9
@@ -67,12 +70,38 @@ ACCOUNTS = [
 ]
 
 
-@dg.asset_check(asset=curation.deduplicated_documents, description="in = kept + removed + lost.")
-def deduplication_accounts_are_exact(home: LoamHome) -> dg.AssetCheckResult:
-    """Every document that came in was kept, or removed as the duplicate of one that was."""
-    artifact = home.artifact("deduplicated_documents")
-    counts = {name: artifact.summary[name] for name in ("num_in", "num_kept", "num_removed", "num_lost")}
-    return dg.AssetCheckResult(passed=_adds_up(artifact), metadata=counts)
+def _corpus_accounts_check(asset: dg.AssetsDefinition, before: str | None) -> dg.AssetChecksDefinition:
+    """The check of a step over the whole corpus: in = kept + removed + lost, and in is what the step before kept."""
+
+    @dg.asset_check(asset=asset, name="accounts_are_exact", description="in = kept + removed + lost.")
+    def accounts_are_exact(home: LoamHome) -> dg.AssetCheckResult:
+        artifact = home.artifact(asset.key.to_user_string())
+        counts = {name: artifact.summary[name] for name in ("num_in", "num_kept", "num_removed", "num_lost")}
+        all_came = before is None or counts["num_in"] == home.artifact(before).summary["num_kept"]
+        return dg.AssetCheckResult(passed=_adds_up(artifact) and all_came, metadata=counts)
+
+    return accounts_are_exact
+
+
+CORPUS_ACCOUNTS = [
+    _corpus_accounts_check(curation.deduplicated_documents, None),
+    _corpus_accounts_check(curation.decontaminated_documents, "deduplicated_documents"),
+]
+
+
+@dg.asset_check(asset=curation.decontaminated_documents, description="No evaluation item that is looked for is left.")
+def no_evaluation_item_is_left(home: LoamHome) -> dg.AssetCheckResult:
+    """The documents that stayed are searched once more."""
+    artifact = home.artifact("decontaminated_documents")
+    config = {name: value for name, value in artifact.config.items() if name != "stage"}
+    left = contaminated_documents(
+        artifact, home.artifact("evaluation_items"), from_mapping(DecontaminationConfig, config)
+    )
+    found = artifact.summary["evaluation_sets"]
+    return dg.AssetCheckResult(
+        passed=not left,
+        metadata={"num_left": len(left), "left": left[:_NUM_SHOWN], "evaluation_sets": found},
+    )
 
 
 @dg.asset_check(

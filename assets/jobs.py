@@ -41,10 +41,18 @@ curate_crawl = dg.define_asset_job(
 
 pretrain = dg.define_asset_job(
     "pretrain",
-    selection=dg.AssetSelection.assets("deduplicated_documents", "curation_report", "tokenizer", "token_shards")
+    selection=dg.AssetSelection.assets(
+        "alignment_data",
+        "evaluation_items",
+        "deduplicated_documents",
+        "decontaminated_documents",
+        "curation_report",
+        "tokenizer",
+        "token_shards",
+    )
     | dg.AssetSelection.groups("pretraining", "scaling"),
     executor_def=dg.in_process_executor,
-    description="From all curated groups to a pre-trained model: deduplication, tokenizer, shards, training.",
+    description="From all curated groups to a pre-trained model: one clean corpus, tokenizer, shards, training.",
 )
 
 align = dg.define_asset_job(

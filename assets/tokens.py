@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets import plots
-from assets.curation import deduplicated_documents
+from assets.curation import decontaminated_documents
 from assets.failures import explained
 from assets.launchpad import config_of, schema_of
 from assets.resources import LoamHome
@@ -15,6 +15,7 @@ from assets.results import Stopwatch, result
 from lm.shards import TokenShards
 from lm.storage import Artifact
 from lm.tokenizer import Tokenizer
+from pipelines.curate import CORPUS
 from pipelines.tokenize import TokenizeConfig, TokenizerConfig, train_corpus_tokenizer, write_token_shards
 
 _NUM_SHOWN = 16
@@ -26,23 +27,23 @@ _SAMPLES = (
 )
 
 
-@dg.asset(group_name="tokens", deps=[deduplicated_documents], config_schema=schema_of(TokenizerConfig))
+@dg.asset(group_name="tokens", deps=[decontaminated_documents], config_schema=schema_of(TokenizerConfig))
 @explained
 def tokenizer(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """A byte-level BPE tokenizer, trained from scratch on the curated documents."""
     watch = Stopwatch()
     config = config_of(context, TokenizerConfig)
-    artifact = train_corpus_tokenizer(home.artifact("deduplicated_documents"), home.target("tokenizer"), config)
+    artifact = train_corpus_tokenizer(home.artifact(CORPUS), home.target("tokenizer"), config)
     return result(artifact, watch, _tokenizer_tables(artifact))
 
 
-@dg.asset(group_name="tokens", deps=[deduplicated_documents, tokenizer], config_schema=schema_of(TokenizeConfig))
+@dg.asset(group_name="tokens", deps=[decontaminated_documents, tokenizer], config_schema=schema_of(TokenizeConfig))
 @explained
 def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The documents as memory-mapped shards of token ids, a part held out for validation."""
     watch = Stopwatch()
     artifact = write_token_shards(
-        home.artifact("deduplicated_documents"),
+        home.artifact(CORPUS),
         home.artifact("tokenizer"),
         home.target("token_shards"),
         config_of(context, TokenizeConfig),
@@ -68,7 +69,7 @@ def shards_hold_every_document(home: LoamHome) -> dg.AssetCheckResult:
     shards = home.artifact("token_shards")
     opened = {split: TokenShards.open(shards, split) for split in ("train", "validation")}
     num_documents = sum(split.num_documents for split in opened.values())
-    expected = home.artifact("deduplicated_documents").summary["num_kept"]
+    expected = home.artifact(CORPUS).summary["num_kept"]
     return dg.AssetCheckResult(
         passed=num_documents == expected and all(split.num_documents for split in opened.values()),
         metadata={"num_documents": num_documents, "expected": expected},

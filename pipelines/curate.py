@@ -1,7 +1,7 @@
 """The refinery in one list: from WARC records to documents worth learning from.
 
-Each step is an artifact made from the one before. All but the last work partition by partition; the last needs all
-partitions at once, since a duplicate may lie anywhere.
+Each step is an artifact made from the one before. The first ones work partition by partition; from deduplication on,
+all partitions are one corpus, since a duplicate may lie anywhere.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from pipelines.extract import ExtractConfig
     from pipelines.warc_files import WarcFile
 
-__all__ = ["CURATION", "DeduplicationConfig", "Step", "deduplicate_partitions", "extract_partition", "funnel"]
+__all__ = [
+    "CORPUS", "CURATION", "DeduplicationConfig", "Step", "deduplicate_partitions", "extract_partition", "funnel",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +51,17 @@ CURATION = (
     Step(artifact="quality_documents", stage="quality", asks="is it worth learning from?"),
     Step(artifact="masked_documents", stage="pii", asks="whom does it name? (masks, removes nothing)"),
     Step(artifact="deduplicated_documents", stage="dedup", asks="is it said elsewhere already?", partitioned=False),
+    Step(
+        artifact="decontaminated_documents",
+        stage="decontaminate",
+        asks="does it hold what the model will be measured on?",
+        partitioned=False,
+    ),
 )
 """The steps in their order."""
+
+CORPUS = CURATION[-1].artifact
+"""The artifact that the refinery ends with: what tokens are made of."""
 
 
 def extract_partition(

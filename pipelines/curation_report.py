@@ -16,20 +16,22 @@ from pipelines.curate import CURATION, funnel
 _NUM_REASONS = 12
 
 
-def steps_of(corpus: Artifact, root: Path) -> list[Artifact]:
-    """The artifacts of every step that led to `corpus`, for each group that went into it; below `root`.
+def steps_of(root: Path) -> list[Artifact]:
+    """The artifacts of every step below `root`, of each group that went into the deduplicated corpus.
 
     Raises:
-        InputError: a step of a group is missing.
+        InputError: a step, or one of a group, is missing.
     """
-    groups = sorted(corpus.inputs)
+    corpus = [
+        open_artifact(layout.artifact_path(step.artifact, root=root)) for step in CURATION if not step.partitioned
+    ]
     before = [
         open_artifact(layout.artifact_path(step.artifact, group, root))
         for step in CURATION
         if step.partitioned
-        for group in groups
+        for group in sorted(corpus[0].inputs)
     ]
-    return [*before, corpus]
+    return [*before, *corpus]
 
 
 def write_curation_report(steps: Sequence[Artifact], target: Path) -> Artifact:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from lm.errors import run_command
 from lm.progress import track
 from lm.tokenizer import warm
 from pipelines import minhash
+from pipelines.evaluation_index import EvaluationIndex
+from pipelines.evaluation_items import Item
 from pipelines.repetition import repetition_shares
 from pipelines.text_statistics import measure
 
@@ -19,12 +23,23 @@ def _deduplication() -> None:
     minhash.deduplicate([_TEXT, _TEXT, f"{_TEXT} Nobody knew why."])
 
 
+def _decontamination() -> None:
+    index = EvaluationIndex([Item(set="warm", item="1", field="text", text=_TEXT)], ngram=13, min_item_words=8)
+    index.suspects(pa.array([_TEXT], pa.large_string()))
+    index.overlaps(_TEXT)
+
+
 def _judging() -> None:
     measure(_TEXT)
     repetition_shares(_TEXT)
 
 
-STEPS: dict[str, Callable[[], None]] = {"tokenizer": warm.warm, "deduplication": _deduplication, "judging": _judging}
+STEPS: dict[str, Callable[[], None]] = {
+    "tokenizer": warm.warm,
+    "deduplication": _deduplication,
+    "decontamination": _decontamination,
+    "judging": _judging,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -34,7 +34,7 @@ def failure(instance, home, name, config, partition=None):
         ("quality_classifier", {"labels": "nowhere.jsonl"}, "nowhere.jsonl: no such file"),
         ("alignment_data", {"folder": "/nowhere"}, "/nowhere/instructions.jsonl: no such file"),
         ("deduplicated_documents", {"partitions": ["nope/*"]}, "partitions: 'nope/*' matches none of demo/g0000"),
-        ("tokenizer", {}, "deduplicated_documents: no artifact here"),
+        ("tokenizer", {}, "decontaminated_documents: no artifact here"),
     ],
 )
 def test_a_mistake_is_one_line(instance, tmp_path, name, config, message):

@@ -51,8 +51,7 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
         shutil.copyfile(shared_data(relative), folder / relative.split("/")[-1])
     partition = "captures/g0000"
     own_instance.add_dynamic_partitions("warc_groups", [partition])
-    classifiers = ("quality_classifier", "harmful_classifiers")
-    for name in classifiers:
+    for name in ("quality_classifier", "harmful_classifiers", "alignment_data"):
         shutil.copytree(tiny_home / "artifacts" / name, home / "artifacts" / name)
     stages = (*NAMES, "harmless_documents", "quality_documents", "masked_documents")
     config = {
@@ -65,10 +64,22 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
     assert extracted["num_in"] == extracted["num_kept"] + extracted["num_removed"] + extracted["num_lost"]
     assert extracted["num_in"] >= 54
     assert extracted["num_kept"] >= 20
-    tokens = ("deduplicated_documents", "tokenizer", "token_shards")
-    small = {"tokenizer": {"vocab_size": 500}, "token_shards": {"validation_share": 0.2}}
+    tokens = (
+        "evaluation_items",
+        "deduplicated_documents",
+        "decontaminated_documents",
+        "tokenizer",
+        "token_shards",
+    )
+    gsm8k = {"name": "gsm8k", "path": str(shared_data("gsm8k/test.jsonl"))}
+    small = {
+        "evaluation_items": {"sets": [gsm8k]},
+        "tokenizer": {"vocab_size": 500},
+        "token_shards": {"validation_share": 0.2},
+    }
     assert materialize(own_instance, home, tokens, config=small).success
-    corpus = artifact(home, "deduplicated_documents")
+    corpus = artifact(home, "decontaminated_documents")
+    assert corpus.summary["evaluation_sets"]["gsm8k"]["num_sought"] == 1319
     shards = artifact(home, "token_shards")
     opened = [TokenShards.open(shards, split) for split in ("train", "validation")]
     assert sum(split.num_documents for split in opened) == corpus.summary["num_kept"] > 0

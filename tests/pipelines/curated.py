@@ -5,8 +5,10 @@ from pathlib import Path
 from pipelines import layout
 from pipelines.classifier import ClassifierConfig
 from pipelines.curate import CURATION, DeduplicationConfig, deduplicate_partitions, extract_partition
+from pipelines.decontaminate import decontaminate_corpus
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
 from pipelines.engine import run_stage_partitions
+from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
 from pipelines.heuristics import HeuristicFilter
 from pipelines.language import LanguageFilter
 from pipelines.pii import PiiMasker
@@ -45,11 +47,12 @@ def curate_demo(root: Path, crawl_folder: Path, num_workers: int = 1) -> dict[st
         files = resolve_group(source, partition, root / "downloads")
         target = layout.artifact_path(CURATION[0].artifact, partition, root)
         made[CURATION[0].artifact][partition] = extract_partition(files, partition, target, num_workers=num_workers)
-    for before, step, stage in zip(CURATION, CURATION[1:-1], stages(root, crawl_folder), strict=False):
+    partitioned = [step for step in CURATION if step.partitioned]
+    for before, step, stage in zip(partitioned, partitioned[1:], stages(root, crawl_folder), strict=False):
         sources = made[before.artifact]
         targets = {partition: layout.artifact_path(step.artifact, partition, root) for partition in sources}
         made[step.artifact] = run_stage_partitions(stage, sources, targets, num_workers=num_workers)
-    return made | tokens(root, made[CURATION[-2].artifact], num_workers)
+    return made | tokens(root, made[partitioned[-1].artifact], crawl_folder, num_workers)
 
 
 def stages(root, crawl_folder):
@@ -71,14 +74,19 @@ def stages(root, crawl_folder):
     )
 
 
-def tokens(root, masked, num_workers):
-    """The corpus-level artifacts: deduplicated documents, tokenizer, shards."""
-    documents = deduplicate_partitions(
+def tokens(root, masked, crawl_folder, num_workers):
+    """The corpus-level artifacts: deduplicated and decontaminated documents, tokenizer, shards."""
+    unique = deduplicate_partitions(
         masked,
         layout.artifact_path("deduplicated_documents", root=root),
         DeduplicationConfig(),
         num_workers=num_workers,
     )
+    prompts = EvaluationSet(
+        name="problems", path=str(crawl_folder / "problems.jsonl"), fields=("prompt",), split="heldout"
+    )
+    items = publish_evaluation_items([prompts], layout.artifact_path("evaluation_items", root=root))
+    documents = decontaminate_corpus(unique, items, layout.artifact_path("decontaminated_documents", root=root))
     tokenizer = train_corpus_tokenizer(
         documents, layout.artifact_path("tokenizer", root=root), TokenizerConfig(vocab_size=600)
     )
@@ -86,7 +94,8 @@ def tokens(root, masked, num_workers):
         documents, tokenizer, layout.artifact_path("token_shards", root=root), TokenizeConfig(validation_share=0.2)
     )
     return {
-        "deduplicated_documents": {None: documents},
+        "deduplicated_documents": {None: unique},
+        "decontaminated_documents": {None: documents},
         "tokenizer": {None: tokenizer},
         "token_shards": {None: shards},
     }

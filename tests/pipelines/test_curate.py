@@ -113,7 +113,7 @@ def test_one_partition_alone_is_a_corpus_too(demo, tmp_path):
 
 
 def test_every_document_that_stayed_is_in_a_shard(demo):
-    (documents,), (shards,) = (demo[1][name].values() for name in ("deduplicated_documents", "token_shards"))
+    (documents,), (shards,) = (demo[1][name].values() for name in ("decontaminated_documents", "token_shards"))
     held = {
         opened.doc_id(index, row)
         for opened in (TokenShards.open(shards, split) for split in ("train", "validation"))

@@ -25,15 +25,18 @@ def publish_step(target, stage, num_in, removed, inputs=None):
 
 @pytest.fixture
 def corpus(tmp_path):
-    for step in CURATION[:-1]:
+    for step in (step for step in CURATION if step.partitioned):
         for i, group in enumerate(GROUPS):
             removed = {"short": 1 + i} if step.stage == "heuristics" else {}
             publish_step(layout.artifact_path(step.artifact, group, tmp_path), step.stage, 10, removed)
-    return publish_step(tmp_path / "corpus", CURATION[-1].stage, 17, {"same_text": 2}, dict.fromkeys(GROUPS, "d"))
+    dedup, decontaminate = (step for step in CURATION if not step.partitioned)
+    groups = dict.fromkeys(GROUPS, "d")
+    publish_step(layout.artifact_path(dedup.artifact, root=tmp_path), dedup.stage, 17, {"same_text": 2}, groups)
+    publish_step(layout.artifact_path(decontaminate.artifact, root=tmp_path), decontaminate.stage, 15, {})
 
 
 def test_groups_are_summed_step_by_step(corpus, tmp_path):
-    report = write_curation_report(steps_of(corpus, tmp_path), tmp_path / "report")
+    report = write_curation_report(steps_of(tmp_path), tmp_path / "report")
     rows = json.loads(report.file("funnel.json").read_text())
     assert [row["stage"] for row in rows] == [step.stage for step in CURATION]
     heuristics = next(row for row in rows if row["stage"] == "heuristics")
@@ -47,4 +50,4 @@ def test_groups_are_summed_step_by_step(corpus, tmp_path):
 def test_a_missing_step_is_named(corpus, tmp_path):
     (layout.artifact_path("quality_documents", GROUPS[1], tmp_path) / storage.MANIFEST).unlink()
     with pytest.raises(InputError, match=r"quality_documents/test/g0001: no artifact here"):
-        steps_of(corpus, tmp_path)
+        steps_of(tmp_path)

@@ -35,12 +35,12 @@ def only(found):
 
 def test_a_kept_document_leads_to_its_record_and_its_tokens(demo):
     folder, made = demo
-    kept = first_row(made["deduplicated_documents"], DOCUMENTS)
+    kept = first_row(made["decontaminated_documents"], DOCUMENTS)
     told = only(trace.trace(kept["url"], folder / "home"))
     records = read_records(folder / "crawl" / "warc" / told.record["warc_path"])
     record = next(record for record in records if record.offset == told.record["warc_offset"])
     assert document_id(record.record_id) == told.doc_id == kept["doc_id"] and record.target_uri == told.url
-    assert {passage.outcome for passage in told.passages} == {"kept"} and len(told.passages) == 8
+    assert {passage.outcome for passage in told.passages} == {"kept"} and len(told.passages) == 9
     shards = TokenShards.open(made["token_shards"][None], told.tokens["split"])
     (index,) = [i for i, shard in enumerate(shards.shards) if shard.path.name == told.tokens["shard"]]
     ids = shards.shards[index].tokens[told.tokens["start"] : told.tokens["end"]].tolist()
@@ -50,7 +50,7 @@ def test_a_kept_document_leads_to_its_record_and_its_tokens(demo):
 
 def test_scores_stand_beside_their_thresholds(demo):
     folder, made = demo
-    kept = first_row(made["deduplicated_documents"], DOCUMENTS)
+    kept = first_row(made["decontaminated_documents"], DOCUMENTS)
     found = {passage.stage: passage.found for passage in only(trace.trace(kept["doc_id"], folder / "home")).passages}
     config = next(iter(made["harmless_documents"].values())).config
     assert found["harmful"]["toxic_score"] == kept["toxic_score"]
@@ -95,7 +95,7 @@ def test_masks_are_told(demo, capsys):
 
 def test_stages_that_have_not_run_say_so(demo, tmp_path, capsys):
     folder, made = demo
-    kept = first_row(made["deduplicated_documents"], DOCUMENTS)
+    kept = first_row(made["decontaminated_documents"], DOCUMENTS)
     home = tmp_path / "home"
     for name in ("extracted_documents", "language_documents"):
         shutil.copytree(folder / "home" / "artifacts" / name, home / "artifacts" / name)
@@ -127,7 +127,7 @@ def test_a_document_that_came_later_is_unknown_to_the_stages_after(demo, tmp_pat
 
 def test_json_says_the_same(demo, capsys):
     folder, made = demo
-    kept = first_row(made["deduplicated_documents"], DOCUMENTS)
+    kept = first_row(made["decontaminated_documents"], DOCUMENTS)
     trace.main([kept["url"], "--home", str(folder / "home"), "--json"])
     (told,) = json.loads(capsys.readouterr().out)
     assert told["doc_id"] == kept["doc_id"] and told["tokens"]["split"] in ("train", "validation")
