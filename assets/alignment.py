@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,6 +20,7 @@ from assets.tokens import tokenizer
 from lm.alignment.config import DPOConfig, GRPOConfig, SFTConfig, TuningConfig
 from lm.alignment.data import FILES, publish_alignment_data
 from lm.storage import Artifact
+from pipelines.remote_files import local_path
 
 MIN_WELL_FORMED = 0.9
 MIN_PREFERRED = 0.9
@@ -41,7 +41,10 @@ def alignment_data(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mate
     """Instructions, preference pairs and verifiable problems, each with a held-out part, checked line by line."""
     watch = Stopwatch()
     folder = config_of(context, AlignmentSource).folder
-    files = {name: Path(folder) / name if folder else home.artifact("demo_crawl").file(name) for name in FILES}
+    files = {
+        name: local_path(f"{folder}/{name}", home.downloads) if folder else home.artifact("demo_crawl").file(name)
+        for name in FILES
+    }
     return result(publish_alignment_data(files, home.target("alignment_data")), watch)
 
 

@@ -17,6 +17,7 @@ from assets.results import Stopwatch, result
 from lm.storage import Artifact
 from pipelines.classifier import ClassifierConfig
 from pipelines.harmful import DEFAULT_CONFIG
+from pipelines.remote_files import local_path
 from pipelines.trained_classifiers import make_harmful_classifiers, make_quality_classifier, measurements
 
 _MIN_ROC_AUC = 0.9
@@ -83,7 +84,7 @@ def _separates(classifiers: Artifact) -> dg.AssetCheckResult:
 
 
 def _labels(home: LoamHome, configured: str | None, built_in: str) -> Path:
-    return Path(configured) if configured else home.artifact("demo_crawl").file(built_in)
+    return local_path(configured, home.downloads) if configured else home.artifact("demo_crawl").file(built_in)
 
 
 def _plots(classifiers: Artifact) -> dict[str, dg.MetadataValue[Any]]:

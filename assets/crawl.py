@@ -32,7 +32,8 @@ class CrawlSource:
     """Where the WARC files of a group come from."""
 
     folder: str | None = None
-    """Local folder of WARC files; empty takes the built-in crawl for partitions demo/…, Common Crawl for the others."""
+    """Folder of WARC files, here or in a store such as s3://bucket/prefix; empty takes the built-in crawl for
+    partitions demo/…, Common Crawl for the others."""
     files: tuple[str, ...] = ()
     """Names of this group's files within the folder; empty cuts groups from the sorted names."""
     files_per_group: int = 2
@@ -74,12 +75,12 @@ def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
     watch = Stopwatch()
     config = config_of(context, CrawlSource)
     artifacts = {key: _list_group(context, home, config, key) for key in context.partition_keys}
-    return partition_results(context, artifacts, watch, lambda artifact: {"files": _files_table(artifact)})
+    return partition_results(context, artifacts, watch, lambda artifact: {"files": _files_table(artifact, home)})
 
 
-def read_listing(listing: Artifact) -> list[WarcFile]:
-    """The files of a published group."""
-    return read_files(listing.file(_LISTING))
+def read_listing(listing: Artifact, home: LoamHome) -> list[WarcFile]:
+    """The files of a published group; remote ones may still have to be fetched to this machine."""
+    return read_files(listing.file(_LISTING), home.downloads)
 
 
 def content_digests(files: list[WarcFile]) -> dict[str, str]:
@@ -90,11 +91,11 @@ def content_digests(files: list[WarcFile]) -> dict[str, str]:
 def _list_group(context: dg.AssetExecutionContext, home: LoamHome, config: CrawlSource, partition: str) -> Artifact:
     """Find or fetch the files of one group and publish the list.
 
-    The list names where the files lie on this machine, so what follows depends on their content, not on the list.
+    The list names where the files lie, so what follows depends on their content, not on the list.
     """
     source = source_of(config, home, layout.parse_partition(partition)[0])
     known = {partition: config.files} if config.files else None
-    files = resolve_group(source, partition, home.root / "downloads", in_log(context), known=known)
+    files = resolve_group(source, partition, home.downloads, in_log(context), known=known)
 
     def write(publication: storage.Publication) -> None:
         write_files(publication.path / _LISTING, files)
@@ -105,7 +106,7 @@ def _list_group(context: dg.AssetExecutionContext, home: LoamHome, config: Crawl
         write,
         kind="warc_files",
         config={"partition": partition, "files_per_group": config.files_per_group},
-        inputs={**content_digests(files), "folder": str(files[0].path.parent)},
+        inputs={**content_digests(files), "folder": files[0].location.rpartition("/")[0]},
         code=source_digest("pipelines.warc_files"),
     )
 
@@ -120,8 +121,9 @@ def source_of(config: CrawlSource, home: LoamHome, crawl: str) -> WarcSource:
     return WarcSource(kind="common_crawl", base_url=config.base_url, file_kind=config.file_kind, **common)
 
 
-def _files_table(listing: Artifact) -> dg.MetadataValue[Any]:
+def _files_table(listing: Artifact, home: LoamHome) -> dg.MetadataValue[Any]:
     rows: list[Mapping[str, Any]] = [
-        {"name": file.name, "size_bytes": file.size_bytes, "path": str(file.path)} for file in read_listing(listing)
+        {"name": file.name, "size_bytes": file.size_bytes, "path": file.location}
+        for file in read_listing(listing, home)
     ]
     return plots.table(rows)

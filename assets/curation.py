@@ -30,6 +30,7 @@ from pipelines.language import LanguageFilter
 from pipelines.pii import PiiMasker
 from pipelines.repetition import RepetitionFilter
 from pipelines.trained_classifiers import harmful_filter, quality_filter
+from pipelines.warc_files import fetch_missing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,8 @@ def extracted_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg
     config = config_of(context, ExtractConfig)
     artifacts = {}
     for partition in context.partition_keys:
-        files = read_listing(home.artifact("warc_files", partition))
+        files = read_listing(home.artifact("warc_files", partition), home)
+        fetch_missing(files)
         target = home.target("extracted_documents", partition)
         artifacts[partition] = curate.extract_partition(
             files, partition, target, config, inputs=content_digests(files), num_workers=os.cpu_count() or 1

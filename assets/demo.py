@@ -161,10 +161,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--num-pages", type=int, metavar="N", help="pages of the built-in crawl (default: the preset's)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the crawl and of every training (default: 0)")
-    parser.add_argument("--home", type=Path, help="folder for all that is made (default: $LOAM_HOME or .loam)")
+    parser.add_argument("--home", help="folder or store for all that is made (default: $LOAM_HOME or .loam)")
     arguments = parser.parse_args(argv)
     if arguments.home is not None:
-        os.environ["LOAM_HOME"] = str(arguments.home.absolute())
+        os.environ["LOAM_HOME"] = str(layout.root_at(arguments.home))
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigurationError("DAGSTER_HOME is not set: run `make demo`, or name a folder for Dagster's records")
     _prepare_instance(Path(os.environ["DAGSTER_HOME"]))

@@ -12,15 +12,20 @@ from pipelines import layout
 
 
 class LoamHome(dg.ConfigurableResource):
-    """The folder that artifacts are kept in."""
+    """The folder or store that artifacts are kept in."""
 
     path: str = ""
-    """Empty means `$LOAM_HOME`, or `.loam` in the working folder."""
+    """A folder, or a URL such as s3://bucket/prefix; empty means `$LOAM_HOME`, or `.loam` in the working folder."""
 
     @property
     def root(self) -> Path:
-        """The folder as an absolute path."""
-        return Path(self.path).absolute() if self.path else layout.home()
+        """The folder as an absolute path, or the store's URL as a path."""
+        return layout.root_at(self.path) if self.path else layout.home()
+
+    @property
+    def downloads(self) -> Path:
+        """The folder of this machine that remote files are downloaded to."""
+        return layout.downloads(self.root)
 
     def target(self, name: str, partition: str | None = None) -> Path:
         """Where asset `name` publishes."""

@@ -18,6 +18,7 @@ from dagster_pipes import open_dagster_pipes
 
 from lm.configuration import from_mapping
 from lm.errors import InputError, LoamError, run_command
+from lm.locations import locate
 
 FUNCTIONS = {
     "pretrain": "lm.training.pretrain:pretrain",
@@ -50,7 +51,7 @@ def call(name: str, config: Mapping[str, Any], paths: Mapping[str, Any], report:
 
 def _as_paths(values: Mapping[str, Any]) -> dict[str, Any]:
     """Strings become paths, also inside mappings such as {stage: model folder}."""
-    return {key: _as_paths(value) if isinstance(value, Mapping) else Path(value) for key, value in values.items()}
+    return {key: _as_paths(value) if isinstance(value, Mapping) else locate(value) for key, value in values.items()}
 
 
 def _sentence(event: Mapping[str, object]) -> str:

@@ -1,9 +1,11 @@
-"""Artifacts: folders of files that are published whole or not at all.
+"""Artifacts: folders of files that are published whole or not at all, on a local disk or in an object store.
 
     TARGET/manifest.json     the commit point: replaced atomically, last
     TARGET/v-<digest>/…      the files of one version, named by their content
-    TARGET/.lock             held by the one process that publishes here
-    TARGET/.staging-…/       files on their way; swept by the next publication
+    WORK/.lock               held by the one process of this machine that publishes there
+    WORK/.staging-…/         files on their way; swept by the next publication
+
+WORK is TARGET itself on a local disk, and a folder of the cache for a URL (`lm.locations.workspace`).
 
 Decisions:
 - The manifest holds no time, host or user: the same inputs, configuration and code give the same bytes.
@@ -12,44 +14,63 @@ Decisions:
 - The sha256 of a file is checked when the file is first asked for, since Arrow, safetensors and fastText load a
   flipped bit without a word.
 - Publishing what is already there rewrites nothing; publishing over a damaged version repairs it.
-
-Not covered: object stores. The scheme (version folder first, manifest last) is made for them, but the lock and the
-renames here are a local disk's.
+- Where files lie is one store's affair: `lm.local_store` or `lm.remote_store`.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import fnmatch
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from lm import __version__
 from lm.errors import ConflictError, InputError, IntegrityError, NoSpaceError
+from lm.local_store import LocalStore, walk
+from lm.locations import is_remote, locate, workspace
+from lm.stored_files import MANIFEST, STAGING, FileEntry, is_no_space, sha256_of
 
-MANIFEST = "manifest.json"
+__all__ = [
+    "MANIFEST", "Artifact", "FileEntry", "Publication", "find_whole", "fingerprint", "is_no_space", "make",
+    "open_artifact", "publish", "sha256_of", "write_json",
+]  # fmt: skip
+
 _FORMAT = "loam-artifact/1"
 _LOCK = ".lock"
-_STAGING = ".staging-"
+_VERSION = re.compile(r"[0-9a-f]{16}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE_NAME_PART = re.compile(r"(?!\.\.?$)[^/\\\0]+")
 
 
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """One file of a manifest: its size and content."""
+class Store(Protocol):
+    """Where the versions of one artifact are kept."""
 
-    size_bytes: int
-    sha256: str
+    def read_manifest(self) -> bytes | None:
+        """The manifest, None where nothing is published."""
+
+    def begin(self) -> bytes | None:
+        """The manifest at the beginning of a publication; `commit` refuses where it is another one by then."""
+
+    def sizes(self, version: str) -> dict[str, int]:
+        """The size in bytes of each file of a version, by name."""
+
+    def file(self, version: str, name: str, entry: FileEntry) -> Path:
+        """The path on this machine of a file whose bytes were checked."""
+
+    def commit(
+        self, staging: Path, version: str, files: Mapping[str, FileEntry], manifest: bytes, previous: str | None
+    ) -> None:
+        """Make the staged files a version, then the manifest the current one, then drop versions that nobody pins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +92,7 @@ class Artifact:
 
     @property
     def folder(self) -> Path:
-        """The folder that holds this version's files."""
+        """The folder that holds this version's files; in an object store a URL, of which `file` brings copies."""
         return self.path / f"v-{self.version}"
 
     @property
@@ -84,7 +105,7 @@ class Artifact:
         return sorted(name for name in self.files if fnmatch.fnmatchcase(name, pattern))
 
     def file(self, name: str) -> Path:
-        """The path of one file, after its bytes were checked against the manifest.
+        """The path of one file on this machine, after its bytes were checked against the manifest.
 
         Raises:
             IntegrityError: the file is missing or its bytes changed; or the manifest does not list it.
@@ -92,17 +113,7 @@ class Artifact:
         entry = self.files.get(name)
         if entry is None:
             raise IntegrityError(f"{self.path / MANIFEST}: lists no file '{name}'; it has {', '.join(self.names())}")
-        path = self.folder / name
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            raise IntegrityError(f"{path}: missing, though {self.path / MANIFEST} lists it") from None
-        if stat.st_size != entry.size_bytes:
-            raise IntegrityError(f"{path}: {stat.st_size:,} bytes, expected {entry.size_bytes:,}")
-        actual = _cached_sha256(path, stat.st_size, stat.st_mtime_ns)
-        if actual != entry.sha256:
-            raise IntegrityError(f"{path}: sha256 is {actual}, expected {entry.sha256}")
-        return path
+        return _store(self.path).file(self.version, name, entry)
 
     def fingerprint(self) -> str:
         """What `fingerprint(...)` gave for the work that made this artifact."""
@@ -147,12 +158,11 @@ def open_artifact(target: Path | str, *, kind: str | None = None, digest: str | 
         IntegrityError: a file is missing, surplus or of the wrong size, the manifest is damaged, or its digest is not
         `digest`.
     """
-    path = Path(target)
+    path = locate(target)
     manifest_path = path / MANIFEST
-    try:
-        data = manifest_path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no artifact here ({MANIFEST} is missing)") from None
+    data = _store(path).read_manifest()
+    if data is None:
+        raise InputError(f"{path}: no artifact here ({MANIFEST} is missing)")
     artifact = _parse_manifest(path, data)
     if kind is not None and artifact.kind != kind:
         raise InputError(f"{path}: is a '{artifact.kind}' artifact, expected '{kind}'")
@@ -168,30 +178,34 @@ def publish(
 ) -> Iterator[Publication]:
     """Publish a folder atomically: write files below `publication.path`; leaving the block without an error commits.
 
-    The target stays locked against other publications for as long as the block runs. After an error, a signal or a
-    full disk the version published before is untouched and the files written here are gone.
+    The target stays locked against other publications of this machine for as long as the block runs. After an error, a
+    signal or a full disk the version published before is untouched and the files written here are gone.
 
     Raises:
-        ConflictError: another process publishes at `target`; the message names it.
+        ConflictError: another process publishes at `target`, or another machine has done so meanwhile; the message
+        names it.
         NoSpaceError: the disk is full.
     """
-    path = Path(target)
-    with _locked(path):
-        _sweep(path)
-        staging = path / f"{_STAGING}{secrets.token_hex(8)}"
+    path = locate(target)
+    work = workspace(path)
+    with _locked(work, path):
+        _sweep(work)
+        store = _store(path)
+        before = store.begin()
+        staging = work / f"{STAGING}{secrets.token_hex(8)}"
         staging.mkdir()
         publication = Publication(staging)
         try:
             yield publication
             facts = {"kind": kind, "config": config, "inputs": inputs, "code": code, "summary": publication.summary}
-            publication._artifact = _commit(path, staging, facts)
+            publication._artifact = _commit(store, path, before, staging, facts)
         except Exception as error:
             if not is_no_space(error):
                 raise
-            staged = sum(file.stat().st_size for file in _walk(staging))
-            free = shutil.disk_usage(path).free
+            staged = sum(file.stat().st_size for file in walk(staging))
+            free = shutil.disk_usage(work).free
             raise NoSpaceError(
-                f"{path}: no space left on device; more than {staged:,} bytes needed, {free:,} free"
+                f"{work}: no space left on device; more than {staged:,} bytes needed, {free:,} free"
             ) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -215,75 +229,34 @@ def make(
     return publication.artifact
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes, in lower-case hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as JSON with sorted keys, so that equal values give equal bytes."""
     path.write_bytes(_json_bytes(value))
 
 
-def is_no_space(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, is a full disk's; libraries in Rust and C++ tell it only in words."""
-    while error is not None:
-        if isinstance(error, NoSpaceError):
-            return True
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            return True
-        if "no space left on device" in str(error).lower():
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _store(path: Path) -> Store:
+    if not is_remote(path):
+        return LocalStore(path)
+    from lm.remote_store import RemoteStore
+
+    return RemoteStore(path)
 
 
-def _commit(path: Path, staging: Path, facts: Mapping[str, Any]) -> Artifact:
-    files = {file.relative_to(staging).as_posix(): file for file in _walk(staging)}
-    listing = {name: {"size_bytes": file.stat().st_size, "sha256": sha256_of(file)} for name, file in files.items()}
+def _commit(store: Store, path: Path, before: bytes | None, staging: Path, facts: Mapping[str, Any]) -> Artifact:
+    staged = {file.relative_to(staging).as_posix(): file for file in walk(staging)}
+    files = {name: FileEntry(file.stat().st_size, sha256_of(file)) for name, file in staged.items()}
+    listing = {name: {"size_bytes": entry.size_bytes, "sha256": entry.sha256} for name, entry in files.items()}
     version = _sha256_of_json(listing)[:16]
     manifest = _json_bytes({"format": _FORMAT, "loam": __version__, "version": version, "files": listing, **facts})
-    previous = _current_version(path)
-    _move_into_place(staging, path / f"v-{version}", files, keep_intact=_is_intact(path, version, listing))
-    if not _same_bytes(path / MANIFEST, manifest):
-        _replace_file(path / MANIFEST, manifest)
-    _drop_versions(path, keep={version, previous})
+    store.commit(staging, version, files, manifest, _version_of(path, before))
     return _parse_manifest(path, manifest)
 
 
-def _move_into_place(staging: Path, folder: Path, files: Mapping[str, Path], keep_intact: bool) -> None:
-    """Make `folder` hold the staged files: leave an intact one alone, replace what a crash or a flipped bit left."""
-    if keep_intact:
-        return
-    for file in files.values():
-        _fsync(file)
-    for directory in sorted({file.parent for file in files.values()} | {staging}):
-        _fsync(directory)
-    if folder.exists():
-        aside = folder.with_name(f"{_STAGING}{secrets.token_hex(8)}")
-        folder.rename(aside)
-        shutil.rmtree(aside)
-    staging.rename(folder)
-    _fsync(folder.parent)
-
-
-def _is_intact(path: Path, version: str, listing: Mapping[str, Mapping[str, Any]]) -> bool:
-    folder = path / f"v-{version}"
-    found = {file.relative_to(folder).as_posix(): file for file in _walk(folder)}
-    return found.keys() == listing.keys() and all(
-        sha256_of(file) == listing[name]["sha256"] for name, file in found.items()
-    )
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f"{_STAGING}{path.name}")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
-    _fsync(path.parent)
+def _version_of(path: Path, manifest: bytes | None) -> str | None:
+    try:
+        return None if manifest is None else _parse_manifest(path, manifest).version
+    except IntegrityError:
+        return None
 
 
 def _parse_manifest(path: Path, data: bytes) -> Artifact:
@@ -295,19 +268,32 @@ def _parse_manifest(path: Path, data: bytes) -> Artifact:
             path=path,
             digest=hashlib.sha256(data).hexdigest(),
             kind=raw["kind"],
-            version=raw["version"],
+            version=_matched(_VERSION, raw["version"]),
             config=raw["config"],
             inputs=raw["inputs"],
             code=raw["code"],
             summary=raw["summary"],
-            files={name: FileEntry(entry["size_bytes"], entry["sha256"]) for name, entry in raw["files"].items()},
+            files={name: _entry(name, entry) for name, entry in raw["files"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{path / MANIFEST}: damaged manifest ({type(error).__name__}: {error})") from None
 
 
+def _entry(name: str, entry: Mapping[str, Any]) -> FileEntry:
+    """One line of a manifest, which may come from elsewhere: neither name nor digest may lead out of its folder."""
+    if not all(_FILE_NAME_PART.fullmatch(part) for part in name.split("/")):
+        raise ValueError(f"file name {name!r}")
+    return FileEntry(int(entry["size_bytes"]), _matched(_SHA256, entry["sha256"]))
+
+
+def _matched(pattern: re.Pattern[str], value: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{value!r} is no {pattern.pattern}")
+    return value
+
+
 def _check_listing(artifact: Artifact) -> None:
-    found = {file.relative_to(artifact.folder).as_posix(): file.stat().st_size for file in _walk(artifact.folder)}
+    found = _store(artifact.path).sizes(artifact.version)
     manifest = artifact.path / MANIFEST
     for name, entry in sorted(artifact.files.items()):
         if name not in found:
@@ -320,9 +306,9 @@ def _check_listing(artifact: Artifact) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / _LOCK).open("a+") as lock:
+def _locked(work: Path, path: Path) -> Iterator[None]:
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / _LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -342,50 +328,13 @@ def _holder(lock: IO[str]) -> str:
     return lock.read() or "another process"
 
 
-def _sweep(path: Path) -> None:
-    """Remove what killed publications left: their staging folders, and versions that no manifest names."""
-    for leftover in path.glob(f"{_STAGING}*"):
+def _sweep(work: Path) -> None:
+    """Remove what killed publications left in their staging folders."""
+    for leftover in work.glob(f"{STAGING}*"):
         if leftover.is_dir():
             shutil.rmtree(leftover)
         else:
             leftover.unlink()
-
-
-def _drop_versions(path: Path, keep: set[str | None]) -> None:
-    for folder in path.glob("v-*"):
-        if folder.name.removeprefix("v-") not in keep:
-            shutil.rmtree(folder)
-
-
-def _current_version(path: Path) -> str | None:
-    try:
-        return _parse_manifest(path, (path / MANIFEST).read_bytes()).version
-    except (FileNotFoundError, IntegrityError):
-        return None
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    yield from sorted(file for file in folder.rglob("*") if file.is_file())
-
-
-def _same_bytes(path: Path, data: bytes) -> bool:
-    try:
-        return path.read_bytes() == data
-    except FileNotFoundError:
-        return False
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@lru_cache(maxsize=4096)
-def _cached_sha256(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    return sha256_of(path)
 
 
 def _json_bytes(value: Any) -> bytes:

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lm.errors import ConfigurationError, InputError
+from lm.locations import is_url, locate
+from pipelines.remote_files import copy_path, fetch_file, is_http, read_file
 from pipelines.remote_names import check_url, path_below
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def list_crawls(base_url: str = INDEX_URL, downloader: Downloader | None = None)
     Raises:
         InputError: the list cannot be had or read.
     """
-    url = _join(base_url, "collinfo.json")
+    url = file_url("collinfo.json", base_url)
     content = _client(downloader).read(url, _MAX_LISTING_BYTES)
     try:
         crawls = [Crawl(str(entry["id"]), str(entry["name"])) for entry in json.loads(content)]
@@ -86,13 +88,13 @@ def list_paths(
     """
     check_crawl_name(crawl)
     relative = f"crawl-data/{crawl}/{kind}.paths.gz"
-    url = _join(base_url, relative)
-    downloader = _client(downloader)
-    if folder is None:
-        stored = downloader.read(url, _MAX_LISTING_BYTES)
+    url = file_url(relative, base_url)
+    if folder is not None:
+        stored = download_path(relative, folder, base_url, downloader).read_bytes()
+    elif is_http(url):
+        stored = _client(downloader).read(url, _MAX_LISTING_BYTES)
     else:
-        target = path_below(folder, relative)
-        stored = (target if target.exists() else downloader.download(url, target)).read_bytes()
+        stored = read_file(url, _MAX_LISTING_BYTES)
     paths = [line.strip() for line in _gunzip(stored, url).decode("utf-8", "replace").splitlines() if line.strip()]
     for path in paths:
         path_below(Path("/"), path)
@@ -112,10 +114,23 @@ def download_path(path: str, folder: Path, base_url: str = DATA_URL, downloader:
     Raises:
         InputError: the path climbs, or the file cannot be had.
     """
-    target = path_below(folder, path)
-    if not target.exists():
-        _client(downloader).download(_join(base_url, path), target)
-    return target
+    url = file_url(path, base_url)
+    target = copy_path(url, folder)
+    return target if target.exists() else fetch_file(url, target, downloader)
+
+
+def file_url(path: str, base_url: str = DATA_URL) -> str:
+    """The address of one path of a listing: below an https address, or a location such as s3://commoncrawl.
+
+    Raises:
+        InputError: the path climbs, or the address is refused.
+    """
+    path_below(Path("/"), path)
+    if is_http(base_url) or not is_url(base_url):
+        check_url(base_url)
+    else:
+        locate(base_url)
+    return f"{base_url.rstrip('/')}/{path}"
 
 
 def check_crawl_name(name: str) -> str:
@@ -127,10 +142,6 @@ def check_crawl_name(name: str) -> str:
     if not _CRAWL_NAME.fullmatch(name):
         raise InputError(f"crawl {name!r}: no valid name, expected one as in CC-MAIN-2024-22")
     return name
-
-
-def _join(base_url: str, relative: str) -> str:
-    return f"{check_url(base_url).rstrip('/')}/{relative}"
 
 
 def _gunzip(stored: bytes, url: str) -> bytes:

@@ -1,7 +1,7 @@
 """Files over HTTP, politely and exactly: resumed by range, retried as the server asks, whole or not there at all.
 
-    .NAME.part        the bytes so far        .NAME.part.json     which version of which URL they are
-    NAME              the file, moved into place once its length, and its digest where known, are right
+    .NAME.part, .NAME.part.json    what is there so far (`pipelines.part_file`)
+    NAME                           the file, moved into place once its length, and its digest where known, are right
 
 Decisions:
 - A part is resumed only with `If-Range` and the validator (strong ETag, else Last-Modified) that it began with; where
@@ -15,13 +15,10 @@ Decisions:
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -29,8 +26,9 @@ import requests
 import urllib3
 
 from lm import progress
-from lm.errors import ConfigurationError, ConflictError, InputError, no_space
-from lm.storage import is_no_space, sha256_of
+from lm.errors import ConfigurationError, InputError
+from lm.storage import sha256_of
+from pipelines.part_file import PartFile, part_of
 from pipelines.remote_names import check_url, redirect_target
 
 _RETRIED = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
@@ -70,36 +68,6 @@ class _Again(Exception):  # noqa: N818 - a wish to be tried again
         self.pause_s = pause_s
 
 
-@dataclass(slots=True)
-class _Part:
-    """The bytes that earlier attempts left, and the validator that they belong to."""
-
-    path: Path
-    url: str
-    validator: str = ""
-    note: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.note = self.path.with_name(self.path.name + ".json")
-        try:
-            known = json.loads(self.note.read_text("utf-8"))
-            self.validator = str(known["validator"]) if known["url"] == self.url else ""
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            self.validator = ""
-
-    def size_bytes(self) -> int:
-        return self.path.stat().st_size if self.validator and self.path.exists() else 0
-
-    def begin(self, validator: str) -> None:
-        self.validator = validator
-        self.note.write_text(json.dumps({"url": self.url, "validator": validator}), "utf-8")
-
-    def discard(self) -> None:
-        self.validator = ""
-        os.truncate(self.path, 0)
-        self.note.unlink(missing_ok=True)
-
-
 class Downloader:
     """One polite client: requests are at least `min_interval_s` apart."""
 
@@ -123,19 +91,8 @@ class Downloader:
             ConflictError: another process downloads the same file right now.
             NoSpaceError: the disk is full; the part is gone.
         """
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.with_name(f".{target.name}.part")) as path:
-            part = _Part(path, url)
-            try:
-                self._retry(url, lambda: self._fetch_part(part, sha256))
-                path.replace(target)
-            except OSError as error:
-                if not is_no_space(error):
-                    raise
-                path.unlink(missing_ok=True)
-                part.note.unlink(missing_ok=True)
-                raise no_space(path) from None
-            part.note.unlink(missing_ok=True)
+        with part_of(target, url) as part:
+            self._retry(url, lambda: self._fetch_part(part, sha256))
         return target
 
     def read(self, url: str, max_bytes: int) -> bytes:
@@ -196,7 +153,7 @@ class Downloader:
         self._session.trust_env = address.startswith("https:")
         return self._session.get(address, headers=headers, stream=True, timeout=timeouts, allow_redirects=False)
 
-    def _fetch_part(self, part: _Part, sha256: str | None) -> None:
+    def _fetch_part(self, part: PartFile, sha256: str | None) -> None:
         """Bring the part to its end, or raise `_Again` with what was received kept for the next attempt."""
         offset = part.size_bytes()
         headers = {"Range": f"bytes={offset}-", "If-Range": part.validator} if offset else {}
@@ -219,7 +176,7 @@ class Downloader:
             part.discard()
             raise InputError(f"{part.url}: sha256 is {actual}, expected {sha256}")
 
-    def _receive(self, part: _Part, response: requests.Response, start: int, total_bytes: int | None) -> None:
+    def _receive(self, part: PartFile, response: requests.Response, start: int, total_bytes: int | None) -> None:
         if total_bytes is not None and total_bytes > self.policy.max_file_bytes:
             raise InputError(f"{part.url}: {total_bytes} bytes, the limit is {self.policy.max_file_bytes}")
         name = part.url.rpartition("/")[2]
@@ -296,14 +253,3 @@ def _retry_after_s(text: str | None) -> float | None:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError):
         return None
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[Path]:
-    """The part file, made if need be and held against a second download of it."""
-    with path.open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(f"{path}: another process downloads this file") from None
-        yield path

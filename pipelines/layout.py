@@ -4,6 +4,9 @@ is.
 $LOAM_HOME/artifacts/NAME                 an artifact of the whole corpus
 $LOAM_HOME/artifacts/NAME/CRAWL/gNNNN     an artifact of one partition, a group of WARC files
 $LOAM_HOME/downloads/CRAWL/...            WARC files fetched from a crawl's base address
+
+`$LOAM_HOME` is a folder, or the URL of a store such as `s3://bucket/prefix`; then downloads lie in the cache of this
+machine (`lm.locations`).
 """
 
 from __future__ import annotations
@@ -13,13 +16,33 @@ import re
 from pathlib import Path
 
 from lm.errors import ConfigurationError
+from lm.locations import cache_folder, is_remote, locate
 
 _PARTITION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})/g([0-9]{4,6})")
 
 
 def home() -> Path:
-    """The folder that everything is kept in: `$LOAM_HOME`, or `.loam` in the working folder."""
-    return Path(os.environ.get("LOAM_HOME") or ".loam").absolute()
+    """The folder or store that everything is kept in: `$LOAM_HOME`, or `.loam` in the working folder.
+
+    Raises:
+        ConfigurationError: a URL that holds credentials, or whose file system is not installed.
+    """
+    return root_at(os.environ.get("LOAM_HOME") or ".loam")
+
+
+def root_at(place: str) -> Path:
+    """The home that a setting names: an absolute path, or a store's URL as a path.
+
+    Raises:
+        ConfigurationError: as `home`.
+    """
+    root = locate(place)
+    return root if is_remote(root) else root.absolute()
+
+
+def downloads(root: Path) -> Path:
+    """The folder of this machine for downloaded files of the home `root`."""
+    return (cache_folder() if is_remote(root) else root) / "downloads"
 
 
 def artifact_path(name: str, partition: str | None = None, root: Path | None = None) -> Path:

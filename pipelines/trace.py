@@ -85,7 +85,9 @@ def main(argv: list[str] | None = None) -> int:
     """Print the way of one document."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.trace", description=__doc__.splitlines()[0])
     parser.add_argument("document", help="a URL, or a doc_id (the UUID of the WARC-Record-ID)")
-    parser.add_argument("--home", type=Path, help="the home folder; $LOAM_HOME or .loam where not given")
+    parser.add_argument(
+        "--home", type=layout.root_at, help="the home folder or store; $LOAM_HOME or .loam where not given"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     traces = trace(arguments.document, arguments.home)

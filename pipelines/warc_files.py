@@ -1,11 +1,14 @@
 """Where WARC files come from, which of them form a partition, and what each one holds, by its digest.
 
-Three kinds of source: the demo crawl's folder, any other folder, and a crawl of Common Crawl, downloaded on demand.
+Three kinds of source: the demo crawl's folder, any other folder (also one in a store, such as s3://bucket/prefix), and
+a crawl of Common Crawl. Files that lie elsewhere are copied to this machine.
 
 Decisions:
 - Groups are cut from the sorted names, `files_per_group` each. With `known`, groups that exist keep exactly their
   files, and files that came since form new groups.
 - `WarcFile.name` is relative to the source; it is what documents carry, so they hold no path of this machine.
+- A published list names a remote file by its URL, so that another machine finds it too and fetches a copy of its own,
+  which must have the digest of the list.
 """
 
 from __future__ import annotations
@@ -20,9 +23,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from lm import progress
 from lm.configuration import from_mapping, to_mapping
 from lm.errors import ConfigurationError, InputError
+from lm.locations import is_remote, is_url, locate
 from lm.storage import sha256_of
-from pipelines.common_crawl import DATA_URL, FileKind, check_crawl_name, download_path, group_paths, list_paths
+from pipelines.common_crawl import (
+    DATA_URL,
+    FileKind,
+    check_crawl_name,
+    download_path,
+    file_url,
+    group_paths,
+    list_paths,
+)
 from pipelines.layout import parse_partition, partition_key
+from pipelines.remote_files import copy_path, fetch_file, list_files
 
 if TYPE_CHECKING:
     from pipelines.download import Downloader
@@ -61,12 +74,18 @@ class WarcSource:
 
 @dataclass(frozen=True, slots=True)
 class WarcFile:
-    """One file: its name within the source, where it lies here, and its content."""
+    """One file: its name within the source, where it lies here, its content, and the URL that it came from, if any."""
 
     name: str
     path: Path
     size_bytes: int
     sha256: str
+    origin: str = ""
+
+    @property
+    def location(self) -> str:
+        """Where it lies for everyone: its URL, or for a file of this machine its path."""
+        return self.origin or str(self.path)
 
 
 def list_groups(
@@ -122,21 +141,31 @@ def resolve_group(
 
 def write_files(path: Path, files: Sequence[WarcFile]) -> None:
     """Write a list of files as JSON."""
-    rows = [{"name": f.name, "path": str(f.path), "size_bytes": f.size_bytes, "sha256": f.sha256} for f in files]
+    rows = [{"name": f.name, "path": f.location, "size_bytes": f.size_bytes, "sha256": f.sha256} for f in files]
     path.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
 
 
-def read_files(path: Path) -> list[WarcFile]:
-    """Read a list that `write_files` wrote.
+def read_files(path: Path, downloads: Path) -> list[WarcFile]:
+    """Read a list that `write_files` wrote; copies of remote files belong below `downloads`, but need not be there.
 
     Raises:
         InputError: it is not one.
     """
     try:
-        rows = json.loads(path.read_text("utf-8"))
-        return [WarcFile(row["name"], Path(row["path"]), int(row["size_bytes"]), row["sha256"]) for row in rows]
+        return [_file_of(row, downloads) for row in json.loads(path.read_text("utf-8"))]
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: no list of WARC files, expected JSON with name, path, size_bytes, sha256") from None
+
+
+def fetch_missing(files: Sequence[WarcFile], downloader: Downloader | None = None) -> None:
+    """Copy to this machine what lies elsewhere and was copied only by another one.
+
+    Raises:
+        InputError: a file cannot be had, or is not the one that was listed.
+    """
+    missing = [file for file in files if file.origin and not file.path.is_file()]
+    for file in progress.track(missing, "fetch WARC files", total=len(missing), unit="file"):
+        fetch_file(file.origin, file.path, downloader, file.sha256)
 
 
 def write_source(path: Path, source: WarcSource) -> None:
@@ -163,21 +192,36 @@ def read_source(path: Path) -> WarcSource:
 def _list_names(source: WarcSource, downloads: Path | None, downloader: Downloader | None) -> list[str]:
     if source.kind == "common_crawl":
         return list_paths(source.crawl, source.file_kind, source.base_url, folder=downloads, downloader=downloader)
-    folder = Path(str(source.folder))
-    if not folder.is_dir():
+    folder = locate(str(source.folder))
+    if is_remote(folder):
+        found = list(list_files(folder))
+    elif folder.is_dir():
+        found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    else:
         raise InputError(f"{folder}: no such folder, expected one with WARC files")
-    found = (path for path in folder.rglob("*") if _WARC_NAME.fullmatch(path.name) and path.is_file())
-    names = sorted(path.relative_to(folder).as_posix() for path in found)
+    names = sorted(name for name in found if _WARC_NAME.fullmatch(name.rpartition("/")[2]))
     if not names:
         raise InputError(f"{folder}: holds no files named .warc, .wet, or so with .gz or .lz4 behind it")
     return names
 
 
 def _resolve(source: WarcSource, name: str, downloads: Path, downloader: Downloader | None) -> WarcFile:
+    origin = ""
     if source.kind == "common_crawl":
+        origin = file_url(name, source.base_url)
         path = download_path(name, downloads, source.base_url, downloader)
+    elif is_url(location := f"{str(source.folder).rstrip('/')}/{name}"):
+        origin = location
+        path = fetch_file(location, copy_path(location, downloads))
     else:
         path = Path(str(source.folder)) / name
     if not path.is_file():
         raise InputError(f"{path}: no such file, though {source.kind} '{source.crawl}' lists it")
-    return WarcFile(name, path, path.stat().st_size, sha256_of(path))
+    return WarcFile(name, path, path.stat().st_size, sha256_of(path), origin)
+
+
+def _file_of(row: Mapping[str, Any], downloads: Path) -> WarcFile:
+    name, location, size_bytes, sha256 = (row[key] for key in ("name", "path", "size_bytes", "sha256"))
+    if not is_url(location):
+        return WarcFile(name, Path(location), int(size_bytes), sha256)
+    return WarcFile(name, copy_path(location, downloads), int(size_bytes), sha256, location)

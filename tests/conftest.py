@@ -1,10 +1,13 @@
 """Shared fixtures: where real inputs lie, and a home folder of each test's own."""
 
 import os
+import secrets
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.stores import s3_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -29,6 +32,29 @@ def loam_home(tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.setenv("LOAM_HOME", str(home))
     return home
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """An S3 server on this machine."""
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """The folder of this machine that copies of remote files are kept in."""
+    monkeypatch.setenv("LOAM_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(params=["memory", "s3"])
+def store_url(request, cache):
+    """The URL of an empty prefix in a store: of this process, and of an S3 server."""
+    pytest.importorskip("upath", reason="stores need universal_pathlib")
+    if request.param == "s3":
+        return f"{request.getfixturevalue('s3').bucket()}/prefix"
+    return f"memory://{secrets.token_hex(6)}"
 
 
 @pytest.fixture

@@ -19,9 +19,13 @@ WITHOUT_TORCH = {
     "lm.configuration",
     "lm.errors",
     "lm.lazy",
+    "lm.local_store",
+    "lm.locations",
     "lm.progress",
+    "lm.remote_store",
     "lm.shards",
     "lm.storage",
+    "lm.stored_files",
     "lm.tokenizer",
 }
 """What `pipelines` may take from `lm`: modules, and packages with all below them, that load without torch."""

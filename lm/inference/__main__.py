@@ -14,6 +14,7 @@ from pathlib import Path
 from lm.alignment.chat import Message, decode_response, encode_messages, end_id
 from lm.errors import run_command
 from lm.inference.engine import GenerationConfig, stream
+from lm.locations import is_remote, locate
 from lm.model import TransformerLM, choose_device, load_model
 from lm.storage import MANIFEST, Artifact, open_artifact
 from lm.tokenizer import Tokenizer
@@ -106,13 +107,15 @@ def _typed_lines() -> Iterator[str]:
 
 
 def _source(path: Path) -> Artifact | Path:
-    return open_artifact(path) if (path / MANIFEST).exists() else path
+    return open_artifact(path) if is_remote(path) or (path / MANIFEST).exists() else path
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lm.inference", description="Talk with a model.")
-    parser.add_argument("--model", type=Path, required=True, help="a model artifact, or a folder with a model's files")
-    parser.add_argument("--tokenizer", type=Path, required=True, help="the tokenizer that the model was trained with")
+    parser.add_argument(
+        "--model", type=locate, required=True, help="a model artifact, or a folder with a model's files"
+    )
+    parser.add_argument("--tokenizer", type=locate, required=True, help="the tokenizer it was trained with")
     parser.add_argument("--prompt", help="one prompt (default: read turns from standard input)")
     parser.add_argument("--system", help="a text that stands before the conversation")
     parser.add_argument("--raw", action="store_true", help="continue the prompt itself instead of answering it")

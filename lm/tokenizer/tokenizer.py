@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.errors import ConfigurationError, InputError
+from lm.locations import is_remote, locate
 from lm.storage import MANIFEST, Artifact, open_artifact, write_json
 from lm.tokenizer.patterns import check_pattern, special_splitter
 
@@ -218,9 +219,11 @@ class Tokenizer:
             InputError: no tokenizer there, or a damaged one; names the file.
             IntegrityError: an artifact whose bytes changed.
         """
-        if not isinstance(source, Artifact) and (Path(source) / MANIFEST).exists():
-            source = open_artifact(source)
-        path = source.file(FILE) if isinstance(source, Artifact) else Path(source) / FILE
+        if not isinstance(source, Artifact):
+            source = locate(source)
+            if is_remote(source) or (source / MANIFEST).exists():
+                source = open_artifact(source)
+        path = source.file(FILE) if isinstance(source, Artifact) else source / FILE
         try:
             content = json.loads(path.read_bytes())
             tokenizer = cls._from_content(content)

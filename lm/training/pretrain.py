@@ -20,6 +20,7 @@ from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import Interrupted
 from lm.evaluation.perplexity import Score, evaluate_perplexity, score_tokens, text_bytes
+from lm.locations import workspace
 from lm.model import TransformerLM, choose_device, save_model
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication, find_whole, fingerprint, open_artifact, publish, write_json
@@ -65,8 +66,10 @@ def pretrain(config: PretrainConfig, shards: Path, output: Path, report: Report 
 
 
 def work_folder(output: Path) -> Path:
-    """Where a run keeps checkpoints and live metrics: `NAME.work` beside its output."""
-    return output.parent / f"{output.name}.work"
+    """Where a run keeps checkpoints and live metrics, always on this machine: `NAME.work` beside its output, or in the
+    cache for an output in a store."""
+    near = workspace(output)
+    return near.parent / f"{near.name}.work"
 
 
 def _identity(config: PretrainConfig, source: Artifact) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from lm.errors import ConfigurationError, ConflictError, InputError, NoSpaceError
 from pipelines import download as download_module
+from pipelines import part_file
 from pipelines.common_crawl import Crawl, download_path, group_paths, list_crawls, list_paths, newest_crawl
 from pipelines.download import Downloader, DownloadPolicy
 from pipelines.remote_names import check_url, path_below
@@ -86,7 +87,7 @@ def test_a_crawl_that_is_not_there(server, downloader):
 def test_a_file_is_downloaded_once(server, downloader, tmp_path):
     for _ in range(2):
         path = download_path(PATHS[2], tmp_path, server.url, downloader)
-        assert path == tmp_path / PATHS[2]
+        assert path.relative_to(tmp_path).as_posix().endswith(f"/{PATHS[2]}")
         assert path.read_bytes() == server.files[PATHS[2]]
     assert len(server.requests) == 1
     assert server.requests[0].headers["Accept-Encoding"] == "identity"
@@ -134,7 +135,7 @@ def test_a_full_disk(server, downloader, tmp_path, monkeypatch):
 
 
 def _hold(path, ready, done):
-    with download_module._locked(path):
+    with part_file._locked(path):
         ready.set()
         done.wait(20)
 

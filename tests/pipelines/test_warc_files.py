@@ -9,6 +9,7 @@ from lm.configuration import from_mapping, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.storage import sha256_of
 from pipelines.download import Downloader, DownloadPolicy
+from pipelines.remote_files import copy_path
 from pipelines.warc_files import (
     WarcSource,
     list_groups,
@@ -69,7 +70,7 @@ def test_files_of_a_group(folder, tmp_path):
     assert [event["num_files"] for event in events] == [1, 2]
     assert not (tmp_path / "none").exists()
     write_files(tmp_path / "files.json", files)
-    assert read_files(tmp_path / "files.json") == files
+    assert read_files(tmp_path / "files.json", tmp_path) == files
 
 
 def test_a_group_that_is_not_there(folder, tmp_path):
@@ -95,7 +96,8 @@ def test_groups_of_a_crawl_are_downloaded(tmp_path):
         assert groups == {"CC-MAIN-2024-22/g0000": paths[:2], "CC-MAIN-2024-22/g0001": paths[2:3]}
         for _ in range(2):
             (file,) = resolve_group(source, "CC-MAIN-2024-22/g0001", tmp_path, downloader=client)
-        assert file.path == tmp_path / paths[2]
+        assert file.origin == server.url + paths[2]
+        assert file.path == copy_path(file.origin, tmp_path)
         assert file.path.read_bytes() == files[paths[2]]
         assert file.name == paths[2]
         assert len(server.requests) == 3
@@ -129,4 +131,4 @@ def test_a_source_as_json(folder, tmp_path):
             read_source(tmp_path / "source.json")
     (tmp_path / "files.json").write_text(json.dumps([{"name": "x"}]))
     with pytest.raises(InputError, match=r"files\.json"):
-        read_files(tmp_path / "files.json")
+        read_files(tmp_path / "files.json", tmp_path)

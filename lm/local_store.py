@@ -1,0 +1,117 @@
+"""Artifacts on a disk of this machine: files are synced, moved into place, and named by a manifest replaced last."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from lm.errors import IntegrityError
+from lm.stored_files import MANIFEST, STAGING, FileEntry, sha256_of
+
+
+class LocalStore:
+    """One artifact's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read_manifest(self) -> bytes | None:
+        """The manifest, None where nothing is published."""
+        try:
+            return (self.path / MANIFEST).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def begin(self) -> bytes | None:
+        """The manifest; the lock that a publication holds keeps it the same until `commit`."""
+        return self.read_manifest()
+
+    def sizes(self, version: str) -> dict[str, int]:
+        """The size in bytes of each file of a version, by name."""
+        folder = self.path / f"v-{version}"
+        return {file.relative_to(folder).as_posix(): file.stat().st_size for file in walk(folder)}
+
+    def file(self, version: str, name: str, entry: FileEntry) -> Path:
+        """The path of a file, its size and sha256 checked.
+
+        Raises:
+            IntegrityError: the file is missing or its bytes changed.
+        """
+        path = self.path / f"v-{version}" / name
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            raise IntegrityError(f"{path}: missing, though {self.path / MANIFEST} lists it") from None
+        if stat.st_size != entry.size_bytes:
+            raise IntegrityError(f"{path}: {stat.st_size:,} bytes, expected {entry.size_bytes:,}")
+        actual = cached_sha256(path, stat.st_size, stat.st_mtime_ns)
+        if actual != entry.sha256:
+            raise IntegrityError(f"{path}: sha256 is {actual}, expected {entry.sha256}")
+        return path
+
+    def commit(
+        self, staging: Path, version: str, files: Mapping[str, FileEntry], manifest: bytes, previous: str | None
+    ) -> None:
+        """Move the staged files into place, then replace the manifest, then drop versions that nobody pins."""
+        self._move_into_place(staging, version, files)
+        if self.read_manifest() != manifest:
+            _replace_file(self.path / MANIFEST, manifest)
+        for folder in self.path.glob("v-*"):
+            if folder.name.removeprefix("v-") not in (version, previous):
+                shutil.rmtree(folder)
+
+    def _move_into_place(self, staging: Path, version: str, files: Mapping[str, FileEntry]) -> None:
+        """Make the version's folder hold the staged files: leave an intact one alone, replace what a crash or a
+        flipped bit left."""
+        folder = self.path / f"v-{version}"
+        if self._is_intact(folder, files):
+            return
+        for name in files:
+            _fsync(staging / name)
+        for directory in sorted({(staging / name).parent for name in files} | {staging}):
+            _fsync(directory)
+        if folder.exists():
+            aside = folder.with_name(f"{STAGING}{secrets.token_hex(8)}")
+            folder.rename(aside)
+            shutil.rmtree(aside)
+        staging.rename(folder)
+        _fsync(folder.parent)
+
+    def _is_intact(self, folder: Path, files: Mapping[str, FileEntry]) -> bool:
+        found = {file.relative_to(folder).as_posix(): file for file in walk(folder)}
+        return found.keys() == files.keys() and all(
+            sha256_of(file) == files[name].sha256 for name, file in found.items()
+        )
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, sorted."""
+    yield from sorted(file for file in folder.rglob("*") if file.is_file())
+
+
+@lru_cache(maxsize=4096)
+def cached_sha256(path: Path, size_bytes: int, mtime_ns: int) -> str:
+    """The sha256 of a file, computed once for as long as size and time stay."""
+    return sha256_of(path)
+
+
+def _replace_file(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{STAGING}{path.name}")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+    _fsync(path.parent)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,131 @@
+"""Where things lie: a path on this machine, or a URL of any store that fsspec knows (`s3://bucket/prefix`).
+
+A remote location is a `upath.UPath`, which is joined, listed and read as a `pathlib.Path` is; it has no name in the
+file system, so bytes come through `lm.storage`, which keeps copies below `cache_folder()`.
+
+Decisions:
+- Credentials come from the store's own environment variables and files (for S3: `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`,
+  `AWS_ENDPOINT_URL`, …). A URL that carries one is refused without repeating it, so none reaches a log or a manifest.
+- Listings are never cached: another machine may have published since.
+- fsspec and upath are loaded only for URLs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+from lm.errors import ConfigurationError, InputError, LoamError
+from lm.stored_files import is_no_space
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
+_CREDENTIALS = re.compile(r"://[^/\s'\"]*@")
+_SIGNED = re.compile(
+    r"(?i)\b([a-z0-9_-]*(?:signature|credential|token|secret|password|passwd|api_?key|access_?key|sig))"
+    r"(['\"]?\s*[=:]\s*['\"]?)[^\s&'\",;]+"
+)
+
+_SECRET_VARIABLE = re.compile(r"(?:SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|ACCOUNT_?KEY)")
+_MIN_SECRET_CHARACTERS = 8
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` is a URL, not a path on this machine."""
+    return _URL.fullmatch(text) is not None
+
+
+def is_remote(path: object) -> bool:
+    """Whether a location is not a folder of this machine."""
+    return not isinstance(path, Path)
+
+
+def locate(place: Path | str) -> Path:
+    """The location that `place` names: a `Path`, or a `UPath` for a URL (typed as the `Path` that it stands in for).
+
+    Raises:
+        ConfigurationError: the URL carries credentials or a query, chains file systems, or its file system is not
+        installed.
+    """
+    if not isinstance(place, str):
+        return place
+    if "::" in place and "://" in place:
+        raise ConfigurationError(f"{redacted(place)}: a chain of file systems, expected one URL")
+    match = _URL.fullmatch(place)
+    if match is None:
+        return Path(place)
+    protocol, rest = match[1].lower(), match[2]
+    _refuse_secrets(place, rest)
+    if protocol in ("file", "local"):
+        return Path(rest)
+    if protocol in ("http", "https"):
+        raise ConfigurationError(f"{place}: cannot be published to, expected a folder or a store such as s3://bucket")
+    from upath import UPath
+
+    try:
+        # Made here, so that a library that is not installed is told at once.
+        found = UPath(place.rstrip("/"), use_listings_cache=False)
+        _ = found.fs
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(f"{place}: {redacted(str(error))}") from None
+    return cast(Path, found)
+
+
+def redacted(text: str) -> str:
+    """`text` without the names, passwords and signatures of URLs, without values that are called a secret, and without
+    what the environment's variables of such names hold."""
+    for name, value in os.environ.items():
+        if len(value) >= _MIN_SECRET_CHARACTERS and _SECRET_VARIABLE.search(name):
+            text = text.replace(value, "…")
+    return _SIGNED.sub(r"\1\2…", _CREDENTIALS.sub("://…@", text))
+
+
+def cache_folder() -> Path:
+    """Where copies of remote files are kept: `$LOAM_CACHE`, else `loam` in the user's cache folder.
+
+    `files/` holds copies by sha256, `work/` what is being published, `downloads/` the WARC files of crawls. It grows
+    without bound; any of it can be deleted while nothing runs.
+    """
+    configured = os.environ.get("LOAM_CACHE")
+    if configured:
+        return Path(configured).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "loam"
+
+
+def workspace(target: Path) -> Path:
+    """The folder of this machine in which `target` is built: itself, or for a URL one in the cache that is its own."""
+    if not is_remote(target):
+        return target
+    mark = hashlib.sha256(str(target).encode()).hexdigest()[:16]
+    return cache_folder() / "work" / f"{target.name}-{mark}"
+
+
+@contextmanager
+def explained(place: object) -> Iterator[None]:
+    """Turn whatever a store's library raises into one line without secrets.
+
+    Raises:
+        InputError: names the location and the library's reason.
+    """
+    try:
+        yield
+    except LoamError:
+        raise
+    # Each store's library has errors of its own, and their chain may hold a request with its credentials.
+    except Exception as error:
+        if is_no_space(error) or isinstance(error, MemoryError):
+            raise
+        reason = redacted(str(error)) or "no reason given"
+        raise InputError(f"{place}: {type(error).__name__}: {reason}") from None
+
+
+def _refuse_secrets(place: str, rest: str) -> None:
+    shown = redacted(place)
+    if "@" in rest.partition("/")[0]:
+        raise ConfigurationError(f"{shown}: credentials in a URL, expected them in the environment")
+    if "?" in rest or "#" in rest:
+        raise ConfigurationError(f"{shown.partition('?')[0]}: a query in a URL, expected scheme://bucket/prefix")

@@ -1,0 +1,85 @@
+"""The part file of a download: the bytes so far, and which version of which URL they are, held by one process.
+
+.NAME.part        the bytes so far        .NAME.part.json     their URL and validator
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lm.errors import ConflictError, no_space
+from lm.storage import is_no_space
+
+
+@dataclass(slots=True)
+class PartFile:
+    """The bytes that earlier attempts left, and the validator that they belong to."""
+
+    path: Path
+    url: str
+    validator: str = ""
+    note: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.note = self.path.with_name(self.path.name + ".json")
+        try:
+            known = json.loads(self.note.read_text("utf-8"))
+            self.validator = str(known["validator"]) if known["url"] == self.url else ""
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            self.validator = ""
+
+    def size_bytes(self) -> int:
+        """How many bytes there are to go on from; none where nobody knows of what."""
+        return self.path.stat().st_size if self.validator and self.path.exists() else 0
+
+    def begin(self, validator: str) -> None:
+        """Note which version the bytes to come are of."""
+        self.validator = validator
+        self.note.write_text(json.dumps({"url": self.url, "validator": validator}), "utf-8")
+
+    def discard(self) -> None:
+        """Forget the bytes."""
+        self.validator = ""
+        os.truncate(self.path, 0)
+        self.note.unlink(missing_ok=True)
+
+
+@contextmanager
+def part_of(target: Path, url: str) -> Iterator[PartFile]:
+    """The part file of `target`, held against a second download of it; leaving the block without an error makes it
+    `target`.
+
+    Raises:
+        ConflictError: another process downloads the same file right now.
+        NoSpaceError: the disk is full; the part is gone.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.with_name(f".{target.name}.part")) as path:
+        part = PartFile(path, url)
+        try:
+            yield part
+            path.replace(target)
+        except OSError as error:
+            if not is_no_space(error):
+                raise
+            path.unlink(missing_ok=True)
+            part.note.unlink(missing_ok=True)
+            raise no_space(path) from None
+        part.note.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[Path]:
+    """The part file, made if need be and held against a second download of it."""
+    with path.open("ab") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConflictError(f"{path}: another process downloads this file") from None
+        yield path
