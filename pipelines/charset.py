@@ -50,7 +50,16 @@ def charset_of_meta(page: bytes) -> str | None:
 
 
 def decode_html(page: bytes, http_charset: str | None = None) -> tuple[str, CharsetOutcome]:
-    """The text of `page` and by whose word it was decoded. It holds no lone surrogates, so it is valid UTF-8."""
+    """The text of `page`, without NULs, and by whose word it was decoded.
+
+    It holds no lone surrogates, so it is valid UTF-8.
+    """
+    text, outcome = _decode_chain(page, http_charset)
+    # Bytes without a NUL decode to none, and are searched several times as fast as text.
+    return (text.replace("\0", ""), outcome) if b"\0" in page else (text, outcome)
+
+
+def _decode_chain(page: bytes, http_charset: str | None) -> tuple[str, CharsetOutcome]:
     for mark, codec in _MARKS:
         if page.startswith(mark) and (text := _decode(page[len(mark) :], codec)) is not None:
             return text, "bom"

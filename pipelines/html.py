@@ -28,13 +28,17 @@ def extract_text(html: bytes, *, content_type: str | None = None) -> str | None:
 
 def extract_main_text(html: str) -> str:
     """The main text of a decoded page; empty where it has none."""
-    blocks = main_blocks(html.replace("\0", ""))
-    return normalise_lines("\n".join(block.bullet + block.text for block in blocks))
+    return "\n".join(line for block in main_blocks(html) if (line := _visible(block.bullet + block.text)))
 
 
 def normalise_lines(text: str) -> str:
     """White space collapsed; empty lines, controls, lone surrogates and marks without width dropped."""
-    if _CONTROLS.search(text):
+    if not text.isprintable():
         text = _CONTROLS.sub("", text)
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
+
+
+def _visible(line: str) -> str:
+    """`normalise_lines` of a line whose white space is collapsed already; what is printable holds no control."""
+    return line if line.isprintable() else normalise_lines(line)

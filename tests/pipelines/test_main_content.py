@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from pipelines.html import extract_text
-from pipelines.main_content import Block, candidate_blocks, main_blocks
+from pipelines.main_content import main_blocks
+from pipelines.page_blocks import Block, candidate_blocks
 
 INTRODUCTION = (
     "<h1>On fences</h1><p>A fence keeps sheep in a field, and walkers out of it, in every season of the year.</p>"
