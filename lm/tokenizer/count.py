@@ -1,14 +1,19 @@
 """How often each distinct pre-token occurs: a hash table over byte strings that grows as it fills.
 
 Memory follows the number of distinct pre-tokens, not the size of the text. Each thread fills a table of its own, and
-the tables are added together at the end.
+the tables are added together at the end. Text of an open vocabulary (names, numbers, typing errors) never stops
+bringing new ones; `max_pre_tokens` bounds their number, and what that lost is told: whenever there are more, the rarest
+are dropped until half of that are left (lossy counting as Manku and Motwani 2002 do it, but with a bound on the entries
+instead of one on the error).
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
@@ -78,6 +83,15 @@ class PreTokenCounts:
         """Add the counts of another table."""
         self.add(other.bytes, 0, other.borders[1:], other.counts)
 
+    def most_frequent(self, number: int) -> PreTokenCounts:
+        """The `number` most frequent strings in a table of their own; of equals those seen first."""
+        kept = np.zeros(self.size, np.bool_)
+        kept[np.argsort(-self.counts, kind="stable")[:number]] = True
+        lengths = np.diff(self.borders)
+        fewer = PreTokenCounts()
+        fewer.add(self.bytes[np.repeat(kept, lengths)], 0, np.cumsum(lengths[kept]), self.counts[kept])
+        return fewer
+
     def _grow_entries(self) -> None:
         self._hashes, self._counts = _enlarged(self._hashes), _enlarged(self._counts)
         self._ends = _enlarged(self._ends)
@@ -85,12 +99,52 @@ class PreTokenCounts:
         _fill_table(self._table, self._hashes, self.size)
 
 
-def count_pre_tokens(texts: Iterable[Sequence[str]], pattern: str, num_threads: int) -> PreTokenCounts:
+@dataclass(slots=True)
+class Counted:
+    """What counting found. `size_bytes` of text held `counts`, and beside them what was dropped: so many times a string
+    left the table (`pruned_strings`), so many pre-tokens with them (`pruned_pre_tokens`).
+    """
+
+    counts: PreTokenCounts
+    size_bytes: int = 0
+    pruned_strings: int = 0
+    pruned_pre_tokens: int = 0
+
+    @property
+    def num_pre_tokens(self) -> int:
+        """All pre-tokens of the text."""
+        return int(self.counts.counts.sum()) + self.pruned_pre_tokens
+
+    def prune(self, at_most: int) -> None:
+        """Where there are more than `at_most` strings, drop the rarest until half of that are left."""
+        if self.counts.size <= at_most:
+            return
+        fewer = self.counts.most_frequent(at_most // 2)
+        self.pruned_strings += self.counts.size - fewer.size
+        self.pruned_pre_tokens += int(self.counts.counts.sum() - fewer.counts.sum())
+        self.counts = fewer
+
+
+def count_pre_tokens(
+    texts: Iterable[Sequence[str]], pattern: str, num_threads: int, max_pre_tokens: int | None = None
+) -> Counted:
     """Count the pre-tokens of groups of texts, with `num_threads` threads; the result is the same for any number.
+
+    With `max_pre_tokens` at most so many strings stay counted from one group to the next, and what is lost depends on
+    the order of the texts.
 
     Raises:
         InputError: a text holds a lone surrogate.
     """
+    count_all = _count_apart if max_pre_tokens is None else functools.partial(_count_in_order, at_most=max_pre_tokens)
+    with ThreadPoolExecutor(num_threads) as pool, bar("count pre-tokens", unit="B") as progress:
+        return count_all(texts, pattern_code(pattern), pool, num_threads, progress)
+
+
+def _count_apart(
+    texts: Iterable[Sequence[str]], pattern: int, pool: ThreadPoolExecutor, num_threads: int, progress: Any
+) -> Counted:
+    """Each thread fills a table of its own; they are added at the end."""
     tables: SimpleQueue[PreTokenCounts] = SimpleQueue()
     for _ in range(num_threads):
         tables.put(PreTokenCounts())
@@ -98,17 +152,41 @@ def count_pre_tokens(texts: Iterable[Sequence[str]], pattern: str, num_threads: 
     def count(group: Sequence[str]) -> int:
         table = tables.get()
         try:
-            return _count_group(table, group, pattern_code(pattern))
+            return _count_group(table, group, pattern)
         finally:
             tables.put(table)
 
-    with ThreadPoolExecutor(num_threads) as pool, bar("count pre-tokens", unit="B") as progress:
-        for size in _bounded_map(pool, count, texts, 2 * num_threads):
-            progress.update(size)
+    size_bytes = 0
+    for size in _bounded_map(pool, count, texts, 2 * num_threads):
+        size_bytes += size
+        progress.update(size)
     total = tables.get()
     while not tables.empty():
         total.add_all(tables.get())
-    return total
+    return Counted(total, size_bytes)
+
+
+def _count_in_order(
+    texts: Iterable[Sequence[str]],
+    pattern: int,
+    pool: ThreadPoolExecutor,
+    num_threads: int,
+    progress: Any,
+    at_most: int,
+) -> Counted:
+    """Each group gets a table; they are added, and the sum pruned, in the order of the groups."""
+
+    def count(group: Sequence[str]) -> tuple[PreTokenCounts, int]:
+        table = PreTokenCounts()
+        return table, _count_group(table, group, pattern)
+
+    counted = Counted(PreTokenCounts())
+    for table, size in _bounded_map(pool, count, texts, 2 * num_threads):
+        counted.counts.add_all(table)
+        counted.size_bytes += size
+        counted.prune(at_most)
+        progress.update(size)
+    return counted
 
 
 def group_texts(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -1,10 +1,13 @@
 """Merges from counted pre-tokens: the most frequent pair of neighbouring tokens is merged, again and again.
 
-The distinct pre-tokens lie one after the other in flat arrays, a place for each byte; a token stands at its first
-byte, with links to its neighbours. Each pair keeps its count and the places where it may stand, so a merge touches
-those places only. All places of a pair come to be in one merge, the one that makes the newer of its two tokens, so its
-list is written once; places where the pair has gone are found out when they are visited. Counts of a pair only fall
-once it is known, so the heap holds each pair once with a count that is corrected when it comes up.
+The distinct pre-tokens lie one after the other in one array, a cell for each byte and a border between any two. A token
+is written into the first and the last of its cells, so from any token both neighbours are one look away, all on a cache
+line or two. Each pair has its count and the list of places where it may stand, so a merge touches those places only;
+places where the pair has gone are found out when they are visited. All places of a pair come to be in one merge, the
+one that makes the newer of its two tokens, so its list is written once.
+
+A merge changes the counts of few distinct pairs in many places: the changes are summed by neighbour first, and each
+pair is looked up once. Every pair with the new token is new itself.
 """
 
 from __future__ import annotations
@@ -18,8 +21,25 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.tokenizer.count import PreTokenCounts
+from lm.tokenizer.pair_heap import most_frequent, pop, push
+from lm.tokenizer.pairs import (
+    FIRST,
+    HEAP_LEAST,
+    KEY,
+    NOTHING_IN_HEAP,
+    NUM_PAIRS,
+    NUM_PLACES,
+    NUM_TOKENS,
+    SIZE,
+    TOTAL,
+    Pairs,
+    Tokens,
+    empty_pairs,
+    enlarged_pairs,
+    fill_table,
+    slot_of,
+)
 from lm.tokenizer.patterns import printable_order
-from lm.tokenizer.words import mix
 
 Ties = Literal["greater", "huggingface"]
 """Of equally frequent pairs: `greater` takes the lexicographically greater pair of byte strings; `huggingface` the one
@@ -29,126 +49,61 @@ _compiled = numba.njit(cache=True, nogil=True)
 _NUM_BYTES = 256
 _MERGES_A_CALL = 256
 _DONE, _NO_PAIRS, _NO_ROOM = range(3)
+_BORDER, _INSIDE = -1, -2
 
 
-class _Words(NamedTuple):
-    """The pre-tokens: for each place its token (-1 inside one), the places of its neighbours (-1 at a border), and the
-    number of the pre-token; for each pre-token its count."""
+class _Sums(NamedTuple):
+    """For one merge, by neighbouring token: the count of pairs that go on the left and on the right, the count of those
+    that come on the right, and the number of the new pair on either side (-1: none yet). Zero between merges."""
 
-    tokens: npt.NDArray[np.int32]
-    following: npt.NDArray[np.int32]
-    previous: npt.NDArray[np.int32]
-    word: npt.NDArray[np.int32]
-    counts: npt.NDArray[np.int64]
-
-
-class _Pairs(NamedTuple):
-    """For each pair its tokens, its total count, where its list in `places` starts and how long it is;
-    `table` finds a pair by its tokens, `heap` has the most frequent on top, by the counts then known."""
-
-    left: npt.NDArray[np.int32]
-    right: npt.NDArray[np.int32]
-    total: npt.NDArray[np.int64]
-    first: npt.NDArray[np.int64]
-    size: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int32]
-    table: npt.NDArray[np.int32]
-    heap: npt.NDArray[np.int32]
-    heap_count: npt.NDArray[np.int64]
-
-
-class _Tokens(NamedTuple):
-    """The byte strings: token t is `pool[ends[t] : ends[t + 1]]`; `order` sorts tokens where ties go to the older, and
-    is empty where they go to the greater byte string."""
-
-    ends: npt.NDArray[np.int64]
-    pool: npt.NDArray[np.uint8]
-    order: npt.NDArray[np.int32]
-
-
-_NUM_PAIRS, _NUM_PLACES, _HEAP_SIZE, _NUM_TOKENS = range(4)
+    gone_left: npt.NDArray[np.int64]
+    gone_right: npt.NDArray[np.int64]
+    new_right: npt.NDArray[np.int64]
+    pair_left: npt.NDArray[np.int32]
+    pair_right: npt.NDArray[np.int32]
 
 
 def learn_merges(counts: PreTokenCounts, num_merges: int, ties: Ties = "greater") -> Iterator[list[tuple[int, int]]]:
     """Up to `num_merges` merges, in portions: pairs of tokens, where 256 + i is what merge i made."""
-    words = _split_into_bytes(counts)
-    state = np.zeros(4, np.int64)
-    pairs = _pairs_of_bytes(words, state)
-    tokens = _byte_tokens(num_merges, ties)
-    for pair in range(int(state[_NUM_PAIRS])):
-        _push(pairs, tokens, state, pair)
+    if counts.bytes.size + counts.size >= 2**31:
+        raise MemoryError(f"{counts.bytes.size:,} bytes of distinct pre-tokens, at most 2 GiB can be indexed")
+    state = np.zeros(5, np.int64)
+    cells = np.empty(counts.bytes.size + counts.size + 1, np.int32)
+    pairs = _pairs_of_bytes(counts, cells, state)
+    tokens, sums = _byte_tokens(num_merges, ties), _no_sums(_NUM_BYTES + num_merges)
     made = np.empty((_MERGES_A_CALL, 2), np.int32)
     left = num_merges
     while left:
-        num, reason = _learn(words, pairs, tokens, state, made[:left])
+        num, reason = _learn(cells, counts.counts, pairs, tokens, sums, state, made[:left])
         left -= num
         yield [(int(a), int(b)) for a, b in made[:num]]
         if reason == _NO_PAIRS:
             return
         if reason == _NO_ROOM:
-            pairs, tokens = _enlarged_pairs(pairs, state), _enlarged_tokens(tokens)
+            pairs, tokens = enlarged_pairs(pairs, state), _enlarged_tokens(tokens)
 
 
-def _split_into_bytes(counts: PreTokenCounts) -> _Words:
-    """Every byte a token, linked to its neighbours within the pre-token."""
-    size = counts.bytes.size
-    if size >= 2**31:
-        raise MemoryError(f"{size:,} bytes of distinct pre-tokens, at most 2 GiB can be indexed")
-    places = np.arange(size, dtype=np.int32)
-    following, previous = places + 1, places - 1
-    following[counts.borders[1:] - 1] = -1
-    previous[counts.borders[:-1]] = -1
-    word = np.repeat(np.arange(counts.size, dtype=np.int32), np.diff(counts.borders))
-    return _Words(counts.bytes.astype(np.int32), following, previous, word, counts.counts)
-
-
-def _pairs_of_bytes(words: _Words, state: npt.NDArray[np.int64]) -> _Pairs:
-    """The pairs of neighbouring bytes with their places, in order of the pair."""
-    places = np.flatnonzero(words.following >= 0).astype(np.int32)
-    codes = words.tokens[places] << 8 | words.tokens[words.following[places]]
-    order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes, minlength=1 << 16)
+def _pairs_of_bytes(counts: PreTokenCounts, cells: npt.NDArray[np.int32], state: npt.NDArray[np.int64]) -> Pairs:
+    """Lay out the cells, a token for each byte, and list the pairs of bytes with their places."""
+    sizes = np.zeros(1 << 16, np.int64)
+    _lay_out(counts.bytes, counts.borders, cells, sizes)
     found = np.flatnonzero(sizes)
-    totals = np.zeros(1 << 16, np.int64)
-    np.add.at(totals, codes, words.counts[words.word[places]])
-    pairs = _empty_pairs(max(1024, 2 * found.size), 2 * places.size + 1024)
-    num = found.size
-    pairs.left[:num], pairs.right[:num], pairs.total[:num] = found >> 8, found & 0xFF, totals[found]
-    pairs.size[:num] = sizes[found]
-    pairs.first[:num] = np.cumsum(sizes[found]) - sizes[found]
-    pairs.places[: places.size] = places[order]
-    state[_NUM_PAIRS], state[_NUM_PLACES], state[_NUM_TOKENS] = num, places.size, _NUM_BYTES
-    _fill_table(pairs, num)
+    num_places = int(sizes.sum())
+    pairs = empty_pairs(max(1024, 2 * found.size), num_places + num_places // 2 + 1024)
+    rows = pairs.rows[: found.size]
+    rows[:, KEY] = (found >> 8) << 32 | found & 0xFF
+    rows[:, TOTAL], rows[:, SIZE] = 0, sizes[found]
+    rows[:, FIRST] = np.cumsum(sizes[found]) - sizes[found]
+    of_code = np.full(1 << 16, -1, np.int32)
+    of_code[found] = np.arange(found.size)
+    _list_bytes(counts.bytes, counts.borders, counts.counts, of_code, pairs.rows, pairs.places, pairs.words)
+    state[NUM_PAIRS], state[NUM_PLACES], state[NUM_TOKENS] = found.size, num_places, _NUM_BYTES
+    state[HEAP_LEAST] = NOTHING_IN_HEAP
+    fill_table(pairs.rows, pairs.table, found.size)
     return pairs
 
 
-def _empty_pairs(num_pairs: int, num_places: int) -> _Pairs:
-    table = np.full(1 << int(2 * num_pairs).bit_length(), -1, np.int32)
-    return _Pairs(
-        left=np.empty(num_pairs, np.int32),
-        right=np.empty(num_pairs, np.int32),
-        total=np.empty(num_pairs, np.int64),
-        first=np.empty(num_pairs, np.int64),
-        size=np.empty(num_pairs, np.int64),
-        places=np.empty(num_places, np.int32),
-        table=table,
-        heap=np.empty(num_pairs, np.int32),
-        heap_count=np.empty(num_pairs, np.int64),
-    )
-
-
-def _enlarged_pairs(pairs: _Pairs, state: npt.NDArray[np.int64]) -> _Pairs:
-    """The same pairs with room for more: twice the pairs, half as many places again and what the next merge may add."""
-    needed = 2 * int(pairs.size[: state[_NUM_PAIRS]].max())
-    larger = _empty_pairs(2 * pairs.left.size + needed, pairs.places.size + pairs.places.size // 2 + needed)
-    for name in ("left", "right", "total", "first", "size", "places", "heap", "heap_count"):
-        old = getattr(pairs, name)
-        getattr(larger, name)[: old.size] = old
-    _fill_table(larger, int(state[_NUM_PAIRS]))
-    return larger
-
-
-def _byte_tokens(num_merges: int, ties: Ties) -> _Tokens:
+def _byte_tokens(num_merges: int, ties: Ties) -> Tokens:
     ends = np.zeros(_NUM_BYTES + num_merges + 1, np.int64)
     ends[: _NUM_BYTES + 1] = np.arange(_NUM_BYTES + 1)
     pool = np.zeros(_NUM_BYTES + 16 * (num_merges + 1), np.uint8)
@@ -157,232 +112,187 @@ def _byte_tokens(num_merges: int, ties: Ties) -> _Tokens:
     if ties == "huggingface":
         order = np.arange(_NUM_BYTES + num_merges, dtype=np.int32)
         order[[*itertools.chain(*printable_order())]] = np.arange(_NUM_BYTES)
-    return _Tokens(ends, pool, order)
+    return Tokens(ends, pool, order)
 
 
-def _enlarged_tokens(tokens: _Tokens) -> _Tokens:
+def _enlarged_tokens(tokens: Tokens) -> Tokens:
     longest = int(np.diff(tokens.ends).max())
     pool = np.zeros(2 * tokens.pool.size + 2 * longest, np.uint8)
     pool[: tokens.pool.size] = tokens.pool
     return tokens._replace(pool=pool)
 
 
+def _no_sums(num_tokens: int) -> _Sums:
+    none = np.full(num_tokens, -1, np.int32)
+    zero = np.zeros(num_tokens, np.int64)
+    return _Sums(zero, zero.copy(), zero.copy(), none, none.copy())
+
+
 @_compiled
-def _learn(words: Any, pairs: Any, tokens: Any, state: Any, made: Any) -> tuple[int, int]:
+def _lay_out(data: Any, borders: Any, cells: Any, sizes: Any) -> None:
+    """Write the bytes of every pre-token into the cells between borders, and count the places of each pair of bytes."""
+    cell = 0
+    cells[0] = _BORDER
+    for word in range(borders.size - 1):
+        for k in range(borders[word], borders[word + 1]):
+            cell += 1
+            cells[cell] = data[k]
+            if k > borders[word]:
+                sizes[np.int64(data[k - 1]) << 8 | data[k]] += 1
+        cell += 1
+        cells[cell] = _BORDER
+
+
+@_compiled
+def _list_bytes(data: Any, borders: Any, counts: Any, of_code: Any, rows: Any, places: Any, words: Any) -> None:
+    """Count the pairs of bytes and list their places, from the left."""
+    filled = np.zeros(rows.shape[0], np.int64)
+    for word in range(borders.size - 1):
+        for k in range(borders[word], borders[word + 1] - 1):
+            pair = of_code[np.int64(data[k]) << 8 | data[k + 1]]
+            rows[pair, TOTAL] += counts[word]
+            at = rows[pair, FIRST] + filled[pair]
+            places[at], words[at] = k + 1 + word, word
+            filled[pair] += 1
+
+
+@_compiled
+def _learn(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: Any, made: Any) -> tuple[int, int]:
     """Fill `made` with merges; their number, and why it stopped."""
     for num in range(made.shape[0]):
-        pair = _most_frequent(pairs, tokens, state)
+        pair = most_frequent(pairs, tokens, state)
         if pair < 0:
             return num, _NO_PAIRS
-        left, right = pairs.left[pair], pairs.right[pair]
-        if not _has_room(pairs, tokens, state, pair):
+        left, right = pairs.rows[pair, KEY] >> 32, pairs.rows[pair, KEY] & 0xFFFFFFFF
+        if not _has_room(pairs, tokens, state, pair, left, right):
             return num, _NO_ROOM
-        _pop(pairs, tokens, state)
+        pop(pairs, tokens, state)
         _add_token(tokens, state, left, right)
-        _merge(words, pairs, tokens, state, pair)
+        _merge(cells, counts, pairs, tokens, sums, state, pair)
         made[num, 0], made[num, 1] = left, right
     return made.shape[0], _DONE
 
 
 @_compiled
-def _most_frequent(pairs: Any, tokens: Any, state: Any) -> int:
-    """The pair on top of the heap once its count is true; -1 where no pair is left."""
-    while state[_HEAP_SIZE]:
-        pair = pairs.heap[0]
-        if pairs.total[pair] == pairs.heap_count[0]:
-            return pair
-        if pairs.total[pair] > 0:
-            pairs.heap_count[0] = pairs.total[pair]
-            _sift_down(pairs, tokens, state)
-        else:
-            _pop(pairs, tokens, state)
-    return -1
-
-
-@_compiled
-def _has_room(pairs: Any, tokens: Any, state: Any, pair: int) -> bool:
-    added = 2 * pairs.size[pair]
-    end = tokens.ends[state[_NUM_TOKENS]]
-    left, right = pairs.left[pair], pairs.right[pair]
+def _has_room(pairs: Any, tokens: Any, state: Any, pair: int, left: int, right: int) -> bool:
+    added = 2 * pairs.rows[pair, SIZE]
     length = tokens.ends[left + 1] - tokens.ends[left] + tokens.ends[right + 1] - tokens.ends[right]
     return (
-        state[_NUM_PAIRS] + added <= pairs.left.size
-        and state[_NUM_PLACES] + added <= pairs.places.size
-        and end + length <= tokens.pool.size
+        state[NUM_PAIRS] + added <= pairs.heap.size
+        and state[NUM_PLACES] + added <= pairs.places.size
+        and tokens.ends[state[NUM_TOKENS]] + length <= tokens.pool.size
     )
 
 
 @_compiled
 def _add_token(tokens: Any, state: Any, left: int, right: int) -> None:
-    token = state[_NUM_TOKENS]
+    token = state[NUM_TOKENS]
     end = tokens.ends[token]
     for part in (left, right):
         for k in range(tokens.ends[part], tokens.ends[part + 1]):
             tokens.pool[end] = tokens.pool[k]
             end += 1
     tokens.ends[token + 1] = end
-    state[_NUM_TOKENS] = token + 1
+    state[NUM_TOKENS] = token + 1
 
 
 @_compiled
-def _merge(words: Any, pairs: Any, tokens: Any, state: Any, pair: int) -> None:
+def _merge(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: Any, pair: int) -> None:
     """Make the newest token of `pair` wherever it stands, from the left, and count the pairs that this makes."""
-    left, right, merged = pairs.left[pair], pairs.right[pair], state[_NUM_TOKENS] - 1
-    oldest = state[_NUM_PAIRS]
-    new_pairs = np.empty(2 * pairs.size[pair], np.int32)
-    new_places = np.empty(2 * pairs.size[pair], np.int32)
-    num_new = 0
-    for k in range(pairs.first[pair], pairs.first[pair] + pairs.size[pair]):
-        place = pairs.places[k]
-        absorbed = words.following[place]
-        if words.tokens[place] != left or absorbed < 0 or words.tokens[absorbed] != right:
+    rows, places, words, ends = pairs.rows, pairs.places, pairs.words, tokens.ends
+    gone_left, gone_right, new_right = sums.gone_left, sums.gone_right, sums.new_right
+    pair_left, pair_right = sums.pair_left, sums.pair_right
+    left, right, merged = rows[pair, KEY] >> 32, rows[pair, KEY] & 0xFFFFFFFF, state[NUM_TOKENS] - 1
+    left_length, length = ends[left + 1] - ends[left], ends[merged + 1] - ends[merged]
+    first, size = rows[pair, FIRST], rows[pair, SIZE]
+    # New pairs by number: those with a token before have its token, those with one after -1 less that.
+    neighbours = np.empty(2 * size, np.int32)
+    listed = np.empty((2 * size, 3), np.int32)
+    num_new, num_listed, twice = 0, 0, np.int64(0)
+    for k in range(first, first + size):
+        place = places[k]
+        absorbed = place + left_length
+        if cells[place] != left or cells[absorbed] != right:
             continue
-        count = words.counts[words.word[place]]
-        before, after = words.previous[place], words.following[absorbed]
-        words.tokens[place], words.tokens[absorbed], words.following[place] = merged, -1, after
+        word = words[k]
+        count = counts[word]
+        before, after = cells[place - 1], cells[place + length]
+        cells[absorbed] = _INSIDE
+        cells[place], cells[place + length - 1] = merged, merged
         if before >= 0:
-            pairs.total[_find(pairs, words.tokens[before], left)] -= count
-            new_pairs[num_new], new_places[num_new] = (
-                _count_new(pairs, state, words.tokens[before], merged, count),
-                before,
-            )
-            num_new += 1
+            if pair_left[before] < 0:
+                pair_left[before], neighbours[num_new] = num_new, before
+                num_new += 1
+            if before == merged:
+                new_right[left] -= count
+                twice += count
+            else:
+                gone_left[before] += count
+            listed[num_listed, 0] = pair_left[before]
+            listed[num_listed, 1], listed[num_listed, 2] = place - (ends[before + 1] - ends[before]), word
+            num_listed += 1
         if after >= 0:
-            words.previous[after] = place
-            pairs.total[_find(pairs, right, words.tokens[after])] -= count
-            new_pairs[num_new], new_places[num_new] = (
-                _count_new(pairs, state, merged, words.tokens[after], count),
-                place,
-            )
-            num_new += 1
-    pairs.total[pair] = 0
-    _list_places(words, pairs, state, oldest, new_pairs[:num_new], new_places[:num_new])
-    for new in range(oldest, state[_NUM_PAIRS]):
-        if pairs.total[new] > 0:
-            _push(pairs, tokens, state, new)
-
-
-@_compiled
-def _list_places(words: Any, pairs: Any, state: Any, oldest: int, new_pairs: Any, new_places: Any) -> None:
-    """Write the places of the pairs from `oldest` on as one list a pair; those already gone again are left out."""
-    for k in range(new_pairs.size):
-        pair, place = new_pairs[k], new_places[k]
-        after = words.following[place]
-        if words.tokens[place] == pairs.left[pair] and after >= 0 and words.tokens[after] == pairs.right[pair]:
-            pairs.size[pair] += 1
+            if pair_right[after] < 0:
+                pair_right[after], neighbours[num_new] = num_new, -1 - after
+                num_new += 1
+            gone_right[after] += count
+            new_right[after] += count
+            listed[num_listed, 0], listed[num_listed, 1], listed[num_listed, 2] = pair_right[after], place, word
+            num_listed += 1
+    oldest = state[NUM_PAIRS]
+    for new in range(num_new):
+        if neighbours[new] >= 0:
+            before = neighbours[new]
+            total = twice
+            if before != merged:
+                total = gone_left[before]
+                rows[pairs.table[slot_of(rows, pairs.table, before << 32 | left)], TOTAL] -= total
+            key = before << 32 | merged
+            gone_left[before], pair_left[before] = 0, -1
         else:
-            new_pairs[k] = -1
-    for pair in range(oldest, state[_NUM_PAIRS]):
-        pairs.first[pair] = state[_NUM_PLACES]
-        state[_NUM_PLACES] += pairs.size[pair]
-        pairs.size[pair] = 0
-    for k in range(new_pairs.size):
-        pair = new_pairs[k]
-        if pair >= 0:
-            pairs.places[pairs.first[pair] + pairs.size[pair]] = new_places[k]
-            pairs.size[pair] += 1
+            after = -1 - neighbours[new]
+            rows[pairs.table[slot_of(rows, pairs.table, right << 32 | after)], TOTAL] -= gone_right[after]
+            total, key = new_right[after], merged << 32 | after
+            gone_right[after], new_right[after], pair_right[after] = 0, 0, -1
+        _append(rows, state, key, total)
+    rows[pair, TOTAL] = 0
+    _list_places(pairs, state, oldest, listed[:num_listed])
+    _make_known(pairs, tokens, state, oldest)
 
 
 @_compiled
-def _slot(pairs: Any, left: Any, right: Any) -> Any:
-    """Where the table has the pair, or would have it."""
-    mask = np.intp(pairs.table.size - 1)
-    slot = np.intp(mix(np.uint64(0), np.uint64(left) << np.uint64(32) | np.uint64(right)) >> np.uint64(32)) & mask
-    while pairs.table[slot] >= 0:
-        pair = pairs.table[slot]
-        if pairs.left[pair] == left and pairs.right[pair] == right:
-            break
-        slot = (slot + 1) & mask
-    return slot
+def _append(rows: Any, state: Any, key: int, total: int) -> None:
+    pair = state[NUM_PAIRS]
+    rows[pair, KEY], rows[pair, TOTAL], rows[pair, SIZE] = key, total, 0
+    state[NUM_PAIRS] = pair + 1
 
 
 @_compiled
-def _find(pairs: Any, left: int, right: int) -> int:
-    return pairs.table[_slot(pairs, left, right)]
+def _list_places(pairs: Any, state: Any, oldest: int, listed: Any) -> None:
+    """Write the places of the pairs from `oldest` on as one list a pair."""
+    rows = pairs.rows
+    for k in range(listed.shape[0]):
+        rows[oldest + listed[k, 0], SIZE] += 1
+    start = state[NUM_PLACES]
+    for pair in range(oldest, state[NUM_PAIRS]):
+        rows[pair, FIRST] = start
+        if rows[pair, TOTAL] > 0:
+            start += rows[pair, SIZE]
+        rows[pair, SIZE] = 0
+    state[NUM_PLACES] = start
+    for k in range(listed.shape[0]):
+        pair = oldest + listed[k, 0]
+        if rows[pair, TOTAL] > 0:
+            at = rows[pair, FIRST] + rows[pair, SIZE]
+            pairs.places[at], pairs.words[at] = listed[k, 1], listed[k, 2]
+            rows[pair, SIZE] += 1
 
 
 @_compiled
-def _count_new(pairs: Any, state: Any, left: int, right: int, count: int) -> int:
-    """Count a pair that has come to be, and make it known where it is the first time."""
-    slot = _slot(pairs, left, right)
-    pair = pairs.table[slot]
-    if pair < 0:
-        pair = np.int32(state[_NUM_PAIRS])
-        state[_NUM_PAIRS] += 1
-        pairs.table[slot] = pair
-        pairs.left[pair], pairs.right[pair], pairs.total[pair], pairs.size[pair] = left, right, 0, 0
-    pairs.total[pair] += count
-    return pair
-
-
-@_compiled
-def _fill_table(pairs: Any, num_pairs: int) -> None:
-    for pair in range(num_pairs):
-        pairs.table[_slot(pairs, pairs.left[pair], pairs.right[pair])] = pair
-
-
-@_compiled
-def _comes_first(pairs: Any, tokens: Any, count: int, pair: int, other_count: int, other: int) -> bool:
-    """Whether a pair is merged before another: the more frequent, then by the rule for ties."""
-    if count != other_count:
-        return count > other_count
-    left, right, other_left, other_right = pairs.left[pair], pairs.right[pair], pairs.left[other], pairs.right[other]
-    if tokens.order.size:
-        if left != other_left:
-            return tokens.order[left] < tokens.order[other_left]
-        return tokens.order[right] < tokens.order[other_right]
-    if left != other_left:
-        return _is_greater(tokens, left, other_left)
-    return right != other_right and _is_greater(tokens, right, other_right)
-
-
-@_compiled
-def _is_greater(tokens: Any, token: int, other: int) -> bool:
-    start, other_start = tokens.ends[token], tokens.ends[other]
-    size, other_size = tokens.ends[token + 1] - start, tokens.ends[other + 1] - other_start
-    for k in range(min(size, other_size)):
-        byte, other_byte = tokens.pool[start + k], tokens.pool[other_start + k]
-        if byte != other_byte:
-            return byte > other_byte
-    return size > other_size
-
-
-@_compiled
-def _push(pairs: Any, tokens: Any, state: Any, pair: int) -> None:
-    child, count = state[_HEAP_SIZE], pairs.total[pair]
-    state[_HEAP_SIZE] += 1
-    while child:
-        parent = (child - 1) >> 1
-        if not _comes_first(pairs, tokens, count, pair, pairs.heap_count[parent], pairs.heap[parent]):
-            break
-        pairs.heap[child], pairs.heap_count[child] = pairs.heap[parent], pairs.heap_count[parent]
-        child = parent
-    pairs.heap[child], pairs.heap_count[child] = pair, count
-
-
-@_compiled
-def _pop(pairs: Any, tokens: Any, state: Any) -> None:
-    """Drop the top of the heap."""
-    state[_HEAP_SIZE] -= 1
-    last = state[_HEAP_SIZE]
-    pairs.heap[0], pairs.heap_count[0] = pairs.heap[last], pairs.heap_count[last]
-    _sift_down(pairs, tokens, state)
-
-
-@_compiled
-def _sift_down(pairs: Any, tokens: Any, state: Any) -> None:
-    """Bring the heap in order when only its top is out of it."""
-    size, parent = state[_HEAP_SIZE], 0
-    pair, count = pairs.heap[0], pairs.heap_count[0]
-    while 2 * parent + 1 < size:
-        child = 2 * parent + 1
-        right = child + 1
-        if right < size and _comes_first(
-            pairs, tokens, pairs.heap_count[right], pairs.heap[right], pairs.heap_count[child], pairs.heap[child]
-        ):
-            child = right
-        if _comes_first(pairs, tokens, count, pair, pairs.heap_count[child], pairs.heap[child]):
-            break
-        pairs.heap[parent], pairs.heap_count[parent] = pairs.heap[child], pairs.heap_count[child]
-        parent = child
-    pairs.heap[parent], pairs.heap_count[parent] = pair, count
+def _make_known(pairs: Any, tokens: Any, state: Any, oldest: int) -> None:
+    """Give the pairs from `oldest` on their slots of the table, and the frequent ones their places in the heap."""
+    rows, table = pairs.rows, pairs.table
+    for pair in range(oldest, state[NUM_PAIRS]):
+        table[slot_of(rows, table, rows[pair, KEY])] = pair
+        if rows[pair, TOTAL] >= state[HEAP_LEAST]:
+            push(pairs, tokens, state, pair)

@@ -1,14 +1,14 @@
 """Learning a tokenizer from text: pre-tokens are counted, then merges learned from the counts.
 
-Documents are streamed; memory follows the number of distinct pre-tokens. The result depends on the text alone, not on
-the number of threads nor on the order of the documents.
+Documents are streamed; memory follows the number of distinct pre-tokens, or stays below a bound where one is set. The
+result depends on the text alone, not on the number of threads nor, without that bound, on the order of the documents.
 """
 
 from __future__ import annotations
 
 import codecs
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +18,7 @@ from lm.tokenizer.patterns import check_pattern, special_splitter
 from lm.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from lm.tokenizer.count import PreTokenCounts
+    from lm.tokenizer.count import Counted, PreTokenCounts
 
 NUM_BYTES = 256
 _MAX_THREADS = 16
@@ -33,33 +33,66 @@ def train_bpe(
     *,
     ties: Literal["greater", "huggingface"] = "greater",
     num_threads: int | None = None,
+    max_pre_tokens: int | None = None,
+    report: Callable[[Mapping[str, object]], None] | None = None,
 ) -> Tokenizer:
     """Learn a tokenizer of at most `vocab_size` ids: 256 bytes, then merges, then `special_tokens`.
 
-    `paths_or_documents` yields documents as strings, or `Path`s of UTF-8 text files. Special tokens found in the text
-    are hard boundaries and are not learned from. The most frequent pair is merged; of equals the lexicographically
-    greater pair of byte strings, or, with `ties="huggingface"`, the one that the trainer of `tokenizers` takes. A text
-    with fewer pairs gives a smaller vocabulary. `num_threads` (all processors, at most 16) count.
+    `paths_or_documents` yields documents as strings, or `Path`s of UTF-8 text files; one `Path` alone will do. Special
+    tokens found in the text are hard boundaries and are not learned from. The most frequent pair is merged; of equals
+    the lexicographically greater pair of byte strings, or, with `ties="huggingface"`, the one that the trainer of
+    `tokenizers` takes. A text with fewer pairs gives a smaller vocabulary. `num_threads` (all processors, at most 16)
+    count.
+
+    `max_pre_tokens` bounds memory on text that never stops bringing new pre-tokens: whenever more distinct ones are
+    counted, the rarest are dropped until half of that are left. `report` is called at the end with what was counted,
+    dropped and learned.
 
     Raises:
         ConfigurationError: `vocab_size` leaves no room for the bytes and the special tokens, or one of these is
-            repeated; no pattern or rule for ties has that name.
+            repeated; no pattern or rule for ties has that name; `max_pre_tokens` is less than 2; a lone string stands
+            where a list of documents is expected.
         InputError: a file that is not UTF-8, or no text at all.
     """
     num_merges = _checked_num_merges(vocab_size, special_tokens)
     check_pattern(pattern)
+    if max_pre_tokens is not None and max_pre_tokens < 2:
+        raise ConfigurationError(f"tokenizer.max_pre_tokens: {max_pre_tokens}, expected at least 2")
     if ties not in ("greater", "huggingface"):
         raise ConfigurationError(f"tokenizer.ties: '{ties}', expected greater or huggingface")
     from lm.tokenizer.count import count_pre_tokens, group_texts
 
-    parts = _parts(paths_or_documents, special_tokens, pattern)
-    counts = count_pre_tokens(group_texts(parts), pattern, num_threads or min(_MAX_THREADS, os.cpu_count() or 1))
-    if not counts.size:
+    parts = _parts(_documents(paths_or_documents), special_tokens, pattern)
+    num_threads = num_threads or min(_MAX_THREADS, os.cpu_count() or 1)
+    counted = count_pre_tokens(group_texts(parts), pattern, num_threads, max_pre_tokens)
+    if not counted.counts.size:
         raise InputError("no text to learn a tokenizer from")
-    merges = _learn(counts, num_merges, ties)
+    merges = _learn(counted.counts, num_merges, ties)
+    if report is not None:
+        report(_facts(counted, merges))
     vocab = {i: bytes([i]) for i in range(NUM_BYTES)}
     vocab.update((NUM_BYTES + i, left + right) for i, (left, right) in enumerate(merges))
     return Tokenizer(vocab, merges, special_tokens, pattern=pattern)
+
+
+def _documents(paths_or_documents: Iterable[str | Path]) -> Iterable[str | Path]:
+    """The documents; a lone string would be taken for a list of its characters."""
+    if isinstance(paths_or_documents, str):
+        raise ConfigurationError(
+            "paths_or_documents: one string, expected a list: [text] for a document, [Path(name)] for a file"
+        )
+    return [paths_or_documents] if isinstance(paths_or_documents, Path) else paths_or_documents
+
+
+def _facts(counted: Counted, merges: Sequence[tuple[bytes, bytes]]) -> dict[str, object]:
+    return {
+        "text_bytes": counted.size_bytes,
+        "pre_tokens": counted.num_pre_tokens,
+        "distinct_pre_tokens": counted.counts.size,
+        "pruned_strings": counted.pruned_strings,
+        "pruned_pre_tokens": counted.pruned_pre_tokens,
+        "merges": len(merges),
+    }
 
 
 def _checked_num_merges(vocab_size: int, special_tokens: Sequence[str]) -> int:

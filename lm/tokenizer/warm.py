@@ -20,6 +20,7 @@ def warm() -> None:
     counts = PreTokenCounts()
     strings = np.arange(2**13, dtype=">u4").view(np.uint8)  # so many distinct ones that the table grows
     counts.add(strings, 0, np.arange(4, strings.size + 4, 4))
+    train_bpe([f"{i:x}" for i in range(3_000)], 600, [], num_threads=1)  # room for pairs and places grows
 
 
 def main() -> int:

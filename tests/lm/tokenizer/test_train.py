@@ -121,3 +121,46 @@ def test_each_mistake_is_named(tmp_path):
     path.write_bytes(b"abc" * 400_000 + b" \xff\xfe")
     with pytest.raises(InputError, match=r"a\.txt: not UTF-8 at byte 1200001"):
         train_bpe([path], 270, [])
+
+
+def test_pruning_bounds_the_distinct_pre_tokens_and_tells_what_it_lost():
+    draw = random.Random(8)
+    rare = [f"{draw.getrandbits(64):x}" for _ in range(5_000)]
+    documents = [f"{TEXT} {' '.join(rare[i : i + 50])}" for i in range(0, 5_000, 50)] * 2
+    told, plain = [], []
+    limited = [train_bpe(documents, 300, [], num_threads=n, max_pre_tokens=2_000, report=told.append) for n in (1, 3)]
+    train_bpe(documents, 300, [], report=plain.append)
+    assert told[0] == told[1] and limited[0].digest == limited[1].digest
+    assert plain[0]["pruned_strings"] == plain[0]["pruned_pre_tokens"] == 0
+    assert told[0]["distinct_pre_tokens"] <= 2_000 < plain[0]["distinct_pre_tokens"]
+    assert told[0]["pre_tokens"] == plain[0]["pre_tokens"] and told[0]["text_bytes"] == plain[0]["text_bytes"]
+    assert told[0]["pruned_pre_tokens"] >= told[0]["pruned_strings"] > 3_000
+    assert (b"e", b"st") in limited[0].merges and (b"w", b"est") in limited[0].merges
+
+
+def test_pruning_drops_the_rarest_and_keeps_what_came_first():
+    counts = PreTokenCounts()
+    strings = [b"a", b"bb", b"c", b"dd", b"a", b"dd", b"dd"]
+    counts.add(np.frombuffer(b"".join(strings), np.uint8), 0, np.cumsum([len(string) for string in strings]))
+    fewer = counts.most_frequent(3)
+    assert fewer.bytes.tobytes() == b"abbdd" and fewer.counts.tolist() == [2, 1, 3]
+
+
+def test_room_grows_in_the_middle_of_learning():
+    """Many more pairs than bytes make at first, in more merges than one call learns."""
+    pytest.importorskip("regex")
+    from lm.tokenizer import reference
+
+    draw = random.Random(9)
+    documents = ["".join(draw.choices("abcdefghij ", k=600)) for _ in range(12)]
+    assert train_bpe(documents, 256 + 700, []).merges == reference.train(documents, 700, "gpt2")
+
+
+def test_one_path_is_a_file_and_one_string_is_refused(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text(TEXT)
+    assert train_bpe(path, 262, []).merges == train_bpe([TEXT], 262, []).merges
+    with pytest.raises(ConfigurationError, match="one string, expected a list"):
+        train_bpe(TEXT, 262, [])
+    with pytest.raises(ConfigurationError, match="max_pre_tokens: 1, expected at least 2"):
+        train_bpe([TEXT], 262, [], max_pre_tokens=1)

@@ -1,0 +1,145 @@
+"""How fast and in how much memory a tokenizer is learned, beside Hugging Face tokenizers, rustbpe and gigatoken.
+
+Rows for `python -m benchmarks.tokenizer`. Every trainer learns the same number of merges from the same documents with
+GPT-2's pattern, in this process, in turns. Hugging Face and gigatoken break ties alike, so their merges must be Loam's
+with `ties="huggingface"`; those of rustbpe, which breaks them by id, are not compared.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from benchmarks.report import Row, timed
+from lm.tokenizer import train_bpe
+from lm.tokenizer.formats import from_printable
+from lm.tokenizer.patterns import PATTERNS
+
+VOCAB_SIZE = 32_000
+MIB, MB = 2**20, 10**6
+SMALL_BYTES, LARGE_BYTES = 100 * MB, 1000 * MB
+MAX_PRE_TOKENS = 500_000
+_SEPARATOR = "<|endoftext|>"
+_TARGETS = {"Hugging Face tokenizers": 5.0, "rustbpe": 2.0, "gigatoken": 1.0}
+
+Merges = list[tuple[bytes, bytes]]
+
+
+def training_rows(name: str, texts: Sequence[str], repeats: int = 3) -> list[Row]:
+    """Megabytes a second of learning `VOCAB_SIZE` ids from `texts`, against each peer, and whether merges are equal.
+
+    Peers use as many threads as the caller allows them (its processors, `RAYON_NUM_THREADS`); Loam uses one.
+    """
+    peers: dict[str, Callable[[], Merges]] = {
+        "Hugging Face tokenizers": lambda: _hugging_face(texts),
+        "rustbpe": lambda: _rustbpe(texts),
+        "gigatoken": _gigatoken_of(texts),
+    }
+    ours: list[float] = []
+    theirs: dict[str, list[float]] = {peer: [] for peer in peers}
+    learned: dict[str, Merges] = {}
+    for _ in range(repeats):
+        ours.append(timed(lambda: train_bpe(texts, VOCAB_SIZE, [], num_threads=1), time.perf_counter))
+        for peer, train in peers.items():
+            start = time.perf_counter()
+            learned[peer] = train()
+            theirs[peer].append(time.perf_counter() - start)
+    size_mb = sum(len(text.encode()) for text in texts) / MB
+    rate = size_mb / statistics.median(ours)
+    rows = [
+        Row(
+            name=f"train {VOCAB_SIZE:,}, {name}",
+            value=rate,
+            unit="MB/s",
+            peer=peer,
+            ratio=statistics.median(seconds) / statistics.median(ours),
+            target=_TARGETS[peer],
+        )
+        for peer, seconds in theirs.items()
+    ]
+    return rows + _equality_rows(name, texts, learned)
+
+
+def memory_rows() -> list[Row]:
+    """The peak memory of a process that learns from 100 MB and from 1 GB of text whose vocabulary never closes, with the
+    distinct pre-tokens bounded; and without that bound, for comparison.
+    """
+    small, large = (_peak_mib(size, MAX_PRE_TOKENS) for size in (SMALL_BYTES, LARGE_BYTES))
+    free = _peak_mib(LARGE_BYTES, None)
+    bounded = f"max_pre_tokens={MAX_PRE_TOKENS:,}"
+    return [
+        Row(name="train: peak memory, 1 GB of text", value=large, unit="MiB", target=1024, better="lower"),
+        Row(
+            name=f"train: the same, {bounded}",
+            value=large,
+            unit="MiB",
+            peer="100 MB of text",
+            ratio=large / small,
+            target=1.5,
+            better="lower",
+        ),
+        Row(name="train: peak memory, 1 GB, unbounded", value=free, unit="MiB", peer="bounded", ratio=free / large),
+    ]
+
+
+def _equality_rows(name: str, texts: Sequence[str], learned: dict[str, Merges]) -> list[Row]:
+    merges = train_bpe(texts, VOCAB_SIZE, [], ties="huggingface", num_threads=1).merges
+    rows = []
+    for peer in ("Hugging Face tokenizers", "gigatoken"):
+        # The peer that reserves an id for its separator learns one merge less.
+        theirs = learned[peer]
+        same = sum(a == b for a, b in zip(merges, theirs, strict=False))
+        rows.append(Row(name=f"equal merges, {name}", value=same / len(theirs), unit="share", peer=peer, target=1.0))
+    return rows
+
+
+def _hugging_face(texts: Sequence[str]) -> Merges:
+    import tokenizers
+
+    model = tokenizers.Tokenizer(tokenizers.models.BPE())
+    model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=VOCAB_SIZE, initial_alphabet=alphabet, show_progress=False)
+    model.train_from_iterator(texts, trainer)
+    return [
+        (from_printable(left), from_printable(right)) for left, right in json.loads(model.to_str())["model"]["merges"]
+    ]
+
+
+def _rustbpe(texts: Sequence[str]) -> Merges:
+    import rustbpe
+
+    rustbpe.Tokenizer().train_from_iterator(iter(texts), VOCAB_SIZE, pattern=PATTERNS["gpt2"])
+    return []
+
+
+def _gigatoken_of(texts: Sequence[str]) -> Callable[[], Merges]:
+    """It takes documents as one string with separators, which is made before the clock starts."""
+    joined, separator = _SEPARATOR.join(texts).encode(), _SEPARATOR.encode()
+
+    def train() -> Merges:
+        import gigatoken
+
+        _, merges = gigatoken.train_bpe(joined, VOCAB_SIZE, [_SEPARATOR], separator=separator)
+        return list(merges)
+
+    return train
+
+
+def _peak_mib(size_bytes: int, max_pre_tokens: int | None) -> float:
+    """The largest resident set of a process that learns from so much text."""
+    code = (
+        "import resource; from benchmarks.open_text import open_text; from lm.tokenizer import train_bpe;"
+        f"train_bpe(open_text({size_bytes}), {VOCAB_SIZE}, [], max_pre_tokens={max_pre_tokens});"
+        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+    )
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    found = re.search(r"peak (\d+)", output)
+    return int(found[1]) / MIB if found else float(np.nan)
