@@ -1,4 +1,5 @@
-"""How fast text becomes ids and ids become text, beside tiktoken, Hugging Face's tokenizers and gigatoken."""
+"""How fast a tokenizer is learned, text becomes ids and ids become text, beside tiktoken, Hugging Face's tokenizers,
+rustbpe and gigatoken."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 from benchmarks.report import Row, finish, parser
 from benchmarks.tokenizer_encoding import encoding_rows, startup_rows
 from benchmarks.tokenizer_texts import corpora, tokenizer_to_measure
+from benchmarks.tokenizer_training import memory_rows, training_rows
 from lm.errors import run_command
 
 
@@ -18,6 +20,8 @@ def rows() -> Iterator[Row]:
     for corpus in texts:
         yield Row(name=f"{corpus.name}: size", value=corpus.size_bytes / 1e6, unit="MB")
         yield from encoding_rows(corpus, tokenizer)
+        yield from training_rows(corpus.name, corpus.texts)
+    yield from memory_rows()
 
 
 def main(argv: list[str] | None = None) -> int:
