@@ -1,24 +1,35 @@
 """Floating-point operations of a model: matrix products alone, a multiplication and an addition counted as two.
 
-Norms, RoPE, softmax and the optimizer are left out: below 2% of the total for all but the smallest models.
+Norms, RoPE, softmax, convolutions and the optimizer are left out: below 2% of the total for all but the smallest
+models.
 """
 
 from __future__ import annotations
 
-from lm.accounting.parameters import count_parameters
+from lm.accounting.parameters import attention_matrices, mlp_matrices, state_space_matrices
 from lm.model.config import ModelConfig
+
+CHUNK = 64
+"""Tokens of a chunk of a state-space layer, as `lm.model.ssm` cuts them."""
 
 
 def forward_flops_per_token(config: ModelConfig, num_tokens: int = 0) -> float:
     """Of one token in a sequence of `num_tokens` (0: the whole context), on average over the sequence.
 
-    2 · (weights of the layers and the output) + layers · 4 · d_model · (num_tokens + 1) / 2: a token looks at itself
-    and those before it, once for the scores and once for the values.
+    2 · (weights that a token goes through, of the layers and the output) + a token's looks: in an attention layer
+    4 · heads · d_head for each token that it looks at, itself included, once for the scores and once for the values.
     """
     seq = num_tokens or config.context_length
-    count = count_parameters(config)
-    matrices = count.attention + count.feed_forward + config.vocab_size * config.d_model
-    return 2.0 * matrices + config.num_layers * 4.0 * config.d_model * (seq + 1) / 2
+    weights = (
+        config.num_attention_layers * attention_matrices(config)
+        + config.num_layers_of("ssm") * state_space_matrices(config)
+        + config.num_layers * _active_feed_forward(config)
+        + config.vocab_size * config.d_model
+    )
+    a_look = 2.0 * config.num_heads * (2 * config.d_head + config.d_rope)
+    looks = config.num_layers_of("full") * (seq + 1) / 2
+    looks += config.num_layers_of("window") * _mean_window(min(config.window, seq), seq)
+    return 2.0 * weights + looks * a_look + config.num_layers_of("ssm") * _scan(config, min(CHUNK, seq))
 
 
 def training_flops_per_token(config: ModelConfig, num_tokens: int = 0, recompute: bool = False) -> float:
@@ -27,3 +38,20 @@ def training_flops_per_token(config: ModelConfig, num_tokens: int = 0, recompute
     `recompute` adds the second forward of activation checkpointing.
     """
     return (4.0 if recompute else 3.0) * forward_flops_per_token(config, num_tokens)
+
+
+def _active_feed_forward(config: ModelConfig) -> int:
+    if not config.num_experts:
+        return mlp_matrices(config)
+    return config.experts_per_token * mlp_matrices(config) + config.num_experts * config.d_model
+
+
+def _mean_window(window: int, seq: int) -> float:
+    """The mean of min(i, window) over i = 1 … seq."""
+    return window - window * (window - 1) / 2 / seq if window else 0.0
+
+
+def _scan(config: ModelConfig, chunk: int) -> float:
+    """Inside a chunk every pair of its tokens, as the kernel computes them; between chunks the state, made and read."""
+    inside = chunk * (config.d_state + config.d_inner)
+    return 2.0 * (inside + 2 * config.d_state * config.d_inner)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lm.accounting.parameters import count_parameters
+from lm.accounting.parameters import CONVOLUTION, count_parameters
 from lm.model.config import ModelConfig
 
 Precision = Literal["float32", "bfloat16"]
@@ -75,8 +75,14 @@ def activation_bytes_per_token(config: ModelConfig, precision: Precision = "floa
 
 
 def kv_cache_bytes(config: ModelConfig, num_tokens: int, bytes_per_number: int = _FLOAT32) -> int:
-    """Keys and values of `num_tokens` tokens in all layers."""
-    return 2 * config.num_layers * config.num_kv_heads * config.d_head * num_tokens * bytes_per_number
+    """What a row of `lm.inference.KVCache` takes for `num_tokens` tokens: keys and values of the attention layers (of
+    latent attention the latent vectors), and the states of state-space layers in float32, which do not grow.
+    """
+    heads, d_key, d_value = config.cache_shape
+    per_token = config.num_attention_layers * heads * (d_key + d_value) * bytes_per_number
+    channels = config.d_inner + 2 * config.d_state
+    state = (CONVOLUTION - 1) * channels + config.d_inner * config.d_state
+    return per_token * num_tokens + config.num_layers_of("ssm") * state * _FLOAT32
 
 
 def largest_microbatch(config: ModelConfig, memory_bytes: int, *, precision: Precision = "bfloat16") -> int:

@@ -64,7 +64,7 @@ def response_log_probs(
     model's work.
     """
     hidden = model.hidden(batch.ids[:, :-1])[batch.response_mask]
-    logits = model.lm_head(hidden).float() / temperature
+    logits = model.logits(hidden).float() / temperature
     targets = batch.targets[batch.response_mask]
     log_probs = -token_losses(logits, targets)
     dense = torch.zeros(batch.response_mask.shape, dtype=log_probs.dtype, device=log_probs.device)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lm.alignment.sequences import SequenceBatch
+from lm.alignment.sequences import SequenceBatch, response_log_probs
 from lm.model import TransformerLM
 from lm.training.loss import token_losses
 
@@ -22,14 +22,18 @@ class _Recorder:
     length = 0
 
     def __init__(self) -> None:
-        self.layers: list[tuple[Tensor, Tensor]] = []
+        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+        self.states: dict[int, tuple[Tensor, ...]] = {}
 
     def mask(self, num_queries: int) -> None:
         return None
 
     def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        self.layers.append((k, v))
+        self.layers[layer_index] = (k, v)
         return k, v
+
+    def advance(self, num_tokens: int) -> None:
+        return None
 
 
 class _Continuation:
@@ -39,6 +43,7 @@ class _Continuation:
         self._prompts, self._group_size = prompts, group_size
         self._prompt_mask = prompt_mask.repeat_interleave(group_size, dim=0)[:, None, None]
         self.length = prompt_mask.shape[1]
+        self.states: dict[int, tuple[Tensor, ...]] = {}
 
     def mask(self, num_queries: int) -> Bool[Tensor, "rows 1 queries keys"]:
         rows = len(self._prompt_mask)
@@ -51,14 +56,20 @@ class _Continuation:
         before = (part.repeat_interleave(self._group_size, dim=0) for part in self._prompts.layers[layer_index])
         return tuple(torch.cat([old, new], dim=2) for old, new in zip(before, (k, v), strict=True))  # type: ignore[return-value]
 
+    def advance(self, num_tokens: int) -> None:
+        return None
+
 
 def group_log_probs(
     model: TransformerLM, batch: SequenceBatch, group_size: int, temperature: float = 1.0
 ) -> Float[Tensor, "rows targets"]:
     """log p(token | what came before) of every response token, in float32; 0 elsewhere.
 
-    The rows of the batch are groups of `group_size` that share a prompt of at least two tokens.
+    The rows of the batch are groups of `group_size` that share a prompt of at least two tokens. A state-space layer
+    would remember the padding behind a prompt, so a model that has one reads the repeated prompts.
     """
+    if model.config.num_layers_of("ssm"):
+        return response_log_probs(model, batch, temperature)
     starts = batch.response_mask.int().argmax(
         dim=1
     )  # the prompt's last token, whose target is the first response token
@@ -74,7 +85,7 @@ def group_log_probs(
         positions=starts[:, None] + torch.arange(places.shape[1], device=starts.device).where(inside, 0),
         kv_cache=_Continuation(prompts, prefix_mask, group_size),
     )
-    logits = model.lm_head(hidden[mask]).float() / temperature
+    logits = model.logits(hidden[mask]).float() / temperature
     log_probs = -token_losses(logits, batch.targets.gather(1, places)[mask])
     dense = torch.zeros(batch.response_mask.shape, dtype=log_probs.dtype, device=log_probs.device)
     return dense.masked_scatter(batch.response_mask, log_probs)

@@ -148,11 +148,9 @@ def _read_prompts(
     if not 0 < seq < context_length:
         raise InputError(f"prompt: {seq} tokens, expected 1 to {context_length - 1} for a context of {context_length}")
     cache = KVCache(
-        num_layers=model.config.num_layers,
+        model.config,
         batch=batch,
-        kv_heads=model.config.num_kv_heads,
         capacity=min(context_length, seq + max_new_tokens),
-        d_head=model.config.d_head,
         dtype=model.lm_head.weight.dtype,
         device=model.device,
     )
@@ -160,7 +158,7 @@ def _read_prompts(
 
 
 def _last_logits(model: TransformerLM, ids: Int[Tensor, "batch seq"], cache: KVCache) -> Float[Tensor, "batch vocab"]:
-    logits: Tensor = model.lm_head(model.hidden(ids, kv_cache=cache)[:, -1])
+    logits: Tensor = model.logits(model.hidden(ids, kv_cache=cache)[:, -1])
     return logits
 
 

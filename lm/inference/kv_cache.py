@@ -1,50 +1,48 @@
-"""Keys and values of the tokens so far, so that each new token costs one position's work.
+"""What a model remembers of the tokens so far, so that each new token costs one position's work: keys and values of
+attention layers, the latent vectors of latent attention, the states of state-space layers.
 
-Decisions: one static buffer for all layers, allocated once for the longest continuation; all rows have the same
-length (the engine batches prompts of equal length), so no padding is ever attended to and no mask is needed; rows can
-be repeated (one prompt, many samples) and dropped.
+Decisions: one static buffer for all attention layers, allocated once for the longest continuation; all rows have the
+same length (the engine batches prompts of equal length), so no padding is ever attended to and no mask is needed; rows
+can be repeated (one prompt, many samples) and dropped.
+
+Not covered: layers with a window keep all keys too, and only look at the last.
 """
 
 from __future__ import annotations
+
+import copy
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lm.model.config import ModelConfig
+
 
 class KVCache:
-    """Static cache of `capacity` positions for `num_layers` layers; float32 at 2 · layers · batch · kv_heads ·
-    capacity · d_head · 4 bytes.
+    """Static cache of `capacity` positions for a model of the shape `config`; `lm.accounting.kv_cache_bytes` counts it.
 
-    `length` is the number of positions filled. It moves on when the last layer has written, so during one forward
-    pass every layer sees the same `length`: the position of the pass's first token.
+    `length` is the number of positions filled. It moves on with `advance`, when all layers have written, so during one
+    forward pass every layer sees the same `length`: the position of the pass's first token.
     """
 
     def __init__(
         self,
+        config: ModelConfig,
         *,
-        num_layers: int,
         batch: int,
-        kv_heads: int,
         capacity: int,
-        d_head: int,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        shape = (num_layers, batch, kv_heads, capacity, d_head)
-        self._keys = torch.empty(shape, dtype=dtype, device=device)
-        self._values = torch.empty(shape, dtype=dtype, device=device)
-        self.length = 0
-
-    @property
-    def batch(self) -> int:
-        """Rows held."""
-        return self._keys.shape[1]
-
-    @property
-    def capacity(self) -> int:
-        """Positions there is room for."""
-        return self._keys.shape[3]
+        heads, d_key, d_value = config.cache_shape
+        self.batch, self.capacity, self.length = batch, capacity, 0
+        attention = [index for index in range(config.num_layers) if config.layer_kind(index) != "ssm"]
+        self._rows = {layer_index: row for row, layer_index in enumerate(attention)}
+        shape = (len(attention), batch, heads, capacity)
+        self._keys = torch.empty((*shape, d_key), dtype=dtype, device=device)
+        self._values = torch.empty((*shape, d_value), dtype=dtype, device=device)
+        self.states: dict[int, tuple[Tensor, ...]] = {}
 
     def mask(self, num_queries: int) -> None:
         """Causal for every row: the new tokens are the last ones of all rows alike."""
@@ -54,8 +52,8 @@ class KVCache:
         self,
         layer_index: int,
         k: Float[Tensor, "batch kv_heads seq d_head"],
-        v: Float[Tensor, "batch kv_heads seq d_head"],
-    ) -> tuple[Float[Tensor, "batch kv_heads total d_head"], Float[Tensor, "batch kv_heads total d_head"]]:
+        v: Float[Tensor, "batch kv_heads seq d_value"],
+    ) -> tuple[Float[Tensor, "batch kv_heads total d_head"], Float[Tensor, "batch kv_heads total d_value"]]:
         """Append one layer's new keys and values; returns all of that layer's, views of the buffer.
 
         Raises:
@@ -64,23 +62,29 @@ class KVCache:
         end = self.length + k.shape[2]
         if end > self.capacity:
             raise ValueError(f"KV cache: {end} positions, capacity {self.capacity}")
-        self._keys[layer_index, :, :, self.length : end] = k
-        self._values[layer_index, :, :, self.length : end] = v
-        if layer_index == self._keys.shape[0] - 1:
-            self.length = end
-        return self._keys[layer_index, :, :, :end], self._values[layer_index, :, :, :end]
+        row = self._rows[layer_index]
+        self._keys[row, :, :, self.length : end] = k
+        self._values[row, :, :, self.length : end] = v
+        return self._keys[row, :, :, :end], self._values[row, :, :, :end]
+
+    def advance(self, num_tokens: int) -> None:
+        """All layers have written the new positions."""
+        self.length += num_tokens
 
     def select(self, rows: Int[Tensor, " rows"]) -> KVCache:
         """A cache of these rows, in this order; a row may come several times or not at all."""
-        chosen = object.__new__(KVCache)
+        chosen = copy.copy(self)
+        chosen.batch = len(rows)
         chosen._keys = self._gather(self._keys, rows)
         chosen._values = self._gather(self._values, rows)
-        chosen.length = self.length
+        chosen.states = {
+            layer: tuple(part.index_select(0, rows) for part in state) for layer, state in self.states.items()
+        }
         return chosen
 
     def _gather(self, buffer: Tensor, rows: Tensor) -> Tensor:
         # Only the filled positions are copied; the rest of the new buffer stays unwritten.
-        layers, _, kv_heads, capacity, d_head = buffer.shape
-        gathered = buffer.new_empty((layers, len(rows), kv_heads, capacity, d_head))
+        layers, _, heads, capacity, d_head = buffer.shape
+        gathered = buffer.new_empty((layers, len(rows), heads, capacity, d_head))
         gathered[:, :, :, : self.length] = buffer[:, :, :, : self.length].index_select(1, rows)
         return gathered

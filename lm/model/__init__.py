@@ -5,71 +5,66 @@ from typing import TYPE_CHECKING
 from lm.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from lm.model.attention import CausalSelfAttention, KVCache, causal_mask, scaled_dot_product_attention, softmax
+    from lm.model.attention import CausalSelfAttention, scaled_dot_product_attention, softmax
+    from lm.model.block import TransformerBlock
     from lm.model.config import PRESETS, ModelConfig, preset
+    from lm.model.context import Context, KVCache, causal_mask
     from lm.model.files import load_model, save_model
+    from lm.model.latent_attention import LatentAttention
     from lm.model.linear import Embedding, Linear
-    from lm.model.mlp import SwiGLU, silu
-    from lm.model.norm import RMSNorm
+    from lm.model.mlp import GeGLU, PlainMLP, SwiGLU, silu
+    from lm.model.moe import MixtureOfExperts
+    from lm.model.norm import LayerNorm, RMSNorm
     from lm.model.precision import autocast, choose_device
     from lm.model.rope import RotaryEmbedding
-    from lm.model.transformer import TransformerBlock, TransformerLM
+    from lm.model.ssm import StateSpaceLayer
+    from lm.model.transformer import TransformerLM
+    from lm.model.width import learning_rate_multipliers
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "lm.model.attention": (
-            "CausalSelfAttention",
-            "KVCache",
-            "causal_mask",
-            "scaled_dot_product_attention",
-            "softmax",
-        ),
-        "lm.model.config": (
-            "PRESETS",
-            "ModelConfig",
-            "preset",
-        ),
-        "lm.model.files": (
-            "load_model",
-            "save_model",
-        ),
-        "lm.model.linear": (
-            "Embedding",
-            "Linear",
-        ),
-        "lm.model.mlp": (
-            "SwiGLU",
-            "silu",
-        ),
-        "lm.model.norm": ("RMSNorm",),
-        "lm.model.precision": (
-            "autocast",
-            "choose_device",
-        ),
+        "lm.model.attention": ("CausalSelfAttention", "scaled_dot_product_attention", "softmax"),
+        "lm.model.block": ("TransformerBlock",),
+        "lm.model.config": ("PRESETS", "ModelConfig", "preset"),
+        "lm.model.context": ("Context", "KVCache", "causal_mask"),
+        "lm.model.files": ("load_model", "save_model"),
+        "lm.model.latent_attention": ("LatentAttention",),
+        "lm.model.linear": ("Embedding", "Linear"),
+        "lm.model.mlp": ("GeGLU", "PlainMLP", "SwiGLU", "silu"),
+        "lm.model.moe": ("MixtureOfExperts",),
+        "lm.model.norm": ("LayerNorm", "RMSNorm"),
+        "lm.model.precision": ("autocast", "choose_device"),
         "lm.model.rope": ("RotaryEmbedding",),
-        "lm.model.transformer": (
-            "TransformerBlock",
-            "TransformerLM",
-        ),
+        "lm.model.ssm": ("StateSpaceLayer",),
+        "lm.model.transformer": ("TransformerLM",),
+        "lm.model.width": ("learning_rate_multipliers",),
     },
 )
 
 __all__ = [
     "PRESETS",
     "CausalSelfAttention",
+    "Context",
     "Embedding",
+    "GeGLU",
     "KVCache",
+    "LatentAttention",
+    "LayerNorm",
     "Linear",
+    "MixtureOfExperts",
     "ModelConfig",
+    "PlainMLP",
     "RMSNorm",
     "RotaryEmbedding",
+    "StateSpaceLayer",
     "SwiGLU",
     "TransformerBlock",
     "TransformerLM",
     "autocast",
     "causal_mask",
     "choose_device",
+    "learning_rate_multipliers",
     "load_model",
     "preset",
     "save_model",

@@ -1,55 +1,28 @@
-"""Causal self-attention with grouped keys and values, and the interface to a key-value cache.
-
-What the model expects of a cache (`lm.inference.kv_cache` is one):
-
-- `length`: how many tokens every row already holds, used for positions only when the caller gives none.
-- `mask(num_queries)`: asked once a forward, before the first `update`, with the number of new tokens. Either a bool
-  tensor that broadcasts to `[batch 1 num_queries keys]`, true where a query may look at a key, `keys` being what
-  `update` will return; or None where the new tokens are the last ones of every row: then query j of `num_queries` sees
-  the keys up to `keys - num_queries + j`.
-- `update(layer_index, k, v)`: called once a layer, in order, with the new keys and values `[batch kv_heads seq
-  d_head]`, the keys already turned by RoPE. Returns all keys and values of that layer, `[batch kv_heads keys d_head]`,
-  the new ones included.
-
-Rows of different lengths need `positions` `[batch seq]` from the caller and a mask from the cache.
-"""
+"""Causal self-attention with grouped keys and values, over all tokens before or the last few."""
 
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
 
 import torch
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
+from lm.model.context import Context, causal_mask
 from lm.model.linear import Linear
+from lm.model.norm import make_norm
+from lm.model.precision import widened
 from lm.model.rope import RotaryEmbedding
 
 
-@runtime_checkable
-class KVCache(Protocol):
-    """Keys and values of the tokens before; see the module's docstring."""
-
-    @property
-    def length(self) -> int:
-        """Tokens already held by every row."""
-        ...
-
-    def mask(self, num_queries: int) -> Tensor | None:
-        """Which keys the new tokens may look at; None is causal."""
-        ...
-
-    def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the new keys and values of a layer and return all of them."""
-        ...
-
-
-def softmax(x: Float[Tensor, ...], dim: int = -1) -> Float[Tensor, ...]:
+def softmax(x: Float[Tensor, "*axes"], dim: int = -1) -> Float[Tensor, "*axes"]:
     """exp(x − max) / Σ exp(x − max) along `dim`, in float32: without the maximum, exp overflows above 88."""
-    wide = x.float()
+    wide = widened(x)
     exponentials = torch.exp(wide - wide.amax(dim=dim, keepdim=True))
     return (exponentials / exponentials.sum(dim=dim, keepdim=True)).to(x.dtype)
 
@@ -59,59 +32,127 @@ def scaled_dot_product_attention(
     k: Float[Tensor, "... keys d_head"],
     v: Float[Tensor, "... keys d_value"],
     mask: Bool[Tensor, "... queries keys"] | None = None,
+    scale: float | None = None,
 ) -> Float[Tensor, "... queries d_value"]:
-    """softmax(Q Kᵀ / sqrt(d_head)) V (Vaswani et al. 2017, eq. 1) written out; `mask` is true where a query may look.
+    """softmax(Q Kᵀ · scale) V written out (Vaswani et al. 2017, eq. 1); `mask` is true where a query may look, `scale`
+    is 1 / sqrt(d_head) where not given.
 
     Every query must be allowed at least one key.
     """
-    scores = torch.einsum("... q d, ... k d -> ... q k", q, k) / math.sqrt(q.shape[-1])
+    scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    scores = torch.einsum("... q d, ... k d -> ... q k", q, k) * scale
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
     return torch.einsum("... q k, ... k d -> ... q d", softmax(scores), v)
 
 
-def causal_mask(num_queries: int, num_keys: int, device: torch.device) -> Bool[Tensor, "queries keys"]:
-    """The queries are the last of the keys, and none looks ahead."""
-    return torch.ones(num_queries, num_keys, dtype=torch.bool, device=device).tril(num_keys - num_queries)
-
-
 class CausalSelfAttention(nn.Module):
     """Multi-head attention; `num_kv_heads` < `num_heads` shares keys and values between groups of heads (Ainslie et
-    al. 2023).
+    al. 2023, and 1 is multi-query, Shazeer 2019).
+
+    Usable alone: `CausalSelfAttention(64, 4, rope=RotaryEmbedding(16, 1024))(x)`.
+
+    Args:
+        num_kv_heads: 0 means `num_heads`.
+        d_head: 0 means d_model / num_heads.
+        window: each token looks at its last `window` tokens, itself included (Beltagy et al. 2020); 0 at all before.
+        bias: of the four projections.
+        qk_norm: makes a norm over vectors of d_head; queries and keys pass one each before they turn (Henry et al.
+            2020, as in Qwen3).
+        rope: turns queries and keys where the context brings no rotation; without either nothing turns.
+        fused: torch's kernel, or the formula written out.
+        layer_index: under which the cache knows this layer.
+
+    Raises:
+        ConfigurationError: heads that do not divide.
     """
 
-    def __init__(self, config: ModelConfig, layer_index: int) -> None:
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        num_kv_heads: int = 0,
+        *,
+        d_head: int = 0,
+        window: int = 0,
+        bias: bool = False,
+        qk_norm: Callable[[int], nn.Module] | None = None,
+        rope: RotaryEmbedding | None = None,
+        fused: bool = True,
+        layer_index: int = 0,
+    ) -> None:
         super().__init__()
-        self.config, self.layer_index = config, layer_index
-        d_kv = config.num_kv_heads * config.d_head
-        self.q_proj = Linear(config.d_model, config.d_model)
-        self.k_proj = Linear(config.d_model, d_kv)
-        self.v_proj = Linear(config.d_model, d_kv)
-        self.output_proj = Linear(config.d_model, config.d_model)
+        num_kv_heads = num_kv_heads or num_heads
+        if num_heads % num_kv_heads or (not d_head and d_model % num_heads):
+            raise ConfigurationError(
+                f"CausalSelfAttention: num_heads {num_heads}, num_kv_heads {num_kv_heads}, d_model {d_model}; "
+                "expected num_kv_heads to divide num_heads, and num_heads to divide d_model or a d_head"
+            )
+        self.d_head = d_head or d_model // num_heads
+        self.window, self.rope, self.fused, self.layer_index = window, rope, fused, layer_index
+        self.q_proj = Linear(d_model, num_heads * self.d_head, bias)
+        self.k_proj = Linear(d_model, num_kv_heads * self.d_head, bias)
+        self.v_proj = Linear(d_model, num_kv_heads * self.d_head, bias)
+        self.output_proj = Linear(num_heads * self.d_head, d_model, bias)
+        self.q_norm, self.k_norm = (qk_norm(self.d_head) if qk_norm else None for _ in range(2))
+
+    @classmethod
+    def of(cls, config: ModelConfig, layer_index: int) -> CausalSelfAttention:
+        """The attention of a layer of this model."""
+        return cls(
+            config.d_model,
+            config.num_heads,
+            config.num_kv_heads,
+            d_head=config.d_head,
+            window=config.window_of(layer_index),
+            bias=config.bias,
+            qk_norm=(lambda size: make_norm(config, size)) if config.qk_norm else None,
+            fused=config.attention == "fused",
+            layer_index=layer_index,
+        )
 
     def forward(
-        self,
-        x: Float[Tensor, "batch seq d_model"],
-        rope: RotaryEmbedding,
-        tables: tuple[Tensor, Tensor],
-        mask: Bool[Tensor, "#batch 1 seq keys"] | None = None,
-        kv_cache: KVCache | None = None,
+        self, x: Float[Tensor, "batch seq d_model"], context: Context | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
-        """Attend; `mask` None is causal, `tables` are RoPE's at the positions of `x`."""
+        """Attend to what the context allows; without one, to all tokens before."""
+        context = context or self._plain_context(x)
         q, k, v = (self._heads(projection(x)) for projection in (self.q_proj, self.k_proj, self.v_proj))
-        q, k = rope(q, tables), rope(k, tables)
-        if kv_cache is not None:
-            k, v = kv_cache.update(self.layer_index, k, v)
-        attend = fused_attention if self.config.attention == "fused" else reference_attention
-        mixed = attend(q, k, v, mask)
-        return self.output_proj(mixed.transpose(1, 2).flatten(2))
+        if self.q_norm is not None and self.k_norm is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        if context.rotation is not None:
+            q, k = context.rotation(q), context.rotation(k)
+        if context.kv_cache is not None:
+            k, v = context.kv_cache.update(self.layer_index, k, v)
+        mask = context.window_mask if self.window else context.mask
+        mixed = attend(q, k, v, mask, window=self.window, fused=self.fused)
+        return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
 
     def _heads(self, projected: Tensor) -> Tensor:
-        # [batch seq (heads d_head)] -> [batch heads seq d_head]
-        return projected.unflatten(-1, (-1, self.config.d_head)).transpose(1, 2)
+        return rearrange(projected, "batch seq (heads d_head) -> batch heads seq d_head", d_head=self.d_head)
+
+    def _plain_context(self, x: Tensor) -> Context:
+        positions = torch.arange(x.shape[1], device=x.device)
+        return Context(rotation=None if self.rope is None else self.rope.at(positions))
 
 
-def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def attend(
+    q: Float[Tensor, "batch heads queries d_head"],
+    k: Float[Tensor, "batch kv_heads keys d_head"],
+    v: Float[Tensor, "batch kv_heads keys d_value"],
+    mask: Bool[Tensor, "#batch 1 queries keys"] | None = None,
+    *,
+    window: int = 0,
+    scale: float | None = None,
+    fused: bool = True,
+) -> Float[Tensor, "batch heads queries d_value"]:
+    """Attention over heads; without a mask it is causal with `window`, the queries being the last of the keys."""
+    num_queries, num_keys = q.shape[-2], k.shape[-2]
+    if mask is None and window and window < num_keys:
+        mask = causal_mask(num_queries, num_keys, q.device, window)
+    return (_fused if fused else _written_out)(q, k, v, mask, scale)
+
+
+def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
     """torch's kernel; a causal mask is never written out where the kernel has its own."""
     num_queries, num_keys = q.shape[-2], k.shape[-2]
     if mask is None and 1 < num_queries < num_keys:
@@ -122,14 +163,15 @@ def fused_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Ten
         v,
         attn_mask=mask,
         is_causal=mask is None and num_queries == num_keys,
+        scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],
     )
 
 
-def reference_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
     """The same by the formula: keys and values repeated for each group of heads, the mask written out."""
     group = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+    k, v = (repeat(part, "batch heads keys d -> batch (heads group) keys d", group=group) for part in (k, v))
     if mask is None:
         mask = causal_mask(q.shape[-2], k.shape[-2], q.device)
-    return scaled_dot_product_attention(q, k, v, mask)
+    return scaled_dot_product_attention(q, k, v, mask, scale)

@@ -1,7 +1,9 @@
 """The shape of a model: one frozen dataclass and one table of presets.
 
-Every preset is a decoder-only Transformer of the Llama kind (pre-norm RMSNorm, RoPE, SwiGLU, no biases); a preset named
-after another model has that model's size, not its exact parts.
+A decoder-only Transformer of the Llama kind (pre-norm RMSNorm, RoPE, SwiGLU, no biases) is what the defaults give. A
+preset named after another model has that model's exact parts: `gpt2_*` learned positions, LayerNorm, a plain GELU layer
+and biases, `llama_*` the stretched RoPE of Llama 3.2, `qwen3_*` normalized queries and keys. docs/model.md lists every
+switch with its paper and its test.
 """
 
 from __future__ import annotations
@@ -13,11 +15,40 @@ from typing import Any, Literal
 from lm.configuration import from_mapping, unknown_key
 from lm.errors import ConfigurationError
 
+LAYER_KINDS = ("full", "window", "ssm")
+"""What a layer mixes tokens with: attention to all before, to the last `window`, or a state-space layer."""
+
+_GATED = ("swiglu", "geglu")
+_POSITIVE = (
+    "vocab_size",
+    "context_length",
+    "d_model",
+    "num_layers",
+    "num_heads",
+    "num_kv_heads",
+    "d_head",
+    "d_ff",
+    "rope_theta",
+    "norm_epsilon",
+    "experts_per_token",
+    "d_state",
+)
+_NOT_NEGATIVE = (
+    "window",
+    "latent_rank",
+    "query_rank",
+    "d_rope",
+    "rope_original_context",
+    "num_experts",
+    "balance_weight",
+    "logit_soft_cap",
+    "base_width",
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
-    """The shape of a `TransformerLM`; the values left at 0 are filled in, so a written configuration is always
-    explicit.
+    """The shape of a `TransformerLM`; sizes left at 0 are filled in, so a written configuration is always explicit.
 
     Raises:
         ConfigurationError: a combination that cannot work, with the reason.
@@ -32,59 +63,234 @@ class ModelConfig:
     """Heads of keys and values: `num_heads` is multi-head attention, fewer is grouped-query, 1 is multi-query; 0
     means `num_heads`.
     """
+    d_head: int = 0
+    """Coordinates of a head; 0 means d_model / num_heads."""
     d_ff: int = 0
-    """Width of the feed-forward layer; 0 means 8/3 d_model rounded up to a multiple of 64, as many weights as two 4
-    d_model matrices.
+    """Width of the feed-forward layer; 0 means as many weights as two matrices of 4 d_model: 8/3 d_model for a gated
+    layer, 4 d_model for a plain one, rounded up to a multiple of 64.
+    """
+    layer_pattern: tuple[str, ...] = ("full",)
+    """Kinds of layers (full, window, ssm), repeated until all layers have one: (window, window, full) is every third
+    layer without a window.
+    """
+    window: int = 0
+    """How many of the last tokens, itself included, a token of a `window` layer looks at."""
+    latent_rank: int = 0
+    """Multi-head latent attention: keys and values are made from one vector of this length a token, which alone is
+    cached; 0 is ordinary attention.
+    """
+    query_rank: int = 0
+    """With `latent_rank`: queries too are made from a vector of this length; 0 makes them from the stream."""
+    d_rope: int = 0
+    """With `latent_rank`: coordinates of each head that carry the position, beside d_head that do not."""
+    qk_norm: bool = False
+    """Normalize queries and keys, each head alone, before they turn (Qwen3)."""
+    position: Literal["rope", "none", "learned", "sinusoidal"] = "rope"
+    """How a token knows its place: queries and keys turn (rope), not at all (none), or a vector is added to its
+    embedding.
     """
     rope_theta: float = 10_000.0
+    """RoPE's base: pair k of d turns by theta^(-2k/d) a position."""
     rope_layout: Literal["interleaved", "half"] = "interleaved"
     """Which coordinates rotate together: (2k, 2k+1), or (k, k + d_head/2) as in Llama's published weights."""
+    rope_factor: float = 1.0
+    """Llama 3's stretching of RoPE: pairs that turn slowly turn this many times slower; 1 leaves them."""
+    rope_original_context: int = 0
+    """With `rope_factor`: the context length before stretching, which says what is slow."""
+    norm: Literal["rms", "layer"] = "rms"
+    """RMSNorm, or LayerNorm with a bias."""
+    norm_placement: Literal["pre", "post", "sandwich", "none"] = "pre"
+    """Before each part of a layer, after it on the stream (as in 2017), before it and after it off the stream, or
+    nowhere.
+    """
     norm_epsilon: float = 1e-5
+    """Added under the root of every norm."""
+    bias: bool = False
+    """Biases in the matrices of attention and feed-forward layers (GPT-2)."""
+    ffn: Literal["swiglu", "geglu", "relu2", "silu", "gelu"] = "swiglu"
+    """The feed-forward layer: gated by SiLU or GELU; or plain, with ReLU squared, SiLU or GELU."""
+    num_experts: int = 0
+    """Feed-forward layers a token may choose from (mixture of experts); 0 has a single one."""
+    experts_per_token: int = 2
+    """How many of the experts a token goes through."""
+    expert_balance: Literal["loss", "bias", "none"] = "loss"
+    """What keeps experts equally busy: a term of the loss, or a bias on the choice that follows the load."""
+    balance_weight: float = 0.01
+    """The weight of that term, or the bias's change a step."""
+    d_state: int = 64
+    """State-space layers: numbers that each channel remembers."""
     tie_embeddings: bool = False
     """One matrix for the token embeddings and the output layer."""
+    logit_soft_cap: float = 0.0
+    """Logits become cap * tanh(logit / cap); 0 leaves them."""
+    base_width: int = 0
+    """Scale by width (muP) from a model of this d_model: its learning rate then fits this one, which must differ in
+    width and number of heads alone, not in d_head. 0 does not scale.
+    """
     attention: Literal["fused", "reference"] = "fused"
     """`fused` calls torch's kernel, `reference` the formula written out; equal up to rounding."""
 
     def __post_init__(self) -> None:
+        self._fill_in()
+        for name in _POSITIVE:
+            self._expect(name, getattr(self, name) > 0, "more than 0")
+        for name in _NOT_NEGATIVE:
+            self._expect(name, getattr(self, name) >= 0, "at least 0")
+        self._check_heads()
+        self._check_positions()
+        self._check_latent()
+        self._check_layers()
+        self._check_experts()
+
+    def layer_kind(self, layer_index: int) -> str:
+        """`full`, `window` or `ssm`."""
+        return self.layer_pattern[layer_index % len(self.layer_pattern)]
+
+    def window_of(self, layer_index: int) -> int:
+        """How many tokens this layer looks back; 0 is all."""
+        return self.window if self.layer_kind(layer_index) == "window" else 0
+
+    def num_layers_of(self, *kinds: str) -> int:
+        """How many layers are of these kinds."""
+        return sum(self.layer_kind(index) in kinds for index in range(self.num_layers))
+
+    @property
+    def num_attention_layers(self) -> int:
+        """Layers that keep keys and values."""
+        return self.num_layers - self.num_layers_of("ssm")
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether the feed-forward layer has a third matrix."""
+        return self.ffn in _GATED
+
+    @property
+    def d_attention(self) -> int:
+        """Coordinates of all heads together, what the output projection of attention reads."""
+        return self.num_heads * self.d_head
+
+    @property
+    def cache_shape(self) -> tuple[int, int, int]:
+        """What attention keeps of a token: heads, coordinates of a key, coordinates of a value."""
+        if self.latent_rank:
+            return 1, self.latent_rank + self.d_rope, 0
+        return self.num_kv_heads, self.d_head, self.d_head
+
+    @property
+    def d_inner(self) -> int:
+        """Width of a state-space layer, twice that of the stream."""
+        return 2 * self.d_model
+
+    @property
+    def logit_scale(self) -> float:
+        """What the stream is multiplied by before the output layer: base_width / d_model under muP, else 1."""
+        return self.base_width / self.d_model if self.base_width else 1.0
+
+    def _fill_in(self) -> None:
+        object.__setattr__(self, "layer_pattern", tuple(self.layer_pattern))
         if self.num_kv_heads == 0:
             object.__setattr__(self, "num_kv_heads", self.num_heads)
+        if self.d_head == 0:
+            if self.num_heads > 0 and self.d_model % self.num_heads:
+                raise ConfigurationError(f"model.num_heads: {self.num_heads} does not divide d_model = {self.d_model}")
+            object.__setattr__(self, "d_head", self.d_model // max(1, self.num_heads))
         if self.d_ff == 0:
-            object.__setattr__(self, "d_ff", default_d_ff(self.d_model))
-        for name in (
-            "vocab_size",
-            "context_length",
-            "d_model",
-            "num_layers",
-            "num_heads",
-            "num_kv_heads",
-            "d_ff",
-            "rope_theta",
-            "norm_epsilon",
-        ):
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(f"model.{name}: {getattr(self, name)}, expected more than 0")
-        if self.d_model % self.num_heads:
-            raise ConfigurationError(f"model.num_heads: {self.num_heads} does not divide d_model = {self.d_model}")
+            object.__setattr__(self, "d_ff", default_d_ff(self.d_model, self.is_gated))
+
+    def _check_heads(self) -> None:
         if self.num_heads % self.num_kv_heads:
             raise ConfigurationError(
                 f"model.num_kv_heads: {self.num_kv_heads} does not divide num_heads = {self.num_heads}"
             )
-        if self.d_head % 2:
+        if self.position == "rope" and not self.latent_rank and self.num_attention_layers and self.d_head % 2:
             raise ConfigurationError(
-                f"model.d_model: {self.d_model} / {self.num_heads} heads = {self.d_head} coordinates a head, "
+                f"model.d_head: {self.d_head} coordinates a head (d_model = {self.d_model}, {self.num_heads} heads), "
                 "which RoPE cannot pair; expected an even number"
             )
 
-    @property
-    def d_head(self) -> int:
-        """Coordinates of one head."""
-        return self.d_model // self.num_heads
+    def _check_positions(self) -> None:
+        if self.position == "sinusoidal" and self.d_model % 2:
+            raise ConfigurationError(f"model.d_model: {self.d_model}, expected an even number for sines and cosines")
+        self._expect("rope_factor", self.rope_factor >= 1, "at least 1")
+        if self.rope_factor > 1:
+            self._expect("rope_factor", self.position == "rope", f"1 with position = {self.position}")
+            self._expect(
+                "rope_original_context", self.rope_original_context > 0, "more than 0 with rope_factor above 1"
+            )
+        else:
+            self._expect("rope_original_context", self.rope_original_context == 0, "0 with rope_factor = 1")
+
+    def _check_latent(self) -> None:
+        if not self.latent_rank:
+            for name in ("query_rank", "d_rope"):
+                self._expect(name, getattr(self, name) == 0, "0 without latent_rank")
+            return
+        self._expect("num_kv_heads", self.num_kv_heads == self.num_heads, "num_heads: latent attention shares no heads")
+        self._expect("qk_norm", not self.qk_norm, "false: latent attention normalizes the latent vectors")
+        self._expect("bias", not self.bias, "false: latent attention has no biases")
+        even = self.d_rope > 0 and self.d_rope % 2 == 0
+        if self.position == "rope":
+            self._expect("d_rope", even, "an even number above 0: latent attention keeps positions apart")
+        else:
+            self._expect("d_rope", self.d_rope == 0, f"0 with position = {self.position}")
+
+    def _check_layers(self) -> None:
+        kinds = len(self.layer_pattern)
+        self._expect("layer_pattern", 0 < kinds <= self.num_layers, f"1 to num_layers = {self.num_layers} kinds")
+        for kind in self.layer_pattern:
+            if kind not in LAYER_KINDS:
+                raise ConfigurationError(f"model.layer_pattern: '{kind}' is none of {', '.join(LAYER_KINDS)}")
+        windowed = self.num_layers_of("window") > 0
+        self._expect("window", windowed == (self.window > 0), "above 0 exactly where layer_pattern has window layers")
+        if self.num_layers_of("ssm"):
+            self._expect("d_head", self.d_model * 2 % self.d_head == 0, "a divisor of 2 d_model, an ssm layer's width")
+
+    def _check_experts(self) -> None:
+        if self.num_experts:
+            most = self.num_experts
+            self._expect("experts_per_token", self.experts_per_token <= most, f"at most num_experts = {most}")
+            self._expect("bias", not self.bias, "false: experts have no biases")
+
+    def _expect(self, name: str, holds: bool, expected: str) -> None:
+        if not holds:
+            raise ConfigurationError(f"model.{name}: {getattr(self, name)}, expected {expected}")
 
 
-def default_d_ff(d_model: int) -> int:
-    """8/3 d_model rounded up to a multiple of 64."""
-    return -(-8 * d_model // (3 * 64)) * 64
+def default_d_ff(d_model: int, gated: bool = True) -> int:
+    """8/3 d_model for three matrices, 4 d_model for two, rounded up to a multiple of 64."""
+    return -(-8 * d_model // ((3 if gated else 2) * 64)) * 64
 
+
+_GPT2: Mapping[str, Any] = {
+    "vocab_size": 50_257,
+    "context_length": 1_024,
+    "position": "learned",
+    "norm": "layer",
+    "ffn": "gelu",
+    "bias": True,
+    "tie_embeddings": True,
+}
+_LLAMA3_2: Mapping[str, Any] = {
+    "vocab_size": 128_256,
+    "context_length": 8_192,  # its stretched RoPE reaches 131,072
+    "num_kv_heads": 8,
+    "rope_theta": 500_000.0,
+    "rope_layout": "half",
+    "rope_factor": 32.0,
+    "rope_original_context": 8_192,
+    "tie_embeddings": True,
+}
+_QWEN3: Mapping[str, Any] = {
+    "vocab_size": 151_936,
+    "context_length": 40_960,
+    "num_kv_heads": 8,
+    "d_head": 128,
+    "qk_norm": True,
+    "rope_theta": 1_000_000.0,
+    "rope_layout": "half",
+    "norm_epsilon": 1e-6,
+    "tie_embeddings": True,
+}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
     "test": {
@@ -104,34 +310,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "tie_embeddings": True,
     },
     "small_cpu": {"vocab_size": 8_192, "context_length": 512, "d_model": 384, "num_layers": 6, "num_heads": 6},
-    "gpt2_124m": {
-        "vocab_size": 50_257,
-        "context_length": 1_024,
-        "d_model": 768,
-        "num_layers": 12,
-        "num_heads": 12,
-        "tie_embeddings": True,
-    },
-    "gpt2_355m": {
-        "vocab_size": 50_257,
-        "context_length": 1_024,
-        "d_model": 1_024,
-        "num_layers": 24,
-        "num_heads": 16,
-        "tie_embeddings": True,
-    },
-    "llama_1b": {
-        "vocab_size": 128_256,
-        "context_length": 8_192,
-        "d_model": 2_048,
-        "num_layers": 16,
-        "num_heads": 32,
-        "num_kv_heads": 8,
-        "d_ff": 8_192,
-        "rope_theta": 500_000.0,
-        "rope_layout": "half",
-        "tie_embeddings": True,
-    },
+    "gpt2_124m": {**_GPT2, "d_model": 768, "num_layers": 12, "num_heads": 12},
+    "gpt2_355m": {**_GPT2, "d_model": 1_024, "num_layers": 24, "num_heads": 16},
+    "llama_1b": {**_LLAMA3_2, "d_model": 2_048, "num_layers": 16, "num_heads": 32, "d_ff": 8_192},
+    "llama_3b": {**_LLAMA3_2, "d_model": 3_072, "num_layers": 28, "num_heads": 24, "d_ff": 8_192},
+    "qwen3_0_6b": {**_QWEN3, "d_model": 1_024, "num_layers": 28, "num_heads": 16, "d_ff": 3_072},
+    "qwen3_1_7b": {**_QWEN3, "d_model": 2_048, "num_layers": 28, "num_heads": 16, "d_ff": 6_144},
 }
 """Name to the fields of a `ModelConfig`."""
 

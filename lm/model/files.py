@@ -17,7 +17,7 @@ from torch import Tensor
 from lm.configuration import from_mapping, to_mapping
 from lm.errors import InputError
 from lm.model.config import ModelConfig
-from lm.model.transformer import TransformerLM, rotary_embedding
+from lm.model.transformer import TransformerLM
 from lm.storage import Artifact, write_json
 
 WEIGHTS = "model.safetensors"
@@ -48,7 +48,9 @@ def load_model(
     with torch.device("meta"):
         model = TransformerLM(config)
     model = model.to_empty(device=device)
-    model.rope = rotary_embedding(config).to(device)  # its tables are no part of the saved state
+    for module in model.modules():
+        if (reset := getattr(module, "reset_buffers", None)) is not None:
+            reset(torch.device(device))  # tables and counters, which are no part of the saved state
     if config.tie_embeddings:
         model.lm_head.weight = model.token_embeddings.weight
     load_state(model, load_tensors(weights), str(weights))

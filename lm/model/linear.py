@@ -21,16 +21,17 @@ def linear_std(d_in: int, d_out: int) -> float:
 
 
 class Linear(nn.Module):
-    """y = x Wᵀ without a bias; W is `[d_out d_in]`, truncated normal with variance 2 / (d_in + d_out)."""
+    """y = x Wᵀ (+ b); W is `[d_out d_in]`, truncated normal with variance 2 / (d_in + d_out), b starts at 0."""
 
-    def __init__(self, d_in: int, d_out: int) -> None:
+    def __init__(self, d_in: int, d_out: int, bias: bool = False, *, std: float = 0.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(d_out, d_in))
-        truncated_normal_(self.weight, linear_std(d_in, d_out))
+        self.bias = nn.Parameter(torch.zeros(d_out)) if bias else None
+        truncated_normal_(self.weight, std or linear_std(d_in, d_out))
 
     def forward(self, x: Float[Tensor, "... d_in"]) -> Float[Tensor, "... d_out"]:
         """Multiply the last axis by the matrix."""
-        return F.linear(x, self.weight)
+        return F.linear(x, self.weight, self.bias)
 
 
 class Embedding(nn.Module):

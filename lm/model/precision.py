@@ -8,6 +8,8 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from lm.errors import ConfigurationError
 
@@ -35,3 +37,8 @@ def autocast(device: torch.device) -> AbstractContextManager[object]:
     if device.type == "cuda":
         return torch.autocast("cuda", dtype=torch.bfloat16)
     return nullcontext()
+
+
+def widened(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    """In float32, or in float64 where it is; what sums and exponentials are made in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

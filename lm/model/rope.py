@@ -8,47 +8,113 @@ d/2), Llama's published weights. The tables are float32; the rotation is in floa
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lm.model.config import ModelConfig
+from lm.model.precision import widened
+
 Layout = Literal["interleaved", "half"]
 
 
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The turn of some positions: call it on queries or keys."""
+
+    cos: Float[Tensor, "*axes seq pairs"]
+    sin: Float[Tensor, "*axes seq pairs"]
+    layout: Layout
+
+    def __call__(self, x: Float[Tensor, "... seq d_head"]) -> Float[Tensor, "... seq d_head"]:
+        """`x` turned."""
+        return rotate(x, self.cos, self.sin, self.layout)
+
+
 class RotaryEmbedding(nn.Module):
-    """Tables of cos and sin for `context_length` positions, and the rotation by them."""
+    """Tables of cos and sin for `context_length` positions, and the rotation by them.
+
+    `factor` above 1 is Llama 3's stretching from `original_context` tokens; see `frequencies`.
+    """
 
     cos: Tensor
     sin: Tensor
 
     def __init__(
-        self, d_head: int, context_length: int, theta: float = 10_000.0, layout: Layout = "interleaved"
+        self,
+        d_head: int,
+        context_length: int,
+        theta: float = 10_000.0,
+        layout: Layout = "interleaved",
+        *,
+        factor: float = 1.0,
+        original_context: int = 0,
     ) -> None:
         super().__init__()
         self.layout = layout
+        self._settings = (d_head, context_length, theta, factor, original_context)
+        self.reset_buffers()
+
+    def reset_buffers(self, device: torch.device | None = None) -> None:
+        """Make the tables, which are no part of a saved state."""
+        d_head, context_length, theta, factor, original_context = self._settings
         # float64 while the table is made: float32 angles are off by 1e-4 at position 10⁴.
-        pairs = torch.arange(0, d_head, 2, dtype=torch.float64)
-        angles = torch.outer(torch.arange(context_length, dtype=torch.float64), theta ** (-pairs / d_head))
+        positions = torch.arange(context_length, dtype=torch.float64, device=device)
+        turning = frequencies(d_head, theta, factor, original_context)
+        angles = torch.outer(positions, turning.to(positions.device))
         self.register_buffer("cos", angles.cos().float(), persistent=False)
         self.register_buffer("sin", angles.sin().float(), persistent=False)
 
-    def tables(self, positions: Int[Tensor, "*batch seq"]) -> tuple[Tensor, Tensor]:
-        """cos and sin at `positions`, with an axis for the heads: `[*batch 1 seq d_head/2]`."""
-        return self.cos[positions].unsqueeze(-3), self.sin[positions].unsqueeze(-3)
+    def at(self, positions: Int[Tensor, "*batch seq"]) -> Rotation:
+        """The rotation at `positions`, with an axis for the heads: tables `[*batch 1 seq d_head/2]`."""
+        return Rotation(self.cos[positions].unsqueeze(-3), self.sin[positions].unsqueeze(-3), self.layout)
 
     def forward(
-        self, x: Float[Tensor, "batch heads seq d_head"], tables: tuple[Tensor, Tensor]
-    ) -> Float[Tensor, "batch heads seq d_head"]:
-        """Turn queries or keys by the angles of `tables(positions)`."""
-        return rotate(x, *tables, self.layout)
+        self, x: Float[Tensor, "... seq d_head"], positions: Int[Tensor, "*batch seq"]
+    ) -> Float[Tensor, "... seq d_head"]:
+        """Turn queries or keys; axes of `x` between `batch` and `seq` (heads) turn alike."""
+        cos, sin = self.cos[positions], self.sin[positions]
+        while positions.ndim > 1 and cos.ndim < x.ndim:
+            cos, sin = cos.unsqueeze(-3), sin.unsqueeze(-3)
+        return rotate(x, cos, sin, self.layout)
+
+
+def frequencies(
+    d_head: int, theta: float = 10_000.0, factor: float = 1.0, original_context: int = 0
+) -> Float[Tensor, " pairs"]:
+    """Angle a position of every pair, Θ^(−2k/d), in float64.
+
+    With `factor`, as in Llama 3.1: a pair that turns less than once in `original_context` positions turns `factor`
+    times slower, one that turns more than 4 times stays, and between the two the change is linear in the turns.
+    """
+    turning = theta ** (-torch.arange(0, d_head, 2, dtype=torch.float64) / d_head)
+    if factor == 1.0:
+        return turning
+    turns = original_context * turning / (2 * math.pi)
+    kept = ((turns - 1.0) / (4.0 - 1.0)).clamp(0.0, 1.0)
+    return turning * (kept + (1.0 - kept) / factor)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor, layout: Layout) -> Tensor:
     """(a, b) → (a cos − b sin, a sin + b cos) for every pair of coordinates of the last axis."""
-    wide = x.float()
+    wide = widened(x)
     a, b = wide.unflatten(-1, (-1, 2)).unbind(-1) if layout == "interleaved" else wide.chunk(2, dim=-1)
     turned = (a * cos - b * sin, a * sin + b * cos)
     joined = torch.stack(turned, dim=-1).flatten(-2) if layout == "interleaved" else torch.cat(turned, dim=-1)
     return joined.to(x.dtype)
+
+
+def rotary_embedding(config: ModelConfig) -> RotaryEmbedding:
+    """RoPE's tables for a model of this shape."""
+    return RotaryEmbedding(
+        config.d_rope or config.d_head,
+        config.context_length,
+        config.rope_theta,
+        config.rope_layout,
+        factor=config.rope_factor,
+        original_context=config.rope_original_context,
+    )

@@ -1,49 +1,31 @@
 """The Transformer: token ids in, logits of the next token out.
 
-    x = token_embeddings[ids]
-    for each layer:  x += attn(ln1(x));  x += ffn(ln2(x))        pre-norm: the residual stream is never normalized
+    x = token_embeddings[ids]  (+ position_embeddings)
+    for each layer:  x += attn(ln1(x));  x += ffn(ln2(x))        `lm.model.block` has the other placements
     logits = lm_head(ln_final(x))
 
 State names: `token_embeddings`, `layers.N.attn.{q,k,v,output}_proj`, `layers.N.ln1`, `layers.N.ffn.{w1,w2,w3}`,
-`layers.N.ln2`, `ln_final`, `lm_head` (absent from a saved state where the embeddings are tied).
+`layers.N.ln2`, `ln_final`, `lm_head` (absent from a saved state where the embeddings are tied). Parts that only some
+models have: `position_embeddings`, `layers.N.attn.{q,k}_norm`, `layers.N.{ln1,ln2}_out`, `layers.N.ssm`,
+`layers.N.ffn.router`. With norms after each part of a layer (post) or none at all there is no `ln_final`.
 """
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lm.errors import ConfigurationError
-from lm.model.attention import CausalSelfAttention, KVCache, causal_mask
+from lm.model.block import TransformerBlock
 from lm.model.config import ModelConfig
-from lm.model.linear import Embedding, Linear, linear_std
-from lm.model.mlp import SwiGLU
-from lm.model.norm import RMSNorm
-from lm.model.rope import RotaryEmbedding
-
-
-class TransformerBlock(nn.Module):
-    """One layer: attention, then feed-forward, each on the normalized stream and added to it."""
-
-    def __init__(self, config: ModelConfig, layer_index: int) -> None:
-        super().__init__()
-        self.ln1 = RMSNorm(config.d_model, config.norm_epsilon)
-        self.attn = CausalSelfAttention(config, layer_index)
-        self.ln2 = RMSNorm(config.d_model, config.norm_epsilon)
-        self.ffn = SwiGLU(config.d_model, config.d_ff)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch seq d_model"],
-        rope: RotaryEmbedding,
-        tables: tuple[Tensor, Tensor],
-        mask: Bool[Tensor, "#batch 1 seq keys"] | None = None,
-        kv_cache: KVCache | None = None,
-    ) -> Float[Tensor, "batch seq d_model"]:
-        """The stream after this layer."""
-        x = x + self.attn(self.ln1(x), rope, tables, mask, kv_cache)
-        return x + self.ffn(self.ln2(x))
+from lm.model.context import Context, KVCache, Routing, attention_mask, document_segments, windowed
+from lm.model.linear import Embedding, Linear
+from lm.model.moe import MixtureOfExperts
+from lm.model.norm import make_norm
+from lm.model.positions import make_position_embedding
+from lm.model.rope import rotary_embedding
+from lm.model.width import embedding_std, output_std
 
 
 class TransformerLM(nn.Module):
@@ -52,16 +34,17 @@ class TransformerLM(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        # A tied matrix must also serve as the output layer: entries of size 1 would make the first logits sqrt(d_model)
-        # large.
-        std = linear_std(config.d_model, config.vocab_size) if config.tie_embeddings else 1.0
+        std = embedding_std(config)
         self.token_embeddings = Embedding(config.vocab_size, config.d_model, std)
+        self.position_embeddings = make_position_embedding(config, std)
         self.layers = nn.ModuleList(TransformerBlock(config, index) for index in range(config.num_layers))
-        self.ln_final = RMSNorm(config.d_model, config.norm_epsilon)
-        self.lm_head = Linear(config.d_model, config.vocab_size)
+        has_final = config.norm_placement in ("pre", "sandwich")
+        self.ln_final = make_norm(config, config.d_model) if has_final else None
+        self.lm_head = Linear(config.d_model, config.vocab_size, std=output_std(config))
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
-        self.rope = rotary_embedding(config)
+        self.rope = rotary_embedding(config) if config.position == "rope" else None
+        self._routing: tuple[Routing, ...] = ()
 
     @property
     def device(self) -> torch.device:
@@ -82,7 +65,7 @@ class TransformerLM(nn.Module):
         document_ids: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq vocab"]:
         """Logits of the token after each of `ids`; the arguments are those of `hidden`."""
-        return self.lm_head(self.hidden(ids, positions=positions, kv_cache=kv_cache, document_ids=document_ids))
+        return self.logits(self.hidden(ids, positions=positions, kv_cache=kv_cache, document_ids=document_ids))
 
     def hidden(
         self,
@@ -92,7 +75,7 @@ class TransformerLM(nn.Module):
         kv_cache: KVCache | None = None,
         document_ids: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
-        """The normalized stream after the last layer, what `lm_head` reads.
+        """What `logits` reads: the stream after the last layer, normalized (and under muP scaled).
 
         Args:
             positions: of the tokens, `[seq]` or `[batch seq]`; without them the tokens follow what the cache holds, or
@@ -103,12 +86,67 @@ class TransformerLM(nn.Module):
         Raises:
             ConfigurationError: more tokens than `context_length`, or document ids beside a cache.
         """
-        tables = self.rope.tables(self._positions(ids, positions, kv_cache))
-        mask = _attention_mask(ids.shape[1], kv_cache, document_ids)
+        places = self._positions(ids, positions, kv_cache)
+        context = self._context(ids.shape[1], places, kv_cache, document_ids)
         x = self.token_embeddings(ids)
+        if self.position_embeddings is not None:
+            x = x + self.position_embeddings(places)
         for layer in self.layers:
-            x = layer(x, self.rope, tables, mask, kv_cache)
-        return self.ln_final(x)
+            x = layer(x, context)
+        if kv_cache is not None:
+            kv_cache.advance(ids.shape[1])
+        if self.config.num_experts:
+            self._note(tuple(context.routing.values()))
+        x = x if self.ln_final is None else self.ln_final(x)
+        return x * self.config.logit_scale if self.config.base_width else x
+
+    def logits(self, hidden: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes vocab"]:
+        """The output layer, with the soft cap where there is one: cap · tanh(logit / cap) (Gemma Team 2024)."""
+        logits: Tensor = self.lm_head(hidden)
+        cap = self.config.logit_soft_cap
+        return cap * torch.tanh(logits / cap) if cap else logits
+
+    def auxiliary_loss(self) -> Float[Tensor, ""]:
+        """What the last `hidden` with gradients adds to the loss: `balance_weight` times the load-balancing losses of
+        its layers with experts; 0 for a model without a term. Each forward's term can be read once.
+
+        It is a mean over the tokens of that forward: of a microbatch, add its share of the batch's tokens.
+        """
+        routing, self._routing = self._routing, ()
+        if self.config.expert_balance != "loss" or not routing:
+            return torch.zeros((), device=self.device)
+        return self.config.balance_weight * torch.stack([layer.balance_loss for layer in routing]).sum()
+
+    @torch.no_grad()
+    def balance_experts(self) -> None:
+        """After each optimizer step of a model with `expert_balance` bias: move the experts' biases by the loads of
+        the forwards with gradients since the last call. Over several ranks, sum the buffers `load` first.
+        """
+        for module in self.modules():
+            if isinstance(module, MixtureOfExperts):
+                module.balance(self.config.balance_weight)
+
+    def _note(self, routing: tuple[Routing, ...]) -> None:
+        # Here and not in the layer: a checkpointed layer runs twice and must count once.
+        if not torch.is_grad_enabled():
+            return
+        self._routing = routing
+        mixtures = [module for module in self.modules() if isinstance(module, MixtureOfExperts)]
+        for module, layer in zip(mixtures, routing, strict=True):
+            module.load += layer.load
+
+    def _context(
+        self, num_queries: int, positions: Tensor, kv_cache: KVCache | None, document_ids: Tensor | None
+    ) -> Context:
+        mask = attention_mask(num_queries, kv_cache, document_ids)
+        window = self.config.window
+        return Context(
+            rotation=None if self.rope is None else self.rope.at(positions),
+            mask=mask,
+            window_mask=windowed(mask, window) if window and mask is not None else None,
+            segments=None if document_ids is None else document_segments(document_ids),
+            kv_cache=kv_cache,
+        )
 
     def _positions(self, ids: Tensor, positions: Tensor | None, kv_cache: KVCache | None) -> Tensor:
         if positions is not None:
@@ -120,21 +158,3 @@ class TransformerLM(nn.Module):
                 f"{end} tokens, more than the model's context_length = {self.config.context_length}"
             )
         return torch.arange(start, end, device=ids.device)
-
-
-def rotary_embedding(config: ModelConfig) -> RotaryEmbedding:
-    """RoPE's tables for a model of this shape."""
-    return RotaryEmbedding(config.d_head, config.context_length, config.rope_theta, config.rope_layout)
-
-
-def _attention_mask(num_queries: int, kv_cache: KVCache | None, document_ids: Tensor | None) -> Tensor | None:
-    if kv_cache is not None:
-        if document_ids is not None:
-            raise ConfigurationError(
-                "document_ids beside a kv_cache: the cache does not keep the documents of its keys"
-            )
-        return kv_cache.mask(num_queries)
-    if document_ids is None:
-        return None
-    same = document_ids[:, None, :, None] == document_ids[:, None, None, :]
-    return same & causal_mask(num_queries, num_queries, document_ids.device)

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lm.model.precision import widened
+
 
 def cross_entropy(
     logits: Float[Tensor, "*axes vocab"], targets: Int[Tensor, "*axes"], mask: Bool[Tensor, "*axes"] | None = None
@@ -25,6 +27,6 @@ def cross_entropy(
 
 def token_losses(logits: Float[Tensor, "*axes vocab"], targets: Int[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """−log p(target) of every position, in nats."""
-    wide = logits.float()
+    wide = widened(logits)
     chosen = wide.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
     return torch.logsumexp(wide, dim=-1) - chosen

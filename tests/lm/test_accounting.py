@@ -18,9 +18,13 @@ from lm.accounting import (
 )
 from lm.accounting.__main__ import main
 from lm.errors import ConfigurationError
+from lm.inference.kv_cache import KVCache
 from lm.kernels.cross_entropy import linear_cross_entropy
 from lm.model import PRESETS, TransformerLM, preset
 from lm.scaling.plan import effective_tokens, plan
+from tests.lm.model.variants import VARIANTS
+
+every_variant = pytest.mark.parametrize("switches", VARIANTS.values(), ids=VARIANTS)
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
@@ -33,19 +37,33 @@ def test_counted_parameters_are_the_models(name):
     assert count.attention == sum(p.numel() for n, p in model.named_parameters() if ".attn." in n)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_counted_operations_are_torchs(tied):
-    config = preset("test", d_model=64, num_kv_heads=4, attention="reference", tie_embeddings=tied)
-    model, ids = TransformerLM(config), torch.zeros(2, 32, dtype=torch.long)
+@every_variant
+def test_counted_parameters_are_those_of_every_variant(switches):
+    with torch.device("meta"):
+        model = TransformerLM(preset("test", **switches))
+    count, sizes = count_parameters(model.config), {n: p.numel() for n, p in model.named_parameters()}
+    for part, where in (("attention", ".attn."), ("state_space", ".ssm."), ("feed_forward", ".ffn."), ("norms", "ln")):
+        assert getattr(count, part) == sum(size for name, size in sizes.items() if where in name), part
+    assert count.total == model.num_parameters
+    experts = sum(size for name, size in sizes.items() if "ffn.w" in name)
+    assert count.idle == (experts // 2 if model.config.num_experts else 0)  # 2 of 4
+
+
+@every_variant
+def test_counted_operations_are_torchs(switches):
+    config = preset("test", attention="reference", context_length=128, **switches)
+    model, ids = TransformerLM(config), torch.zeros(2, 128, dtype=torch.long)
     with FlopCounterMode(display=False) as forward:
         loss = model(ids).sum()
     with FlopCounterMode(display=False) as backward:
         loss.backward()
-    # torch counts the whole square of scores, the formula only its causal half.
-    tokens, half_a_square = 2 * 32, config.num_layers * 4 * config.d_model * (32 - 1) / 2
-    assert forward.get_total_flops() == tokens * (forward_flops_per_token(config) + half_a_square)
+    # torch counts the whole square of scores, the formula only what is looked at.
+    looks = sum(min(i, config.window or i) for i in range(1, 129)) / 128
+    unseen = config.num_layers_of("full") * (128 - 1) / 2 + config.num_layers_of("window") * (128 - looks)
+    unseen *= 2 * config.num_heads * (2 * config.d_head + config.d_rope)
+    assert forward.get_total_flops() == 256 * (forward_flops_per_token(config) + unseen)
     total = forward.get_total_flops() + backward.get_total_flops()
-    assert total == tokens * (training_flops_per_token(config) + 3 * half_a_square)
+    assert total == 256 * (training_flops_per_token(config) + 3 * unseen)
     assert training_flops_per_token(config, recompute=True) == 4 * forward_flops_per_token(config)
 
 
@@ -82,10 +100,14 @@ def test_memory_adds_up_and_the_largest_microbatch_is_the_largest():
     assert largest_microbatch(config, 10**9) == 0
 
 
-def test_cache_bytes_are_those_of_its_tensors():
-    config = preset("test")
-    shape = (2, config.num_layers, config.num_kv_heads, 100, config.d_head)
-    assert kv_cache_bytes(config, 100, 2) == torch.empty(shape, dtype=torch.bfloat16).nbytes
+@every_variant
+def test_cache_bytes_are_those_of_its_tensors(switches):
+    model = TransformerLM(preset("test", **switches))
+    cache = KVCache(model.config, batch=1, capacity=20)
+    with torch.no_grad():
+        model(torch.zeros(1, 20, dtype=torch.long), kv_cache=cache)
+    states = [tensor for state in cache.states.values() for tensor in state]
+    assert kv_cache_bytes(model.config, 20) == sum(t.numel() * 4 for t in (cache._keys, cache._values, *states))
 
 
 def test_time_and_utilization_are_inverse():
@@ -98,7 +120,7 @@ def test_time_and_utilization_are_inverse():
 def test_the_table_has_a_row_for_each_preset(capsys):
     assert main(["gpt2_124m", "tiny_cpu"]) == 0
     heading, *rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 2 and "123,5" in rows[0] and "weights" in heading
+    assert len(rows) == 2 and "124,439,808" in rows[0] and "weights" in heading
 
 
 def test_a_plan_spends_its_budget_near_twenty_tokens_a_weight():

@@ -8,7 +8,7 @@ from lm.model import TransformerLM, preset
 
 
 def make_cache(batch: int, capacity: int) -> KVCache:
-    return KVCache(num_layers=2, batch=batch, kv_heads=2, capacity=capacity, d_head=8)
+    return KVCache(preset("test"), batch=batch, capacity=capacity)
 
 
 @pytest.mark.parametrize("pieces", [[12], [1] * 12, [5, 1, 1, 5], [3, 9]])
@@ -23,12 +23,13 @@ def test_reading_in_pieces_gives_the_logits_of_the_whole(pieces):
     torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-5)
 
 
-def test_length_moves_when_the_last_layer_has_written():
+def test_length_moves_when_all_layers_have_written():
     cache = make_cache(1, 4)
     new = torch.ones(1, 2, 3, 8)
     cache.update(0, new, new)
     assert cache.length == 0
     cache.update(1, new, new)
+    cache.advance(3)
     assert cache.length == 3
 
 

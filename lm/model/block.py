@@ -1,0 +1,79 @@
+"""One layer of the Transformer: mix the tokens, then each token alone, both added to the stream."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lm.model.attention import CausalSelfAttention
+from lm.model.config import ModelConfig
+from lm.model.context import Context
+from lm.model.latent_attention import LatentAttention
+from lm.model.mlp import make_mlp
+from lm.model.moe import MixtureOfExperts
+from lm.model.norm import make_norm
+from lm.model.rope import rotary_embedding
+from lm.model.ssm import StateSpaceLayer
+
+
+class TransformerBlock(nn.Module):
+    """A layer of a model of the shape `config`; f is attention (`attn`) or a state-space layer (`ssm`), then the
+    feed-forward layer (`ffn`), with the norms `ln1` and `ln2`:
+
+        pre       x + f(ln(x))                 the stream is never normalized (Xiong et al. 2020)
+        post      ln(x + f(x))                 (Vaswani et al. 2017)
+        sandwich  x + ln_out(f(ln(x)))         (Ding et al. 2021); the outer norms are `ln1_out` and `ln2_out`
+        none      x + f(x)
+
+    Usable alone: `TransformerBlock(config)(x)` attends to all tokens before, at positions from 0.
+    """
+
+    def __init__(self, config: ModelConfig, layer_index: int = 0) -> None:
+        super().__init__()
+        self.config, self.placement = config, config.norm_placement
+        self.ln1 = self._norm("pre", "post", "sandwich")
+        self.attn, self.ssm = None, None
+        if config.layer_kind(layer_index) == "ssm":
+            self.ssm = StateSpaceLayer(config, layer_index)
+        else:
+            kind = LatentAttention if config.latent_rank else CausalSelfAttention.of
+            self.attn = kind(config, layer_index)
+        self.ln1_out = self._norm("sandwich")
+        self.ln2 = self._norm("pre", "post", "sandwich")
+        self.ffn = MixtureOfExperts(config, layer_index) if config.num_experts else make_mlp(config)
+        self.ln2_out = self._norm("sandwich")
+
+    def forward(
+        self, x: Float[Tensor, "batch seq d_model"], context: Context | None = None
+    ) -> Float[Tensor, "batch seq d_model"]:
+        """The stream after this layer."""
+        context = context or self._plain_context(x)
+        if self.placement == "post":
+            x = _through(self.ln1, x + self._mix(x, context))
+            return _through(self.ln2, x + self._feed_forward(x, context))
+        x = x + _through(self.ln1_out, self._mix(_through(self.ln1, x), context))
+        return x + _through(self.ln2_out, self._feed_forward(_through(self.ln2, x), context))
+
+    def _mix(self, x: Tensor, context: Context) -> Tensor:
+        mixer = self.attn if self.ssm is None else self.ssm
+        assert mixer is not None
+        mixed: Tensor = mixer(x, context)
+        return mixed
+
+    def _feed_forward(self, x: Tensor, context: Context) -> Tensor:
+        fed: Tensor = self.ffn(x, context) if self.config.num_experts else self.ffn(x)
+        return fed
+
+    def _norm(self, *placements: str) -> nn.Module | None:
+        return make_norm(self.config, self.config.d_model) if self.placement in placements else None
+
+    def _plain_context(self, x: Tensor) -> Context:
+        if self.config.position != "rope":
+            return Context()
+        positions = torch.arange(x.shape[1], device=x.device)
+        return Context(rotation=rotary_embedding(self.config).to(x.device).at(positions))
+
+
+def _through(norm: nn.Module | None, x: Tensor) -> Tensor:
+    return x if norm is None else norm(x)

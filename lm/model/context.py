@@ -1,0 +1,127 @@
+"""What a layer needs beside the stream: places, masks, documents, and the cache of earlier tokens.
+
+What the model expects of a cache (`lm.inference.kv_cache` is one):
+
+- `length`: how many tokens every row already holds, used for positions only when the caller gives none.
+- `mask(num_queries)`: asked once a forward, before the first `update`, with the number of new tokens. Either a bool
+  tensor that broadcasts to `[batch 1 num_queries keys]`, true where a query may look at a key, `keys` being what
+  `update` will return, each row's keys in the order of their positions; or None where the new tokens are the last ones
+  of every row: then query j of `num_queries` sees the keys up to `keys - num_queries + j`.
+- `update(layer_index, k, v)`: called once for each attention layer, in order, with the new keys and values `[batch
+  heads seq d]` (the shapes of `ModelConfig.cache_shape`), the keys already turned by RoPE. Returns all keys and values
+  of that layer, the new ones included.
+- `states`: a mapping from the index of a state-space layer to what it remembers; empty before the first forward.
+- `advance(num_tokens)`: called once, at the end of a forward.
+
+Rows of different lengths need `positions` `[batch seq]` from the caller and a mask from the cache; state-space layers
+read every token they are given, so they need rows without padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from lm.errors import ConfigurationError
+from lm.model.rope import Rotation
+
+
+@runtime_checkable
+class KVCache(Protocol):
+    """Keys, values and states of the tokens before; see the module's docstring."""
+
+    @property
+    def length(self) -> int:
+        """Tokens already held by every row."""
+        ...
+
+    @property
+    def states(self) -> MutableMapping[int, tuple[Tensor, ...]]:
+        """What state-space layers remember, by layer."""
+        ...
+
+    def mask(self, num_queries: int) -> Tensor | None:
+        """Which keys the new tokens may look at; None is causal."""
+        ...
+
+    def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the new keys and values of a layer and return all of them."""
+        ...
+
+    def advance(self, num_tokens: int) -> None:
+        """All layers have seen the new tokens."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """What a layer with experts found in one forward: its term of the loss, and how many choices fell on each."""
+
+    balance_loss: Float[Tensor, ""]
+    load: Float[Tensor, " experts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One forward pass, as its layers see it. Without anything: causal, no positions."""
+
+    rotation: Rotation | None = None
+    """RoPE at the positions of the new tokens; None does not turn."""
+    mask: Tensor | None = None
+    """Where a query may look, `[#batch 1 queries keys]`; None is causal."""
+    window_mask: Tensor | None = None
+    """The same for the layers with a window; None is causal with the window."""
+    segments: Tensor | None = None
+    """Documents numbered in order, `[batch seq]`, for layers that have no mask."""
+    kv_cache: KVCache | None = None
+    """Earlier tokens."""
+    routing: dict[int, Routing] = field(default_factory=dict)
+    """Filled by the layers with experts, by layer."""
+
+
+def causal_mask(
+    num_queries: int, num_keys: int, device: torch.device | None = None, window: int = 0
+) -> Bool[Tensor, "queries keys"]:
+    """The queries are the last of the keys, and none looks ahead; nor, with `window`, at more than that many keys."""
+    offset = num_keys - num_queries
+    mask = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device).tril(offset)
+    return mask.triu(offset - window + 1) if window else mask
+
+
+def document_mask(document_ids: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch 1 seq seq"]:
+    """No query looks ahead or into another document."""
+    seq = document_ids.shape[1]
+    same = document_ids[:, None, :, None] == document_ids[:, None, None, :]
+    return same & causal_mask(seq, seq, document_ids.device)
+
+
+def windowed(mask: Bool[Tensor, "*axes queries keys"], window: int) -> Bool[Tensor, "*axes queries keys"]:
+    """Of the keys that each query may look at, the last `window`."""
+    remaining = mask.flip(-1).cumsum(-1).flip(-1)  # allowed keys from this one to the last
+    return mask & (remaining <= window)
+
+
+def document_segments(document_ids: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
+    """The documents of every row numbered in order: a new number wherever the id changes."""
+    changes = document_ids[:, 1:] != document_ids[:, :-1]
+    return torch.nn.functional.pad(changes.cumsum(dim=1), (1, 0))
+
+
+def attention_mask(num_queries: int, kv_cache: KVCache | None, document_ids: Tensor | None) -> Tensor | None:
+    """Where the layers without a window may look; None is causal.
+
+    Raises:
+        ConfigurationError: documents beside a cache.
+    """
+    if kv_cache is not None:
+        if document_ids is not None:
+            raise ConfigurationError(
+                "document_ids beside a kv_cache: the cache does not keep the documents of its keys"
+            )
+        return kv_cache.mask(num_queries)
+    return None if document_ids is None else document_mask(document_ids)

@@ -1,0 +1,125 @@
+"""Mixture of experts: each token goes through the few feed-forward layers that a router chooses for it, and none is
+dropped.
+
+    p = softmax(W_router x)  in float32;   the k experts with the largest p (+ bias, with `expert_balance` bias)
+    y = Σ_chosen  p_e / Σ_chosen p · expert_e(x)
+
+(Shazeer et al. 2017; weights renormalized as in Jiang et al. 2024.) The choices are sorted by expert, so every expert
+is one matrix product over just its tokens, however uneven they fall ("dropless", Gale et al. 2022).
+
+Two ways to keep the experts equally busy:
+
+- `loss`: E Σ_e f_e P_e, f_e the share of choices and P_e the mean probability of expert e (Fedus et al. 2021, eq. 4; 1
+  when even). `TransformerLM.auxiliary_loss` gives the sum over the layers times `balance_weight`.
+- `bias`: no gradient; after each step the bias of an expert that had more than its share falls by `balance_weight`, of
+  any other rises (Wang et al. 2024, arXiv:2408.15664). `TransformerLM.balance_experts` does it.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lm.model.attention import softmax
+from lm.model.config import ModelConfig
+from lm.model.context import Context, Routing
+from lm.model.linear import Linear, linear_std, truncated_normal_
+from lm.model.mlp import bend
+
+
+class MixtureOfExperts(nn.Module):
+    """`num_experts` feed-forward layers and their router; matrices of all experts lie in one tensor, experts first."""
+
+    expert_bias: Tensor | None
+    load: Tensor
+
+    def __init__(self, config: ModelConfig, layer_index: int = 0) -> None:
+        super().__init__()
+        self.ffn, self.layer_index = config.ffn, layer_index
+        self.num_experts, self.experts_per_token = config.num_experts, config.experts_per_token
+        self.router = Linear(config.d_model, config.num_experts)
+        self.w1 = _expert_matrices(config, config.d_ff, config.d_model)
+        self.w2 = _expert_matrices(config, config.d_model, config.d_ff)
+        self.w3 = _expert_matrices(config, config.d_ff, config.d_model) if config.is_gated else None
+        self.register_buffer("expert_bias", torch.zeros(self.num_experts) if config.expert_balance == "bias" else None)
+        self.reset_buffers()
+
+    def reset_buffers(self, device: torch.device | None = None) -> None:
+        """Forget the loads since the last `balance`, which are no part of a saved state."""
+        self.register_buffer("load", torch.zeros(self.num_experts, device=device), persistent=False)
+
+    def forward(
+        self, x: Float[Tensor, "*axes d_model"], context: Context | None = None
+    ) -> Float[Tensor, "*axes d_model"]:
+        """Every token through its experts; the routing is noted in the context."""
+        tokens = x.reshape(-1, x.shape[-1])
+        probabilities, chosen = self.route(tokens)
+        weights = probabilities.gather(-1, chosen)
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+        load = torch.bincount(chosen.flatten(), minlength=self.num_experts)
+        if context is not None:
+            share = load.to(weights.dtype) / chosen.numel()
+            balance = self.num_experts * (share * probabilities.mean(dim=0)).sum()
+            context.routing[self.layer_index] = Routing(balance, load)
+        order = chosen.flatten().argsort(stable=True)
+        rows = order // self.experts_per_token
+        outputs = self._experts(tokens[rows], load) * weights.flatten()[order, None].to(x.dtype)
+        return torch.zeros_like(tokens).index_add(0, rows, outputs.to(x.dtype)).view_as(x)
+
+    def route(
+        self, tokens: Float[Tensor, "tokens d_model"]
+    ) -> tuple[Float[Tensor, "tokens experts"], Int[Tensor, "tokens chosen"]]:
+        """The probability of every expert, and the experts that each token goes through."""
+        with torch.autocast(tokens.device.type, enabled=False):  # a choice must not hang on bfloat16's rounding
+            logits = self.router(tokens.to(self.router.weight.dtype))
+        probabilities = softmax(logits)
+        scores = probabilities if self.expert_bias is None else probabilities + self.expert_bias
+        return probabilities, scores.topk(self.experts_per_token, dim=-1).indices
+
+    @torch.no_grad()
+    def balance(self, rate: float) -> None:
+        """Move the bias of every expert by `rate` towards an even load, and start counting anew."""
+        if self.expert_bias is not None:
+            self.expert_bias += rate * torch.sign(self.load.mean() - self.load)
+        self.load.zero_()
+
+    def _experts(self, rows: Float[Tensor, "rows d_model"], load: Int[Tensor, " experts"]) -> Tensor:
+        """Rows sorted by expert, each through its own."""
+        if rows.is_cuda and torch.is_autocast_enabled("cuda"):
+            return self._grouped(rows, load.cumsum(0).to(torch.int32))
+        parts = rows.split(load.tolist())
+        return torch.cat([self._one(part, expert) for expert, part in enumerate(parts)])
+
+    def _one(self, x: Tensor, expert: int) -> Tensor:
+        inner = bend(self.ffn, F.linear(x, self.w1[expert]))
+        if self.w3 is not None:
+            inner = inner * F.linear(x, self.w3[expert])
+        return F.linear(inner, self.w2[expert])
+
+    def _grouped(self, rows: Tensor, ends: Tensor) -> Tensor:
+        """All experts in one kernel, without waiting for the loads on the CPU."""
+        dtype = torch.get_autocast_dtype("cuda")
+        w1, w2 = self.w1.to(dtype).mT, self.w2.to(dtype).mT
+        rows = rows.to(dtype)
+        inner = bend(self.ffn, F.grouped_mm(rows, w1, offs=ends))
+        if self.w3 is not None:
+            inner = inner * F.grouped_mm(rows, self.w3.to(dtype).mT, offs=ends)
+        return F.grouped_mm(inner, w2, offs=ends)
+
+
+def mixture_reference(moe: MixtureOfExperts, x: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens d_model"]:
+    """The formula written out: every token through every expert, weighted by 0 where it was not chosen; tests hold the
+    module to it.
+    """
+    probabilities, chosen = moe.route(x)
+    weights = probabilities * torch.zeros_like(probabilities).scatter(-1, chosen, 1.0)
+    weights = weights / weights.sum(dim=-1, keepdim=True)
+    outputs = torch.stack([moe._one(x, expert) for expert in range(moe.num_experts)], dim=1)
+    return torch.einsum("t e, t e d -> t d", weights, outputs)
+
+
+def _expert_matrices(config: ModelConfig, d_out: int, d_in: int) -> nn.Parameter:
+    weight = torch.empty(config.num_experts, d_out, d_in)
+    return nn.Parameter(truncated_normal_(weight, linear_std(d_in, d_out)))
