@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 Indices = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -26,19 +28,21 @@ class Ranking:
     """What the documents of a cluster compete by, one entry a document: higher quality first, then the longer, then
     the smaller id. A missing quality is NaN and loses against any."""
 
-    doc_ids: Sequence[str]
+    doc_ids: Sequence[str] | pa.Array | pa.ChunkedArray
     lengths: npt.NDArray[np.int64]
     qualities: npt.NDArray[np.float64]
 
     def positions(self, seed: int | None = None) -> Indices:
         """The place of each document in the order of preference, 0 for the best; a random order where `seed` is
         given. Documents that are equal in all keep their order."""
-        ids = np.array(list(self.doc_ids), dtype=object)
+        arrow = isinstance(self.doc_ids, pa.Array | pa.ChunkedArray)
+        ids = self.doc_ids if arrow else pa.array(list(self.doc_ids), pa.large_string())
         if seed is None:
             qualities = np.nan_to_num(self.qualities, nan=-np.inf)
-            order = np.lexsort((_ranks(ids), -self.lengths, -qualities))
+            keys = {"quality": pa.array(-qualities), "length": pa.array(-self.lengths), "doc_id": ids}
         else:
-            order = np.lexsort((_ranks(ids), np.array([_draw(seed, doc_id) for doc_id in self.doc_ids], np.uint64)))
+            keys = {"draw": pa.array([_draw(seed, doc_id.as_py()) for doc_id in ids], pa.uint64()), "doc_id": ids}
+        order = pc.sort_indices(pa.table(keys), [(name, "ascending") for name in keys]).to_numpy()
         positions = np.empty(order.size, np.int64)
         positions[order] = np.arange(order.size)
         return positions
@@ -66,14 +70,6 @@ def choose_winners(labels: Indices, positions: Indices) -> Indices:
     # Assigned from the last to the best, so the best is what remains.
     winners[labels[order[::-1]]] = order[::-1]
     return winners[labels]
-
-
-def _ranks(ids: npt.NDArray[np.object_]) -> Indices:
-    """The place of every id in sorted order; equal ids keep the order they came in."""
-    order = np.argsort(ids, kind="stable")
-    ranks = np.empty(order.size, np.int64)
-    ranks[order] = np.arange(order.size)
-    return ranks
 
 
 def _draw(seed: int, doc_id: str) -> int:

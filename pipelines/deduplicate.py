@@ -1,6 +1,6 @@
 """Deduplication of a whole corpus: all partitions in, one artifact out, each document with its duplicates once.
 
-    1. each partition, in worker processes: ids, addresses, text hashes, signatures → an index (no texts)
+    1. each partition, in worker processes: ids, addresses, text hashes, band keys → an index on disk (no texts)
     2. same_url        equal addresses
     3. same_text       equal hashes, then equal texts
     4. near_duplicate  signatures that meet in a band, then the true Jaccard index of the shingles
@@ -11,8 +11,9 @@ only what the one before has kept, so `duplicate_of` may name a document that a 
 value of a near duplicate is its Jaccard index with the winner; it may lie below the threshold where a third document
 links the two.
 
-Memory, in one process: 4 · num_hashes + about 250 bytes a document; 8 bytes a shingle of each candidate; one text for
-each that repeats. 112 hashes and ten million documents: 7 GB and the candidates (computed, not measured).
+Out of core: the index, the band rows, the shingles of the candidates and the documents are streamed or memory-mapped.
+In memory: about 130 bytes a document, `memory_bytes` for sorting, and one text for each that repeats exactly.
+`docs/deduplication.md` says how far that goes.
 """
 
 from __future__ import annotations
@@ -25,21 +26,24 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lm import progress, storage
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
-from lm.errors import InputError
+from lm.errors import ConfigurationError, InputError
 from lm.storage import Artifact, Publication
-from pipelines import minhash
+from pipelines import buckets, minhash
+from pipelines.array_files import map_values, write_array
+from pipelines.buckets import MEMORY_BYTES, ShingleSets
 from pipelines.clusters import Indices, Ranking, group_labels
 from pipelines.document import split_batch
+from pipelines.document_index import DocumentIndex, read_document_index, write_document_index
 from pipelines.duplicate_verdicts import CLUSTER_SCHEMA, DuplicateVerdicts
 from pipelines.engine import DOCUMENTS_KIND, Counts, PartitionWriter
 from pipelines.exact_dedup import TextGroups, hash_text, repeated, url_key
 from pipelines.minhash import MinHashConfig
-from pipelines.signature_table import SignatureTable, read_signature_table, write_signature_table
-from pipelines.tables import CLUSTERS, TableWriter, read_batches, read_schema, stored_schema
+from pipelines.tables import CLUSTERS, TableWriter, count_rows, read_batches, read_schema, stored_schema
 from pipelines.workers import Report, run_partitions
 
 STAGE = "dedup"
@@ -59,6 +63,12 @@ class DeduplicationConfig:
     """How near-duplicates are found."""
     winner_seed: int | None = None
     """Empty keeps the best document (quality, then length); a number keeps a random one."""
+    memory_bytes: int = MEMORY_BYTES
+    """Memory for sorting band rows; what exceeds it is spilled to disk. Changes no result."""
+
+    def __post_init__(self) -> None:
+        if self.memory_bytes < 2**20:
+            raise ConfigurationError(f"deduplication.memory_bytes: {self.memory_bytes}, expected at least {2**20}")
 
 
 def deduplicate_partitions(
@@ -86,7 +96,7 @@ def deduplicate_partitions(
         target,
         functools.partial(_write, ordered, config, num_workers, report),
         kind=DOCUMENTS_KIND,
-        config={"stage": STAGE, **to_mapping(config)},
+        config={"stage": STAGE, **{key: value for key, value in to_mapping(config).items() if key != "memory_bytes"}},
         inputs={key: artifact.digest for key, artifact in ordered.items()},
         code=source_digest("pipelines.deduplicate"),
     )
@@ -99,32 +109,36 @@ def _write(
     report: Report | None,
     publication: Publication,
 ) -> None:
-    table = _index(sources, config.minhash, num_workers, report, publication.path / "index")
-    ranking = Ranking(doc_ids=table.doc_ids, lengths=table.lengths, qualities=table.qualities)
-    verdicts = DuplicateVerdicts(table, ranking.positions(config.winner_seed))
+    scratch = publication.path / "scratch"
+    scratch.mkdir()
+    index = _index(sources, config.minhash, num_workers, report, scratch / "index")
+    ranking = Ranking(doc_ids=index.doc_ids, lengths=index.lengths, qualities=index.qualities)
+    verdicts = DuplicateVerdicts(index, ranking.positions(config.winner_seed))
     if config.same_url:
         alive = verdicts.alive()
-        verdicts.decide("same_url", alive, group_labels([url_key(table.urls[index]) for index in alive]))
+        verdicts.decide("same_url", alive, _same_urls(index, alive))
     if config.same_text:
         alive = verdicts.alive()
-        verdicts.decide("same_text", alive, _same_texts(sources, table, alive))
+        verdicts.decide("same_text", alive, _same_texts(sources, index, alive))
     if config.near_duplicates:
-        _remove_near_duplicates(sources, config.minhash, verdicts)
+        _remove_near_duplicates(sources, config, verdicts, num_workers, report, scratch)
+    shutil.rmtree(scratch / "buckets", ignore_errors=True)
     counts = _write_documents(sources, verdicts, publication.path)
     publication.summary.update(
         counts.summary(STAGE),
         **verdicts.summary(),
-        num_unsigned=int((~table.signatures.valid).sum()),
-        signature_scheme=table.signatures.scheme,
+        num_unsigned=int((~index.valid).sum()),
+        signature_scheme=index.scheme,
     )
+    shutil.rmtree(scratch)
 
 
 def _index(
     sources: Mapping[str, Artifact], config: MinHashConfig, num_workers: int, report: Report | None, folder: Path
-) -> SignatureTable:
-    """The index of all partitions, made by the workers and handed over in files below `folder`, which then go."""
+) -> DocumentIndex:
+    """The index of all partitions, made by the workers and memory-mapped from folders below `folder`."""
     folder.mkdir()
-    jobs = {key: (artifact, folder / f"{number}.arrow") for number, (key, artifact) in enumerate(sources.items())}
+    jobs = {key: (artifact, folder / str(number)) for number, (key, artifact) in enumerate(sources.items())}
     paths = run_partitions(
         functools.partial(_index_partition, config),
         jobs,
@@ -132,9 +146,7 @@ def _index(
         report=report,
         description="signatures",
     )
-    table = SignatureTable.join([read_signature_table(path) for path in paths.values()])
-    shutil.rmtree(folder)
-    return table
+    return DocumentIndex.join([read_document_index(path) for path in paths.values()])
 
 
 def _index_partition(config: MinHashConfig, job: tuple[Artifact, Path]) -> Path:
@@ -142,75 +154,132 @@ def _index_partition(config: MinHashConfig, job: tuple[Artifact, Path]) -> Path:
     columns = ["doc_id", "url", "text"]
     if "quality_score" in read_schema(source).names:
         columns.append("quality_score")
-    parts = [_index_batch(batch, config) for batch in read_batches(source, columns)]
-    write_signature_table(path, SignatureTable.join(parts) if parts else SignatureTable.empty(config))
+    parts = [index_batch(batch, config) for batch in read_batches(source, columns)]
+    shutil.rmtree(path, ignore_errors=True)  # of a worker that died here
+    write_document_index(path, DocumentIndex.join(parts) if parts else DocumentIndex.empty(config))
     return path
 
 
-def _index_batch(batch: pa.RecordBatch, config: MinHashConfig) -> SignatureTable:
+def index_batch(batch: pa.RecordBatch, config: MinHashConfig) -> DocumentIndex:
+    """The index of a batch of documents: a pure function, for any engine."""
     texts = batch.column("text")
     if "quality_score" in batch.schema.names:
         qualities = batch.column("quality_score").cast(pa.float64()).to_numpy(zero_copy_only=False)
     else:
         qualities = np.full(batch.num_rows, np.nan)
-    strings = texts.to_pylist()
-    return SignatureTable(
-        doc_ids=batch.column("doc_id").to_pylist(),
-        urls=batch.column("url").to_pylist(),
-        hashes=np.array([hash_text(text) for text in strings], np.uint64),
-        lengths=np.array([len(text) for text in strings], np.int64),
+    signatures = minhash.sign(texts, config)
+    urls = batch.column("url")
+    return DocumentIndex(
+        scheme=signatures.scheme,
+        doc_ids=pa.chunked_array([batch.column("doc_id")]),
+        urls=pa.chunked_array([urls]),
+        url_hashes=np.array([hash_text(url_key(url)) for url in urls.to_pylist()], np.uint64),
+        hashes=np.array([hash_text(text) for text in texts.to_pylist()], np.uint64),
+        lengths=pc.utf8_length(texts).to_numpy().astype(np.int64),
         qualities=qualities,
-        signatures=minhash.sign(texts, config),
+        valid=signatures.valid,
+        bands=[minhash.bands(signatures, config)],
     )
 
 
-def _same_texts(sources: Mapping[str, Artifact], table: SignatureTable, alive: Indices) -> Indices:
-    """Labels of `alive` by equal texts; only texts whose hash repeats are read again, and then compared."""
-    hashes = table.hashes[alive].tolist()
-    among = repeated(hashes)
-    doubtful = {int(index) for index, value in zip(alive, hashes, strict=True) if value in among}
+def _same_urls(index: DocumentIndex, alive: Indices) -> Indices:
+    """Labels of `alive` by equal addresses; only those whose hash repeats are looked at, and then compared."""
+    doubtful = np.flatnonzero(repeated(index.url_hashes[alive]))
     labels = np.arange(alive.size, dtype=np.int64)
-    places = {int(index): place for place, index in enumerate(alive)}
+    urls = index.urls.take(pa.array(alive[doubtful])).to_pylist()
+    labels[doubtful] = doubtful[group_labels([url_key(url) for url in urls])]
+    return labels
+
+
+def _same_texts(sources: Mapping[str, Artifact], index: DocumentIndex, alive: Indices) -> Indices:
+    """Labels of `alive` by equal texts; only texts whose hash repeats are read again, and then compared."""
+    doubtful = np.flatnonzero(repeated(index.hashes[alive]))
+    labels = np.arange(alive.size, dtype=np.int64)
+    places = iter(doubtful.tolist())
     groups = TextGroups()
-    for indices, texts in _texts(sources, doubtful, "same texts"):
-        for index, text in zip(indices, texts.to_pylist(), strict=True):
-            labels[places[index]] = groups.add(places[index], text)
+    for _, texts in _texts(sources, alive[doubtful], "same texts"):
+        for text, place in zip(texts.to_pylist(), places, strict=False):
+            labels[place] = groups.add(place, text)
     return labels
 
 
 def _remove_near_duplicates(
-    sources: Mapping[str, Artifact], config: MinHashConfig, verdicts: DuplicateVerdicts
+    sources: Mapping[str, Artifact],
+    config: DeduplicationConfig,
+    verdicts: DuplicateVerdicts,
+    num_workers: int,
+    report: Report | None,
+    scratch: Path,
 ) -> None:
-    """Read the texts of all candidates once more, for the Jaccard index of their shingles."""
-    from pipelines.minhash_kernels import jaccard
-
-    alive = verdicts.alive()
+    """Buckets of what is alive; the shingles of all candidates, by reading their texts once more; clusters."""
+    alive, index = verdicts.alive(), verdicts.index
     among = np.zeros(verdicts.num_documents, np.bool_)
     among[alive] = True
-    buckets = minhash.bands(verdicts.table.signatures, config, among)
-    sets: dict[int, minhash.Shingles] = {}
-    for indices, texts in _texts(sources, set(buckets.candidates().tolist()), "near-duplicates"):
-        sets.update(zip(indices, minhash.shingle_sets(texts, config.ngram), strict=True))
-    labels = minhash.cluster(buckets, sets, among.size, config)
+    found = buckets.find_buckets(
+        index.bands, scratch / "buckets", among=among, memory_bytes=config.memory_bytes, num_threads=num_workers
+    )
+    candidates = np.flatnonzero(buckets.candidates(found, among.size))
+    sets = _shingle_sets(sources, candidates, config.minhash.ngram, num_workers, report, scratch / "shingles")
+    labels = buckets.cluster(
+        found, sets, index.content(), config.minhash.jaccard_threshold, num_threads=num_workers
+    )  # fmt: skip
     verdicts.decide(
         "near_duplicate",
         alive,
         np.searchsorted(alive, labels[alive]),
-        value=lambda loser, winner: float(jaccard(sets[loser], sets[winner])),
-        threshold=config.jaccard_threshold,
+        value=sets.jaccard,
+        threshold=config.minhash.jaccard_threshold,
     )
 
 
+def _shingle_sets(
+    sources: Mapping[str, Artifact],
+    candidates: Indices,
+    ngram: int,
+    num_workers: int,
+    report: Report | None,
+    folder: Path,
+) -> ShingleSets:
+    """The shingles of the candidates, made by the workers, as the pages of one file."""
+    folder.mkdir()
+    jobs, first = {}, 0
+    for number, (key, artifact) in enumerate(sources.items()):
+        last = first + count_rows(artifact)
+        here = candidates[np.searchsorted(candidates, first) : np.searchsorted(candidates, last)] - first
+        jobs[key], first = (artifact, here, folder / str(number)), last
+    shingle = functools.partial(_shingle_partition, ngram)
+    sizes = run_partitions(shingle, jobs, num_workers=num_workers, report=report, description="near-duplicates")
+    with (folder / "values").open("wb") as joint:
+        for _, _, path in jobs.values():
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, joint, 1 << 24)
+            path.unlink()
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(list(sizes.values())))]).astype(np.int64)
+    return ShingleSets(candidates, starts, map_values(folder / "values", np.uint64))
+
+
+def _shingle_partition(ngram: int, job: tuple[Artifact, Indices, Path]) -> Indices:
+    """Write the shingles of some documents of a partition; how many each has."""
+    source, wanted, path = job
+    sizes: list[int] = []
+    with path.open("wb") as file:
+        for _, texts in _texts({"": source}, wanted, "shingles"):
+            sets = minhash.shingle_sets(texts, ngram)
+            sizes += [each.size for each in sets]
+            write_array(file, np.concatenate(sets))
+    return np.array(sizes, np.int64)
+
+
 def _texts(
-    sources: Mapping[str, Artifact], wanted: set[int], description: str
-) -> Iterator[tuple[list[int], pa.LargeStringArray]]:
-    """The texts of the `wanted` documents with their indices, batch by batch."""
-    if not wanted:
+    sources: Mapping[str, Artifact], wanted: Indices, description: str
+) -> Iterator[tuple[Indices, pa.LargeStringArray]]:
+    """The texts of the `wanted` documents (ascending) with their indices, batch by batch."""
+    if wanted.size == 0:
         return
     for first, batch in _batches(sources, description, ["text"]):
-        rows = [row for row in range(batch.num_rows) if first + row in wanted]
-        if rows:
-            yield [first + row for row in rows], batch.column("text").take(pa.array(rows))
+        here = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, first + batch.num_rows)]
+        if here.size:
+            yield here, batch.column("text").take(pa.array(here - first))
 
 
 def _batches(
@@ -228,12 +297,12 @@ def _write_documents(sources: Mapping[str, Artifact], verdicts: DuplicateVerdict
     counts = Counts()
     with PartitionWriter(folder, _joint_schema(sources)) as writer:
         for first, batch in _batches(sources, "deduplicated documents"):
-            here = [verdicts.of.get(first + row) for row in range(batch.num_rows)]
-            kept, removed = split_batch(batch, STAGE, here)
+            kept, removed = split_batch(batch, STAGE, verdicts.verdicts(first, batch.num_rows))
             counts.judge(batch, kept, removed)
             writer.write(kept, removed)
     with TableWriter(folder / CLUSTERS, CLUSTER_SCHEMA) as clusters:
-        clusters.write(pa.RecordBatch.from_pylist(list(verdicts.members()), schema=CLUSTER_SCHEMA))
+        for members in verdicts.members():
+            clusters.write(members)
     return counts
 
 

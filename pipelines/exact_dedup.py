@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urldefrag
+
+import numpy as np
+import numpy.typing as npt
 
 Keep = Literal["none", "first"]
 
@@ -27,9 +30,15 @@ def url_key(url: str) -> str:
     return urldefrag(url).url
 
 
-def repeated(hashes: Iterable[int]) -> set[int]:
-    """The hashes that occur more than once: the only texts worth comparing."""
-    return {value for value, count in Counter(hashes).items() if count > 1}
+def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Whose hash occurs more than once: the only texts worth comparing."""
+    order = np.argsort(hashes)
+    in_order = hashes[order]
+    same = np.zeros(hashes.size + 1, np.bool_)
+    same[1:-1] = in_order[1:] == in_order[:-1]
+    found = np.empty(hashes.size, np.bool_)
+    found[order] = same[1:] | same[:-1]
+    return found
 
 
 @dataclass(slots=True)

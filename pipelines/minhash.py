@@ -9,100 +9,39 @@
 Decisions:
 - A text too short for one shingle has no signature and meets nothing; two empty signatures would be equal.
 - The Jaccard index is that of the sets of 64-bit hashes; two shingles of n share a hash with probability n**2 / 2**65.
-- Work on a bucket of more than `MOST_PAIRWISE` documents is bounded (see `minhash_kernels.join_buckets`): each meets up
-  to `NUM_REPRESENTATIVES` documents and its predecessor in the order of signatures, which no order of input changes.
 - `scheme(config)` names everything a signature depends on; signatures of different schemes refuse to meet.
+- On a GPU the words are still hashed here, on the CPU; the permutations run in `lm.kernels.minhash`. The signatures are
+  the same bits, so the scheme does not name the device.
 
 Sources: Broder 1997, On the resemblance and containment of documents; Leskovec et al., Mining of Massive Datasets,
-chapter 3. Presets: `fineweb`, Penedo et al. 2024, arXiv:2406.17557, section 3.4; `refinedweb`, Penedo et al. 2023,
-arXiv:2306.01116, appendix G.3. Neither paper verifies candidates; the threshold is ours.
+chapter 3. `pipelines.buckets` finds who meets, out of core; `pipelines.minhash_config` has the presets.
 """
 
 from __future__ import annotations
 
 import functools
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lm.configuration import unknown_key
 from lm.errors import ConfigurationError, InputError
 from pipelines.clusters import Indices, Mask, Ranking, choose_winners
+from pipelines.minhash_config import PRESETS, MinHashConfig, preset, scheme
 from pipelines.normalization import folding_table
 
-MOST_PAIRWISE = 64
-NUM_REPRESENTATIVES = 16
+__all__ = [
+    "PRESETS", "Bands", "Deduplication", "Device", "MinHashConfig", "Signatures", "bands", "check_schemes",
+    "deduplicate", "join", "preset", "scheme", "shingle_sets", "sign", "signatures",
+]  # fmt: skip
 
 Texts: TypeAlias = Sequence[str] | pa.Array
 Shingles = npt.NDArray[np.uint64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MinHashConfig:
-    """How documents are signed, and how alike they must be. Defaults are those of FineWeb, threshold apart.
-
-    Raises:
-        ConfigurationError: at construction, values that cannot work together.
-    """
-
-    num_hashes: int = 112
-    """Values in a signature."""
-    num_bands: int = 14
-    """Bands that the signature is cut into; two documents meet where one band is equal."""
-    ngram: int = 5
-    """Words in a shingle."""
-    jaccard_threshold: float = 0.8
-    """Documents that met are duplicates from this Jaccard index on."""
-    seed: int = 1
-    """Draws the permutations."""
-
-    def __post_init__(self) -> None:
-        for name in ("num_hashes", "num_bands", "ngram"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"minhash.{name}: {getattr(self, name)}, expected at least 1")
-        if self.num_hashes % self.num_bands:
-            raise ConfigurationError(
-                f"minhash.num_hashes: {self.num_hashes} is no multiple of num_bands {self.num_bands}"
-            )
-        if not 0 < self.jaccard_threshold <= 1:
-            raise ConfigurationError(
-                f"minhash.jaccard_threshold: {self.jaccard_threshold}, expected more than 0 and at most 1"
-            )
-        if not 0 <= self.seed < 2**32:
-            raise ConfigurationError(f"minhash.seed: {self.seed}, expected 0 to {2**32 - 1}")
-
-
-PRESETS: Mapping[str, MinHashConfig] = MappingProxyType(
-    {
-        "fineweb": MinHashConfig(num_hashes=112, num_bands=14, ngram=5),
-        "refinedweb": MinHashConfig(num_hashes=9000, num_bands=450, ngram=5),
-    }
-)
-
-
-def preset(name: str) -> MinHashConfig:
-    """A named configuration.
-
-    Raises:
-        ConfigurationError: an unknown name.
-    """
-    if name not in PRESETS:
-        raise ConfigurationError(unknown_key(name, PRESETS, "minhash.preset"))
-    return PRESETS[name]
-
-
-def scheme(config: MinHashConfig) -> str:
-    """Everything that a signature depends on, in one line."""
-    return (
-        f"affine32/fnv1a64 words={config.ngram} hashes={config.num_hashes} seed={config.seed} "
-        f"unicode={unicodedata.unidata_version}"
-    )
+Device = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,31 +53,61 @@ class Signatures:
     valid: Mask
 
 
-def sign(texts: Texts, config: MinHashConfig) -> Signatures:
-    """Sign every text.
+def signatures(
+    texts: Texts, num_hashes: int = 112, ngram: int = 5, seed: int = 1, *, device: Device = "cpu"
+) -> npt.NDArray[np.uint32]:
+    """The signatures [docs, num_hashes] of `texts`, uint32.
+
+    A text of fewer than `ngram` words has no shingle; its row is 2**32 - 1 throughout and means nothing.
 
     Raises:
+        ConfigurationError: parameters that cannot work; no CUDA device where one is asked for.
         InputError: a text is no valid Unicode.
     """
-    values, valid = signatures(texts, config)
+    config = MinHashConfig(num_hashes=num_hashes, num_bands=1, ngram=ngram, seed=seed)
+    return sign(texts, config, device=device).values
+
+
+def sign(texts: Texts, config: MinHashConfig, *, device: Device = "cpu") -> Signatures:
+    """Sign every text; `device="cuda"` permutes on the GPU and gives the same bits.
+
+    Raises:
+        ConfigurationError: no CUDA device where one is asked for.
+        InputError: a text is no valid Unicode.
+    """
+    data, offsets = _buffers(texts)
+    permute = _permute_on_gpu if device == "cuda" else _permute
+    values, valid = permute(data, offsets, config)
     return Signatures(scheme=scheme(config), values=values, valid=valid)
 
 
-def signatures(texts: Texts, config: MinHashConfig | None = None) -> tuple[npt.NDArray[np.uint32], Mask]:
-    """The signatures [docs, num_hashes] of `texts`, and which texts were long enough to have one.
-
-    Raises:
-        InputError: a text is no valid Unicode.
-    """
+def _permute(
+    data: npt.NDArray[np.uint8], offsets: Indices, config: MinHashConfig
+) -> tuple[npt.NDArray[np.uint32], Mask]:
     from pipelines.minhash_kernels import sign_texts
 
-    config = config or MinHashConfig()
-    data, offsets = _buffers(texts)
     values = np.full((offsets.size - 1, config.num_hashes), np.iinfo(np.uint32).max, np.uint32)
     valid = np.zeros(offsets.size - 1, np.bool_)
     permutations = _permutations(config.num_hashes, config.seed)
     sign_texts(data, offsets, *folding_table(), config.ngram, *permutations, values, valid)
     return values, valid
+
+
+def _permute_on_gpu(
+    data: npt.NDArray[np.uint8], offsets: Indices, config: MinHashConfig
+) -> tuple[npt.NDArray[np.uint32], Mask]:
+    from pipelines.minhash_kernels import mixed_shingles
+
+    try:
+        from lm.kernels import minhash as gpu
+    except ImportError as error:
+        raise ConfigurationError(f"minhash device 'cuda': {error}; expected torch and triton, or 'cpu'") from None
+    most = int(((offsets[1:] - offsets[:-1]) // 2 + 1).sum())
+    hashes, bounds = np.empty(most, np.uint32), np.empty(offsets.size, np.int64)
+    mixed_shingles(data, offsets, *folding_table(), config.ngram, hashes, bounds)
+    permutations = _permutations(config.num_hashes, config.seed)
+    values = gpu.sign_arrays(hashes[: bounds[-1]], bounds, *permutations)
+    return values, cast(Mask, bounds[1:] > bounds[:-1])
 
 
 def shingle_sets(texts: Texts, ngram: int) -> list[Shingles]:
@@ -152,17 +121,26 @@ def shingle_sets(texts: Texts, ngram: int) -> list[Shingles]:
     ]
 
 
+def check_schemes(schemes: Sequence[str]) -> None:
+    """Refuse to let signatures of different schemes meet.
+
+    Raises:
+        InputError: names two of them.
+    """
+    found = sorted(set(schemes))
+    if len(found) > 1:
+        raise InputError(f"signatures of different schemes cannot meet: '{found[0]}' and '{found[1]}'")
+
+
 def join(tables: Sequence[Signatures]) -> Signatures:
     """Signatures of several sources as one.
 
     Raises:
         InputError: they were not made by one scheme.
     """
-    schemes = sorted({table.scheme for table in tables})
-    if len(schemes) > 1:
-        raise InputError(f"signatures of different schemes cannot meet: '{schemes[0]}' and '{schemes[1]}'")
+    check_schemes([table.scheme for table in tables])
     return Signatures(
-        scheme=schemes[0],
+        scheme=tables[0].scheme,
         values=np.concatenate([table.values for table in tables]),
         valid=np.concatenate([table.valid for table in tables]),
     )
@@ -170,22 +148,12 @@ def join(tables: Sequence[Signatures]) -> Signatures:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """The band keys [num_bands, docs] of the documents `members` (indices of the caller's), and a key that orders
-    documents by what they are rather than where they came."""
+    """The band keys [num_bands, docs] of the documents `members` (ascending indices of the caller's), and a key that
+    orders documents by what they are rather than where they came."""
 
     members: Indices
     keys: npt.NDArray[np.uint64]
     content: npt.NDArray[np.uint64]
-
-    def candidates(self) -> Indices:
-        """The members that share a bucket with another one."""
-        shared = np.zeros(self.members.size, np.bool_)
-        for keys in self.keys:
-            order = np.argsort(keys, kind="stable")
-            same = keys[order[1:]] == keys[order[:-1]]
-            shared[order[1:][same]] = True
-            shared[order[:-1][same]] = True
-        return self.members[shared]
 
 
 def bands(table: Signatures, config: MinHashConfig, among: Mask | None = None) -> Bands:
@@ -198,26 +166,6 @@ def bands(table: Signatures, config: MinHashConfig, among: Mask | None = None) -
     members = np.flatnonzero(chosen).astype(np.int64)
     values = table.values[members]
     return Bands(members, band_keys(values, config.num_bands), band_keys(values, 1)[0])
-
-
-def cluster(buckets: Bands, sets: Mapping[int, Shingles], num_documents: int, config: MinHashConfig) -> Indices:
-    """The smallest member of every document's cluster. `sets` holds the shingles of all `buckets.candidates()`."""
-    from pipelines.cluster_kernels import label
-    from pipelines.minhash_kernels import join_buckets
-
-    parents = np.arange(num_documents, dtype=np.int64)
-    held = np.array(sorted(sets), np.int64)
-    if held.size == 0:
-        return parents
-    values = np.concatenate([sets[index] for index in held.tolist()])
-    starts = np.concatenate([[0], np.cumsum([sets[index].size for index in held.tolist()])]).astype(np.int64)
-    rows = np.searchsorted(buckets.members, held)
-    joined = np.arange(held.size, dtype=np.int64)
-    for keys in buckets.keys[:, rows]:
-        order = np.lexsort((buckets.content[rows], keys))
-        join_buckets(joined, order, keys, values, starts, config.jaccard_threshold, MOST_PAIRWISE, NUM_REPRESENTATIVES)
-    parents[held] = held[label(joined)]
-    return parents
 
 
 class Deduplication(NamedTuple):
@@ -242,17 +190,22 @@ def deduplicate(
         ConfigurationError: parameters that cannot work together.
         InputError: a text is no valid Unicode.
     """
+    from pipelines import buckets  # here, since it builds on this module
+
     config = MinHashConfig(
         num_hashes=num_hashes, num_bands=num_bands, ngram=ngram, jaccard_threshold=jaccard_threshold, seed=seed
     )
     column = _column(texts)
-    buckets = bands(sign(column, config), config)
-    candidates = buckets.candidates()
-    sets = dict(zip(candidates.tolist(), shingle_sets(column.take(pa.array(candidates)), ngram), strict=True))
-    labels = cluster(buckets, sets, len(texts), config)
-    lengths = np.array([len(text) for text in texts], np.int64)
-    ranking = Ranking(doc_ids=texts, lengths=lengths, qualities=np.zeros(len(texts)))
-    return Deduplication(labels, choose_winners(labels, ranking.positions()) == np.arange(len(texts)))
+    table = bands(sign(column, config), config)
+    found = buckets.find_buckets([table])
+    met = np.flatnonzero(buckets.candidates(found, len(column)))
+    sets = buckets.ShingleSets.of(met, shingle_sets(column.take(pa.array(met)), ngram))
+    content = np.zeros(len(column), np.uint64)
+    content[table.members] = table.content
+    labels = buckets.cluster(found, sets, content, jaccard_threshold)
+    lengths = pc.utf8_length(column).to_numpy()
+    ranking = Ranking(doc_ids=column, lengths=lengths, qualities=np.zeros(len(column)))
+    return Deduplication(labels, choose_winners(labels, ranking.positions()) == np.arange(len(column)))
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,7 +1,7 @@
-"""The compiled loops of MinHash: shingles from UTF-8 bytes, signatures, band keys, the Jaccard index of what met.
+"""The compiled loops of MinHash: shingles from UTF-8 bytes, signatures, band keys.
 
 This module imports numba and is imported only where documents are signed. `pipelines.minhash_reference` says the same
-in plain Python. All loops release the GIL; all but the verification are linear in their input.
+in plain Python. All loops release the GIL and are linear in their input.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.cluster_kernels import find, union
 from pipelines.normalization import DROP, EXPANDS, SPACE
 
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -32,6 +31,15 @@ def mix64(value: Any) -> Any:
     value = (value ^ (value >> np.uint64(30))) * MIX_1
     value = (value ^ (value >> np.uint64(27))) * MIX_2
     return value ^ (value >> np.uint64(31))
+
+
+@_compiled
+def mix32(shingle: Any) -> Any:
+    """The finaliser of MurmurHash3 over the upper half of a shingle's hash."""
+    value = np.uint32(shingle >> np.uint64(32))
+    value = np.uint32((value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    value = np.uint32((value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return value ^ (value >> np.uint32(16))
 
 
 @_compiled
@@ -105,12 +113,7 @@ def sign(shingles: Array64, multipliers: Array32, increments: Array32, out: Arra
     for begin in range(0, shingles.size, _BLOCK):
         length = min(_BLOCK, shingles.size - begin)
         for index in range(length):
-            value = np.uint32(shingles[begin + index] >> np.uint64(32))
-            value = (value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B)
-            value = np.uint32(value)
-            value = (value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35)
-            value = np.uint32(value)
-            block[index] = value ^ (value >> np.uint32(16))
+            block[index] = mix32(shingles[begin + index])
         for permutation in range(out.size):
             a, b, least = multipliers[permutation], increments[permutation], out[permutation]
             for index in range(length):
@@ -139,6 +142,26 @@ def sign_texts(
 
 
 @_compiled
+def mixed_shingles(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    table: Array32,
+    expansions: Array32,
+    ngram: int,
+    out: Array32,
+    bounds: NDArray[np.int64],
+) -> None:
+    """What `sign` permutes, of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i + 1]]`."""
+    bounds[0] = 0
+    for text in range(offsets.size - 1):
+        shingles = shingles_of(data, offsets[text], offsets[text + 1], table, expansions, ngram)
+        begin = bounds[text]
+        for index in range(shingles.size):
+            out[begin + index] = mix32(shingles[index])
+        bounds[text + 1] = begin + shingles.size
+
+
+@_compiled
 def band_keys(signatures: Array32, num_bands: int) -> Array64:
     """One 64-bit key per band and document, `[num_bands, docs]`: equal rows of a band give equal keys."""
     num_rows = signatures.shape[1] // num_bands
@@ -150,81 +173,3 @@ def band_keys(signatures: Array32, num_bands: int) -> Array64:
                 running = (running ^ np.uint64(signatures[document, row])) * FNV_PRIME
             keys[band, document] = mix64(running)
     return keys
-
-
-@_compiled
-def jaccard(left: Array64, right: Array64) -> float:
-    """|A ∩ B| / |A ∪ B| of two sorted arrays without repetitions."""
-    i, j, shared = 0, 0, 0
-    while i < left.size and j < right.size:
-        if left[i] == right[j]:
-            i, j, shared = i + 1, j + 1, shared + 1
-        elif left[i] < right[j]:
-            i += 1
-        else:
-            j += 1
-    joint = left.size + right.size - shared
-    return shared / joint if joint else 0.0
-
-
-@_compiled
-def _similar(left: Array64, right: Array64, threshold: float) -> bool:
-    """Whether the Jaccard index reaches `threshold`; sizes too far apart are told without comparing."""
-    if min(left.size, right.size) < threshold * max(left.size, right.size):
-        return False
-    return jaccard(left, right) >= threshold
-
-
-@_compiled
-def _meet(
-    parents: NDArray[np.int64], left: int, right: int, values: Array64, starts: NDArray[np.int64], threshold: float
-) -> bool:
-    """Whether two documents belong together; if they do and were apart, they are joined."""
-    if find(parents, left) == find(parents, right):
-        return True
-    first, second = values[starts[left] : starts[left + 1]], values[starts[right] : starts[right + 1]]
-    if not _similar(first, second, threshold):
-        return False
-    union(parents, left, right)
-    return True
-
-
-@_compiled
-def join_buckets(
-    parents: NDArray[np.int64],
-    order: NDArray[np.int64],
-    keys: Array64,
-    values: Array64,
-    starts: NDArray[np.int64],
-    threshold: float,
-    most_pairwise: int,
-    num_representatives: int,
-) -> None:
-    """Join the documents of each bucket of one band whose true Jaccard index reaches `threshold`.
-
-    `order` lists the documents by key. In a bucket of up to `most_pairwise` every pair is compared. In a larger one
-    each document meets the bucket's representatives (the first `num_representatives` that were like none before them)
-    and, unlike these, its predecessor: linear in the bucket.
-    """
-    representatives = np.empty(num_representatives, np.int64)
-    begin = 0
-    while begin < order.size:
-        end = begin + 1
-        while end < order.size and keys[order[end]] == keys[order[begin]]:
-            end += 1
-        if end - begin <= most_pairwise:
-            for i in range(begin, end):
-                for j in range(i + 1, end):
-                    _meet(parents, order[i], order[j], values, starts, threshold)
-        else:
-            known = 0
-            for i in range(begin, end):
-                met = False
-                for j in range(known):
-                    met = met or _meet(parents, order[i], representatives[j], values, starts, threshold)
-                if i > begin and not met:
-                    met = _meet(parents, order[i], order[i - 1], values, starts, threshold)
-                if not met and known < num_representatives:
-                    representatives[known] = order[i]
-                    known += 1
-        begin = end

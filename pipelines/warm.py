@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 
 from lm.errors import run_command
 from lm.progress import track
 from lm.tokenizer import warm
 from pipelines import minhash
+from pipelines.buckets import ShingleSets
 from pipelines.evaluation_index import EvaluationIndex
 from pipelines.evaluation_items import Item
 from pipelines.repetition import repetition_shares
@@ -21,6 +23,8 @@ _TEXT = "The miller's 12 geese crossed the river before noon, and the ferryman c
 
 def _deduplication() -> None:
     minhash.deduplicate([_TEXT, _TEXT, f"{_TEXT} Nobody knew why."])
+    first = np.zeros(1, np.int64)
+    ShingleSets.of(first, minhash.shingle_sets([_TEXT], 5)).jaccard(first, first)
 
 
 def _decontamination() -> None:

@@ -70,21 +70,21 @@ def test_a_document_of_50_megabytes_is_signed_in_seconds():
 def test_a_word_of_a_million_letters_is_one_word():
     text = "a" * 1_000_000 + " b c d e"
     start = time.process_time()
-    assert minhash.signatures([text])[1].all()
+    assert minhash.sign([text], minhash.MinHashConfig()).valid.all()
     assert time.process_time() - start < 10
 
 
-def kill_me_once(folder, job):
-    """Index a partition, but let the first worker that gets here die in the middle of it."""
-    marker = Path(folder) / "died"
+def kill_me_once(folder, function, job):
+    """Do a job of `function`, but let the first worker that gets here die."""
+    marker = Path(folder) / f"died in {function.func.__name__}"
     if not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    return deduplicate._index_partition(minhash.MinHashConfig(), job)
+    return function(job)
 
 
 @pytest.mark.fault(38)
-def test_a_worker_killed_while_it_signs_changes_nothing(tmp_path, monkeypatch):
+def test_workers_killed_while_they_sign_and_compare_change_nothing(tmp_path, monkeypatch):
     def sources(folder):
         return {f"t/g000{i}": publish_documents(folder / str(i), [f"{i} {j} " * 9 for j in range(20)], first=20 * i)
                 for i in range(3)}  # fmt: skip
@@ -93,11 +93,14 @@ def test_a_worker_killed_while_it_signs_changes_nothing(tmp_path, monkeypatch):
     run = engine.run_partitions
 
     def run_with_a_death(function, jobs, **options):
-        return run(partial(kill_me_once, str(tmp_path)), jobs, **options)
+        return run(partial(kill_me_once, str(tmp_path), function), jobs, **options)
 
     monkeypatch.setattr(deduplicate, "run_partitions", run_with_a_death)
     killed = deduplicate_partitions(sources(tmp_path / "b"), tmp_path / "killed", num_workers=2)
-    assert (tmp_path / "died").exists()
+    assert {path.name for path in tmp_path.glob("died in *")} == {
+        "died in _index_partition",
+        "died in _shingle_partition",
+    }
     assert killed.digest == calm.digest
 
 

@@ -8,9 +8,9 @@ import pytest
 from lm.errors import InputError
 from pipelines import deduplicate
 from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
+from pipelines.document_index import DocumentIndex, read_document_index
 from pipelines.engine import CLUSTERS, DOCUMENTS, REMOVALS
 from pipelines.minhash import MinHashConfig
-from pipelines.signature_table import read_signature_table
 from tests.pipelines.published import doc_id, publish_documents
 
 
@@ -65,6 +65,7 @@ def test_the_summary_accounts_for_every_document(tmp_path):
     assert (summary["num_in"], summary["num_kept"], summary["num_removed"], summary["num_lost"]) == (6, 3, 3, 0)
     assert summary["removed_by_rule"] == {"near_duplicate": 1, "same_text": 1, "same_url": 1}
     assert summary["num_clusters"] == {"near_duplicate": 1, "same_text": 1, "same_url": 1}
+    assert summary["cluster_sizes"] == {rule: {"2": 1} for rule in ("near_duplicate", "same_text", "same_url")}
     assert summary["largest_cluster"] == 2 and summary["num_unsigned"] == 1
     assert "hashes=112 seed=1" in summary["signature_scheme"]
 
@@ -124,12 +125,29 @@ def test_partitions_of_different_columns_are_refused(tmp_path):
         deduplicate_partitions(sources, tmp_path / "out")
 
 
-def test_signature_tables_survive_the_disk(tmp_path):
+def test_indexes_survive_the_disk_and_join(tmp_path):
+    sources = corpus(tmp_path)
+    folders = [
+        deduplicate._index_partition(MinHashConfig(), (source, tmp_path / f"index{number}"))
+        for number, source in enumerate(sources.values())
+    ]
+    index = read_document_index(folders[0])
+    assert index.doc_ids.to_pylist() == [doc_id(0), doc_id(1), doc_id(2)]
+    assert index.valid.tolist() == [True, True, False]
+    assert [(each.members.tolist(), each.keys.shape) for each in index.bands] == [([0, 1], (14, 2))]
+    joint = DocumentIndex.join([index, read_document_index(folders[1])])
+    assert [each.members.tolist() for each in joint.bands] == [[0, 1], [3, 4, 5]]
+    assert joint.content()[1] == joint.content()[4] != 0 == joint.content()[2]
+    (folders[0] / "documents.arrow").write_text("no table")
+    with pytest.raises(InputError, match=r"documents\.arrow: not an index of documents"):
+        read_document_index(folders[0])
+
+
+def test_indexes_of_different_schemes_refuse_to_join(tmp_path):
     source = corpus(tmp_path)["t/g0000"]
-    path = deduplicate._index_partition(MinHashConfig(), (source, tmp_path / "table.arrow"))
-    table = read_signature_table(path)
-    assert table.doc_ids == [doc_id(0), doc_id(1), doc_id(2)]
-    assert table.signatures.values.shape == (3, 112) and table.signatures.valid.tolist() == [True, True, False]
-    (tmp_path / "text.arrow").write_text("no table")
-    with pytest.raises(InputError, match=r"text\.arrow: not a table of signatures"):
-        read_signature_table(tmp_path / "text.arrow")
+    parts = [
+        read_document_index(deduplicate._index_partition(MinHashConfig(seed=seed), (source, tmp_path / str(seed))))
+        for seed in (1, 2)
+    ]
+    with pytest.raises(InputError, match=r"different schemes cannot meet: .*seed=1.*seed=2"):
+        DocumentIndex.join(parts)

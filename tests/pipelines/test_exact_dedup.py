@@ -1,5 +1,6 @@
 """Exact duplicates: documents and lines."""
 
+import numpy as np
 import pytest
 
 from pipelines.exact_dedup import TextGroups, deduplicate_documents, deduplicate_lines, repeated, url_key
@@ -45,7 +46,8 @@ def test_groups_name_the_first_index():
 
 
 def test_only_repeated_hashes_are_worth_comparing():
-    assert repeated([5, 7, 5, 9, 9]) == {5, 9}
+    assert repeated(np.array([5, 7, 5, 9, 9], np.uint64)).tolist() == [True, False, True, True, True]
+    assert repeated(np.empty(0, np.uint64)).size == 0
 
 
 def test_fragments_are_no_part_of_an_address():

@@ -1,15 +1,19 @@
 """MinHash: what is signed, that it is datasketch's arithmetic, who meets, who is alike."""
 
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from lm.errors import ConfigurationError, InputError
-from pipelines import minhash, minhash_reference
-from pipelines.minhash import MinHashConfig, deduplicate, signatures
+from pipelines import buckets, minhash, minhash_reference
+from pipelines.minhash import MinHashConfig, deduplicate, sign, signatures
 from pipelines.normalization import DROP, EXPANDS, SPACE, fold, folding_table, normalize
+from tests.conftest import REPOSITORY
 
 CONFIG = MinHashConfig(num_hashes=128, num_bands=16, ngram=3)
 TEXTS = [
@@ -68,10 +72,10 @@ def test_normalisation_knows_nothing_of_composition():
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_compiled_signature_is_the_references(text):
-    values, valid = signatures([text], CONFIG)
-    assert valid.tolist() == [True]
+    found = sign([text], CONFIG)
+    assert found.valid.tolist() == [True]
     permutations = minhash._permutations(CONFIG.num_hashes, CONFIG.seed)
-    assert values[0].tolist() == minhash_reference.signature(text, CONFIG.ngram, *permutations)
+    assert found.values[0].tolist() == minhash_reference.signature(text, CONFIG.ngram, *permutations)
 
 
 @pytest.mark.parametrize("seed", [1, 7])
@@ -86,23 +90,22 @@ def test_signature_is_datasketchs_with_the_same_hash_and_permutations(seed):
         hashfunc=lambda shingle: minhash_reference.hash_shingle(shingle) >> 32,
     )
     theirs.update_batch(shingles)
-    ours, _ = signatures([text], MinHashConfig(num_hashes=128, num_bands=16, seed=seed))
+    ours = signatures([text], num_hashes=128, ngram=5, seed=seed)
     assert ours[0].tolist() == theirs.hashvalues.tolist()
 
 
 def test_arrow_slices_are_read_in_place():
     column = pa.array(TEXTS, pa.large_string())
-    everything, _ = signatures(TEXTS, CONFIG)
-    sliced, _ = signatures(column.slice(2, 3), CONFIG)
-    assert (sliced == everything[2:5]).all()
-    assert signatures([], CONFIG)[0].shape == (0, 128)
+    everything = signatures(TEXTS, 128, 3)
+    assert everything.shape == (7, 128) and everything.dtype == np.uint32
+    assert (signatures(column.slice(2, 3), 128, 3) == everything[2:5]).all()
+    assert signatures([], 128).shape == (0, 128)
 
 
 @pytest.mark.fault(13)
 def test_too_short_texts_are_never_clustered():
     texts = ["", "", "one two three", "one two three", " . ", "a b c d", "a b c d"]
-    _, valid = signatures(texts)
-    assert not valid.any()
+    assert not sign(texts, MinHashConfig()).valid.any() and (signatures(texts) == 2**32 - 1).all()
     found = deduplicate(texts)
     assert found.cluster_ids.tolist() == list(range(7)) and found.kept.all()
 
@@ -183,8 +186,8 @@ def test_share_of_pairs_that_meet_follows_the_formula():
             pool = [f"p{pair}w{i}" for i in range(2 * size - shared)]
             texts += [" ".join(pool[:size]), " ".join(pool[size - shared :])]
         true = shared / (2 * size - shared)
-        candidates = set(minhash.bands(minhash.sign(texts, config), config).candidates().tolist())
-        met = sum(2 * pair in candidates for pair in range(num_pairs)) / num_pairs
+        found = buckets.find_buckets([minhash.bands(sign(texts, config), config)])
+        met = buckets.candidates(found, len(texts))[::2].mean()
         expected = 1 - (1 - true**8) ** 14
         assert abs(met - expected) < 4 * (expected * (1 - expected) / num_pairs) ** 0.5 + 0.01, (share, met, expected)
 
@@ -197,7 +200,7 @@ def test_a_giant_bucket_costs_linear_time_and_stays_whole(monkeypatch):
     assert found.kept.sum() == 1
     random.Random(1).shuffle(texts)
     assert deduplicate(texts).kept.sum() == 1
-    monkeypatch.setattr(minhash, "MOST_PAIRWISE", 10_000)
+    monkeypatch.setattr(buckets, "MOST_PAIRWISE", 10_000)
     assert deduplicate(texts).kept.sum() == 1
 
 
@@ -241,3 +244,37 @@ def test_planted_pairs_of_real_articles(shared_data, name):
     groups = [group for group in partition_of(found.cluster_ids) if len(group) > 1]
     pairs = {frozenset(ids[i] for i in group) for group in groups}
     assert pairs == true
+
+
+def test_device_cuda_gives_the_same_signatures():
+    """In Triton's interpreter, which needs a process of its own."""
+    code = """
+import numpy as np
+from pipelines.minhash import MinHashConfig, sign
+from tests.pipelines.test_minhash import TEXTS
+config = MinHashConfig(num_hashes=130, num_bands=13, ngram=3)
+cpu, cuda = (sign([*TEXTS, "too short", "", TEXTS[0] * 300], config, device=device) for device in ("cpu", "cuda"))
+assert cpu.scheme == cuda.scheme and (cpu.valid == cuda.valid).all() and (cpu.values == cuda.values).all()
+assert sign([], config, device="cuda").values.shape == (0, 130)
+"""
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same_signatures():
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    texts = [" ".join(words(seed, 50 * seed)) for seed in range(200)]
+    for config in (CONFIG, MinHashConfig()):
+        assert (sign(texts, config).values == sign(texts, config, device="cuda").values).all()
+
+
+def test_cuda_without_a_device_is_refused(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigurationError, match="minhash device 'cuda': torch finds no CUDA device here"):
+        signatures(["one two three four five six"], device="cuda")
