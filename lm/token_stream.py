@@ -1,46 +1,107 @@
-"""The rows of a split, one after the other, as one stream of token ids."""
+"""The rows of a split, one after the other, as one stream of token ids; of all sources, or of one."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from lm.shards import TokenShards
+from lm.shards import Shard, TokenShards
+
+_Positions = npt.NDArray[np.int64]
 
 
 class TokenStream:
-    """The concatenated rows of all shards of a split; reads go to the memory-mapped files."""
+    """The concatenated rows of all shards of a split, or those of one `source`; reads go to the memory-mapped files.
 
-    def __init__(self, shards: TokenShards) -> None:
-        self.shards = shards
-        self._begins = np.cumsum([0, *(shard.tokens.size for shard in shards.shards)])
+    Rows that follow each other in a shard form a run, which is read in one piece; without a source, a shard is one run.
+    """
+
+    def __init__(self, shards: TokenShards, source: str | None = None) -> None:
+        self.shards, self.source = shards, source
+        runs = [run for index, shard in enumerate(shards.shards) for run in _runs(index, shard, source)]
+        self._runs = np.array(runs, dtype=np.int64).reshape(-1, 3)
+        self._starts = [int(shards.shards[shard].offsets[first]) for shard, first, _ in runs]
+        ends = [int(shards.shards[shard].offsets[end]) for shard, _, end in runs]
+        self._begins = np.cumsum([0, *(end - start for start, end in zip(self._starts, ends, strict=True))])
 
     def __len__(self) -> int:
         return int(self._begins[-1])
 
+    @cached_property
+    def document_begins(self) -> _Positions:
+        """Where in the stream each document begins, and the end of the last."""
+        parts = [self._row_offsets(run) + self._begins[run] for run in range(len(self._runs))]
+        return np.concatenate([*(part[:-1] for part in parts), self._begins[-1:]]).astype(np.int64)
+
     def read(self, start: int, length: int) -> npt.NDArray[np.int64]:
-        """`length` ids from position `start` on; a window may cross from one shard to the next."""
+        """`length` ids from position `start` on; a window may cross from one run to the next."""
         pieces = []
         while length > 0:
-            shard, offset = self._locate(start)
-            piece = self.shards.shards[shard].tokens[offset : offset + length]
-            pieces.append(piece)
-            start, length = start + piece.size, length - piece.size
+            run, offset = self._locate(start)
+            length_here = min(length, int(self._begins[run + 1]) - start)
+            pieces.append(self.shards.shards[self._runs[run, 0]].tokens[offset : offset + length_here])
+            start, length = start + length_here, length - length_here
         return np.concatenate(pieces).astype(np.int64)
 
     def doc_ids(self, start: int, end: int) -> list[str]:
         """The documents that the ids `start` to `end` (exclusive) come from, in order."""
         found: list[str] = []
         while start < end:
-            shard, offset = self._locate(start)
+            run, offset = self._locate(start)
+            shard = int(self._runs[run, 0])
             offsets = self.shards.shards[shard].offsets
             row = int(np.searchsorted(offsets, offset, side="right")) - 1
             found.append(self.shards.doc_id(shard, row))
             start += int(offsets[row + 1]) - offset
         return found
 
+    def begins_document(self, position: int) -> bool:
+        """Whether a document begins at this position."""
+        index = int(np.searchsorted(self.document_begins, position))
+        return bool(self.document_begins[index] == position)
+
+    def span_of(self, doc_id: str) -> tuple[int, int] | None:
+        """The first and one past the last position of a document in the stream; None where it is not here."""
+        for run, (shard, first, end) in enumerate(self._runs.tolist()):
+            ids = self.shards.shards[shard].doc_ids.slice(first, end - first)
+            row = pc.index(ids, pa.scalar(doc_id, ids.type)).as_py()
+            if row >= 0:
+                offsets = self._row_offsets(run) + self._begins[run]
+                return int(offsets[row]), int(offsets[row + 1])
+        return None
+
+    def _row_offsets(self, run: int) -> _Positions:
+        """The offsets of a run's rows, from 0."""
+        shard, first, end = (int(value) for value in self._runs[run])
+        offsets: _Positions = self.shards.shards[shard].offsets[first : end + 1] - self._starts[run]
+        return offsets
+
     def _locate(self, position: int) -> tuple[int, int]:
+        """The run of a position, and its offset in the run's shard."""
         if not 0 <= position < len(self):
             raise IndexError(f"token {position} of a stream of {len(self)}")
-        shard = int(np.searchsorted(self._begins, position, side="right")) - 1
-        return shard, position - int(self._begins[shard])
+        run = int(np.searchsorted(self._begins, position, side="right")) - 1
+        return run, position - int(self._begins[run]) + self._starts[run]
+
+
+def source_names(shards: TokenShards) -> list[str]:
+    """The sources of a split's rows, in alphabetical order."""
+    return sorted({name for shard in shards.shards for name in pc.unique(shard.sources).to_pylist()})
+
+
+def _runs(index: int, shard: Shard, source: str | None) -> Iterator[tuple[int, int, int]]:
+    """(shard, first row, end row) of the rows that follow each other."""
+    num_rows = len(shard.doc_ids)
+    if source is None:
+        if num_rows:
+            yield index, 0, num_rows
+        return
+    chosen = pc.equal(shard.sources, source).to_numpy(zero_copy_only=False).astype(np.int8)
+    edges = np.flatnonzero(np.diff(chosen, prepend=0, append=0))
+    for first, end in edges.reshape(-1, 2).tolist():
+        yield index, first, end

@@ -22,8 +22,10 @@ from lm.evaluation.answers import JudgedAnswer, evaluate_answers
 from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
 from lm.tokenizer import Tokenizer
-from lm.training.muon import Muon, muon_groups
-from lm.training.optimizers import AdamW, clip_gradients, decay_groups
+from lm.training.clipping import clip_gradients
+from lm.training.muon import Muon
+from lm.training.optimizers import AdamW
+from lm.training.parameter_groups import decay_groups, muon_groups
 from lm.training.schedule import cosine_schedule
 from lm.training.stop import StopSignals
 from lm.training.trainer import NonFiniteError

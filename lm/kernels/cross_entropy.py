@@ -22,51 +22,93 @@ products.
 
 
 def linear_cross_entropy(
-    hidden: Float[Tensor, "tokens d_model"], weight: Float[Tensor, "vocab d_model"], targets: Int[Tensor, " tokens"]
+    hidden: Float[Tensor, "tokens d_model"],
+    weight: Float[Tensor, "vocab d_model"],
+    targets: Int[Tensor, " tokens"],
+    *,
+    soft_cap: float = 0.0,
+    z_loss: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Sum over the tokens of `token_losses(hidden @ weight.T, targets)`, in nats, without the logits of all tokens at
     once.
 
+    With `soft_cap`, a logit l counts as cap · tanh(l / cap). `z_loss` is that of `linear_losses`, and part of the sum.
     Under autocast the matrix products run in its type; the sums of products and the loss stay in float32.
     """
-    total: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets)
-    return total
+    return linear_losses(hidden, weight, targets, soft_cap=soft_cap, z_loss=z_loss)[0]
+
+
+def linear_losses(
+    hidden: Float[Tensor, "tokens d_model"],
+    weight: Float[Tensor, "vocab d_model"],
+    targets: Int[Tensor, " tokens"],
+    *,
+    soft_cap: float = 0.0,
+    z_loss: float = 0.0,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The sum to train on and, without a gradient, the nats in it.
+
+    sum = nats + z_loss · Σ (log Σ exp(logits))²: the second term keeps the normalizers near 1, so that logits do not
+    drift away (Chowdhery et al. 2022, section 5, with z_loss = 1e-4).
+    """
+    total, nats = _LinearCrossEntropy.apply(hidden, weight, targets, soft_cap, z_loss)
+    return total, nats
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """The gradient of the sum to the logits is softmax − onehot(target): made in the forward pass, chunk by chunk."""
+    """The gradient of the sum to the logits is (1 + 2 z log Σ exp) softmax − onehot(target): made in the forward pass,
+    chunk by chunk.
+    """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, z_loss: float
+    ) -> tuple[Tensor, Tensor]:
         compute = _compute_type(hidden)
         wide_hidden, wide_weight = hidden.to(compute), weight.to(compute)
         needs_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         hidden_gradient = torch.empty_like(wide_hidden) if needs_gradient else None
         weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None
-        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        nats = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        squares = torch.zeros_like(nats)
         chunk = _CHUNK_TOKENS.get(hidden.device.type, _CHUNK_TOKENS_ELSEWHERE)
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), chunk):
                 rows = slice(start, start + chunk)
                 logits = (wide_hidden[rows] @ wide_weight.T).float()
+                if soft_cap:
+                    logits = logits.div_(soft_cap).tanh_().mul_(soft_cap)
                 index = targets[rows].long().unsqueeze(-1)
                 normalizer = torch.logsumexp(logits, dim=-1, keepdim=True)
-                total += (normalizer - logits.gather(-1, index)).sum()
+                nats += (normalizer - logits.gather(-1, index)).sum()
+                if z_loss:
+                    squares += normalizer.square().sum()
                 if hidden_gradient is not None and weight_gradient is not None:
-                    slope = logits.sub_(normalizer).exp_()
-                    slope.scatter_add_(-1, index, slope.new_full((1, 1), -1.0).expand(index.shape))
-                    slope = slope.to(compute)
+                    slope = _slope(logits, normalizer, index, soft_cap, z_loss).to(compute)
                     torch.mm(slope, wide_weight, out=hidden_gradient[rows])
                     _add_product(weight_gradient, slope.T, wide_hidden[rows])
         ctx.save_for_backward(hidden_gradient, weight_gradient)
         ctx.types = hidden.dtype, weight.dtype
-        return total
+        total = nats + z_loss * squares if z_loss else nats.clone()
+        ctx.mark_non_differentiable(nats)
+        return total, nats
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
         scale = gradients[0]
-        return (hidden_gradient * scale).to(ctx.types[0]), (weight_gradient * scale).to(ctx.types[1]), None
+        moved = (hidden_gradient * scale).to(ctx.types[0]), (weight_gradient * scale).to(ctx.types[1])
+        return (*moved, None, None, None)
+
+
+def _slope(logits: Tensor, normalizer: Tensor, index: Tensor, soft_cap: float, z_loss: float) -> Tensor:
+    """The gradient of a chunk's sum to its logits (before the cap, where there is one); takes the place of `logits`."""
+    bend = 1 - (logits / soft_cap).square() if soft_cap else None
+    slope = logits.sub_(normalizer).exp_()
+    if z_loss:
+        slope *= 1 + 2 * z_loss * normalizer
+    slope.scatter_add_(-1, index, slope.new_full((1, 1), -1.0).expand(index.shape))
+    return slope if bend is None else slope.mul_(bend)
 
 
 def _compute_type(hidden: Tensor) -> torch.dtype:

@@ -62,7 +62,10 @@ def load_checkpoint(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> 
     load_state(trainer.model, load_tensors(weights), str(weights))
     _restore_optimizer(trainer, checkpoint.file("optimizer.safetensors"))
     state = json.loads(checkpoint.file("state.json").read_bytes())
-    trainer.step, trainer.tokens = state["step"], state["tokens"]
+    trainer.step, trainer.tokens, trainer.num_skipped = state["step"], state["tokens"], state["num_skipped"]
+    trainer.spikes.restore(state["losses"])
+    if trainer.scaler is not None:
+        trainer.scaler.restore(state["loss_scale"])
     trainer.loader.restore(state["loader"])
     _restore_random_state(state["random"])
     log.read(checkpoint.file("metrics.jsonl"))
@@ -122,6 +125,9 @@ def _counters(trainer: Trainer) -> dict[str, Any]:
     return {
         "step": trainer.step,
         "tokens": trainer.tokens,
+        "num_skipped": trainer.num_skipped,
+        "losses": trainer.spikes.state(),
+        "loss_scale": None if trainer.scaler is None else trainer.scaler.state(),
         "loader": trainer.loader.state(),
         "random": _random_state(),
     }

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ class MetricsLog:
 
     def add_step(self, result: StepResult) -> None:
         """One training step."""
-        self.rows.append(asdict(result))
+        self.rows.append(result.row())
 
     def add_validation(self, step: int, loss: float) -> None:
         """One look at the validation split."""
@@ -75,7 +74,7 @@ class LiveView:
         if not logged:
             return
         self._bar.set_postfix(loss=f"{result.loss:.3f}", refresh=False)
-        self.event({**asdict(result), **self._clock(result)})
+        self.event({**result.row(), **self._clock(result)})
 
     def event(self, values: Mapping[str, object]) -> None:
         """Numbers of a step, or a sentence under the key `message`."""

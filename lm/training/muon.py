@@ -4,7 +4,8 @@ m ← μ m + g,  update = orthogonal(g + μ m) · 0.2 sqrt(max(d_out, d_in)),  �
 
 `orthogonal` replaces the singular values by about 1, so that all directions learn, not only the few loud ones. The
 factor gives the update the root mean square of AdamW's, so both take the same learning rate and decay (Liu et al. 2025,
-section 2.2). Only the layers' matrices are trained so; embeddings, output layer and gains stay with AdamW.
+section 2.2). Only the layers' matrices are trained so (`lm.training.parameter_groups` picks them; of a stack of experts
+each matrix is its own); embeddings, output layer and gains stay with AdamW.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lm.model import TransformerLM
-from lm.training.optimizers import AdamW, decay_groups
+from lm.training.optimizers import AdamW
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
@@ -53,7 +53,7 @@ class Muon(AdamW):
                 by_shape.setdefault(parameter.shape, []).append(parameter)
         for shape, parameters in by_shape.items():
             updates = orthogonalize(torch.stack([self._momentum(parameter, group) for parameter in parameters]))
-            rate = group["lr"] * 0.2 * math.sqrt(max(shape))
+            rate = group["lr"] * 0.2 * math.sqrt(max(shape[-2:]))
             torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
             torch._foreach_add_(parameters, list(updates.unbind()), alpha=-rate)
 
@@ -68,7 +68,9 @@ class Muon(AdamW):
         return gradient.add(state["momentum"], alpha=group["momentum"])
 
 
-def orthogonalize(matrices: Float[Tensor, "batch rows columns"], steps: int = 5) -> Float[Tensor, "batch rows columns"]:
+def orthogonalize(
+    matrices: Float[Tensor, "*batch rows columns"], steps: int = 5
+) -> Float[Tensor, "*batch rows columns"]:
     """U Vᵀ of each matrix U S Vᵀ, with singular values of 0.7 to 1.2 in place of 1.
 
     Newton-Schulz iteration X ← a X + (b A + c A²) X, A = X Xᵀ, whose coefficients rise fast at 0 rather than converge.
@@ -76,20 +78,11 @@ def orthogonalize(matrices: Float[Tensor, "batch rows columns"], steps: int = 5)
     """
     a, b, c = _COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if tall else matrices
+    x = matrices.flatten(0, -3)
+    x = x.mT if tall else x
     x = x.bfloat16() if x.is_cuda else x.float()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return (x.mT if tall else x).to(matrices.dtype)
-
-
-def muon_groups(model: TransformerLM, weight_decay: float) -> list[dict[str, Any]]:
-    """The layers' matrices for Muon, then all other weights as in `decay_groups`."""
-    matrices = [parameter for parameter in model.layers.parameters() if parameter.ndim == 2]
-    chosen = {id(parameter) for parameter in matrices}
-    groups: list[dict[str, Any]] = [{"params": matrices, "weight_decay": weight_decay, "orthogonal": True}]
-    for group in decay_groups(model, weight_decay):
-        groups.append({**group, "params": [p for p in group["params"] if id(p) not in chosen]})
-    return groups
+    return (x.mT if tall else x).to(matrices.dtype).reshape(matrices.shape)

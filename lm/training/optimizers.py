@@ -1,8 +1,10 @@
-"""AdamW, gradient clipping, and which weights decay.
+"""AdamW and SGD. Muon lies in `lm.training.muon`, the groups of weights in `lm.training.parameter_groups`.
 
 Decoupled decay (Loshchilov and Hutter 2019) shrinks a weight by lr · λ a step, apart from the gradient. The paper's
-algorithm 2 adds the two changes at once; torch shrinks first and then moves, and so does this one: it equals
-`torch.optim.AdamW`. The orders differ by lr² λ.
+algorithm 2 takes both changes from the same θ, and so does torch, which shrinks first and then moves by an update that
+was made from the old θ's gradient: θ (1 − lr λ) − lr u. That is the default here. The other order moves first and then
+shrinks what it has moved, (θ − lr u)(1 − lr λ); the two differ by lr² λ u. (The paper scales λ by the schedule alone,
+torch and this one by the whole learning rate.)
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from lm.errors import ConfigurationError
 
@@ -24,8 +25,11 @@ class AdamW(torch.optim.Optimizer):
     m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  θ ← θ (1 − lr λ) − lr · m̂ / (sqrt(v̂) + ε),  m̂ = m / (1 − β₁ᵗ),
     v̂ = v / (1 − β₂ᵗ)
 
-    State of a parameter: `step`, `exp_avg` (m), `exp_avg_sq` (v). All parameters of a group move in one batch of fused
-    operations.
+    `decay_last` shrinks after the move instead: θ ← (θ − lr · m̂ / (sqrt(v̂) + ε)) (1 − lr λ). State of a parameter:
+    `step`, `exp_avg` (m), `exp_avg_sq` (v). All parameters of a group move in one batch of fused operations.
+
+    Raises:
+        ConfigurationError: a negative setting, or a beta of 1 or more.
     """
 
     def __init__(
@@ -35,21 +39,21 @@ class AdamW(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
+        *,
+        decay_last: bool = False,
     ) -> None:
         if lr < 0 or eps < 0 or weight_decay < 0 or not all(0 <= beta < 1 for beta in betas):
             raise ConfigurationError(
                 f"AdamW: lr={lr}, betas={betas}, eps={eps}, weight_decay={weight_decay}; "
                 "expected values of at least 0, and betas below 1"
             )
-        super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+        defaults = {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "decay_last": decay_last}
+        super().__init__(params, defaults)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Move every parameter that has a gradient; returns what `closure` returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _evaluated(closure)
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             for step, together in self._by_step(parameters).items():
@@ -66,7 +70,7 @@ class AdamW(torch.optim.Optimizer):
                 state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
                 state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
             state["step"] += 1
-            groups.setdefault(state["step"], []).append(parameter)
+            groups.setdefault(int(state["step"]), []).append(parameter)
         return groups
 
 
@@ -75,7 +79,9 @@ def _adamw_update(parameters: list[Tensor], states: list[dict[str, Any]], step: 
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     averages = [state["exp_avg"] for state in states]
     squares = [state["exp_avg_sq"] for state in states]
-    torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+    shrink = 1 - group["lr"] * group["weight_decay"]
+    if not group["decay_last"]:
+        torch._foreach_mul_(parameters, shrink)
     torch._foreach_lerp_(averages, gradients, 1 - beta1)
     torch._foreach_mul_(squares, beta2)
     torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
@@ -83,35 +89,71 @@ def _adamw_update(parameters: list[Tensor], states: list[dict[str, Any]], step: 
     torch._foreach_div_(denominators, math.sqrt(1 - beta2**step))
     torch._foreach_add_(denominators, group["eps"])
     torch._foreach_addcdiv_(parameters, averages, denominators, -group["lr"] / (1 - beta1**step))
+    if group["decay_last"]:
+        torch._foreach_mul_(parameters, shrink)
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two parameter groups: matrices, which decay, and vectors (gains), which do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+class SGD(torch.optim.Optimizer):
+    """Stochastic gradient descent with momentum.
 
+    g ← g + λ θ,  b ← μ b + g (b = g at first),  θ ← θ − lr b,  or with `nesterov` θ ← θ − lr (g + μ b)
 
-@torch.no_grad()
-def gradient_norm(parameters: Iterable[Tensor]) -> Float[Tensor, ""]:
-    """sqrt(Σ g²) over all gradients together, in float32; 0 without any."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    if not gradients:
-        return torch.zeros(())
-    norms = torch._foreach_norm([gradient.float() for gradient in gradients])
-    return torch.linalg.vector_norm(torch.stack(list(norms)))
+    Equals `torch.optim.SGD` (whose decay is part of the gradient, not decoupled). State of a parameter: `momentum` (b).
 
-
-@torch.no_grad()
-def clip_gradients(parameters: Iterable[Tensor], max_norm: float, epsilon: float = 1e-6) -> Float[Tensor, ""]:
-    """Scale all gradients by max_norm / (norm + ε) where their common norm exceeds `max_norm`; returns the norm
-    before.
+    Raises:
+        ConfigurationError: a negative setting, momentum of 1 or more, or Nesterov's form without momentum.
     """
-    held = list(parameters)
-    norm = gradient_norm(held)
-    gradients = [parameter.grad for parameter in held if parameter.grad is not None]
-    if gradients:
-        torch._foreach_mul_(gradients, (max_norm / (norm + epsilon)).clamp(max=1.0))
-    return norm
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        *,
+        nesterov: bool = False,
+    ) -> None:
+        if lr < 0 or weight_decay < 0 or not 0 <= momentum < 1:
+            raise ConfigurationError(
+                f"SGD: lr={lr}, momentum={momentum}, weight_decay={weight_decay}; "
+                "expected values of at least 0, and momentum below 1"
+            )
+        if nesterov and not momentum:
+            raise ConfigurationError("SGD: nesterov without momentum; expected momentum above 0")
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "nesterov": nesterov})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Move every parameter that has a gradient; returns what `closure` returned."""
+        loss = _evaluated(closure)
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if parameters:
+                torch._foreach_add_(parameters, self._updates(parameters, group), alpha=-group["lr"])
+        return loss
+
+    def _updates(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if group["weight_decay"]:
+            gradients = list(torch._foreach_add(gradients, parameters, alpha=group["weight_decay"]))
+        momentum = group["momentum"]
+        if not momentum:
+            return gradients
+        buffers = [self._buffer(parameter) for parameter in parameters]
+        torch._foreach_mul_(buffers, momentum)
+        torch._foreach_add_(buffers, gradients)
+        return list(torch._foreach_add(gradients, buffers, alpha=momentum)) if group["nesterov"] else buffers
+
+    def _buffer(self, parameter: Tensor) -> Tensor:
+        state = self.state[parameter]
+        if not state:
+            state["momentum"] = torch.zeros_like(parameter)
+        buffer: Tensor = state["momentum"]
+        return buffer
+
+
+def _evaluated(closure: Callable[[], float] | None) -> float | None:
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()

@@ -9,6 +9,7 @@ checkpoints are deleted.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,10 +26,11 @@ from lm.model import TransformerLM, choose_device, save_model
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication, find_whole, fingerprint, open_artifact, publish, write_json
 from lm.token_stream import TokenStream
-from lm.training.batches import BatchLoader
+from lm.training.batches import BatchLoader, Loader, PrefetchedLoader
 from lm.training.checkpoint import load_checkpoint, newest_checkpoint, refuse_other_run, save_checkpoint
 from lm.training.config import PretrainConfig
 from lm.training.metrics import LiveView, MetricsLog, Report
+from lm.training.reading_order import make_reading_order
 from lm.training.stop import StopSignals
 from lm.training.trainer import Trainer
 
@@ -97,14 +99,25 @@ class _Run:
         model_config = config.model_config(training.vocab_size)
         torch.manual_seed(config.seed)
         model = TransformerLM(model_config).to(self.device)
-        loader = BatchLoader(
-            TokenStream(training),
-            batch_size=config.batch_size,
-            context_length=model_config.context_length,
-            seed=config.seed,
-        )
-        self.trainer = Trainer(config, model, loader)
+        self.trainer = Trainer(config, model, self._loader(training, model_config.context_length))
         self.log = MetricsLog()
+
+    def _loader(self, training: TokenShards, context_length: int) -> Loader:
+        config = self.config
+        order = make_reading_order(
+            training,
+            packing=config.packing,
+            context_length=context_length,
+            seed=config.seed,
+            weights=config.source_weights,
+        )
+        loader = BatchLoader(
+            order,
+            batch_size=config.batch_size,
+            document_masks=config.document_masks,
+            pin_memory=self.device.type == "cuda",
+        )
+        return PrefetchedLoader(loader, config.prefetch_batches) if config.prefetch_batches else loader
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint, where there is one."""
@@ -123,7 +136,7 @@ class _Run:
         view = LiveView(
             self.work, self.report, first_step=trainer.step, num_steps=trainer.num_steps, device=self.device
         )
-        with StopSignals() as stop, view:
+        with StopSignals() as stop, view, contextlib.closing(trainer.loader):
             while trainer.step < trainer.num_steps:
                 if stop.received is not None:
                     self._save()

@@ -1,4 +1,4 @@
-"""The learning rate of each step."""
+"""The learning rate of each step. Every schedule rises linearly from 0 to `max_lr` at `warmup_steps` first."""
 
 from __future__ import annotations
 
@@ -17,3 +17,23 @@ def cosine_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, 
         return min_lr
     progress = (step - warmup_steps) / (cosine_steps - warmup_steps)
     return min_lr + 0.5 * (max_lr - min_lr) * (1 + math.cos(math.pi * progress))
+
+
+def linear_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, linear_steps: int) -> float:
+    """A straight line from `max_lr` at `warmup_steps` down to `min_lr` at `linear_steps`, then flat."""
+    return wsd_schedule(step, max_lr, min_lr, warmup_steps, linear_steps, linear_steps - warmup_steps)
+
+
+def wsd_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, num_steps: int, decay_steps: int) -> float:
+    """Warm-up, stable, decay (Hu et al. 2024, section 4): flat at `max_lr` until `num_steps - decay_steps`, then a
+    straight line to `min_lr` at `num_steps`, then flat.
+
+    The line is the decay that Hägele et al. 2024 compare, not the exponential of the first paper. A run stopped on the
+    flat part can be continued for any number of steps.
+    """
+    if step < warmup_steps:
+        return max_lr * step / warmup_steps
+    if step >= num_steps:
+        return min_lr
+    left = (num_steps - step) / max(1, decay_steps)
+    return min_lr + (max_lr - min_lr) * min(1.0, left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,18 @@ import torch
 from torch import Tensor
 
 from lm.errors import LoamError
-from lm.kernels.cross_entropy import linear_cross_entropy
-from lm.model import TransformerLM, autocast
-from lm.training.batches import Batch, BatchLoader
+from lm.kernels.cross_entropy import linear_losses
+from lm.model import TransformerLM
+from lm.training.batches import Batch, Loader
+from lm.training.clipping import clip_gradients
 from lm.training.config import PretrainConfig
-from lm.training.muon import Muon, muon_groups
-from lm.training.optimizers import AdamW, clip_gradients, decay_groups
-from lm.training.schedule import cosine_schedule
+from lm.training.loss_scale import LossScaler
+from lm.training.muon import Muon
+from lm.training.optimizers import SGD, AdamW
+from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
+from lm.training.precision import autocast_to, compute_type, recompute_blocks
+from lm.training.schedule import cosine_schedule, linear_schedule, wsd_schedule
+from lm.training.spikes import SpikeDetector
 
 _NAMED_DOCUMENTS = 8
 
@@ -30,7 +36,7 @@ class NonFiniteError(LoamError):
 @dataclass(frozen=True, slots=True)
 class StepResult:
     """One step: mean loss in nats per token, the gradient's norm before clipping, the learning rate, tokens seen so
-    far.
+    far; where the loss was a spike, by how many deviations; why the update was left out, where it was.
     """
 
     step: int
@@ -38,16 +44,30 @@ class StepResult:
     gradient_norm: float
     learning_rate: float
     tokens: int
+    spike: float | None = None
+    skipped: str | None = None
+    loss_scale: float | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The values that there are."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class Trainer:
     """Weights, moments, loader and counters: what a checkpoint saves, and the step that moves them."""
 
-    def __init__(self, config: PretrainConfig, model: TransformerLM, loader: BatchLoader) -> None:
+    def __init__(self, config: PretrainConfig, model: TransformerLM, loader: Loader) -> None:
         self.config, self.model, self.loader = config, model, loader
         self.optimizer = make_optimizer(config, model)
         self.num_steps = config.steps(model.config.context_length)
-        self.step, self.tokens = 0, 0
+        self.step, self.tokens, self.num_skipped = 0, 0, 0
+        self.spikes = SpikeDetector(config.spike_threshold)
+        self.compute_type = compute_type(config.precision, model.device)
+        self.scaler = LossScaler() if self.compute_type == torch.float16 else None
+        if config.checkpoint_activations:
+            recompute_blocks(model.layers)
+        self._hidden: Callable[..., Tensor] = torch.compile(model.hidden) if config.compile else model.hidden
 
     def train_step(self) -> StepResult:
         """Forward, backward, clip, update.
@@ -57,47 +77,79 @@ class Trainer:
         """
         batch = self.loader.next_batch()
         self.optimizer.zero_grad(set_to_none=True)
-        losses = [self._backward(ids, batch.num_tokens) for ids in self._microbatches(batch)]
+        losses = [self._backward(part, batch.num_targets) for part in self._microbatches(batch)]
+        if self.scaler is not None:
+            self.scaler.unscale(self.model.parameters())
         norm = clip_gradients(self.model.parameters(), self.config.max_gradient_norm)
-        *parts, norm_value = torch.stack(
-            [*losses, norm.to(losses[0].device)]
-        ).tolist()  # the step's one wait for the GPU
-        self._refuse_non_finite(batch, parts, norm_value)
-        learning_rate = self._set_learning_rate(self.step + 1)
-        self.optimizer.step()
+        # The step's one wait for the GPU.
+        *parts, norm_value = torch.stack([*losses, norm.to(losses[0].device)]).tolist()
+        loss, scale = math.fsum(parts), None if self.scaler is None else self.scaler.scale
+        overflowed = not math.isfinite(norm_value)
+        if not all(map(math.isfinite, parts)) or (overflowed and not self._scaling_mends()):
+            self._refuse(batch, parts, norm_value)
+        spike = self.spikes.deviations(loss)
+        skipped = self._reason_to_skip(overflowed, spike)
+        rate = self._learning_rate(self.step + 1)
+        if skipped is None:
+            set_learning_rate(self.optimizer, rate)
+            self.optimizer.step()
+        if self.scaler is not None:
+            self.scaler.update(overflowed)
         self.step += 1
-        self.tokens += batch.num_tokens
-        return StepResult(self.step, math.fsum(parts), norm_value, learning_rate, self.tokens)
+        self.tokens += batch.num_targets
+        self.num_skipped += skipped is not None
+        return StepResult(self.step, loss, norm_value, rate, self.tokens, spike, skipped, scale)
 
-    def _microbatches(self, batch: Batch) -> tuple[Tensor, ...]:
-        return batch.ids.split(self.config.microbatch_size or len(batch.ids))
+    def _scaling_mends(self) -> bool:
+        return self.scaler is not None and self.scaler.scale > 1.0
 
-    def _backward(self, ids: Tensor, batch_tokens: int) -> Tensor:
-        """Add this microbatch's share of the gradient: its summed loss over the tokens of the whole batch."""
-        ids = ids.to(self.model.device, non_blocking=True)
-        with autocast(self.model.device):
-            hidden = self.model.hidden(ids[:, :-1]).flatten(0, 1)
-            nats = linear_cross_entropy(hidden, self.model.lm_head.weight, ids[:, 1:].flatten())
-        loss = nats / batch_tokens
-        loss.backward()
-        return loss.detach()
+    def _reason_to_skip(self, overflowed: bool, spike: float | None) -> str | None:
+        if overflowed:
+            return "overflow"
+        return "spike" if spike is not None and self.config.skip_spikes else None
 
-    def _set_learning_rate(self, step: int) -> float:
-        config = self.config
-        rate = cosine_schedule(
-            step, config.learning_rate, config.final_learning_rate, config.warmup_steps, self.num_steps
+    def _microbatches(self, batch: Batch) -> list[tuple[Tensor, Tensor | None, Tensor | None]]:
+        size = self.config.microbatch_size or len(batch.ids)
+        ids = batch.ids.split(size)
+        counted, documents = (
+            [None] * len(ids) if values is None else values.split(size)
+            for values in (batch.counted, batch.document_ids)
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        return rate
+        return list(zip(ids, counted, documents, strict=True))
 
-    def _refuse_non_finite(self, batch: Batch, losses: list[float], norm: float) -> None:
-        if math.isfinite(norm) and all(map(math.isfinite, losses)):
-            return
+    def _backward(self, part: tuple[Tensor, Tensor | None, Tensor | None], num_targets: int) -> Tensor:
+        """Add this microbatch's share of the gradient: its summed loss over the tokens of the whole batch."""
+        device = self.model.device
+        ids, counted, documents = part
+        # Found on the CPU: to look for them on the GPU would make it wait.
+        chosen = None if counted is None else counted.flatten().nonzero().squeeze(1).to(device, non_blocking=True)
+        ids = ids.to(device, non_blocking=True)
+        if documents is not None:
+            documents = documents.to(device, non_blocking=True)
+        with autocast_to(self.compute_type, device):
+            hidden = self._hidden(ids[:, :-1], document_ids=documents).flatten(0, 1)
+            targets = ids[:, 1:].flatten()
+            if chosen is not None:
+                hidden, targets = hidden.index_select(0, chosen), targets.index_select(0, chosen)
+            total, nats = linear_losses(hidden, self.model.lm_head.weight, targets, z_loss=self.config.z_loss)
+        scale = 1.0 if self.scaler is None else self.scaler.scale
+        (total * (scale / num_targets)).backward()
+        return nats.detach() / num_targets
+
+    def _learning_rate(self, step: int) -> float:
+        config, num_steps = self.config, self.num_steps
+        rates = config.learning_rate, config.final_learning_rate
+        if config.schedule == "wsd":
+            decay_steps = round(num_steps * config.decay_share)
+            return wsd_schedule(step, *rates, config.warmup_steps, num_steps, decay_steps)
+        schedule = cosine_schedule if config.schedule == "cosine" else linear_schedule
+        return schedule(step, *rates, config.warmup_steps, num_steps)
+
+    def _refuse(self, batch: Batch, losses: list[float], norm: float) -> None:
         size = self.config.microbatch_size or len(batch.ids)
         bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
-        starts = [start for i in bad for start in batch.starts[i * size : (i + 1) * size]] or list(batch.starts)
-        documents = self.loader.doc_ids(torch.tensor(starts).numpy())
+        places = [place for i in bad for place in batch.places[i * size : (i + 1) * size]] or batch.places
+        documents = self.loader.doc_ids(places)
         more = f" and {len(documents) - _NAMED_DOCUMENTS} more" if len(documents) > _NAMED_DOCUMENTS else ""
         what = f"loss is {losses[bad[0]]}" if bad else f"gradient norm is {norm}"
         raise NonFiniteError(
@@ -107,12 +159,23 @@ class Trainer:
 
 
 def make_optimizer(config: PretrainConfig, model: TransformerLM) -> torch.optim.Optimizer:
-    """The optimizer that the configuration names, over the model's weights."""
+    """The optimizer that the configuration names, over the model's weights in their groups."""
+    base_width = getattr(model.config, "base_width", 0)
+    groups = make_parameter_groups(
+        model,
+        config.weight_decay,
+        optimizer=config.optimizer,
+        multipliers=config.learning_rate_multipliers,
+        width_ratio=model.config.d_model / base_width if base_width else 1.0,
+    )
+    if config.optimizer == "sgd":
+        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov)
     settings: dict[str, Any] = {
         "lr": config.learning_rate,
         "betas": (config.beta1, config.beta2),
         "eps": config.epsilon,
+        "decay_last": config.decay_last,
     }
     if config.optimizer == "muon":
-        return Muon(muon_groups(model, config.weight_decay), **settings)
-    return AdamW(decay_groups(model, config.weight_decay), **settings)
+        return Muon(groups, momentum=config.momentum, **settings)
+    return AdamW(groups, **settings)

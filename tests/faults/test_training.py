@@ -17,8 +17,7 @@ from lm.model import TransformerLM, load_model, preset, save_model
 from lm.model.files import load_tensors
 from lm.shards import TokenShards
 from lm.storage import MANIFEST, open_artifact
-from lm.token_stream import TokenStream
-from lm.training import BatchLoader, NonFiniteError, PretrainConfig, Trainer
+from lm.training import BatchLoader, NonFiniteError, PretrainConfig, Trainer, make_reading_order
 from lm.training.checkpoint import newest_checkpoint
 from lm.training.pretrain import pretrain, work_folder
 from tests.lm.training.corpora import SETTINGS, make_shards, start_run
@@ -110,8 +109,7 @@ def test_stopping_anywhere_changes_nothing(shards, tmp_path, changes):
     """In mid-epoch, at its edge and in the step after: weights, moments, loss log are bit-equal."""
     config = _config(num_steps=14, **changes)
     unbroken = pretrain(config, shards.path, tmp_path / "unbroken")
-    windows = len(BatchLoader(_stream(shards), batch_size=4, context_length=32, seed=0).order.starts(0))
-    edge = windows // 4
+    edge = _loader(shards).order.sources[0].windows.num_windows(0) // 4
     assert 1 < edge < 12
     for steps in (1, edge, edge + 1):
         output = tmp_path / f"stopped-{steps}"
@@ -136,8 +134,9 @@ def test_a_checkpoint_holds_the_moments_bit_for_bit(shards, tmp_path):
     )
 
 
-def _stream(shards):
-    return TokenStream(TokenShards.open(shards, "train"))
+def _loader(shards):
+    order = make_reading_order(TokenShards.open(shards, "train"), packing="stream", context_length=32, seed=0)
+    return BatchLoader(order, batch_size=4)
 
 
 @pytest.mark.fault(28)
@@ -168,15 +167,15 @@ def test_a_signal_ends_with_a_checkpoint_and_the_next_run_goes_on(shards, tmp_pa
 def trainer(shards):
     torch.manual_seed(0)
     model = TransformerLM(preset("test", vocab_size=64))
-    return Trainer(_config(), model, BatchLoader(_stream(shards), batch_size=4, context_length=32, seed=0))
+    return Trainer(_config(), model, _loader(shards))
 
 
 @pytest.mark.fault(29)
 def test_nan_in_the_loss_stops_before_the_update_and_names_the_documents(trainer):
     trainer.train_step()
     batch = BatchLoader.next_batch(trainer.loader)
-    trainer.loader.restore({"epoch": 0, "position": 4})
-    culprits = trainer.loader.doc_ids(batch.starts)
+    trainer.loader.restore({"all": {"epoch": 0, "position": 4}})
+    culprits = trainer.loader.doc_ids(batch.places)
     with torch.no_grad():
         trainer.model.token_embeddings.weight[batch.ids[0, 0]] = float("nan")
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
@@ -201,17 +200,17 @@ def test_infinity_in_a_gradient_stops_before_the_update(trainer):
 @pytest.mark.fault(29)
 def test_only_the_documents_of_the_bad_microbatch_are_named(shards):
     model = TransformerLM(preset("test", vocab_size=64))
-    loader = BatchLoader(_stream(shards), batch_size=4, context_length=32, seed=0)
+    loader = _loader(shards)
     trainer = Trainer(_config(microbatch_size=1), model, loader)
     batch = loader.next_batch()
-    loader.restore({"epoch": 0, "position": 0})
+    loader.restore({"all": {"epoch": 0, "position": 0}})
     rows = [set(ids[:-1].tolist()) for ids in batch.ids]
     only_in_last = min(rows[3] - rows[0] - rows[1] - rows[2])
     with torch.no_grad():
         model.token_embeddings.weight[only_in_last] = float("nan")
     with pytest.raises(NonFiniteError) as stopped:
         trainer.train_step()
-    assert str(stopped.value).endswith("documents " + ", ".join(loader.doc_ids(batch.starts[3:])))
+    assert str(stopped.value).endswith("documents " + ", ".join(loader.doc_ids(batch.places[3:])))
 
 
 @pytest.mark.fault(31)

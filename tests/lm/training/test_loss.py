@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lm.training import cross_entropy, linear_cross_entropy
+from lm.training import cross_entropy, linear_cross_entropy, linear_losses
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +50,27 @@ def test_fused_gradient_is_the_numerical_one():
     assert torch.autograd.gradcheck(
         lambda h, w: linear_cross_entropy(h, w, targets).double(), (hidden, weight), eps=1e-2, atol=2e-3, rtol=1e-2
     )
+
+
+@pytest.mark.parametrize("soft_cap", [0.0, 3.0])
+@pytest.mark.parametrize("z_loss", [0.0, 0.01])
+def test_cap_and_z_loss_equal_the_formula(soft_cap, z_loss):
+    hidden = torch.randn(300, 16, requires_grad=True)
+    weight = torch.randn(50, 16, requires_grad=True)
+    targets = torch.randint(50, (300,))
+    logits = hidden @ weight.T
+    logits = soft_cap * torch.tanh(logits / soft_cap) if soft_cap else logits
+    nats = F.cross_entropy(logits, targets, reduction="sum")
+    expected = nats + z_loss * logits.logsumexp(-1).square().sum()
+    total, plain = linear_losses(hidden, weight, targets, soft_cap=soft_cap, z_loss=z_loss)
+    torch.testing.assert_close([total, plain], [expected, nats])
+    assert not plain.requires_grad
+    actual = torch.autograd.grad(total / 7, [hidden, weight])
+    torch.testing.assert_close(actual, torch.autograd.grad(expected / 7, [hidden, weight]), rtol=1e-4, atol=1e-5)
+
+
+def test_no_token_has_no_loss():
+    hidden, weight = torch.randn(0, 16, requires_grad=True), torch.randn(50, 16, requires_grad=True)
+    total = linear_cross_entropy(hidden, weight, torch.empty(0, dtype=torch.long))
+    total.backward()
+    assert total == 0 and not weight.grad.any()

@@ -5,7 +5,16 @@ import torch
 
 from lm.errors import ConfigurationError
 from lm.model import TransformerLM, preset
-from lm.training import AdamW, Muon, clip_gradients, decay_groups, gradient_norm, muon_groups
+from lm.training import (
+    SGD,
+    AdamW,
+    Muon,
+    clip_gradients,
+    decay_groups,
+    gradient_norm,
+    make_parameter_groups,
+    muon_groups,
+)
 from lm.training.muon import orthogonalize
 
 
@@ -47,9 +56,67 @@ def test_a_weight_that_comes_late_starts_its_own_count():
         torch.testing.assert_close(our, their, rtol=1e-6, atol=1e-6)
 
 
+def test_decay_after_the_move_shrinks_the_move_too():
+    first, last = _weights(), _weights()
+    settings = {"lr": 0.1, "weight_decay": 0.5}
+    for parameters, decay_last in ((first, False), (last, True)):
+        _set_gradients(parameters, 1)
+        AdamW(parameters, decay_last=decay_last, **settings).step()
+    # Of a first step the update is the gradient's sign: the orders differ by lr² · decay of it.
+    for a, b, start in zip(first, last, _weights(), strict=True):
+        torch.testing.assert_close(a, start * 0.95 - 0.1 * a.grad.sign())
+        torch.testing.assert_close(b, (start - 0.1 * b.grad.sign()) * 0.95)
+
+
+@pytest.mark.parametrize("settings", [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_sgd_equals_torchs(settings, decay):
+    ours, theirs = _weights(), _weights()
+    optimizers = [
+        kind(w, lr=1e-2, weight_decay=decay, **settings) for kind, w in ((SGD, ours), (torch.optim.SGD, theirs))
+    ]
+    for step in range(200):
+        for parameters, optimizer in zip((ours, theirs), optimizers, strict=True):
+            _set_gradients(parameters, step)
+            optimizer.step()
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, rtol=1e-6, atol=1e-6)
+
+
 def test_impossible_settings_are_refused():
     with pytest.raises(ConfigurationError, match="betas below 1"):
         AdamW(_weights(), betas=(0.9, 1.0))
+    with pytest.raises(ConfigurationError, match="momentum below 1"):
+        SGD(_weights(), momentum=1.0)
+    with pytest.raises(ConfigurationError, match="nesterov without momentum"):
+        SGD(_weights(), nesterov=True)
+
+
+def test_groups_know_their_role_decay_and_share_of_the_rate():
+    model = TransformerLM(preset("test"))
+    groups = {group["role"]: group for group in make_parameter_groups(model, 0.1, multipliers={"lm_head": 0.5})}
+    assert set(groups) == {"embeddings", "lm_head", "matrices", "vectors"}
+    assert groups["embeddings"]["params"] == [model.token_embeddings.weight]
+    assert groups["lm_head"]["params"] == [model.lm_head.weight] and groups["lm_head"]["lr_scale"] == 0.5
+    assert {role: group["weight_decay"] for role, group in groups.items() if group["weight_decay"] != 0.1} == {
+        "vectors": 0.0
+    }
+    assert sum(p.numel() for group in groups.values() for p in group["params"]) == model.num_parameters
+    with pytest.raises(ConfigurationError, match=r"learning_rate_multipliers.lm_head: no weight has this role"):
+        make_parameter_groups(TransformerLM(preset("test", tie_embeddings=True)), 0.1, multipliers={"lm_head": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "scales"),
+    [
+        ("adamw", {"embeddings": 1, "lm_head": 1, "matrices": 1 / 4, "vectors": 1}),
+        ("sgd", {"embeddings": 4, "lm_head": 4, "matrices": 1, "vectors": 4}),
+        ("muon", {"embeddings": 1, "lm_head": 1, "matrices": 1 / 2, "vectors": 1}),
+    ],
+)
+def test_rates_follow_the_width(optimizer, scales):
+    groups = make_parameter_groups(TransformerLM(preset("test")), 0.1, optimizer=optimizer, width_ratio=4.0)
+    assert {group["role"]: group["lr_scale"] for group in groups} == scales
 
 
 @pytest.mark.parametrize("max_norm", [0.5, 1e6])
@@ -114,6 +181,18 @@ def test_muon_moves_the_layers_matrices_and_adamw_the_rest():
         by_adamw = ours.ndim == 1 or not name.startswith("layers.")
         assert torch.equal(ours, theirs) == by_adamw, name
     assert set(optimizer.state[model.layers[0].attn.q_proj.weight]) == {"momentum"}
+
+
+def test_a_stack_of_matrices_moves_as_each_of_them_would():
+    torch.manual_seed(0)
+    stack = torch.nn.Parameter(torch.zeros(3, 8, 12))
+    stack.grad = torch.randn(3, 8, 12)
+    alone = [torch.nn.Parameter(torch.zeros(8, 12)) for _ in range(3)]
+    for matrix, gradient in zip(alone, stack.grad, strict=True):
+        matrix.grad = gradient.clone()
+    for parameters in ([stack], alone):
+        Muon([{"params": parameters, "orthogonal": True}], lr=1.0).step()
+    torch.testing.assert_close(stack.data, torch.stack([matrix.data for matrix in alone]))
 
 
 def test_a_muon_update_is_as_large_as_adamws():

@@ -1,0 +1,61 @@
+"""How a training computes: the type of matrix products, recomputed activations, and bits that repeat."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def compute_type(precision: str, device: torch.device) -> torch.dtype:
+    """The type of matrix products: `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is slow."""
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return _TYPES[precision]
+
+
+def autocast_to(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
+    """Matrix products in `dtype` over float32 weights; float32 changes nothing."""
+    if dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def recompute_blocks(blocks: nn.ModuleList) -> None:
+    """Activation checkpointing (Chen et al. 2016): of each block only the input is kept, and the block is computed
+    again in the backward pass. The gradient is the same; the weights and their names stay as they are.
+    """
+    for block in blocks:
+        block.forward = functools.partial(_recomputed, block.forward)
+
+
+def _recomputed(forward: object, *arguments: object, **options: object) -> object:
+    if not torch.is_grad_enabled():
+        return forward(*arguments, **options)  # type: ignore[operator]
+    # The blocks draw no random numbers, so there is no generator's state to keep.
+    return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False, **options)  # type: ignore[arg-type]
+
+
+@contextmanager
+def deterministic_kernels(wanted: bool) -> Iterator[None]:
+    """While entered, torch uses only kernels that give the same bits every time, and refuses operations without one."""
+    if not wanted:
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    # cuBLAS reads it when it starts; without it, its products may differ between streams.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
