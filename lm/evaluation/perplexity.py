@@ -105,7 +105,8 @@ def _score_windows(model: TransformerLM, stream: TokenStream, windows: list[tupl
     chosen = torch.arange(targets.shape[1], device=model.device) >= scored[:, None]
     with autocast(model.device):
         hidden = model.hidden(inputs)
-        nats = linear_cross_entropy(hidden[chosen], model.lm_head.weight, targets[chosen])
+        cap = model.config.logit_soft_cap
+        nats = linear_cross_entropy(hidden[chosen], model.lm_head.weight, targets[chosen], soft_cap=cap)
     return float(nats)
 
 

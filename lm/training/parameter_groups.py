@@ -1,7 +1,7 @@
 """Which weights an optimizer treats alike: what decays, at which share of the learning rate, by which rule.
 
-Every weight has one role: `embeddings`, `lm_head`, `matrices` (two or more dimensions, elsewhere) or `vectors` (gains,
-biases). Matrices decay, embeddings and the output layer among them; vectors do not.
+Every weight has one role: `embeddings`, `lm_head`, `matrices` (and stacks of them, elsewhere) or `vectors` (gains,
+biases, convolutions of single channels). Matrices decay, embeddings and the output layer among them; vectors do not.
 
 Width scaling (muP; Yang et al. 2021, table 8): for a model m times as wide as the one whose learning rate was tuned,
 the rates are multiplied so that every weight still changes what it computes by the same amount. The model scales its
@@ -38,7 +38,8 @@ def role_of(name: str, parameter: Tensor) -> str:
         return "embeddings"
     if first == "lm_head":
         return "lm_head"
-    return "matrices" if parameter.ndim >= 2 else "vectors"
+    # A convolution of each channel alone is a stack of rows, not of matrices.
+    return "matrices" if parameter.ndim >= 2 and min(parameter.shape[-2:]) > 1 else "vectors"
 
 
 def make_parameter_groups(

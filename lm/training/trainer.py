@@ -93,6 +93,8 @@ class Trainer:
         if skipped is None:
             set_learning_rate(self.optimizer, rate)
             self.optimizer.step()
+        if self.model.config.num_experts and self.model.config.expert_balance == "bias":
+            self.model.balance_experts()
         if self.scaler is not None:
             self.scaler.update(overflowed)
         self.step += 1
@@ -119,7 +121,7 @@ class Trainer:
 
     def _backward(self, part: tuple[Tensor, Tensor | None, Tensor | None], num_targets: int) -> Tensor:
         """Add this microbatch's share of the gradient: its summed loss over the tokens of the whole batch."""
-        device = self.model.device
+        device, model = self.model.device, self.model
         ids, counted, documents = part
         # Found on the CPU: to look for them on the GPU would make it wait.
         chosen = None if counted is None else counted.flatten().nonzero().squeeze(1).to(device, non_blocking=True)
@@ -131,7 +133,10 @@ class Trainer:
             targets = ids[:, 1:].flatten()
             if chosen is not None:
                 hidden, targets = hidden.index_select(0, chosen), targets.index_select(0, chosen)
-            total, nats = linear_losses(hidden, self.model.lm_head.weight, targets, z_loss=self.config.z_loss)
+            cap, z_loss = model.config.logit_soft_cap, self.config.z_loss
+            total, nats = linear_losses(hidden, model.lm_head.weight, targets, soft_cap=cap, z_loss=z_loss)
+        if model.config.num_experts:
+            total = total + model.auxiliary_loss() * len(targets)
         scale = 1.0 if self.scaler is None else self.scaler.scale
         (total * (scale / num_targets)).backward()
         return nats.detach() / num_targets
@@ -160,7 +165,7 @@ class Trainer:
 
 def make_optimizer(config: PretrainConfig, model: TransformerLM) -> torch.optim.Optimizer:
     """The optimizer that the configuration names, over the model's weights in their groups."""
-    base_width = getattr(model.config, "base_width", 0)
+    base_width = model.config.base_width
     groups = make_parameter_groups(
         model,
         config.weight_decay,

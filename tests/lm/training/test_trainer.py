@@ -223,3 +223,40 @@ def test_loss_at_the_start_is_that_of_a_uniform_guess(shards):
     ids = torch.randint(4096, (8, 129))
     loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
     assert loss.item() == pytest.approx(math.log(4096), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"logit_soft_cap": 5.0, "base_width": 16},
+        {"num_experts": 4, "expert_balance": "loss"},
+        {"num_experts": 4, "expert_balance": "bias"},
+        {"layer_pattern": ["ssm", "full"]},
+        {"norm_placement": "none", "position": "none", "ffn": "silu"},
+    ],
+)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
+def test_every_kind_of_model_is_trained(shards, model, optimizer):
+    rate = 0.3 if optimizer == "sgd" else 3e-3
+    trainer = make_trainer(shards, model=model, optimizer=optimizer, learning_rate=rate, num_steps=30)
+    losses = [trainer.train_step().loss for _ in range(30)]
+    assert sum(losses[-5:]) < (0.98 if optimizer == "sgd" else 0.95) * sum(losses[:5])
+
+
+def test_the_soft_cap_is_in_the_loss(shards):
+    trainer = make_trainer(shards, model={"logit_soft_cap": 0.5})
+    model, loader = copy.deepcopy(trainer.model), copy.deepcopy(trainer.loader)
+    ids = loader.next_batch().ids
+    expected = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+    assert trainer.train_step().loss == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_balancing_loss_counts_once(shards):
+    trainer = make_trainer(shards, model={"num_experts": 4, "balance_weight": 0.5})
+    model, loader = copy.deepcopy(trainer.model), copy.deepcopy(trainer.loader)
+    _, actual = gradients(trainer)
+    ids = loader.next_batch().ids
+    loss = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+    (loss + model.auxiliary_loss()).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(actual[name], parameter.grad, rtol=1e-4, atol=1e-6)
