@@ -49,6 +49,8 @@ _STDERR_BYTES = 2000
 _DEATH_S = 2.0
 """How long a child that closed its output may take to be dead: its own exit code says why it died."""
 _ROOT = Path(__file__).resolve().parent.parent
+_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 26), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
+"""For the C library of a child, which would else give back and fetch anew the memory of every page."""
 _NO_MEMORY_SIGNS = (b"memory allocation of", b"MemoryError", b"bad_alloc")
 
 
@@ -175,7 +177,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**_KEEP_MEMORY, **os.environ, "PYTHONPATH": path},
             bufsize=0,
         )
         self._stdin, self._stdout = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)

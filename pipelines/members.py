@@ -8,18 +8,20 @@ Decisions:
 - The member's own checksum (CRC-32 in gzip, xxHash in LZ4 where written) is checked when its end is reached; a record
   that ends with its member is therefore handed out only after the check.
 
+- gzip is decoded by zlib-ng, which takes half of zlib's time for the same bytes and the same errors.
+
 Not covered: Zstandard with dictionaries (`.warc.zst`).
 """
 
 from __future__ import annotations
 
 import mmap
-import zlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
+from zlib_ng import zlib_ng
 
 Chunks = Generator[bytes, None, int]
 """Decoded pieces of one member; the generator returns the stored offset at which the member ends."""
@@ -115,7 +117,7 @@ def _decode_plain(data: mmap.mmap, offset: int) -> Chunks:
 
 
 def _decode_gzip(data: mmap.mmap, offset: int) -> Chunks:
-    decoder = zlib.decompressobj(wbits=31)
+    decoder = zlib_ng.decompressobj(wbits=31)
     position = offset
     while not decoder.eof:
         stored = decoder.unconsumed_tail
@@ -124,7 +126,7 @@ def _decode_gzip(data: mmap.mmap, offset: int) -> Chunks:
             position += len(stored)
         try:
             chunk = decoder.decompress(stored, _CHUNK_BYTES)
-        except zlib.error as error:
+        except zlib_ng.error as error:
             raise MemberError("damaged", f"gzip member: {error}") from None
         if chunk:
             yield chunk

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 from collections.abc import Mapping
@@ -12,6 +11,8 @@ VERSION_LINE = re.compile(rb"WARC/\d\.\d{1,2}\r?\n")
 HEADER_END = re.compile(rb"\n\r?\n")
 _REQUIRED = ("warc-type", "warc-record-id", "content-length")
 _DIGITS = re.compile(r"[0-9]{1,18}")
+_BASE_32 = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ2345670189", "0123456789ABCDEFGHIJKLMNOPQRSTUV????")
+"""From the digits of RFC 4648's base 32 to those that `int` reads, which is many times as fast as `base64`."""
 _ALGORITHMS = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha-256": "sha256", "md5": "md5"}
 
 
@@ -73,6 +74,7 @@ def _digest_bytes(text: str, size: int) -> bytes | None:
     with suppress(ValueError):
         if len(bare) == 2 * size:
             return bytes.fromhex(bare)
-        if len(bare) == -(-size * 8 // 5):
-            return base64.b32decode(bare + "=" * (-len(bare) % 8))
+        if len(bare) == -(-size * 8 // 5) and bare.isalnum() and bare.isascii():
+            number = int(bare.translate(_BASE_32), 32)
+            return (number >> (5 * len(bare) - 8 * size)).to_bytes(size, "big")
     return None
