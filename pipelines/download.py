@@ -33,8 +33,10 @@ from pipelines.remote_names import check_url, redirect_target
 
 _RETRIED = frozenset({403, 408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_RANGE_NOT_SATISFIABLE = 416
 _MAX_REDIRECTS = 5
 _READ_BYTES = 1 << 18
+_REFUSAL_BYTES = 1 << 12
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError)
 
 
@@ -58,6 +60,15 @@ class DownloadPolicy:
         for name in ("backoff_s", "max_backoff_s", "min_interval_s"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"download.{name}: {getattr(self, name)}, expected 0 or more")
+
+
+class RefusedError(InputError):
+    """A server refused for good: with `status`, and `body`, the beginning of what it said."""
+
+    def __init__(self, message: str, status: int, body: bytes) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
 
 
 class _Again(Exception):  # noqa: N818 - a wish to be tried again
@@ -115,6 +126,29 @@ class Downloader:
         self._retry(url, fetch)
         return bytes(content)
 
+    def read_range(self, url: str, offset: int, size_bytes: int) -> bytes:
+        """`size_bytes` bytes of `url` from `offset` on, exactly.
+
+        Raises:
+            InputError: as `download`; or the server does not serve that range.
+        """
+        content = bytearray()
+        last = offset + size_bytes - 1
+
+        def fetch() -> None:
+            content.clear()
+            with self._request(url, {"Range": f"bytes={offset}-{last}"}) as response:
+                if response.status_code != 206 or _content_range(response)[0] != offset:
+                    raise InputError(f"{url}: answered without the range {offset}-{last} that was asked for")
+                for chunk in _chunks(response):
+                    content.extend(chunk)
+                    if len(content) > size_bytes:
+                        raise InputError(f"{url}: longer than the range {offset}-{last} that was asked for")
+                _check_length(len(content), size_bytes)
+
+        self._retry(url, fetch)
+        return bytes(content)
+
     def _retry(self, url: str, attempt: Callable[[], None]) -> None:
         """Run `attempt` until it succeeds, pausing as the server asks."""
         for number in range(self.policy.max_attempts):
@@ -157,7 +191,7 @@ class Downloader:
         """Bring the part to its end, or raise `_Again` with what was received kept for the next attempt."""
         offset = part.size_bytes()
         headers = {"Range": f"bytes={offset}-", "If-Range": part.validator} if offset else {}
-        with self._request(part.url, headers) as response:
+        with self._request_part(part, headers) as response:
             start, total_bytes = _content_range(response)
             if response.status_code == 206 and (start != offset or _validator(response) != part.validator):
                 part.discard()
@@ -175,6 +209,15 @@ class Downloader:
         if sha256 is not None and (actual := sha256_of(part.path)) != sha256:
             part.discard()
             raise InputError(f"{part.url}: sha256 is {actual}, expected {sha256}")
+
+    def _request_part(self, part: PartFile, headers: Mapping[str, str]) -> requests.Response:
+        try:
+            return self._request(part.url, headers)
+        except RefusedError as error:
+            if error.status != _RANGE_NOT_SATISFIABLE:
+                raise
+            part.discard()
+            raise _Again("the range is not there any more") from None
 
     def _receive(self, part: PartFile, response: requests.Response, start: int, total_bytes: int | None) -> None:
         if total_bytes is not None and total_bytes > self.policy.max_file_bytes:
@@ -201,12 +244,11 @@ def _accepted(url: str, response: requests.Response) -> requests.Response:
     if status in (200, 206):
         return response
     pause_s = _retry_after_s(response.headers.get("Retry-After"))
-    response.close()
+    with response:
+        body = b"" if status in _RETRIED else response.raw.read(_REFUSAL_BYTES, decode_content=True)
     if status in _RETRIED:
         raise _Again(f"HTTP status {status}", pause_s)
-    if status == 416:
-        raise _Again("the range is not there any more")
-    raise InputError(f"{url}: HTTP status {status}, expected 200")
+    raise RefusedError(f"{url}: HTTP status {status}, expected 200", status, body)
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:

@@ -85,6 +85,29 @@ def read_file(url: str, max_bytes: int) -> bytes:
     return content
 
 
+def read_range(url: str, offset: int, size_bytes: int, downloader: Downloader | None = None) -> bytes:
+    """`size_bytes` bytes of a file from `offset` on.
+
+    Raises:
+        InputError: they cannot be had; names the URL.
+    """
+    if is_http(url):
+        from pipelines.download import Downloader
+
+        return (downloader or Downloader()).read_range(url, offset, size_bytes)
+    source: Any = locate(url)
+    with explained(url):
+        if not is_remote(source):
+            with source.open("rb") as stream:
+                stream.seek(offset)
+                content: bytes = stream.read(size_bytes)
+        else:
+            content = source.fs.cat_file(source.path, start=offset, end=offset + size_bytes)
+    if len(content) != size_bytes:
+        raise InputError(f"{url}: {len(content)} bytes from {offset} on, expected {size_bytes}")
+    return content
+
+
 def local_path(place: str, downloads: Path) -> Path:
     """The path of a file on this machine: of `place` itself where it is one, else of its copy below `downloads`.
 

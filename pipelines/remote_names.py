@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 from lm.errors import InputError
+from lm.locations import redacted
 
 _PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+,@~-]{0,254}")
 
@@ -22,9 +23,9 @@ def check_url(url: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise InputError(f"{url!r}: no valid address, expected https://HOST/...") from None
+        raise InputError(f"{redacted(url)!r}: no valid address, expected https://HOST/...") from None
     if not host or parts.username is not None or any(ord(character) <= 32 for character in url):
-        raise InputError(f"{url!r}: no valid address, expected https://HOST/...")
+        raise InputError(f"{redacted(url)!r}: no valid address, expected https://HOST/...")
     if parts.scheme != "https" and not (parts.scheme == "http" and _is_this_machine(host)):
         raise InputError(f"{url}: refused, expected https (plain http only to this machine)")
     if parts.scheme == "https" and _is_private(host):
@@ -40,7 +41,7 @@ def redirect_target(url: str, location: str) -> str:
     """
     target = urljoin(url, location)
     if origin(target) != origin(url):
-        raise InputError(f"{url}: refused its redirect to {target}, expected the same host")
+        raise InputError(f"{url}: refused its redirect to {redacted(target)}, expected the same host")
     return check_url(target)
 
 

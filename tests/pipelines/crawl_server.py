@@ -1,12 +1,19 @@
-"""A server on this machine, laid out like Common Crawl's, that fails as told."""
+"""A server on this machine, laid out like Common Crawl's, that fails as told.
 
+It answers `/CRAWL-index?url=…&output=json` as the CDX index does: captures as JSON lines; pages of a pattern; 404 with
+`No Captures found`; 400 for a page beyond the last.
+"""
+
+import fnmatch
 import hashlib
 import http.server
+import json
 import socket
 import struct
 import threading
 import time
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,9 @@ class CrawlServer:
 
     def __init__(self, files):
         self.files = dict(files)
+        self.captures = {}
+        """Rows of the index by crawl."""
+        self.captures_per_page = 2
         self.faults = []
         self.requests = []
         handler = type("Handler", (_Handler,), {"crawl": self})
@@ -63,25 +73,65 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.crawl.requests.append(Request(self.path, dict(self.headers)))
         fault = self.crawl.faults.pop(0) if self.crawl.faults else Fault()
-        path = self.path.lstrip("/")
+        path, query = urlsplit(self.path).path.lstrip("/"), parse_qs(urlsplit(self.path).query)
+        if path.removesuffix("-index") in self.crawl.captures and fault.status is None:
+            self.answer_captures(self.crawl.captures[path.removesuffix("-index")], query, fault)
+            return
         content = self.crawl.files.get(path)
         status = fault.status or (404 if content is None else None)
         if status is not None:
             self.answer(status, b"refused", fault.headers)
             return
         etag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-        start = self.wanted_start(fault, etag)
+        wanted = self.wanted_range(fault, etag)
         headers = {"ETag": etag, **fault.headers}
-        if start:
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        if wanted is not None:
+            start, last = wanted[0], min(wanted[1], len(content) - 1)
+            headers["Content-Range"] = f"bytes {start}-{last}/{len(content)}"
         if fault.then_replace is not None:
             self.crawl.files[path] = fault.then_replace
-        self.answer(206 if start else 200, content[start:], headers, fault)
+        if wanted is None:
+            self.answer(200, content, headers, fault)
+        elif start > last:
+            self.answer(416, b"", fault.headers)
+        else:
+            self.answer(206, content[start : last + 1], headers, fault)
 
-    def wanted_start(self, fault, etag):
+    def wanted_range(self, fault, etag):
+        """First and last byte of the range that is asked for and served."""
         wanted = self.headers.get("Range")
-        is_same = fault.ignore_if_range or self.headers.get("If-Range") == etag
-        return int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and is_same and not fault.ignore_range else 0
+        is_same = fault.ignore_if_range or self.headers.get("If-Range", etag) == etag
+        if not wanted or not is_same or fault.ignore_range:
+            return None
+        first, _, last = wanted.removeprefix("bytes=").partition("-")
+        return int(first), int(last) if last else 2**62
+
+    def answer_captures(self, rows, query, fault):
+        wanted = query["url"][0]
+        found = [row for row in rows if fnmatch.fnmatchcase(self.key(row["url"]), self.key(wanted))]
+        pages = [
+            found[i : i + self.crawl.captures_per_page] for i in range(0, len(found), self.crawl.captures_per_page)
+        ]
+        assert query["output"] == ["json"]
+        if "showNumPages" in query:
+            told = {"pages": len(pages), "pageSize": 5, "blocks": len(pages)}
+            self.answer(200, json.dumps(told).encode() + b"\n", fault.headers, fault)
+            return
+        if "page" in query:
+            number = int(query["page"][0])
+            if number >= len(pages):
+                self.answer(400, b'{"message": "Page %d invalid: First Page is 0"}' % number, fault.headers)
+                return
+            found = pages[number]
+        if not found:
+            self.answer(404, json.dumps({"message": f"No Captures found for: {wanted}"}).encode(), fault.headers)
+            return
+        self.answer(200, b"".join(json.dumps(row).encode() + b"\n" for row in found), fault.headers, fault)
+
+    @staticmethod
+    def key(url):
+        """Scheme, `www.` and a slash at the end do not count."""
+        return url.removeprefix("https://").removeprefix("http://").removeprefix("www.").rstrip("/")
 
     def answer(self, status, body, headers, fault=None):
         fault = fault or Fault()

@@ -169,3 +169,14 @@ def test_addresses_and_paths(tmp_path):
     (tmp_path / "link").symlink_to("/")
     with pytest.raises(InputError, match="leads out"):
         path_below(tmp_path, "link/etc")
+
+
+@pytest.mark.fault(37)
+def test_a_part_that_is_whole_already_starts_over(server, downloader, tmp_path):
+    target = tmp_path / "x"
+    server.faults = [Fault(headers={"Content-Length": str(len(server.files[PATHS[0]]) + 1)}), *[Fault(status=503)] * 2]
+    with pytest.raises(InputError, match="gave up"):
+        downloader.download(server.url + PATHS[0], target)
+    assert target.with_name(".x.part").stat().st_size == len(server.files[PATHS[0]])
+    downloader.download(server.url + PATHS[0], target)
+    assert target.read_bytes() == server.files[PATHS[0]]

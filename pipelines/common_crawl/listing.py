@@ -1,9 +1,9 @@
-"""Common Crawl: which crawls there are, which files a crawl has, and how files form groups.
+"""Which crawls there are, which files a crawl has, and how files form groups.
 
     https://index.commoncrawl.org/collinfo.json                     the crawls, newest first
     https://data.commoncrawl.org/crawl-data/CRAWL/warc.paths.gz     the paths of a crawl's files, below the same host
 
-Not covered: the CDX index (URL to byte range).
+`DATA_URL` may also be the location of a mirror that fsspec reads, such as s3://commoncrawl.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def list_crawls(base_url: str = INDEX_URL, downloader: Downloader | None = None)
         InputError: the list cannot be had or read.
     """
     url = file_url("collinfo.json", base_url)
-    content = _client(downloader).read(url, _MAX_LISTING_BYTES)
+    content = client(downloader).read(url, _MAX_LISTING_BYTES)
     try:
         crawls = [Crawl(str(entry["id"]), str(entry["name"])) for entry in json.loads(content)]
     except (ValueError, KeyError, TypeError):
@@ -92,7 +92,7 @@ def list_paths(
     if folder is not None:
         stored = download_path(relative, folder, base_url, downloader).read_bytes()
     elif is_http(url):
-        stored = _client(downloader).read(url, _MAX_LISTING_BYTES)
+        stored = client(downloader).read(url, _MAX_LISTING_BYTES)
     else:
         stored = read_file(url, _MAX_LISTING_BYTES)
     paths = [line.strip() for line in _gunzip(stored, url).decode("utf-8", "replace").splitlines() if line.strip()]
@@ -155,7 +155,7 @@ def _gunzip(stored: bytes, url: str) -> bytes:
     return text
 
 
-def _client(downloader: Downloader | None) -> Downloader:
+def client(downloader: Downloader | None) -> Downloader:
     """The given client, or a new one; its HTTP library is loaded only by who downloads."""
     from pipelines.download import Downloader
 
