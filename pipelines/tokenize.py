@@ -13,23 +13,25 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from lm import progress, storage
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
+from lm.locations import workspace
 from lm.shards import ShardWriter
 from lm.storage import Artifact, Publication
 from lm.tokenizer import Tokenizer, train_bpe
 from lm.tokenizer.tokenizer import SPECIAL_TOKENS
+from pipelines.encoded_parts import EncodedDocument, encode_in_parts
 from pipelines.tables import count_rows, read_batches
 
 TOKEN_SHARDS_KIND, TOKENIZER_KIND = "token_shards", "tokenizer"
@@ -40,14 +42,28 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerConfig:
-    """How the tokenizer is learned."""
+    """How the tokenizer is learned.
+
+    Raises:
+        ConfigurationError: at construction, a value out of its range.
+    """
 
     vocab_size: int = 4096
     """Ids: 256 bytes, the merges, the special tokens."""
     pattern: str = "digits"
     """Where a merge may never reach across; `digits` keeps every digit alone, so that numbers align."""
+    sample_share: float = 1.0
+    """Share of the documents to learn from, drawn by a hash of their ids."""
     max_text_bytes: int | None = None
     """Learn from the first documents of this many UTF-8 bytes together; empty takes all."""
+    max_pre_tokens: int | None = None
+    """Most distinct pre-tokens kept while counting: bounds memory on huge corpora by dropping the rarest; empty keeps
+    all.
+    """
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sample_share <= 1:
+            raise ConfigurationError(f"tokenizer.sample_share: {self.sample_share}, expected above 0 and at most 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,12 +101,17 @@ def train_corpus_tokenizer(documents: Artifact, target: Path, config: TokenizerC
     config = config or TokenizerConfig()
 
     def write(publication: Publication) -> None:
-        texts = _first_texts(documents, config.max_text_bytes)
-        tokenizer = train_bpe(texts, config.vocab_size, SPECIAL_TOKENS, pattern=config.pattern)
-        tokenizer.save(publication.path)
-        publication.summary.update(
-            vocab_size=tokenizer.vocab_size, num_merges=len(tokenizer.merges), tokenizer_digest=tokenizer.digest
+        counted: dict[str, object] = {}
+        tokenizer = train_bpe(
+            _texts_to_learn_from(documents, config),
+            config.vocab_size,
+            SPECIAL_TOKENS,
+            pattern=config.pattern,
+            max_pre_tokens=config.max_pre_tokens,
+            report=counted.update,
         )
+        tokenizer.save(publication.path)
+        publication.summary.update(counted, vocab_size=tokenizer.vocab_size, tokenizer_digest=tokenizer.digest)
 
     return storage.make(
         target,
@@ -113,7 +134,8 @@ def write_token_shards(
     """Encode `documents` and publish `train-*.arrow` and `validation-*.arrow`.
 
     The summary counts per split `documents`, `tokens` (end-of-text included) and `text_bytes`, the same per shard, and
-    the documents that did not survive encoding and decoding.
+    the documents that did not survive encoding and decoding. The encoded parts lie in `NAME.work` beside the target
+    until the end: an interrupted call, made again, goes on from them.
 
     Raises:
         InputError: no tokenizer there.
@@ -121,20 +143,28 @@ def write_token_shards(
     """
     config = config or TokenizeConfig()
     loaded = Tokenizer.load(tokenizer)
-    return storage.make(
+    near = workspace(target)
+    parts = near.parent / f"{near.name}.work"
+    shards = storage.make(
         target,
-        functools.partial(_write_shards, documents, loaded, config, num_threads),
+        functools.partial(_write_shards, documents, loaded, config, num_threads, parts),
         kind=TOKEN_SHARDS_KIND,
         config=to_mapping(config),
         inputs={"documents": documents.digest, "tokenizer": loaded.digest},
         code=source_digest("pipelines.tokenize"),
     )
+    shutil.rmtree(parts, ignore_errors=True)
+    return shards
 
 
 def split_of(doc_id: str, config: TokenizeConfig) -> Literal["train", "validation"]:
     """The split of a document: a hash of seed and id, as a fraction, lies below the validation share or not."""
-    drawn = hashlib.blake2b(f"{config.seed}:{doc_id}".encode(), digest_size=8).digest()
-    return "validation" if int.from_bytes(drawn, "big") < config.validation_share * 2**64 else "train"
+    return "validation" if _drawn(f"{config.seed}:{doc_id}") < config.validation_share else "train"
+
+
+def _drawn(name: str) -> float:
+    """A number from 0 to below 1 that depends on the name alone."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") / 2**64
 
 
 def shuffled(items: Iterable[Item], buffer_size: int, seed: int) -> Iterator[Item]:
@@ -152,14 +182,6 @@ def shuffled(items: Iterable[Item], buffer_size: int, seed: int) -> Iterator[Ite
         yield held[drawn]
 
 
-class _Encoded(NamedTuple):
-    doc_id: str
-    source: str
-    token_ids: npt.NDArray[Any]
-    text_bytes: int
-    survives: bool
-
-
 @dataclass(slots=True)
 class _Split:
     """One split's writer, and the text bytes of each document in the order written."""
@@ -167,17 +189,23 @@ class _Split:
     writer: ShardWriter
     text_bytes: list[int] = field(default_factory=list)
 
-    def write(self, encoded: _Encoded) -> None:
+    def write(self, encoded: EncodedDocument) -> None:
         self.writer.write(encoded.doc_id, encoded.source, encoded.token_ids)
         self.text_bytes.append(encoded.text_bytes)
 
 
 def _write_shards(
-    documents: Artifact, tokenizer: Tokenizer, config: TokenizeConfig, num_threads: int, publication: Publication
+    documents: Artifact,
+    tokenizer: Tokenizer,
+    config: TokenizeConfig,
+    num_threads: int,
+    parts: Path,
+    publication: Publication,
 ) -> None:
     splits = {split: _Split(_writer(publication.path, tokenizer, config, split)) for split in SPLITS}
     num_broken = 0
-    stream = shuffled(_encode(documents, tokenizer, num_threads), config.shuffle_buffer, config.seed)
+    encoded_documents = encode_in_parts(documents, tokenizer, parts, num_threads)
+    stream = shuffled(encoded_documents, config.shuffle_buffer, config.seed)
     for encoded in progress.track(stream, "tokenize", total=count_rows(documents), unit="doc"):
         splits[split_of(encoded.doc_id, config)].write(encoded)
         num_broken += not encoded.survives
@@ -205,16 +233,6 @@ def _writer(folder: Path, tokenizer: Tokenizer, config: TokenizeConfig, split: s
     )
 
 
-def _encode(documents: Artifact, tokenizer: Tokenizer, num_threads: int) -> Iterator[_Encoded]:
-    for batch in read_batches(documents, ["doc_id", "crawl", "text"]):
-        columns = (batch.column(name).to_pylist() for name in ("doc_id", "crawl", "text"))
-        doc_ids, crawls, texts = columns
-        arrays = tokenizer.encode_batch(texts, num_threads)
-        for doc_id, crawl, text, ids in zip(doc_ids, crawls, texts, arrays, strict=True):
-            data = text.encode()
-            yield _Encoded(doc_id, crawl, ids, len(data), tokenizer.decode_bytes(ids.tolist()) == data)
-
-
 def _shard_counts(folder: Path, split: _Split) -> Iterator[tuple[str, dict[str, int]]]:
     """Documents, tokens and text bytes of every shard file."""
     first = 0
@@ -227,12 +245,14 @@ def _shard_counts(folder: Path, split: _Split) -> Iterator[tuple[str, dict[str, 
         first += num_documents
 
 
-def _first_texts(documents: Artifact, max_text_bytes: int | None) -> Iterator[str]:
-    """The texts in order, until `max_text_bytes` are reached; the document that reaches it is the last."""
+def _texts_to_learn_from(documents: Artifact, config: TokenizerConfig) -> Iterator[str]:
+    """The texts of the drawn documents in order, until `max_text_bytes` are reached; the document that reaches it is
+    the last."""
     given = 0
-    for batch in read_batches(documents, ["text"]):
-        for text in batch.column("text").to_pylist():
-            if max_text_bytes is not None and given >= max_text_bytes:
+    for batch in read_batches(documents, ["doc_id", "text"]):
+        for doc_id, text in zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True):
+            if config.max_text_bytes is not None and given >= config.max_text_bytes:
                 return
-            given += len(text.encode())
-            yield text
+            if config.sample_share == 1 or _drawn(f"tokenizer:{doc_id}") < config.sample_share:
+                given += len(text.encode())
+                yield text

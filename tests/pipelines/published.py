@@ -12,7 +12,7 @@ def doc_id(number):
     return f"00000000-0000-4000-8000-{number:012d}"
 
 
-def publish_documents(target, texts, first=0, urls=None, qualities=None, crawl="test"):
+def publish_documents(target, texts, first=0, urls=None, qualities=None, crawl="test", rows_per_group=None):
     """An artifact of documents numbered from `first`."""
     rows = [
         {
@@ -29,6 +29,7 @@ def publish_documents(target, texts, first=0, urls=None, qualities=None, crawl="
     ]
     schema = DOCUMENT_SCHEMA.append(pa.field("quality_score", pa.float32())) if qualities else DOCUMENT_SCHEMA
     with storage.publish(target, kind="documents", config={}, inputs={}, code="") as publication:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), publication.path / DOCUMENTS)
+        table = pa.Table.from_pylist(rows, schema=schema)
+        pq.write_table(table, publication.path / DOCUMENTS, row_group_size=rows_per_group)
         pq.write_table(REMOVAL_SCHEMA.empty_table(), publication.path / REMOVALS)
     return publication.artifact

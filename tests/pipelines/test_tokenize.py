@@ -80,6 +80,29 @@ def test_the_same_bytes_again_and_another_order_by_seed(made, tmp_path):
     assert TokenShards.open(tmp_path / "other", "validation").num_documents == 0
 
 
+def test_an_interrupted_call_goes_on_with_the_next_part(made, tmp_path, monkeypatch):
+    documents = publish_documents(tmp_path / "documents", TEXTS + HOSTILE, rows_per_group=40)
+    encoded = []
+
+    def encode_batch(self, texts, num_threads=1):
+        if len(encoded) == 2 and not encoded.count("again"):
+            encoded.append("again")
+            raise KeyboardInterrupt
+        encoded.append(texts[0])
+        return original(self, texts, num_threads)
+
+    original = Tokenizer.encode_batch
+    monkeypatch.setattr(Tokenizer, "encode_batch", encode_batch)
+    with pytest.raises(KeyboardInterrupt):
+        write_token_shards(documents, made[1], tmp_path / "shards", made[3])
+    assert sorted(path.name for path in (tmp_path / "shards.work").iterdir()) == ["part-00000", "part-00001"]
+    resumed = write_token_shards(documents, made[1], tmp_path / "shards", made[3])
+    starts = [text for text in encoded if text != "again"]
+    assert starts == [(TEXTS + HOSTILE)[i] for i in (0, 40, 80, 120)]  # no part twice
+    assert not (tmp_path / "shards.work").exists()
+    assert resumed.digest == write_token_shards(documents, made[1], tmp_path / "unbroken", made[3]).digest
+
+
 def test_more_documents_move_none_between_splits():
     config = TokenizeConfig(validation_share=0.3)
     held_out = [split_of(doc_id(i), config) == "validation" for i in range(4000)]
@@ -112,6 +135,15 @@ def test_learning_can_stop_early(tmp_path):
     assert len(tokenizer.encode("cdcd")) == 4
 
 
+def test_a_sample_is_drawn_from_all_of_the_corpus(tmp_path):
+    documents = publish_documents(tmp_path / "in", [f"only{i:03d}" for i in range(400)])
+    whole = train_corpus_tokenizer(documents, tmp_path / "all", TokenizerConfig(vocab_size=262))
+    part = train_corpus_tokenizer(documents, tmp_path / "some", TokenizerConfig(vocab_size=262, sample_share=0.25))
+    assert whole.summary["text_bytes"] == 400 * 7
+    assert 60 * 7 < part.summary["text_bytes"] < 140 * 7
+    assert part.summary["pruned_pre_tokens"] == 0
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -122,6 +154,12 @@ def test_learning_can_stop_early(tmp_path):
 def test_impossible_configurations_are_refused(values, message):
     with pytest.raises(ConfigurationError, match=message):
         TokenizeConfig(**values)
+
+
+@pytest.mark.parametrize("share", [0, 1.5])
+def test_an_impossible_sample_is_refused(share):
+    with pytest.raises(ConfigurationError, match=r"tokenizer.sample_share: .*, expected above 0 and at most 1"):
+        TokenizerConfig(sample_share=share)
 
 
 def test_no_tokenizer_there(made, tmp_path):
