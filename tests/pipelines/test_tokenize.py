@@ -95,7 +95,8 @@ def test_an_interrupted_call_goes_on_with_the_next_part(made, tmp_path, monkeypa
     monkeypatch.setattr(Tokenizer, "encode_batch", encode_batch)
     with pytest.raises(KeyboardInterrupt):
         write_token_shards(documents, made[1], tmp_path / "shards", made[3])
-    assert sorted(path.name for path in (tmp_path / "shards.work").iterdir()) == ["part-00000", "part-00001"]
+    whole = sorted(path.parent.name for path in (tmp_path / "shards.work").glob("*/manifest.json"))
+    assert whole == ["part-00000", "part-00001"]
     resumed = write_token_shards(documents, made[1], tmp_path / "shards", made[3])
     starts = [text for text in encoded if text != "again"]
     assert starts == [(TEXTS + HOSTILE)[i] for i in (0, 40, 80, 120)]  # no part twice
