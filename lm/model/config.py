@@ -136,10 +136,10 @@ class ModelConfig:
             self._expect(name, getattr(self, name) > 0, "more than 0")
         for name in _NOT_NEGATIVE:
             self._expect(name, getattr(self, name) >= 0, "at least 0")
+        self._check_layers()
         self._check_heads()
         self._check_positions()
         self._check_latent()
-        self._check_layers()
         self._check_experts()
 
     def layer_kind(self, layer_index: int) -> str:

@@ -8,8 +8,8 @@ With m = d_model / base_width, under Adam:
     embeddings, gains, biases nothing changes with the width
 
 Attention keeps 1 / sqrt(d_head) and a wider model has more heads of the same d_head, where the table's 1 / d_head would
-be the same constant. At d_model = base_width the model is the one without muP. `tests/lm/model/test_width.py` checks
-that activations move equally far at every width.
+be the same constant. At d_model = base_width the model is the one without muP. `tests/lm/model/test_width.py` is
+the paper's coordinate check.
 """
 
 from __future__ import annotations

@@ -49,7 +49,13 @@ def gpt2(name, theirs):
     if part == "lm_head":
         return theirs["lm_head.weight"]
     _, index, place = part.split(".", 2)
-    inner = {"ln1": "ln_1", "ln2": "ln_2", "ffn.w1": "mlp.c_fc", "ffn.w2": "mlp.c_proj", "attn.output_proj": "attn.c_proj"}
+    inner = {
+        "ln1": "ln_1",
+        "ln2": "ln_2",
+        "ffn.w1": "mlp.c_fc",
+        "ffn.w2": "mlp.c_proj",
+        "attn.output_proj": "attn.c_proj",
+    }
     if place in inner:
         found = theirs[f"transformer.h.{index}.{inner[place]}.{kind}"]
         return found.T if found.ndim == 2 else found

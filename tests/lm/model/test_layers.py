@@ -6,8 +6,29 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lm.model import Embedding, Linear, RMSNorm, RotaryEmbedding, SwiGLU, scaled_dot_product_attention, silu, softmax
-from lm.model.norm import rms_norm_reference
+from lm.errors import ConfigurationError
+from lm.model import (
+    CausalSelfAttention,
+    Context,
+    Embedding,
+    GeGLU,
+    LayerNorm,
+    Linear,
+    PlainMLP,
+    RMSNorm,
+    RotaryEmbedding,
+    SwiGLU,
+    TransformerBlock,
+    TransformerLM,
+    causal_mask,
+    preset,
+    scaled_dot_product_attention,
+    silu,
+    softmax,
+)
+from lm.model.context import windowed
+from lm.model.norm import layer_norm_reference, rms_norm_reference
+from lm.model.positions import SinusoidalEmbedding
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +41,9 @@ def test_linear_and_embedding_equal_torchs():
     torch.testing.assert_close(linear(x), x @ linear.weight.T)
     embedding, ids = Embedding(11, 4), torch.tensor([[3, 0], [10, 3]])
     torch.testing.assert_close(embedding(ids), embedding.weight[ids], rtol=0, atol=0)
+    biased = Linear(7, 5, bias=True)
+    torch.nn.init.normal_(biased.bias)
+    torch.testing.assert_close(biased(x), F.linear(x, biased.weight, biased.bias))
 
 
 def test_initial_weights_have_the_stated_spread_and_no_tails():
@@ -40,6 +64,43 @@ def test_rms_norm_equals_its_formula_and_works_in_float32():
     torch.testing.assert_close(norm(large).float(), norm.weight.expand(2, 16), rtol=2e-3, atol=2e-3)
 
 
+def test_layer_norm_equals_torchs_and_its_formula():
+    norm, theirs, x = LayerNorm(16), torch.nn.LayerNorm(16), torch.randn(3, 16) * 5 + 2
+    for parameter in norm.parameters():
+        torch.nn.init.normal_(parameter)
+    theirs.load_state_dict(norm.state_dict())
+    torch.testing.assert_close(norm(x), theirs(x))
+    torch.testing.assert_close(norm(x), layer_norm_reference(x, norm.weight, norm.bias))
+    assert norm(x.half()).dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    ("ffn", "theirs"),
+    [("relu2", lambda x: F.relu(x) ** 2), ("silu", F.silu), ("gelu", lambda x: F.gelu(x, approximate="tanh"))],
+)
+@pytest.mark.parametrize("bias", [False, True])
+def test_plain_layers_are_two_matrices_and_a_bend(ffn, theirs, bias):
+    mlp, x = PlainMLP(8, 24, ffn, bias), torch.randn(4, 8)
+    for parameter in mlp.parameters():
+        torch.nn.init.normal_(parameter)
+    expected = F.linear(theirs(F.linear(x, mlp.w1.weight, mlp.w1.bias)), mlp.w2.weight, mlp.w2.bias)
+    torch.testing.assert_close(mlp(x), expected)
+
+
+def test_geglu_is_gated_by_gelu():
+    ffn, x = GeGLU(8, 24), torch.randn(4, 8)
+    torch.testing.assert_close(ffn(x), (F.gelu(x @ ffn.w1.weight.T) * (x @ ffn.w3.weight.T)) @ ffn.w2.weight.T)
+
+
+def test_sinusoidal_positions_are_those_of_the_paper():
+    table = SinusoidalEmbedding(50, 6, scale=2.0)(torch.tensor([0, 7, 49]))
+    for row, position in enumerate((0, 7, 49)):
+        for k in range(3):
+            angle = position / 10_000 ** (2 * k / 6)
+            assert table[row, 2 * k].item() == pytest.approx(2 * math.sin(angle), abs=1e-6)
+            assert table[row, 2 * k + 1].item() == pytest.approx(2 * math.cos(angle), abs=1e-6)
+
+
 def test_silu_and_swiglu_equal_torchs():
     x = torch.randn(4, 8) * 10
     torch.testing.assert_close(silu(x), F.silu(x))
@@ -49,9 +110,63 @@ def test_silu_and_swiglu_equal_torchs():
 
 
 def test_softmax_stands_large_numbers():
-    x = torch.tensor([[1e3, 1e3 + 1, -1e3]])
+    x = torch.randn(4, 9) * 1_000
     torch.testing.assert_close(softmax(x), torch.softmax(x, dim=-1))
+    torch.testing.assert_close(softmax(x, dim=0), torch.softmax(x, dim=0))
     assert softmax(x).isfinite().all()
+
+
+def test_self_attention_equals_torchs_multihead_attention():
+    ours, theirs = CausalSelfAttention(32, 4, bias=True), torch.nn.MultiheadAttention(32, 4, batch_first=True)
+    for bias in (ours.q_proj.bias, ours.k_proj.bias, ours.v_proj.bias):
+        torch.nn.init.normal_(bias)
+    projections = (ours.q_proj, ours.k_proj, ours.v_proj)
+    joined = {kind: torch.cat([getattr(p, kind) for p in projections]) for kind in ("weight", "bias")}
+    theirs.load_state_dict(
+        {
+            "in_proj_weight": joined["weight"],
+            "in_proj_bias": joined["bias"],
+            "out_proj.weight": ours.output_proj.weight,
+            "out_proj.bias": ours.output_proj.bias,
+        }
+    )
+    x = torch.randn(2, 9, 32)
+    expected, _ = theirs(x, x, x, attn_mask=~causal_mask(9, 9), need_weights=False)
+    torch.testing.assert_close(ours(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_window_hides_what_lies_further_back(fused):
+    attention = CausalSelfAttention(16, 2, window=3, fused=fused)
+    x, changed = torch.randn(1, 10, 16), None
+    changed = x.clone()
+    changed[:, 4] += 1
+    moved = (attention(x) - attention(changed)).abs().amax(dim=(0, 2)) > 1e-6
+    assert moved.tolist() == [False] * 4 + [True] * 3 + [False] * 3
+
+
+def test_a_window_counts_the_keys_that_a_query_may_see():
+    mask = torch.tensor([[True, False, True, True, False], [True, True, False, True, True]])
+    assert windowed(mask, 2).tolist() == [[False, False, True, True, False], [False, False, False, True, True]]
+    assert torch.equal(windowed(causal_mask(5, 8), 3), causal_mask(5, 8, window=3))
+
+
+def test_layers_work_alone():
+    x = torch.randn(2, 9, 32)
+    rope = RotaryEmbedding(8, 16)
+    attention = CausalSelfAttention(32, 4, 2, rope=rope)
+    torch.testing.assert_close(attention(x), attention(x, Context(rotation=rope.at(torch.arange(9)))))
+    assert not torch.allclose(attention(x), attention(x, Context()))
+    config = preset("test")
+    block, model = TransformerBlock(config), TransformerLM(config)
+    model.layers[0].load_state_dict(block.state_dict())
+    ids = torch.randint(128, (2, 9))
+    seen = []
+    model.layers[0].register_forward_hook(lambda module, inputs, output: seen.append((inputs[0], output)))
+    model(ids)
+    torch.testing.assert_close(block(seen[0][0]), seen[0][1])
+    with pytest.raises(ConfigurationError, match="expected num_kv_heads to divide num_heads"):
+        CausalSelfAttention(32, 4, 3)
 
 
 def test_attention_equals_torchs_with_and_without_a_mask():

@@ -64,6 +64,21 @@ def test_first_loss_is_that_of_guessing(switches):
 
 
 @every_variant
+def test_one_batch_is_learned_by_heart(switches):
+    model = TransformerLM(preset("test", **{**switches, "base_width": 0}))
+    ids = torch.randint(128, (2, 17))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(300):
+        loss = torch.nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+        if loss.item() < 0.01:
+            return
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    raise AssertionError(f"loss {loss.item()} after 300 steps")
+
+
+@every_variant
 def test_a_saved_model_is_the_same_model(switches, tmp_path):
     model = TransformerLM(preset("test", **switches))
     model(torch.randint(128, (2, 9))).sum().backward()
