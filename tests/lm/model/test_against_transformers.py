@@ -1,5 +1,5 @@
-"""Whole models and single layers against those of `transformers` with the same random weights: logits to 1e-5, gradients
-to 1e-4, in float32.
+"""Whole models and single layers against those of `transformers` with the same random weights: logits to 1e-5,
+gradients to 1e-4, in float32.
 """
 
 import math

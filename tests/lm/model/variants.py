@@ -4,7 +4,7 @@ VARIANTS = {
     "default": {},
     "mha": {"num_kv_heads": 4},
     "mqa": {"num_kv_heads": 1},
-    "wide_heads": {"d_head": 16},
+    "wide_heads": {"d_head": 24},
     "qk_norm": {"qk_norm": True},
     "layer_norm": {"norm": "layer"},
     "post": {"norm_placement": "post"},
