@@ -75,7 +75,7 @@ def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
     watch = Stopwatch()
     config = config_of(context, CrawlSource)
     artifacts = {key: _list_group(context, home, config, key) for key in context.partition_keys}
-    return partition_results(context, artifacts, watch, lambda artifact: {"files": _files_table(artifact, home)})
+    return partition_results(context, artifacts, watch, lambda _, artifact: {"files": _files_table(artifact, home)})
 
 
 def read_listing(listing: Artifact, home: LoamHome) -> list[WarcFile]:

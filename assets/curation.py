@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 
 from assets import plots
 from assets.classifiers import harmful_classifiers, quality_classifier
@@ -17,10 +20,11 @@ from assets.launchpad import config_of, schema_of
 from assets.partitions import PER_GROUP, chosen_partitions
 from assets.resources import LoamHome
 from assets.results import Stopwatch, in_log, partition_results, result
+from assets.stage_metadata import Metadata, digests, stage_metadata, throughput
 from lm.storage import Artifact
-from pipelines import curate, engine
-from pipelines.curation_report import steps_of, write_curation_report
-from pipelines.decontaminate import DecontaminationConfig, decontaminate_corpus
+from pipelines import charts, curate, engine
+from pipelines.curation_report import FUNNEL, MARKDOWN, PAGE, steps_of, write_curation_report
+from pipelines.decontaminate import MATCHES, DecontaminationConfig, decontaminate_corpus
 from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
 from pipelines.document import Stage
 from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
@@ -31,6 +35,8 @@ from pipelines.pii import PiiMasker
 from pipelines.repetition import RepetitionFilter
 from pipelines.trained_classifiers import harmful_filter, quality_filter
 from pipelines.warc_files import fetch_missing
+
+_NUM_MATCHES_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,17 +61,20 @@ class HarmThresholds:
 @explained
 def extracted_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The text of every page: main content, out of its HTML; what could not be read is counted with file and offset."""
-    watch = Stopwatch()
     config = config_of(context, ExtractConfig)
-    artifacts = {}
+    before = digests(home, "extracted_documents", context.partition_keys)
+    watch = Stopwatch()
+    artifacts, num_bytes = {}, 0
     for partition in context.partition_keys:
         files = read_listing(home.artifact("warc_files", partition), home)
         fetch_missing(files)
+        num_bytes += sum(file.size_bytes for file in files)
         target = home.target("extracted_documents", partition)
         artifacts[partition] = curate.extract_partition(
             files, partition, target, config, inputs=content_digests(files), num_workers=os.cpu_count() or 1
         )
-    return partition_results(context, artifacts, watch, stage_plots)
+    speed = throughput(artifacts, watch.seconds, before, num_bytes)
+    return partition_results(context, artifacts, watch, _shown(home), speed)
 
 
 @dg.asset(group_name="curation", deps=[extracted_documents], config_schema=schema_of(LanguageFilter), **PER_GROUP)
@@ -142,14 +151,17 @@ class Deduplication:
 @explained
 def deduplicated_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The corpus: the documents of all chosen groups, each only once, without mirrors and near-duplicates."""
-    watch = Stopwatch()
     config = config_of(context, Deduplication)
     sources = {
         key: home.artifact("masked_documents", key) for key in chosen_partitions(context.instance, config.partitions)
     }
+    before = digests(home, "deduplicated_documents", [None])
+    watch = Stopwatch()
     target = home.target("deduplicated_documents")
     artifact = deduplicate_partitions(sources, target, config.search, report=in_log(context))
-    return result(artifact, watch, {**stage_plots(artifact), "partitions": dg.MetadataValue.json(sorted(sources))})
+    partitions = {"partitions": dg.MetadataValue.json(sorted(sources))}
+    speed = throughput({None: artifact}, watch.seconds, before)
+    return result(artifact, watch, {**stage_metadata(home, artifact, sorted(sources)), **partitions, **speed})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,28 +198,38 @@ def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
 @explained
 def decontaminated_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The corpus without what the model will be measured on."""
+    source = home.artifact("deduplicated_documents")
+    before = digests(home, "decontaminated_documents", [None])
     watch = Stopwatch()
     artifact = decontaminate_corpus(
-        home.artifact("deduplicated_documents"),
+        source,
         home.artifact("evaluation_items"),
         home.target("decontaminated_documents"),
         config_of(context, DecontaminationConfig),
     )
-    return result(artifact, watch, stage_plots(artifact))
+    matches = pq.read_table(artifact.file(MATCHES)).slice(0, _NUM_MATCHES_SHOWN).to_pylist()
+    shown = {**stage_metadata(home, artifact, sorted(source.inputs)), "matches": plots.table(matches)}
+    return result(artifact, watch, {**shown, **throughput({None: artifact}, watch.seconds, before)})
 
 
 @dg.asset(group_name="curation", deps=[decontaminated_documents])
 @explained
 def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """The funnel: how many documents came to each stage, and how many went on."""
+    """What came to each step, what left it and why, with charts and samples: report.html, and report.md."""
     watch = Stopwatch()
-    artifacts = steps_of(home.root)
-    report = write_curation_report(artifacts, home.target("curation_report"))
-    rows = curate.funnel(artifacts)
-    stages = {row["stage"]: row["num_kept"] for row in rows}
+    report = write_curation_report(steps_of(home.root), home.target("curation_report"))
+    rows = json.loads(report.file(FUNNEL).read_text())
     shown = [{key: value for key, value in row.items() if not isinstance(value, dict)} for row in rows]
+    title = "Documents at each step"
     return result(
-        report, watch, {"funnel": plots.bars("Documents kept", stages, x="documents"), "stages": plots.table(shown)}
+        report,
+        watch,
+        {
+            "funnel": plots.svg(title, charts.funnel(title, rows)),
+            "stages": plots.table(shown),
+            "page": dg.MetadataValue.path(str(report.file(PAGE))),
+            "report": dg.MetadataValue.md(report.file(MARKDOWN).read_text(encoding="utf-8")),
+        },
     )
 
 
@@ -215,20 +237,13 @@ def _judge(
     context: dg.AssetExecutionContext, home: LoamHome, stage: Stage, source: str, name: str
 ) -> dg.MaterializeResult[Any]:
     """Run one stage over the partitions of this run."""
-    watch = Stopwatch()
     sources = {partition: home.artifact(source, partition) for partition in context.partition_keys}
     targets = {partition: home.target(name, partition) for partition in sources}
+    before = digests(home, name, sources)
+    watch = Stopwatch()
     artifacts = engine.run_stage_partitions(stage, sources, targets, report=in_log(context))
-    return partition_results(context, artifacts, watch, stage_plots)
+    return partition_results(context, artifacts, watch, _shown(home), throughput(artifacts, watch.seconds, before))
 
 
-def stage_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """What left by which rule."""
-    gone = {**artifact.summary["removed_by_rule"], **artifact.summary["lost_by_reason"]}
-    if not gone:
-        return {}
-    return {
-        "removed": plots.bars(
-            "Documents removed, by rule", dict(sorted(gone.items(), key=lambda item: -item[1])), x="documents"
-        )
-    }
+def _shown(home: LoamHome) -> Callable[[str, Artifact], Metadata]:
+    return lambda partition, artifact: stage_metadata(home, artifact, [partition])

@@ -1,4 +1,4 @@
-"""Plots and tables for asset metadata: PNG pictures inside Markdown, and Dagster tables."""
+"""Plots and tables for asset metadata: pictures inside Markdown, and Dagster tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+from pipelines import charts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,12 +60,7 @@ def lines(
 
 def bars(title: str, values: Mapping[str, float], *, x: str) -> dg.MarkdownMetadataValue:
     """Horizontal bars, the first on top, each with its value."""
-    with drawing(title, x=x) as picture:
-        drawn = picture.axes.barh(list(values), list(values.values()), color="#4c72b0")
-        picture.axes.bar_label(drawn, fmt="{:,.6g}", padding=3)
-        picture.axes.invert_yaxis()
-        picture.axes.margins(x=0.15)
-    return picture.metadata
+    return svg(title, charts.bars(title, values, x))
 
 
 def histogram(
@@ -76,6 +73,12 @@ def histogram(
             picture.axes.axvline(threshold, color="#c44e52", label=f"threshold {threshold:.3g}")
             picture.axes.legend(frameon=False)
     return picture.metadata
+
+
+def svg(title: str, drawn: str) -> dg.MarkdownMetadataValue:
+    """A chart of `pipelines.charts` as a picture in Markdown."""
+    encoded = base64.b64encode(drawn.encode()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:

@@ -47,7 +47,7 @@ def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 
 def result(artifact: Artifact, watch: Stopwatch, plots: Plots | None = None) -> dg.MaterializeResult[Any]:
     """The result of an asset that published one artifact; its digest is the data version."""
-    metadata = {**artifact_metadata(artifact), "seconds": dg.MetadataValue.float(watch.seconds), **(plots or {})}
+    metadata = {"seconds": dg.MetadataValue.float(watch.seconds), **(plots or {}), **artifact_metadata(artifact)}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(artifact.digest))
 
 
@@ -55,14 +55,15 @@ def partition_results(
     context: dg.AssetExecutionContext,
     artifacts: Mapping[str, Artifact],
     watch: Stopwatch,
-    plots_of: Callable[[Artifact], Plots] | None = None,
+    plots_of: Callable[[str, Artifact], Plots] | None = None,
+    joint: Plots | None = None,
 ) -> dg.MaterializeResult[Any]:
-    """The result of a partitioned asset: each partition gets the metadata of its own artifact."""
+    """The result of a partitioned asset: each partition gets the metadata of its own artifact, and `joint`."""
     for partition, artifact in artifacts.items():
-        metadata = {**artifact_metadata(artifact), **(plots_of(artifact) if plots_of else {})}
+        metadata = {**(plots_of(partition, artifact) if plots_of else {}), **artifact_metadata(artifact)}
         context.add_asset_metadata(metadata, partition_key=partition)
     return dg.MaterializeResult(
-        metadata={"seconds": dg.MetadataValue.float(watch.seconds)},
+        metadata={"seconds": dg.MetadataValue.float(watch.seconds), **(joint or {})},
         data_version=dg.DataVersion(_joint_digest(artifacts.values())),
     )
 

@@ -1,5 +1,12 @@
-"""The curation at a glance: what came to each step, what left it and why, as a table for programs and a page for
-people."""
+"""The curation at a glance: what came to each step, what left it and why, how the scores lie, samples of both; as a
+table for programs and as pages for people.
+
+    funnel.json    one row a step          report.md     the same in words, with samples
+    report.html    the same with charts, in one file that needs nothing else
+
+Decisions: nothing here depends on time or machine; how fast a step was is metadata of its asset. Documents that the
+step for harmful text removed are counted everywhere, and shown nowhere.
+"""
 
 from __future__ import annotations
 
@@ -7,64 +14,112 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from lm import storage
 from lm.code_version import source_digest
 from lm.storage import Artifact, Publication, open_artifact
 from pipelines import layout
-from pipelines.curate import CURATION, funnel
+from pipelines.curate import CURATION
+from pipelines.decontaminate import MATCHES
+from pipelines.report_page import report_page
+from pipelines.samples import HARMFUL_STAGE, markdown_table
+from pipelines.stage_facts import StageFacts, stage_facts
+from pipelines.tables import REMOVALS
 
+FUNNEL, PAGE, MARKDOWN = "funnel.json", "report.html", "report.md"
 _NUM_REASONS = 12
+_NUM_MATCHES = 10
 
 
-def steps_of(root: Path) -> list[Artifact]:
-    """The artifacts of every step below `root`, of each group that went into the deduplicated corpus.
+def steps_of(root: Path) -> dict[str, list[Artifact]]:
+    """The artifacts of every step below `root`, of each group that went into the deduplicated corpus, by stage.
 
     Raises:
         InputError: a step, or one of a group, is missing.
     """
-    corpus = [
-        open_artifact(layout.artifact_path(step.artifact, root=root)) for step in CURATION if not step.partitioned
-    ]
-    before = [
-        open_artifact(layout.artifact_path(step.artifact, group, root))
+    first = next(step for step in CURATION if not step.partitioned)
+    groups = sorted(open_artifact(layout.artifact_path(first.artifact, root=root)).inputs)
+    return {
+        step.stage: [
+            open_artifact(layout.artifact_path(step.artifact, group, root))
+            for group in (groups if step.partitioned else [None])
+        ]
         for step in CURATION
-        if step.partitioned
-        for group in sorted(corpus[0].inputs)
-    ]
-    return [*before, *corpus]
+    }
 
 
-def write_curation_report(steps: Sequence[Artifact], target: Path) -> Artifact:
-    """Publish `funnel.json` and `report.md` over the artifacts of all steps."""
+def write_curation_report(steps: Mapping[str, Sequence[Artifact]], target: Path) -> Artifact:
+    """Publish `funnel.json`, `report.md` and `report.html` over the artifacts of all steps, in their order."""
 
     def write(publication: Publication) -> None:
-        rows = funnel(steps)
-        storage.write_json(publication.path / "funnel.json", rows)
-        (publication.path / "report.md").write_text(render(rows), encoding="utf-8")
+        facts = facts_of(steps)
+        rows = [each.row for each in facts]
+        matches = contamination(steps)
+        storage.write_json(publication.path / FUNNEL, rows)
+        (publication.path / MARKDOWN).write_text(render(facts, matches), encoding="utf-8")
+        (publication.path / PAGE).write_text(report_page(facts, matches), encoding="utf-8")
         publication.summary.update(num_in=rows[0]["num_in"], num_kept=rows[-1]["num_kept"], num_steps=len(rows))
 
+    made = [artifact for artifacts in steps.values() for artifact in artifacts]
     return storage.make(
         target,
         write,
         kind="curation_report",
         config={},
-        inputs={f"{i:04d} {artifact.summary['stage']}": artifact.digest for i, artifact in enumerate(steps)},
+        inputs={f"{i:04d} {artifact.summary['stage']}": artifact.digest for i, artifact in enumerate(made)},
         code=source_digest("pipelines.curation_report"),
     )
 
 
-def render(rows: Sequence[Mapping[str, Any]]) -> str:
+def facts_of(steps: Mapping[str, Sequence[Artifact]]) -> list[StageFacts]:
+    """What there is to see of each step; harmful documents are elided in all of them."""
+    harmful = {
+        doc_id
+        for artifact in steps.get(HARMFUL_STAGE, ())
+        for doc_id in pq.read_table(artifact.file(REMOVALS), columns=["doc_id"]).column("doc_id").to_pylist()
+    }
+    found, sources = [], list[Artifact]()
+    for artifacts in steps.values():
+        found.append(stage_facts(artifacts, sources, harmful))
+        sources = list(artifacts)
+    return found
+
+
+def contamination(steps: Mapping[str, Sequence[Artifact]]) -> list[dict[str, Any]]:
+    """The first shared passages of the corpus with evaluation items."""
+    artifacts = [each for found in steps.values() for each in found if MATCHES in each.files]
+    return [row for each in artifacts for row in pq.read_table(each.file(MATCHES)).slice(0, _NUM_MATCHES).to_pylist()]
+
+
+def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]]) -> str:
     """The report as Markdown."""
     lines = ["# Curation", "", "| step | in | kept | removed | lost | share kept |", "|---|--:|--:|--:|--:|--:|"]
     lines += [
         f"| {row['stage']} | {row['num_in']:,} | {row['num_kept']:,} | {row['num_removed']:,} | {row['num_lost']:,} | "
         f"{row['kept_share']:.1%} |"
-        for row in rows
+        for row in (each.row for each in facts)
     ]
-    lines += ["", "## Why documents left", "", "| step | rule | documents |", "|---|---|--:|"]
-    for row in rows:
-        reasons = sorted(
-            {**row["removed_by_rule"], **row["lost_by_reason"]}.items(), key=lambda item: (-item[1], item[0])
-        )
-        lines += [f"| {row['stage']} | {rule} | {count:,} |" for rule, count in reasons[:_NUM_REASONS]]
+    lines += ["", "## Why documents left", "", "| step | rule | documents | share |", "|---|---|--:|--:|"]
+    for each in facts:
+        gone = {**each.row["removed_by_rule"], **each.row["lost_by_reason"]}
+        for rule, share in list(each.shares.items())[:_NUM_REASONS]:
+            lines.append(f"| {each.row['stage']} | {rule} | {gone[rule]:,} | {share:.2%} |")
+    for each in facts:
+        lines += _samples(each)
+    if matches:
+        lines += ["", "## Shared with evaluation sets", "", "| set | item | n-gram | page | outcome |"]
+        lines += ["|---|---|---|---|---|"]
+        lines += [
+            f"| {row['evaluation_set']} | {row['item']} | {row['ngram']} | {row['url']} | {row['outcome']} |"
+            for row in matches
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _samples(facts: StageFacts) -> list[str]:
+    lines = []
+    for title, samples in (("kept", facts.kept), ("removed", facts.removed)):
+        if samples:
+            lines += ["", f"## {facts.row['stage']}: {title}", "", markdown_table(samples, "found").rstrip()]
+    return lines

@@ -6,6 +6,7 @@ import pytest
 from assets.jobs import demo_partitions
 from assets.summary import summary_lines
 from lm.storage import MANIFEST
+from pipelines.curate import CURATION
 from tests.assets.conftest import run_demo
 
 LEARNING = {
@@ -65,7 +66,15 @@ def test_every_asset_tells_its_path_size_and_seconds(tiny_run):
         ("demo_crawl", "worlds"),
         ("quality_classifier", "roc_curve"),
         ("harmful_classifiers", "top_words"),
+        ("extracted_documents", "funnel"),
+        ("language_documents", "language_score_histogram"),
+        ("language_documents", "kept_samples"),
         ("heuristic_documents", "removed"),
+        ("harmless_documents", "toxic_score_histogram"),
+        ("masked_documents", "counted"),
+        ("deduplicated_documents", "removed_samples"),
+        ("decontaminated_documents", "funnel"),
+        ("curation_report", "report"),
         ("curation_report", "funnel"),
         ("tokenizer", "splits"),
         ("token_shards", "document_lengths"),
@@ -80,6 +89,18 @@ def test_plots_and_tables(tiny_run, name, plot):
     assert isinstance(shown, dg.MarkdownMetadataValue | dg.TableMetadataValue)
     text = shown.value if isinstance(shown, dg.MarkdownMetadataValue) else str(shown.records)
     assert len(text) > 100
+
+
+def test_every_step_of_the_curation_tells_its_speed_once(tiny_run, instance, tiny_home):
+    """What was whole already was not done again, so it has no speed."""
+    steps = [step.artifact for step in CURATION]
+    first, again = materializations(tiny_run), materializations(run_demo(instance, tiny_home))
+    for name in steps:
+        metadata = first[name].materialization.metadata
+        documents, seconds = metadata["num_in"].value, metadata["seconds"].value
+        assert metadata["documents_per_second"].value >= 0.9 * documents / seconds - 0.1, name
+        assert metadata["megabytes_per_second"].value > 0, name
+        assert "documents_per_second" not in again[name].materialization.metadata, name
 
 
 def test_the_summary_reads_what_was_made(tiny_run, tiny_home):
