@@ -49,6 +49,7 @@ pretrain = dg.define_asset_job(
         "curation_report",
         "tokenizer",
         "token_shards",
+        "tokenizer_report",
     )
     | dg.AssetSelection.groups("pretraining", "scaling"),
     executor_def=dg.in_process_executor,

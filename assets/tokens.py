@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
 
 from assets import plots
-from assets.curation import decontaminated_documents
+from assets.curation import decontaminated_documents, extracted_documents
 from assets.failures import explained
 from assets.launchpad import config_of, schema_of
 from assets.resources import LoamHome
@@ -16,15 +18,14 @@ from lm.shards import TokenShards
 from lm.storage import Artifact
 from lm.tokenizer import Tokenizer
 from pipelines.curate import CORPUS
+from pipelines.curation_report import steps_of
 from pipelines.tokenize import TokenizeConfig, TokenizerConfig, train_corpus_tokenizer, write_token_shards
+from pipelines.tokenizer_report import COMPARISON, PAGE, SAMPLES, TRAINED, TokenizerReportConfig, write_tokenizer_report
 
 _NUM_SHOWN = 16
-_SAMPLES = (
-    "The river town of Thornofield was founded in 1356.",
-    "7 + 5 = 12, so Anna has 12 apples.",
-    "naïve café, Größe, ¿qué?",
-    "👍 <|endoftext|>",
-)
+
+ALL_PAGES = dg.AssetDep(extracted_documents, partition_mapping=dg.AllPartitionMapping())
+"""The pages of every group, in all their languages."""
 
 
 @dg.asset(group_name="tokens", deps=[decontaminated_documents], config_schema=schema_of(TokenizerConfig))
@@ -51,6 +52,41 @@ def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Materi
     return result(artifact, watch, _shard_plots(artifact))
 
 
+@dg.asset(
+    group_name="tokens",
+    deps=[ALL_PAGES, decontaminated_documents, tokenizer],
+    config_schema=schema_of(TokenizerReportConfig),
+)
+@explained
+def tokenizer_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The tokenizer beside characters, bytes, words and itself at other sizes: compression, fertility by language,
+    speed."""
+    watch = Stopwatch()
+    pages = [step for step in steps_of(home.root) if step.summary["stage"] == "extract"]
+    speeds: list[Mapping[str, object]] = []
+    artifact = write_tokenizer_report(
+        home.artifact(CORPUS),
+        home.artifact("tokenizer"),
+        pages,
+        home.target("tokenizer_report"),
+        config_of(context, TokenizerReportConfig),
+        report=speeds.append,
+    )
+    return result(artifact, watch, {**_comparison_plots(artifact), "speed": plots.table(speeds)})
+
+
+@dg.asset_check(
+    asset=tokenizer_report, description="Byte pairs compress better than bytes and, unlike words, lose nothing."
+)
+def byte_pairs_lose_nothing(home: LoamHome) -> dg.AssetCheckResult:
+    """The corpus's tokenizer gives every text back, knows every piece, and needs fewer tokens than there are bytes."""
+    own = json.loads(home.artifact("tokenizer_report").file(COMPARISON).read_text())["tokenizers"][0]
+    return dg.AssetCheckResult(
+        passed=own["texts_that_come_back"] == 1 and own["unknown_share"] == 0 and own["bytes_per_token"] > 1,
+        metadata={name: value for name, value in own.items() if name != "tokenizer"},
+    )
+
+
 @dg.asset_check(
     asset=tokenizer, description="Texts in several scripts come back from their ids, and no special token from outside."
 )
@@ -58,9 +94,9 @@ def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
     """Encoding and decoding give the same text, also for text the tokenizer never saw."""
     loaded = Tokenizer.load(home.artifact("tokenizer"))
     special = {loaded.special_id(name) for name in loaded.special_tokens}
-    ids = {text: loaded.encode(text) for text in _SAMPLES}
-    failed = [text for text in _SAMPLES if loaded.decode(ids[text]) != text or special & set(ids[text])]
-    return dg.AssetCheckResult(passed=not failed, metadata={"num_texts": len(_SAMPLES), "failed": failed})
+    ids = {text: loaded.encode(text) for text in SAMPLES}
+    failed = [text for text in SAMPLES if loaded.decode(ids[text]) != text or special & set(ids[text])]
+    return dg.AssetCheckResult(passed=not failed, metadata={"num_texts": len(SAMPLES), "failed": failed})
 
 
 @dg.asset_check(asset=token_shards, description="Every curated document is in one split, and decodes to its text.")
@@ -79,19 +115,31 @@ def shards_hold_every_document(home: LoamHome) -> dg.AssetCheckResult:
 def _tokenizer_tables(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     loaded = Tokenizer.load(artifact)
     longest = sorted(loaded.vocab.values(), key=len, reverse=True)[:_NUM_SHOWN]
-    splits = [
-        {
-            "text": text,
-            "tokens": " · ".join(loaded.decode([i]) for i in loaded.encode(text)),
-            "num_tokens": len(loaded.encode(text)),
-        }
-        for text in _SAMPLES
-    ]
+    merges = loaded.merges[:_NUM_SHOWN]
+    first = [{"merge": i, "left": _shown(left), "right": _shown(right)} for i, (left, right) in enumerate(merges)]
     return {
-        "splits": plots.table(splits),
-        "longest_tokens": plots.table(
-            [{"token": token.decode(errors="replace"), "bytes": len(token)} for token in longest]
+        "first_merges": plots.table(first),
+        "longest_tokens": plots.table([{"token": _shown(token), "bytes": len(token)} for token in longest]),
+    }
+
+
+def _shown(token: bytes) -> str:
+    return token.decode(errors="backslashreplace")
+
+
+def _comparison_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    content = json.loads(artifact.file(COMPARISON).read_text())
+    rows = content["tokenizers"]
+    sizes = {row["vocab_size"]: row["bytes_per_token"] for row in rows if row["tokenizer"].startswith("bpe")}
+    curve = {"byte pairs": (list(sizes), list(sizes.values()))}
+    fertility = {row["language"]: row["fertility"][TRAINED] for row in content["languages"]}
+    return {
+        "report": dg.MetadataValue.md(artifact.file(PAGE).read_text()),
+        "compression": plots.lines("Compression by vocabulary", curve, x="ids", y="bytes per token"),
+        "all_compression": plots.bars(
+            "Compression", {row["tokenizer"]: row["bytes_per_token"] for row in rows}, x="bytes per token"
         ),
+        "fertility": plots.bars("Tokens per word, by language", fertility, x="tokens per word"),
     }
 
 

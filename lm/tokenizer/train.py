@@ -70,6 +70,21 @@ def train_bpe(
     merges = _learn(counted.counts, num_merges, ties)
     if report is not None:
         report(_facts(counted, merges))
+    return _tokenizer_of(merges, special_tokens, pattern)
+
+
+def with_fewer_merges(tokenizer: Tokenizer, vocab_size: int) -> Tokenizer:
+    """What training to the smaller `vocab_size` would have given: the first merges.
+
+    Raises:
+        ConfigurationError: `vocab_size` leaves no room for the bytes and the special tokens.
+    """
+    num_merges = _checked_num_merges(vocab_size, tokenizer.special_tokens)
+    return _tokenizer_of(tokenizer.merges[:num_merges], tokenizer.special_tokens, tokenizer.pattern)
+
+
+def _tokenizer_of(merges: Sequence[tuple[bytes, bytes]], special_tokens: Sequence[str], pattern: str) -> Tokenizer:
+    """Ids: the bytes, what each merge makes, the special tokens."""
     vocab = {i: bytes([i]) for i in range(NUM_BYTES)}
     vocab.update((NUM_BYTES + i, left + right) for i, (left, right) in enumerate(merges))
     return Tokenizer(vocab, merges, special_tokens, pattern=pattern)

@@ -1,5 +1,6 @@
 """Merges are the definition's, whatever the threads and files; each mistake is named."""
 
+import gzip
 import json
 import random
 from collections import Counter
@@ -89,18 +90,46 @@ def test_counts_are_true_when_the_table_grows():
     assert twice.counts.tolist() == [2 * count for count in counts.counts.tolist()]
 
 
-def test_merges_equal_those_of_hugging_face(sentences):
+def merges_of_hugging_face(texts, vocab_size):
     tokenizers = pytest.importorskip("tokenizers")
     from lm.tokenizer.formats import from_printable
 
     model = tokenizers.Tokenizer(tokenizers.models.BPE())
     model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
-    trainer = tokenizers.trainers.BpeTrainer(vocab_size=600, initial_alphabet=alphabet, show_progress=False)
-    model.train_from_iterator(sentences, trainer)
+    trainer = tokenizers.trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False)
+    model.train_from_iterator(texts, trainer)
     merges = json.loads(model.to_str())["model"]["merges"]
-    expected = [tuple(map(from_printable, m.split(" ") if isinstance(m, str) else m)) for m in merges]
-    assert train_bpe(sentences, 600, [], ties="huggingface").merges == expected
+    return [tuple(map(from_printable, m.split(" ") if isinstance(m, str) else m)) for m in merges]
+
+
+def test_merges_equal_those_of_hugging_face(sentences):
+    assert train_bpe(sentences, 600, [], ties="huggingface").merges == merges_of_hugging_face(sentences, 600)
+
+
+@pytest.mark.slow
+def test_merges_equal_those_of_hugging_face_on_real_text(shared_data):
+    """With 32,000 ids, hence with fewer: a smaller training makes the first of the same merges."""
+    texts = all_real_text(shared_data)
+    assert sum(len(text.encode()) for text in texts) >= 20_000_000
+    assert train_bpe(texts, 32_000, [], ties="huggingface").merges == merges_of_hugging_face(texts, 32_000)
+
+
+def all_real_text(shared_data):
+    """Prose, encyclopaedia, sentences in 75 languages, word problems, news."""
+    with gzip.open(shared_data("prose/public_domain.jsonl.gz"), "rt") as lines:
+        texts = [json.loads(line)["text"] for line in lines]
+    with gzip.open(shared_data("prose/wikitext2_valid.txt.gz"), "rt") as stream:
+        texts.append(stream.read())
+    with gzip.open(shared_data("language/sentences.tsv.gz"), "rt") as lines:
+        texts += [line.split("\t", 1)[1] for line in lines]
+    files = [
+        "gsm8k/train.jsonl",
+        "gsm8k/test.jsonl",
+        "duplicates/articles_1000.train",
+        "duplicates/articles_2500.train",
+    ]
+    return texts + [line for name in files for line in shared_data(name).read_text().splitlines()]
 
 
 def test_each_mistake_is_named(tmp_path):
