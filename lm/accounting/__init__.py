@@ -1,9 +1,9 @@
 """What a model costs before it is trained: weights, operations, memory, time."""
 
+from lm.accounting.activations import activation_bytes_per_token
 from lm.accounting.flops import forward_flops_per_token, training_flops_per_token
 from lm.accounting.memory import (
     TrainingMemory,
-    activation_bytes_per_token,
     kv_cache_bytes,
     largest_microbatch,
     training_memory,

@@ -116,19 +116,21 @@ class CausalSelfAttention(nn.Module):
     ) -> Float[Tensor, "batch seq d_model"]:
         """Attend to what the context allows; without one, to all tokens before."""
         context = context or self._plain_context(x)
-        q, k, v = (self._heads(projection(x)) for projection in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            rearrange(projection(x), "batch seq (heads d_head) -> batch seq heads d_head", d_head=self.d_head)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
         if context.rotation is not None:
             q, k = context.rotation(q), context.rotation(k)
+        # The memory stays ordered by tokens, so nothing is copied here or when the heads are joined.
+        q, k, v = (rearrange(part, "batch seq heads d_head -> batch heads seq d_head") for part in (q, k, v))
         if context.kv_cache is not None:
             k, v = context.kv_cache.update(self.layer_index, k, v)
         mask = context.window_mask if self.window else context.mask
         mixed = attend(q, k, v, mask, window=self.window, fused=self.fused)
         return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
-
-    def _heads(self, projected: Tensor) -> Tensor:
-        return rearrange(projected, "batch seq (heads d_head) -> batch heads seq d_head", d_head=self.d_head)
 
     def _plain_context(self, x: Tensor) -> Context:
         positions = torch.arange(x.shape[1], device=x.device)
@@ -154,18 +156,20 @@ def attend(
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
     """torch's kernel; a causal mask is never written out where the kernel has its own."""
-    num_queries, num_keys = q.shape[-2], k.shape[-2]
+    num_queries, num_keys, d_value = q.shape[-2], k.shape[-2], v.shape[-1]
     if mask is None and 1 < num_queries < num_keys:
         mask = causal_mask(num_queries, num_keys, q.device)
-    return F.scaled_dot_product_attention(
+    # The kernels that never write the scores out want values as long as the keys.
+    mixed = F.scaled_dot_product_attention(
         q,
         k,
-        v,
+        v if d_value == q.shape[-1] else F.pad(v, (0, q.shape[-1] - d_value)),
         attn_mask=mask,
         is_causal=mask is None and num_queries == num_keys,
         scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],
     )
+    return mixed[..., :d_value]
 
 
 def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:

@@ -52,13 +52,13 @@ class LatentAttention(nn.Module):
         """Attend to what the context allows."""
         context = context or Context()
         q_nope, q_rope = self._queries(x).split([self.d_head, self.d_rope], dim=-1)
-        latent, k_rope = self.kv_down_proj(x).split([self.latent_rank, self.d_rope], dim=-1)
-        latent, k_rope = self.kv_norm(latent).unsqueeze(1), k_rope.unsqueeze(1)
+        latent, k_rope = self.kv_down_proj(x).unsqueeze(2).split([self.latent_rank, self.d_rope], dim=-1)
+        latent = self.kv_norm(latent)
         if context.rotation is not None:
             q_rope, k_rope = context.rotation(q_rope), context.rotation(k_rope)
         mask = context.window_mask if self.window else context.mask
         if context.kv_cache is None:
-            mixed = self._expanded(torch.cat([q_nope, q_rope], dim=-1), latent, k_rope, mask)
+            mixed = self._expanded(q_nope, q_rope, latent, k_rope, mask)
         else:
             mixed = self._absorbed(q_nope, q_rope, torch.cat([latent, k_rope], dim=-1), mask, context.kv_cache)
         return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
@@ -66,23 +66,24 @@ class LatentAttention(nn.Module):
     def _queries(self, x: Tensor) -> Tensor:
         if self.q_down_proj is not None and self.q_norm is not None:
             x = self.q_norm(self.q_down_proj(x))
-        return rearrange(self.q_proj(x), "batch seq (heads d) -> batch heads seq d", heads=self.num_heads)
+        return rearrange(self.q_proj(x), "batch seq (heads d) -> batch seq heads d", heads=self.num_heads)
 
-    def _expanded(self, q: Tensor, latent: Tensor, k_rope: Tensor, mask: Tensor | None) -> Tensor:
+    def _expanded(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, k_rope: Tensor, mask: Tensor | None) -> Tensor:
         """Keys and values of every head, as in ordinary attention."""
         k_nope, v = (
-            rearrange(projection(latent), "batch 1 seq (heads d) -> batch heads seq d", heads=self.num_heads)
+            rearrange(projection(latent), "batch seq 1 (heads d) -> batch seq heads d", heads=self.num_heads)
             for projection in (self.k_proj, self.v_proj)
         )
-        k = torch.cat([k_nope, k_rope.expand(-1, self.num_heads, -1, -1)], dim=-1)
+        k = torch.cat([k_nope, k_rope.expand(-1, -1, self.num_heads, -1)], dim=-1)
+        q, k, v = (part.transpose(1, 2) for part in (torch.cat([q_nope, q_rope], dim=-1), k, v))
         return attend(q, k, v, mask, window=self.window, scale=self.scale, fused=self.fused)
 
     def _absorbed(self, q_nope: Tensor, q_rope: Tensor, key: Tensor, mask: Tensor | None, kv_cache: KVCache) -> Tensor:
-        """Every head looks at the cached latent vectors."""
+        """Every head looks at the cached latent vectors, the keys' first `latent_rank` coordinates."""
+        key = key.transpose(1, 2)
         keys, _ = kv_cache.update(self.layer_index, key, key[..., :0])
         w_k, w_v = (p.weight.unflatten(0, (self.num_heads, -1)) for p in (self.k_proj, self.v_proj))
-        q_latent = torch.einsum("b h q d, h d r -> b h q r", q_nope, w_k)
-        q = torch.cat([q_latent.to(q_rope.dtype), q_rope], dim=-1)
-        values = keys[..., : self.latent_rank]
-        mixed = attend(q, keys, values, mask, window=self.window, scale=self.scale, fused=self.fused)
-        return torch.einsum("b h q r, h d r -> b h q d", mixed, w_v)
+        q_latent = torch.einsum("b q h d, h d r -> b h q r", q_nope, w_k)
+        q = torch.cat([q_latent.to(q_rope.dtype), q_rope.transpose(1, 2)], dim=-1)
+        mixed = attend(q, keys, keys, mask, window=self.window, scale=self.scale, fused=self.fused)
+        return torch.einsum("b h q r, h d r -> b h q d", mixed[..., : self.latent_rank], w_v)

@@ -64,9 +64,10 @@ class MixtureOfExperts(nn.Module):
             balance = self.num_experts * (share * probabilities.mean(dim=0)).sum()
             context.routing[self.layer_index] = Routing(balance, load)
         order = chosen.flatten().argsort(stable=True)
-        rows = order // self.experts_per_token
-        outputs = self._experts(tokens[rows], load) * weights.flatten()[order, None].to(x.dtype)
-        return torch.zeros_like(tokens).index_add(0, rows, outputs.to(x.dtype)).view_as(x)
+        outputs = self._experts(tokens[order // self.experts_per_token], load)
+        # Put back in the order of the tokens rather than added where they belong, which no GPU does in a fixed order.
+        outputs = outputs[order.argsort()].unflatten(0, (-1, self.experts_per_token))
+        return (outputs * weights[..., None]).sum(dim=1).to(x.dtype).view_as(x)
 
     def route(
         self, tokens: Float[Tensor, "tokens d_model"]

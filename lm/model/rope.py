@@ -24,13 +24,13 @@ Layout = Literal["interleaved", "half"]
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """The turn of some positions: call it on queries or keys."""
+    """The turn of some positions: call it on queries or keys with the heads behind the positions."""
 
-    cos: Float[Tensor, "*axes seq pairs"]
-    sin: Float[Tensor, "*axes seq pairs"]
+    cos: Float[Tensor, "*batch seq 1 pairs"]
+    sin: Float[Tensor, "*batch seq 1 pairs"]
     layout: Layout
 
-    def __call__(self, x: Float[Tensor, "... seq d_head"]) -> Float[Tensor, "... seq d_head"]:
+    def __call__(self, x: Float[Tensor, "batch seq heads d_head"]) -> Float[Tensor, "batch seq heads d_head"]:
         """`x` turned."""
         return rotate(x, self.cos, self.sin, self.layout)
 
@@ -70,8 +70,8 @@ class RotaryEmbedding(nn.Module):
         self.register_buffer("sin", angles.sin().float(), persistent=False)
 
     def at(self, positions: Int[Tensor, "*batch seq"]) -> Rotation:
-        """The rotation at `positions`, with an axis for the heads: tables `[*batch 1 seq d_head/2]`."""
-        return Rotation(self.cos[positions].unsqueeze(-3), self.sin[positions].unsqueeze(-3), self.layout)
+        """The rotation at `positions`."""
+        return Rotation(self.cos[positions].unsqueeze(-2), self.sin[positions].unsqueeze(-2), self.layout)
 
     def forward(
         self, x: Float[Tensor, "... seq d_head"], positions: Int[Tensor, "*batch seq"]

@@ -17,6 +17,7 @@ from lm.accounting import (
     training_seconds,
 )
 from lm.accounting.__main__ import main
+from lm.accounting.activations import mask_bytes
 from lm.errors import ConfigurationError
 from lm.inference.kv_cache import KVCache
 from lm.kernels.cross_entropy import linear_cross_entropy
@@ -67,9 +68,13 @@ def test_counted_operations_are_torchs(switches):
     assert training_flops_per_token(config, recompute=True) == 4 * forward_flops_per_token(config)
 
 
-@pytest.mark.parametrize("changes", [{}, {"num_layers": 4, "d_ff": 320}, {"num_kv_heads": 1, "tie_embeddings": True}])
-def test_counted_activations_are_what_autograd_keeps(changes):
-    config = preset("test", d_model=64, context_length=256, **changes)
+@pytest.mark.parametrize(
+    "switches",
+    [*VARIANTS.values(), {"num_layers": 4, "d_ff": 320}, {"num_kv_heads": 1, "tie_embeddings": True}],
+    ids=[*VARIANTS, "deep", "tied"],
+)
+def test_counted_activations_are_what_autograd_keeps(switches):
+    config = preset("test", **{"d_model": 64, "context_length": 256, **switches})
     model, ids = TransformerLM(config), torch.zeros(3, 257, dtype=torch.long)
     own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
     kept = {}
@@ -85,7 +90,7 @@ def test_counted_activations_are_what_autograd_keeps(changes):
         loss = linear_cross_entropy(hidden, model.lm_head.weight, ids[:, 1:].flatten())
     assert loss.requires_grad
     head_gradient = config.vocab_size * config.d_model * 4
-    expected = 3 * 256 * activation_bytes_per_token(config)
+    expected = 3 * 256 * activation_bytes_per_token(config) + mask_bytes(config)
     assert sum(size for size, _ in kept.values()) - head_gradient == pytest.approx(expected, rel=0.01)
 
 

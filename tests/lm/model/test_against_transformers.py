@@ -176,7 +176,7 @@ def test_latent_attention_is_deepseeks():
         }
     )
     x, rotation = torch.randn(2, 32, 32), rotary_embedding(config).at(torch.arange(32))
-    tables = [torch.cat([table, table], dim=-1) for table in (rotation.cos, rotation.sin)]
+    tables = [torch.cat([table, table], dim=-1).squeeze(1)[None] for table in (rotation.cos, rotation.sin)]
     ahead = torch.full((32, 32), -math.inf).triu(1)[None, None]
     expected, _ = theirs(x, tables, ahead)
     torch.testing.assert_close(ours(x, Context(rotation=rotation)), expected, rtol=1e-5, atol=1e-5)

@@ -66,7 +66,7 @@ def test_first_loss_is_that_of_guessing(switches):
 @every_variant
 def test_one_batch_is_learned_by_heart(switches):
     model = TransformerLM(preset("test", **{**switches, "base_width": 0}))
-    ids = torch.randint(128, (2, 17))
+    ids = torch.randperm(128)[:34].view(2, 17)  # two rows that began alike could not both be foretold
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(300):
         loss = torch.nn.functional.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())

@@ -20,7 +20,7 @@ VARIANTS = {
     "window": {"layer_pattern": ("window", "full"), "window": 8},
     "latent": {"num_kv_heads": 4, "latent_rank": 12, "d_rope": 4},
     "latent_queries": {"num_kv_heads": 4, "latent_rank": 12, "d_rope": 4, "query_rank": 20},
-    "experts": {"num_experts": 4, "d_ff": 64},
+    "experts": {"num_experts": 4, "d_ff": 96},
     "experts_biased": {"num_experts": 4, "expert_balance": "bias", "ffn": "relu2", "d_ff": 64},
     "ssm": {"layer_pattern": ("ssm",), "d_state": 16},
     "hybrid": {"layer_pattern": ("ssm", "full"), "d_state": 16},

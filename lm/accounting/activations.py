@@ -1,0 +1,98 @@
+"""What autograd keeps of one token between the forward and the backward pass, part by part.
+
+The float32 counts are held to the tensors that autograd really saves by `tests/lm/test_accounting.py`, for every
+variant of the model. Those under bfloat16 autocast are derived from the same lists with 2 bytes for the inputs of
+matrix products, and not measured yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lm.accounting.flops import CHUNK
+from lm.model.config import ModelConfig
+
+Precision = Literal["float32", "bfloat16"]
+FLOAT32 = 4
+_INT64 = 8
+
+
+def activation_bytes_per_token(config: ModelConfig, precision: Precision = "float32") -> int:
+    """From the embedding to the loss, in a sequence of a whole context."""
+    parts = _Parts(config, FLOAT32 if precision == "float32" else 2)
+    layers = (
+        config.num_layers * (parts.norms() + parts.feed_forward())
+        + config.num_attention_layers * (parts.latent_attention() if config.latent_rank else parts.attention())
+        + config.num_layers_of("ssm") * parts.state_space()
+    )
+    final = parts.norm(config.d_model) if config.norm_placement in ("pre", "sandwich") else 0
+    # The gradient that the fused output layer has made already, and the id.
+    return layers + final + parts.product * config.d_model + _INT64
+
+
+def mask_bytes(config: ModelConfig) -> int:
+    """Of a microbatch, whatever its size: layers with a window write their mask out, in the type of the scores."""
+    needed = config.window < config.context_length
+    return config.num_layers_of("window") * needed * config.context_length**2 * FLOAT32
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Bytes of one layer's parts; `product` is the size of a number that a matrix product reads."""
+
+    config: ModelConfig
+    product: int
+
+    def norm(self, size: int, vectors: int = 1) -> int:
+        """The input and the statistics of `vectors` norms over `size` numbers together; of RMSNorm in float32 also the
+        normalized vector.
+        """
+        if self.config.norm == "layer":
+            return FLOAT32 * (size + 2 * vectors)
+        return FLOAT32 * (size * (2 if self.product == FLOAT32 else 1) + vectors)
+
+    def norms(self) -> int:
+        """All norms of the stream in a layer."""
+        number = {"pre": 2, "post": 2, "sandwich": 4, "none": 0}[self.config.norm_placement]
+        return number * self.norm(self.config.d_model)
+
+    def attention(self) -> int:
+        """The stream, q, k, v and the result with its normalizers."""
+        config, d_kv = self.config, self.config.num_kv_heads * self.config.d_head
+        normed = self.norm(config.d_attention, config.num_heads) + self.norm(d_kv, config.num_kv_heads)
+        kept = self.product * (config.d_model + 2 * config.d_attention + 2 * d_kv)
+        return kept + FLOAT32 * config.num_heads + (normed if config.qk_norm else 0)
+
+    def latent_attention(self) -> int:
+        """The stream; the latent vectors before and after their norms; q, k, values padded to their length, and the
+        result, also without the padding.
+        """
+        config = self.config
+        heads = 4 * config.num_heads * (config.d_head + config.d_rope)
+        queries = self.norm(config.query_rank) + self.product * config.query_rank if config.query_rank else 0
+        latent = self.norm(config.latent_rank) + self.product * (config.latent_rank + config.d_rope)
+        joined = config.d_attention
+        return self.product * (config.d_model + heads + joined) + FLOAT32 * config.num_heads + latent + queries
+
+    def feed_forward(self) -> int:
+        """The stream, and in a gated layer W₁x, its bend, W₃x and their product; in a plain one W₁x and its bend."""
+        config, inner = self.config, (4 if self.config.is_gated else 2) * self.config.d_ff
+        stream = self.product * config.d_model
+        if not config.num_experts:
+            return stream + self.product * inner
+        routing = FLOAT32 * 3 * (config.num_experts + 1)
+        # Of each choice: the expert, its weight (twice), its place in the order (twice); and what the expert keeps.
+        choice = 3 * _INT64 + 2 * FLOAT32 + self.product * (config.d_model + inner) + FLOAT32 * config.d_model
+        return stream + routing + config.experts_per_token * choice
+
+    def state_space(self) -> int:
+        """The stream and what `in_proj` makes of it; then in float32 the convolution, the chunks, the gated norm."""
+        config, inner, states = self.config, self.config.d_inner, self.config.d_state
+        heads, channels, chunk = inner // config.d_head, inner + 2 * states, min(CHUNK, config.context_length)
+        projected = inner + channels + heads
+        widened = 0 if self.product == FLOAT32 else inner + heads
+        scan = 3 * channels + chunk * (2 * heads + 1) + 7 * heads + 2 * states + 6 * inner
+        between = 2 * inner * states // chunk
+        kept = self.product * (config.d_model + projected + inner) + FLOAT32 * (widened + scan + between)
+        return kept + self.norm(inner)
