@@ -2,4 +2,5 @@
 
 demo_crawl    pages of the built-in crawl a second
 demo          the whole chain: seconds, peak memory and learning, for several seeds
+language      offline language identifiers: accuracy, speed and size
 """
