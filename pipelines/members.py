@@ -78,6 +78,24 @@ class MemberReader:
         self.end: int | None = None
         """The stored offset after the member, once all of it was decoded."""
         self._chunks = form.decode(data, offset)
+        self._error: MemberError | None = None
+
+    def whole(self) -> bytes | None:
+        """All bytes of a member that decodes in one chunk, which spares the window two copies of them; else None.
+
+        To be asked first. What was decoded on the way is in the window, and an error waits for `fill`.
+        """
+        first = b""
+        try:
+            first = next(self._chunks)
+            self.window += first + next(self._chunks)
+        except StopIteration as stop:
+            self.end = stop.value
+            return first
+        except MemberError as error:
+            self.window += first
+            self._error = error
+        return None
 
     def fill(self, size: int) -> bool:
         """Make the window at least `size` bytes long; False where the member ends before.
@@ -88,6 +106,8 @@ class MemberReader:
         while len(self.window) < size:
             if self.end is not None:
                 return False
+            if self._error is not None:
+                raise self._error
             try:
                 self.window += next(self._chunks)
             except StopIteration as stop:

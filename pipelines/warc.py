@@ -144,6 +144,18 @@ def _is_terminator(tail: bytes) -> bool:
     return not following or tail.startswith(b"\r\n\r\n") or following.startswith(WARC_MAGIC)
 
 
+def _record_of(fields: Mapping[str, str], offset: int, block: bytes) -> WarcRecord:
+    return WarcRecord(
+        type=fields["warc-type"].lower(),
+        record_id=fields["warc-record-id"],
+        target_uri=fields.get("warc-target-uri", "").strip("<>"),
+        date=fields.get("warc-date", ""),
+        offset=offset,
+        headers=fields,
+        block=block,
+    )
+
+
 class _Walk:
     """One pass over a stored file: member by member, record by record."""
 
@@ -162,7 +174,11 @@ class _Walk:
                 continue
             self.reader = MemberReader(self.form, self.data, position)
             try:
-                yield from self._member()
+                record = self._only_record()
+                if record is not None:
+                    yield record
+                else:
+                    yield from self._member()
                 position = self.reader.end or len(self.data)
             except MemberError as error:
                 following = self.form.find(self.data, position + 1)
@@ -186,6 +202,36 @@ class _Walk:
     def _member(self) -> Iterator[WarcRecord | Loss]:
         while self._next_line():
             yield self._record()
+
+    def _only_record(self) -> WarcRecord | None:
+        """The record of a member that holds one sound record and nothing else, as nearly all do; None for any other,
+        which then stands in the reader's window."""
+        if self.form is PLAIN:
+            return None
+        text = self.reader.whole()
+        if text is None:
+            return None
+        record = self._sound_record(text)
+        if record is None:
+            self.reader.window += text
+        return record
+
+    def _sound_record(self, text: bytes) -> WarcRecord | None:
+        header_end = HEADER_END.search(text, 0, self.limits.max_header_bytes)
+        if header_end is None or not text.startswith(WARC_MAGIC):
+            return None
+        start = header_end.end()
+        try:
+            fields = parse_header(text[:start])
+            size = block_length(fields)
+        except BadHeader:
+            return None
+        if size > self.limits.max_record_bytes or text[start + size :] != b"\r\n\r\n":
+            return None
+        block = text[start : start + size]
+        if not digest_holds(fields.get("warc-block-digest", ""), block):
+            return None
+        return _record_of(fields, self.reader.offset, block)
 
     def _next_line(self) -> bool:
         """Drop line ends; False where the member ends."""
@@ -240,15 +286,7 @@ class _Walk:
         reader.drop(end)
         if not is_right:
             return Loss(self.name, offset, "digest", f"{fields['warc-record-id']}: the block's digest is not {digest}")
-        return WarcRecord(
-            type=fields["warc-type"].lower(),
-            record_id=fields["warc-record-id"],
-            target_uri=fields.get("warc-target-uri", "").strip("<>"),
-            date=fields.get("warc-date", ""),
-            offset=offset,
-            headers=fields,
-            block=block,
-        )
+        return _record_of(fields, offset, block)
 
     def _too_large(self, header_end: int, size: int) -> Loss:
         """Pass over a block that is too large to hold, or, where its length is a lie, go on behind its header."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 VERSION_LINE = re.compile(rb"WARC/\d\.\d{1,2}\r?\n")
+_FOLD = re.compile(r"\r?\n[ \t]+")
+_FIELD = re.compile(r"\n([^:\n]*):([^\n]*)")
 HEADER_END = re.compile(rb"\n\r?\n")
 _REQUIRED = ("warc-type", "warc-record-id", "content-length")
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -28,15 +30,10 @@ def parse_header(header: bytes) -> dict[str, str]:
     """
     if not VERSION_LINE.match(header):
         raise BadHeader("no WARC version line")
-    fields: dict[str, str] = {}
-    last = ""
-    for line in header.decode("utf-8", "replace").split("\n")[1:]:
-        key, colon, value = line.partition(":")
-        if line[:1] in (" ", "\t") and last:
-            fields[last] = f"{fields[last]} {line.strip()}"
-        elif colon:
-            last = key.strip().lower()
-            fields[last] = value.strip()
+    text = header.decode("utf-8", "replace")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    fields = {key.strip().lower(): value.strip() for key, value in _FIELD.findall(text, text.find("\n"))}
     for required in _REQUIRED:
         if not fields.get(required):
             raise BadHeader(f"no {required} field")

@@ -30,6 +30,7 @@ INDEX_URL = "https://index.commoncrawl.org/"
 FileKind = Literal["warc", "wet"]
 """`warc` holds the captures; `wet` the text that Common Crawl extracted, which is smaller and needs no HTML parser."""
 
+_SUFFIX: dict[FileKind, str] = {"warc": ".warc.gz", "wet": ".wet.gz"}
 _CRAWL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MAX_LISTING_BYTES = 256 * 2**20
 
@@ -84,7 +85,7 @@ def list_paths(
     `folder` keeps the listing for the next call: what a crawl holds does not change once it is published.
 
     Raises:
-        InputError: there is no such crawl, or the listing is damaged or names a path that climbs.
+        InputError: there is no such crawl, or the listing is damaged, or names a path that climbs or is no such file.
     """
     check_crawl_name(crawl)
     relative = f"crawl-data/{crawl}/{kind}.paths.gz"
@@ -98,6 +99,8 @@ def list_paths(
     paths = [line.strip() for line in _gunzip(stored, url).decode("utf-8", "replace").splitlines() if line.strip()]
     for path in paths:
         path_below(Path("/"), path)
+        if not path.endswith(_SUFFIX[kind]):
+            raise InputError(f"{url}: lists {path!r}, expected files named {_SUFFIX[kind]}")
     return paths
 
 

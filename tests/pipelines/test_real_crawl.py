@@ -1,12 +1,15 @@
 """Real captures, as Common Crawl, wget and others stored them. The counts were checked by hand against the files."""
 
+from pathlib import Path
+
 import pytest
 
 from lm.errors import InputError
 from lm.storage import sha256_of
 from pipelines.extract import extract_warc_files
 from pipelines.warc import Loss, WarcRecord, read_records
-from pipelines.warc_files import WarcFile
+from pipelines.warc_files import WarcFile, WarcSource, list_groups
+from tests.pipelines.crawl_server import CrawlServer
 
 
 def extract(path):
@@ -53,6 +56,8 @@ def test_the_common_crawl_text(shared_data, name):
 @pytest.mark.parametrize(
     ("name", "num_kept", "num_removed", "num_lost", "num_skipped"),
     [
+        ("commoncrawl/whirlwind.warc.wat", 0, 0, 0, 2),  # facts about the capture, no page
+        ("commoncrawl/whirlwind.warc.wat.gz", 0, 0, 0, 2),
         ("wget/sample-0000.warc.gz", 22, 0, 0, 26),
         ("wget/sample-0001.warc.gz", 15, 0, 0, 19),
         ("resiliparse/warcfile.warc", 14, 2, 0, 34),  # two pages of spam are links and nothing else
@@ -111,6 +116,24 @@ def test_what_is_removed_and_why(shared_data):
     assert [(row["reason"], row["offset"]) for row in losses] == [("bad_length", 1197)]
     _, _, losses, _ = extract(shared_data("crawl/resiliparse/clipped.warc.gz"))
     assert [(row["reason"], row["offset"]) for row in losses] == [("truncated", 0)]
+
+
+def test_every_real_file_is_spoken_for(shared_data):
+    """What comes out of each is said above; a file that is added must be, too."""
+    said = Path(__file__).read_text("utf-8")
+    files = [path for path in shared_data("crawl").rglob("*") if path.is_file()]
+    assert len(files) >= 33
+    assert [path.name for path in files if path.name not in said] == []
+
+
+def test_a_list_of_other_files_than_its_name_says(shared_data):
+    """The published sample is named for WARC files and lists the Parquet files of another index."""
+    name = "CC-MAIN-2024-22.warc.paths.gz"
+    listing = shared_data(f"crawl/commoncrawl/{name}").read_bytes()
+    with CrawlServer({"crawl-data/CC-MAIN-2024-22/warc.paths.gz": listing}) as server:
+        source = WarcSource(kind="common_crawl", crawl="CC-MAIN-2024-22", base_url=server.url)
+        with pytest.raises(InputError, match=r"lists 'part-00000-.*parquet', expected files named \.warc\.gz"):
+            list_groups(source)
 
 
 @pytest.mark.parametrize("name", ["bad.arc", "example.arc", "example.arc.gz", "example-space-in-url.arc"])

@@ -68,6 +68,11 @@ def test_a_record_longer_than_every_buffer(tmp_path):
     assert len(records) == 3
 
 
+def test_empty_members_and_members_of_line_ends_hold_nothing(tmp_path):
+    stored = making.members([b"", PAGES[0], b"", b"\r\n", PAGES[1], PAGES[2] + b"\r\n", b""])
+    assert read(making.write(tmp_path / "x.warc.gz", *stored).path) == ([0, 1, 2], [])
+
+
 @pytest.mark.parametrize("newlines", [b"", b"\r\n", b"\n\n", b"\r\n\r\n\r\n"])
 def test_writers_that_end_records_their_own_way(tmp_path, newlines):
     parts = [data.removesuffix(b"\r\n\r\n") + newlines for data in PAGES]
