@@ -23,6 +23,7 @@ from assets.results import Stopwatch, in_log, partition_results, result
 from assets.stage_metadata import Metadata, digests, stage_metadata, throughput
 from lm.storage import Artifact
 from pipelines import charts, curate, engine
+from pipelines.added_documents import DocumentSource, publish_added_documents
 from pipelines.curation_report import FUNNEL, MARKDOWN, PAGE, steps_of, write_curation_report
 from pipelines.decontaminate import MATCHES, DecontaminationConfig, decontaminate_corpus
 from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
@@ -190,9 +191,26 @@ def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     return result(publish_evaluation_items(sets, home.target("evaluation_items")), watch)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AddedSources:
+    """Collections of documents that join the crawl."""
+
+    sources: tuple[DocumentSource, ...] = ()
+    """JSON Lines or Parquet files, each a source that the training mixture can weigh."""
+
+
+@dg.asset(group_name="curation", config_schema=schema_of(AddedSources))
+@explained
+def added_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """Documents of other collections than the crawl, by source; none unless configured."""
+    watch = Stopwatch()
+    sources = config_of(context, AddedSources).sources
+    return result(publish_added_documents(sources, home.target("added_documents")), watch)
+
+
 @dg.asset(
     group_name="curation",
-    deps=[deduplicated_documents, evaluation_items],
+    deps=[deduplicated_documents, added_documents, evaluation_items],
     config_schema=schema_of(DecontaminationConfig),
 )
 @explained
@@ -206,6 +224,7 @@ def decontaminated_documents(context: dg.AssetExecutionContext, home: LoamHome) 
         home.artifact("evaluation_items"),
         home.target("decontaminated_documents"),
         config_of(context, DecontaminationConfig),
+        home.artifact("added_documents"),
     )
     matches = pq.read_table(artifact.file(MATCHES)).slice(0, _NUM_MATCHES_SHOWN).to_pylist()
     shown = {**stage_metadata(home, artifact, sorted(source.inputs)), "matches": plots.table(matches)}

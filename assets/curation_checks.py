@@ -70,22 +70,23 @@ ACCOUNTS = [
 ]
 
 
-def _corpus_accounts_check(asset: dg.AssetsDefinition, before: str | None) -> dg.AssetChecksDefinition:
-    """The check of a step over the whole corpus: in = kept + removed + lost, and in is what the step before kept."""
+def _corpus_accounts_check(asset: dg.AssetsDefinition, *before: str) -> dg.AssetChecksDefinition:
+    """The check of a step over the whole corpus: in = kept + removed + lost, and in is what `before` kept."""
 
     @dg.asset_check(asset=asset, name="accounts_are_exact", description="in = kept + removed + lost.")
     def accounts_are_exact(home: LoamHome) -> dg.AssetCheckResult:
         artifact = home.artifact(asset.key.to_user_string())
         counts = {name: artifact.summary[name] for name in ("num_in", "num_kept", "num_removed", "num_lost")}
-        all_came = before is None or counts["num_in"] == home.artifact(before).summary["num_kept"]
+        all_came = not before or counts["num_in"] == sum(home.artifact(name).summary["num_kept"] for name in before)
         return dg.AssetCheckResult(passed=_adds_up(artifact) and all_came, metadata=counts)
 
     return accounts_are_exact
 
 
 CORPUS_ACCOUNTS = [
-    _corpus_accounts_check(curation.deduplicated_documents, None),
-    _corpus_accounts_check(curation.decontaminated_documents, "deduplicated_documents"),
+    _corpus_accounts_check(curation.deduplicated_documents),
+    _corpus_accounts_check(curation.added_documents),
+    _corpus_accounts_check(curation.decontaminated_documents, "deduplicated_documents", "added_documents"),
 ]
 
 

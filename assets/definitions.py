@@ -16,6 +16,7 @@ from assets import (  # noqa: E402 - the warnings come at import
     curation,
     curation_checks,
     evaluation,
+    mixture,
     pretraining,
     scaling,
     tokens,
@@ -25,7 +26,7 @@ from assets.resources import RESOURCES  # noqa: E402
 from assets.schedules import SCHEDULES  # noqa: E402
 from assets.sensors import SENSORS  # noqa: E402
 
-_ROOMS = [crawl, classifiers, curation, curation_checks, tokens, pretraining, scaling, alignment, evaluation]
+_ROOMS = [crawl, classifiers, curation, curation_checks, tokens, mixture, pretraining, scaling, alignment, evaluation]
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(_ROOMS),

@@ -44,12 +44,14 @@ pretrain = dg.define_asset_job(
     selection=dg.AssetSelection.assets(
         "alignment_data",
         "evaluation_items",
+        "added_documents",
         "deduplicated_documents",
         "decontaminated_documents",
         "curation_report",
         "tokenizer",
         "token_shards",
         "tokenizer_report",
+        "training_mixture",
     )
     | dg.AssetSelection.groups("pretraining", "scaling"),
     executor_def=dg.in_process_executor,

@@ -63,6 +63,11 @@ def bars(title: str, values: Mapping[str, float], *, x: str) -> dg.MarkdownMetad
     return svg(title, charts.bars(title, values, x))
 
 
+def shares(title: str, values: Mapping[str, float]) -> dg.MarkdownMetadataValue:
+    """Horizontal bars of shares, in percent."""
+    return svg(title, charts.bars(title, values, percent=True))
+
+
 def histogram(
     title: str, values: Sequence[float], *, x: str, threshold: float | None = None
 ) -> dg.MarkdownMetadataValue:

@@ -10,6 +10,7 @@ import dagster as dg
 from assets import plots
 from assets.failures import explained
 from assets.launchpad import config_of, schema_of
+from assets.mixture import mixed, training_mixture
 from assets.processes import run_training
 from assets.resources import LoamHome
 from assets.results import Stopwatch, result
@@ -36,7 +37,7 @@ def ngram_baseline(
 
 @dg.asset(
     group_name="pretraining",
-    deps=[token_shards],
+    deps=[token_shards, training_mixture],
     config_schema=schema_of(PretrainConfig, num_tokens=NUM_TOKENS),
     pool="gpu",
 )
@@ -47,7 +48,7 @@ def pretrained_model(
     """A Transformer trained from scratch on the token shards; launched again, it goes on from its last checkpoint."""
     watch = Stopwatch()
     paths = {"shards": home.target("token_shards"), "output": home.target("pretrained_model")}
-    run_training(context, pipes, "pretrain", config_of(context, PretrainConfig), paths)
+    run_training(context, pipes, "pretrain", mixed(config_of(context, PretrainConfig), home), paths)
     artifact = home.artifact("pretrained_model")
     return result(artifact, watch, loss_plots(artifact))
 

@@ -169,22 +169,34 @@ def cut_pieces(text: str, spans: Sequence[tuple[int, int]], margin: int) -> list
 
 
 def decontaminate_corpus(
-    documents: Artifact, items: Artifact, target: Path, config: DecontaminationConfig | None = None
+    documents: Artifact,
+    items: Artifact,
+    target: Path,
+    config: DecontaminationConfig | None = None,
+    added: Artifact | None = None,
 ) -> Artifact:
-    """Send `documents` through the decontamination and publish `documents.parquet`, `removals.parquet` and
-    `matches.parquet`; `items` are of `publish_evaluation_items`.
+    """Send `documents`, then those of `added`, through the decontamination and publish `documents.parquet`,
+    `removals.parquet` and `matches.parquet`.
+
+    `items` are of `publish_evaluation_items`. `added` documents (of `publish_added_documents`) were not judged before:
+    their verdict columns are empty.
 
     Raises:
         NoSpaceError: the disk is full.
     """
     config = config or DecontaminationConfig()
     stage = _stage(items, config)
+    sources = [documents, *([added] if added is not None and added.summary["num_kept"] else [])]
     return storage.make(
         target,
-        functools.partial(_write, documents, stage),
+        functools.partial(_write, sources, stage),
         kind=DOCUMENTS_KIND,
         config={"stage": STAGE, **to_mapping(config)},
-        inputs={"documents": documents.digest, "items": items.files[ITEMS].sha256},
+        inputs={
+            "documents": documents.digest,
+            "items": items.files[ITEMS].sha256,
+            **({"added": added.digest} if len(sources) > 1 and added else {}),
+        },
         code=source_digest("pipelines.decontaminate"),
     )
 
@@ -204,15 +216,16 @@ def _stage(items: Artifact, config: DecontaminationConfig) -> Decontaminator:
     return Decontaminator(items_path=str(items.file(ITEMS)), items_sha256=items.files[ITEMS].sha256, config=config)
 
 
-def _write(documents: Artifact, stage: Decontaminator, publication: Publication) -> None:
+def _write(sources: Sequence[Artifact], stage: Decontaminator, publication: Publication) -> None:
     counts, found, num_cut = Counts(), set[int](), 0
-    schema = stage(pa.RecordBatch.from_pylist([], schema=read_schema(documents)))[0].schema
+    columns = read_schema(sources[0])
+    schema = stage(pa.RecordBatch.from_pylist([], schema=columns))[0].schema
     with (
         PartitionWriter(publication.path, schema) as writer,
         TableWriter(publication.path / MATCHES, MATCH_SCHEMA) as matches,
-        progress.bar(STAGE, total=count_rows(documents), unit="doc") as bar,
+        progress.bar(STAGE, total=sum(map(count_rows, sources)), unit="doc") as bar,
     ):
-        for batch in read_batches(documents):
+        for batch in (_widened(batch, columns) for source in sources for batch in read_batches(source)):
             kept, removed, judged = stage.judge(batch)
             counts.judge(batch, kept, removed)
             writer.write(kept, removed)
@@ -226,6 +239,17 @@ def _write(documents: Artifact, stage: Decontaminator, publication: Publication)
         num_cut=num_cut,
         num_matches=num_matches,
         evaluation_sets=found_items(stage.index, found),
+    )
+
+
+def _widened(batch: pa.RecordBatch, columns: pa.Schema) -> pa.RecordBatch:
+    """The batch with all `columns`: what nobody judged is empty."""
+    return pa.RecordBatch.from_arrays(
+        [
+            batch.column(column.name) if column.name in batch.schema.names else pa.nulls(batch.num_rows, column.type)
+            for column in columns
+        ],
+        schema=columns,
     )
 
 

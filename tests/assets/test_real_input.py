@@ -66,6 +66,7 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
     assert extracted["num_kept"] >= 20
     tokens = (
         "evaluation_items",
+        "added_documents",
         "deduplicated_documents",
         "decontaminated_documents",
         "tokenizer",
