@@ -12,11 +12,7 @@ from assets import plots
 from assets.resources import LoamHome
 from lm.errors import InputError
 from lm.storage import Artifact
-from pipelines import charts
 from pipelines.curate import CURATION, Step, funnel
-from pipelines.report_page import stage_charts
-from pipelines.samples import HARMFUL_STAGE, markdown_table
-from pipelines.stage_facts import stage_facts
 
 Metadata = dict[str, dg.MetadataValue[Any]]
 
@@ -25,6 +21,12 @@ _NOT_YET_JUDGED = "\nThese pages were not yet judged for harmful text.\n"
 
 def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) -> Metadata:
     """Charts and samples of one artifact of a step, made of `groups`."""
+    # Here, since loading the definitions should not wait for what only a run needs.
+    from pipelines import charts
+    from pipelines.report_page import stage_charts
+    from pipelines.samples import HARMFUL_STAGE, markdown_table
+    from pipelines.stage_facts import stage_facts
+
     step = next(step for step in CURATION if step.stage == artifact.summary["stage"])
     before = CURATION[: CURATION.index(step)]
     facts = stage_facts([artifact], _published(home, before[-1], groups) if before else [])

@@ -1,8 +1,9 @@
 """The way of one document: `python -m pipelines.trace URL_or_doc_id`.
 
-Where it was in the WARC file, what every stage found, what was masked, which near-duplicate won, where its tokens are;
-or the rule that removed it. A stage that has not run yet says so. Of a URL with several documents (captured twice, say)
-each is told. Nothing is written; columns are read, not whole files, after each file's sha256 was checked.
+Where it was in the WARC file, what every stage found, what was masked, which near-duplicate won, what it shared with
+evaluation items, where its tokens are and which training steps read them; or the rule that removed it. A stage that has
+not run yet says so. Of a URL with several documents (captured twice, say) each is told. Nothing is written; columns are
+read, not whole files, after each file's sha256 was checked.
 """
 
 from __future__ import annotations
@@ -17,24 +18,26 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lm.errors import InputError, run_command
-from lm.shards import TokenShards
 from lm.storage import MANIFEST, Artifact, open_artifact
 from pipelines import layout
+from pipelines.added_documents import STAGE as ADDED_STAGE
 from pipelines.curate import CURATION, Step
+from pipelines.decontaminate import MATCHES
 from pipelines.document import DOCUMENT_SCHEMA, is_doc_id
 from pipelines.tables import CLUSTERS, DOCUMENTS, REMOVALS
-from pipelines.tokenize import SPLITS
 from pipelines.trace_text import render
+from pipelines.trace_tokens import find_tokens, find_training_steps, stale
 
 KEPT, REMOVED, NOT_YET_RUN, UNKNOWN = "kept", "removed", "not yet run", "unknown to it"
 """What a stage did with a document; the last: it has run, but on something that this document was not in."""
 
 _FIRST = CURATION[0]
+_ADDED = Step(artifact="added_documents", stage=ADDED_STAGE, asks="is there text?", partitioned=False)
+"""Where documents of other collections begin; they join the crawl's at the last step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +52,8 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trace:
-    """One document's way. `record` says where it came from, `passages` what each stage did, `tokens` where it ended."""
+    """One document's way. `record` says where it came from, `passages` what each stage did, `tokens` where it lies in
+    the shards, `training` which steps of the pre-training read it."""
 
     doc_id: str
     url: str
@@ -57,6 +61,7 @@ class Trace:
     record: Mapping[str, Any]
     passages: Sequence[Passage]
     tokens: Mapping[str, Any] | None
+    training: Mapping[str, Any] | None
 
 
 def trace(sought: str, root: Path | None = None) -> list[Trace]:
@@ -68,14 +73,16 @@ def trace(sought: str, root: Path | None = None) -> list[Trace]:
     """
     root = root or layout.home()
     partitions = list(_partitions(root))
-    if not partitions:
+    added = _open(root, _ADDED, "")
+    if not partitions and added is None:
         raise InputError(f"{layout.artifact_path(_FIRST.artifact, root=root)}: nothing was extracted yet")
     column = "doc_id" if is_doc_id(sought) else "url"
     found = [
-        _follow(root, partition, row)
+        _follow(root, partition, row, CURATION)
         for partition in partitions
         for row in _first_rows(_open(root, _FIRST, partition), column, sought)
     ]
+    found += [_follow(root, "", row, (_ADDED, CURATION[-1])) for row in _first_rows(added, column, sought)]
     if not found:
         raise InputError(f"{sought}: no page with this {column} was extracted{_nearest(root, partitions, sought)}")
     return found
@@ -135,24 +142,26 @@ def _rows(
     return rows
 
 
-def _follow(root: Path, partition: str, first: Mapping[str, Any]) -> Trace:
-    """The passages of one document, up to the stage that ended it or has not run."""
+def _follow(root: Path, partition: str, first: Mapping[str, Any], steps: Sequence[Step]) -> Trace:
+    """The passages of one document through `steps`, up to the one that ended it or has not run."""
     passages: list[Passage] = []
     known: dict[str, Any] = {}
     previous: Artifact | None = None
-    for step in CURATION:
+    for step in steps:
         artifact = _open(root, step, partition)
         passages.append(_passage(step, artifact, previous, first["doc_id"], known))
         if passages[-1].outcome != KEPT:
             break
         previous = artifact
+    tokens = find_tokens(root, previous, first["doc_id"]) if passages[-1].outcome == KEPT else None
     return Trace(
         doc_id=first["doc_id"],
         url=first["url"],
         partition=partition,
         record={name: first[name] for name in ("crawl", "warc_path", "warc_offset", "fetched_at") if name in first},
         passages=passages,
-        tokens=_tokens(root, previous, first["doc_id"]) if passages[-1].outcome == KEPT else None,
+        tokens=tokens,
+        training=find_training_steps(root, first["doc_id"]) if tokens and tokens["split"] == "train" else None,
     )
 
 
@@ -162,15 +171,15 @@ def _passage(
     """One stage's verdict; `known` is the document as the stage before left it, and becomes what this one leaves."""
     if artifact is None:
         return Passage(stage=step.stage, artifact=step.artifact, outcome=NOT_YET_RUN)
-    stale = _stale(artifact, source)
+    note = stale(artifact, source)
     for removal in _rows(artifact, REMOVALS, "doc_id", doc_id):
-        found = _removal(artifact, removal) | stale
+        found = _removal(artifact, removal) | _shared(artifact, doc_id) | note
         return Passage(stage=step.stage, artifact=step.artifact, outcome=REMOVED, found=found)
     for document in _rows(artifact, DOCUMENTS, "doc_id", doc_id):
-        found = _verdict(artifact, document, known) | _beaten(artifact, doc_id) | stale
+        found = _verdict(artifact, document, known) | _beaten(artifact, doc_id) | _shared(artifact, doc_id) | note
         known.update(document)
         return Passage(stage=step.stage, artifact=step.artifact, outcome=KEPT, found=found)
-    return Passage(stage=step.stage, artifact=step.artifact, outcome=UNKNOWN, found=stale)
+    return Passage(stage=step.stage, artifact=step.artifact, outcome=UNKNOWN, found=note)
 
 
 def _verdict(artifact: Artifact, document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,13 +224,6 @@ def _url(artifact: Artifact, doc_id: str) -> str | None:
     return None
 
 
-def _stale(artifact: Artifact, source: Artifact | None) -> dict[str, str]:
-    """A note where an artifact was not made from the present version of the one before."""
-    if source is None or source.digest in artifact.inputs.values():
-        return {}
-    return {"stale": f"made from another version of {source.summary['stage']}'s documents"}
-
-
 def _beaten(artifact: Artifact, doc_id: str) -> dict[str, Any]:
     """The duplicates that a kept document was chosen over."""
     if CLUSTERS not in artifact.files:
@@ -231,23 +233,13 @@ def _beaten(artifact: Artifact, doc_id: str) -> dict[str, Any]:
     return {"chosen_over": losers} if losers else {}
 
 
-def _tokens(root: Path, documents: Artifact | None, doc_id: str) -> dict[str, Any] | None:
-    """Where the document's ids lie: its row in a shard file, its range there and in the stream of the whole split."""
-    path = layout.artifact_path("token_shards", root=root)
-    if not (path / MANIFEST).exists():
-        return None
-    artifact = open_artifact(path)
-    for split in SPLITS:
-        before = 0
-        for shard in TokenShards.open(artifact, split).shards:
-            row = pc.index(shard.doc_ids, pa.scalar(doc_id, shard.doc_ids.type)).as_py()
-            if row >= 0:
-                start, end = int(shard.offsets[row]), int(shard.offsets[row + 1])
-                place = {"split": split, "shard": shard.path.name, "row": row, "start": start, "end": end}
-                in_stream = {"stream_start": before + start, "stream_end": before + end}
-                return {**place, **in_stream, **_stale(artifact, documents)}
-            before += int(shard.tokens.size)
-    return {"split": None, **_stale(artifact, documents)}
+def _shared(artifact: Artifact, doc_id: str) -> dict[str, Any]:
+    """What a document had in common with evaluation items."""
+    if MATCHES not in artifact.files:
+        return {}
+    columns = ["evaluation_set", "item", "field", "ngram", "num_words", "start", "end", "outcome"]
+    rows = _rows(artifact, MATCHES, "doc_id", doc_id, columns)
+    return {"shared": rows} if rows else {}
 
 
 def _nearest(root: Path, partitions: Sequence[str], sought: str) -> str:

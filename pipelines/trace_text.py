@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_WIDTH = 12
+_WIDTH = 15
 _MOST_SHOWN = 5
 
 
@@ -19,6 +19,13 @@ def render(trace: Mapping[str, Any]) -> str:
 
 def _record(trace: Mapping[str, Any]) -> list[str]:
     record = trace["record"]
+    if trace["passages"][0]["stage"] == "added":
+        if not record:
+            return []
+        return [
+            _line("source", record["crawl"]),
+            _line("record", f"{record['warc_path']}, row {record['warc_offset']:,}"),
+        ]
     if not record:
         return [_line("partition", trace["partition"])]
     return [
@@ -29,14 +36,15 @@ def _record(trace: Mapping[str, Any]) -> list[str]:
 
 def _passage(passage: Mapping[str, Any]) -> list[str]:
     found = dict(passage["found"])
+    shared = [_line("", f"         {each}") for each in map(_in_common, found.pop("shared", []))]
     stale = [_line("", f"         stale: {found.pop('stale')}")] if "stale" in found else []
     if passage["outcome"] == "removed":
-        return [*_removed(passage["stage"], found), *stale]
+        return [*_removed(passage["stage"], found), *shared, *stale]
     if passage["outcome"] != "kept":
         return [_line(passage["stage"], passage["outcome"]), *stale]
     beaten = found.pop("chosen_over", [])
     said = f"kept     {', '.join(_said(found))}".rstrip()
-    return [_line(passage["stage"], said), *map(_loser, beaten[:_MOST_SHOWN]), *_more(beaten), *stale]
+    return [_line(passage["stage"], said), *map(_loser, beaten[:_MOST_SHOWN]), *_more(beaten), *shared, *stale]
 
 
 def _said(found: dict[str, Any]) -> list[str]:
@@ -74,6 +82,11 @@ def _loser(loser: Mapping[str, Any]) -> str:
     return _line("", f"         chosen over {loser['url']} ({loser['rule']}{alike})")
 
 
+def _in_common(match: Mapping[str, Any]) -> str:
+    where = f"characters {match['start']:,} to {match['end']:,}"
+    return f"{match['num_words']} words of {match['evaluation_set']} {match['item']} at {where}: “{match['ngram']} …”"
+
+
 def _more(beaten: list[Any]) -> list[str]:
     return [_line("", f"         and {len(beaten) - _MOST_SHOWN} more")] if len(beaten) > _MOST_SHOWN else []
 
@@ -91,7 +104,23 @@ def _end(trace: Mapping[str, Any]) -> list[str]:
         _line("tokens", f"{tokens['split']}, {tokens['shard']}, row {tokens['row']:,}, tokens {start:,} to {end:,}"),
         _line("", f"{end - start:,} tokens; in the stream of the split from {tokens['stream_start']:,}"),
     ]
-    return [*lines, *([_line("", f"stale: {tokens['stale']}")] if "stale" in tokens else [])]
+    return [*lines, *([_line("", f"stale: {tokens['stale']}")] if "stale" in tokens else []), *_training(trace)]
+
+
+def _training(trace: Mapping[str, Any]) -> list[str]:
+    """Which steps read the document; nothing of a held-out one."""
+    training = trace["training"]
+    if trace["tokens"]["split"] != "train":
+        return [_line("training", "held out of it")]
+    if training is None:
+        return [_line("training", "not yet run")]
+    if "stale" in training:
+        return [_line("training", f"stale: {training['stale']}")]
+    steps, most = training["steps"], 4 * _MOST_SHOWN
+    if not steps:
+        return [_line("training", f"not read in {training['num_steps']:,} steps")]
+    listed = ", ".join(f"{step:,}" for step in steps[:most]) + (", …" if len(steps) > most else "")
+    return [_line("training", f"read in {len(steps):,} of {training['num_steps']:,} steps: {listed}")]
 
 
 def _value(value: Any) -> str:

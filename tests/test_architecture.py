@@ -26,7 +26,11 @@ WITHOUT_TORCH = {
     "lm.shards",
     "lm.storage",
     "lm.stored_files",
+    "lm.token_stream",
     "lm.tokenizer",
+    "lm.training.config",
+    "lm.training.reading_order",
+    "lm.training.windows",
 }
 """What `pipelines` may take from `lm`: modules, and packages with all below them, that load without torch."""
 

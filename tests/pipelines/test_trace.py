@@ -8,12 +8,20 @@ import sys
 import pyarrow.parquet as pq
 import pytest
 
+from lm.configuration import to_mapping
 from lm.errors import InputError
 from lm.shards import TokenShards
+from lm.storage import open_artifact, publish
 from lm.tokenizer import Tokenizer
+from lm.training.config import PretrainConfig
+from lm.training.reading_order import make_reading_order
 from pipelines import layout, trace
+from pipelines.added_documents import DocumentSource, publish_added_documents
+from pipelines.decontaminate import decontaminate_corpus
 from pipelines.engine import DOCUMENTS, REMOVALS
+from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
 from pipelines.extract import document_id
+from pipelines.tokenize import TokenizeConfig, write_token_shards
 from pipelines.warc import read_records
 
 
@@ -123,6 +131,76 @@ def test_a_document_that_came_later_is_unknown_to_the_stages_after(demo, tmp_pat
     assert lines[-2].split() == ["language", "unknown", "to", "it"]
     assert "stale: made from another version of extract's documents" in lines[-1]
     assert first.digest != second.digest
+
+
+def test_what_was_shared_with_evaluation_items_is_told(demo, tmp_path, capsys):
+    """A question that stands in a kept page is cut out of it, and the trace says which, where and how much."""
+    folder, made = demo
+    (unique,) = made["deduplicated_documents"].values()
+    home = tmp_path / "home"
+    shutil.copytree(folder / "home", home)
+    page = first_row({None: unique}, DOCUMENTS, lambda row: len(row["text"]) > 1500)
+    words = page["text"].split()
+    exam = tmp_path / "exam.jsonl"
+    exam.write_text(json.dumps({"id": "q7", "question": " ".join(words[100:120])}) + "\n")
+    items = publish_evaluation_items([EvaluationSet(name="exam", path=str(exam))], home / "artifacts/evaluation_items")
+    decontaminate_corpus(unique, items, layout.artifact_path("decontaminated_documents", root=home))
+    trace.main([page["doc_id"], "--home", str(home)])
+    out = capsys.readouterr().out
+    assert "decontaminate" in out and "num_cut_passages 1" in out
+    assert "words of exam q7 at characters" in out and "tokens      " in out and "stale" in out
+
+
+def test_a_document_of_another_collection_begins_at_its_file(demo, tmp_path, capsys):
+    folder, made = demo
+    (unique,) = made["deduplicated_documents"].values()
+    home = tmp_path / "home"
+    shutil.copytree(folder / "home", home)
+    books = tmp_path / "books.jsonl"
+    books.write_text('{"text": " "}\n{"text": "The herons of the river left early."}\n')
+    target = layout.artifact_path("added_documents", root=home)
+    added = publish_added_documents([DocumentSource(name="books", path=str(books))], target)
+    items = open_artifact(home / "artifacts/evaluation_items")
+    target = layout.artifact_path("decontaminated_documents", root=home)
+    documents = decontaminate_corpus(unique, items, target, added=added)
+    target = layout.artifact_path("token_shards", root=home)
+    write_token_shards(documents, made["tokenizer"][None], target, TokenizeConfig(validation_share=0))
+    trace.main(["books:books.jsonl#2", "--home", str(home)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["source", "books"] and lines[3].split() == ["record", "books.jsonl,", "row", "2"]
+    assert [line.split()[0] for line in lines[4:7]] == ["added", "decontaminate", "tokens"]
+    trace.main(["books:books.jsonl#1", "--home", str(home)])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["added", "removed", "empty"]
+
+
+def test_the_training_steps_are_those_whose_windows_hold_the_document(demo, tmp_path, capsys):
+    """Read off the order of reading window by window, of a run of two epochs."""
+    folder, made = demo
+    home = tmp_path / "home"
+    shutil.copytree(folder / "home", home)
+    shards = made["token_shards"][None]
+    training = TokenShards.open(shards, "train")
+    num_tokens = 2 * training.num_tokens
+    config = PretrainConfig(preset="test", model={"context_length": 64}, num_tokens=num_tokens, batch_size=4)
+    target = layout.artifact_path("pretrained_model", root=home)
+    made_of = {"kind": "pretrained_model", "config": to_mapping(config), "inputs": {"token_shards": shards.digest}}
+    with publish(target, **made_of, code=""):
+        pass
+    doc_id = training.doc_id(0, 3)
+    told = only(trace.trace(doc_id, home)).training
+    order = make_reading_order(training, packing=config.packing, context_length=64, seed=config.seed)
+    start, end = order.sources[0].stream.span_of(doc_id)
+    expected = set()
+    for number in range(config.steps(64) * 4):
+        pieces = order.window(order.next()).pieces
+        if any(first < end and start < last for first, last in pieces.tolist()):
+            expected.add(number // 4 + 1)
+    assert told == {"steps": sorted(expected), "num_steps": config.steps(64)}
+    trace.main([doc_id, "--home", str(home)])
+    assert f"read in {len(expected)} of {config.steps(64):,} steps: {min(expected)}" in capsys.readouterr().out
+    held_out = TokenShards.open(shards, "validation").doc_id(0, 0)
+    trace.main([held_out, "--home", str(home)])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["training", "held", "out", "of", "it"]
 
 
 def test_json_says_the_same(demo, capsys):
