@@ -236,10 +236,9 @@ class _Walk:
     def _next_line(self) -> bool:
         """Drop line ends; False where the member ends."""
         while self.reader.fill(1):
-            blank = len(self.reader.window) - len(self.reader.window.lstrip(b"\r\n"))
-            if blank == 0:
+            if self.reader.window[0] not in b"\r\n":  # most often: do not copy the window to find out
                 return True
-            self.reader.drop(blank)
+            self.reader.drop(len(self.reader.window) - len(self.reader.window.lstrip(b"\r\n")))
         return False
 
     def _offset(self) -> int:
