@@ -3,8 +3,8 @@
 resiliparse gives its choice as reduced HTML (`<p>`, `<h1>`, `<li>`, `<a>`, …), in which text and addresses are escaped
 and no tag holds a line end, so that it is read line by line; most lines are one paragraph without a link.
 
-It drops a `<ul>` that stands right in an article, since most are menus. Each is put into a `<div>` beforehand, so that
-it comes through, and is judged like any other block.
+Two things that it drops are put so, beforehand, that they come through and are judged like any other block: a `<ul>`
+right in an article (most are menus), which is put into a `<div>`; and a quoted post, whose class is changed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BARE = ""
 _BLOCK_TAGS = frozenset({*HEADINGS, "p", "li", "ul", "ol", "pre", "br", "blockquote", "table", "tr"})
 _LISTS = ("ul", "ol")
-_SKIPPED_ELEMENTS = [f"[class*={word}]" for word in ("caption", "cookie", "newsletter", "related", "share")] + [
-    "[id*=cookie]"
-]
-_LIST_TAG = re.compile(r"<(/?)([uU][lL])\b")
+_SKIPPED_ELEMENTS = ["[class*=caption]", "[class*=cookie]", "[class*=newsletter]"]
+"""What resiliparse does not know to be no part of an article. It tests every element, so each costs time."""
+
+_DROPPED = re.compile(r"""<(?:(/?)([uU][lL])\b|blockquote class=["']twitter-(?:tweet|video))""")
+_BODY = re.compile(r"</head\s{0,20}>\s{0,20}<body\b", re.IGNORECASE)
 _TOKEN = re.compile(r"<(/?)([a-z][a-z0-9]*)[^<>]*>|([^<]+|<)", re.IGNORECASE)
 
 
@@ -37,8 +38,8 @@ class Block(NamedTuple):
 
 def candidate_blocks(page: str) -> list[Block]:
     """What resiliparse takes for main content of a decoded page, before the second look."""
-    # One pass of a pattern: four plain replacements take four times as long as all of the parsing.
-    page = _LIST_TAG.sub(lambda match: "</ul></div" if match[1] else "<div><ul", page)
+    # One pass of a pattern: four plain replacements take half as long as all of the parsing.
+    page = _DROPPED.sub(_comes_through, page_body(page))
     reduced = extract_plain_text(
         page,
         preserve_formatting="minimal_html",
@@ -50,6 +51,26 @@ def candidate_blocks(page: str) -> list[Block]:
         skip_elements=_SKIPPED_ELEMENTS,
     )
     return _BlockReader().read(reduced)
+
+
+def page_body(page: str) -> str:
+    """`page` without its head, a third of a usual page's bytes and none of its text; all of it where in doubt."""
+    match = _BODY.search(page)
+    if match is None:
+        return page
+    head = page[: match.start()]
+    for opening, closing in (("<script", "</script"), ("<!--", "-->")):
+        if head.rfind(opening) > head.rfind(closing):
+            return page  # what looks like a body stands in a script or in a comment
+    body = page[match.end() - len("<body") :]
+    return "<!DOCTYPE html>" + body if head.lstrip()[:9].upper() == "<!DOCTYPE" else body
+
+
+def _comes_through(match: re.Match[str]) -> str:
+    closing, is_list = match.groups()
+    if not is_list:
+        return f"<blockquote class={match[0][18]}quoted"
+    return "</ul></div" if closing else "<div><ul"
 
 
 class _BlockReader:
