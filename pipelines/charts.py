@@ -15,9 +15,9 @@ _WIDTH, _ROW, _TOP, _CHARACTER = 960, 24, 40, 6.6
 
 
 def funnel(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """One bar a stage: what stayed, what was removed, what was lost, of what came to the first stage."""
+    """One bar a stage: what stayed, what was removed, what was lost, all on one scale."""
     label, figures = _label_width([row["stage"] for row in rows]), 190
-    scale = (_WIDTH - label - figures) / max(1, rows[0]["num_in"])
+    scale = (_WIDTH - label - figures) / max(1, *(row["num_in"] for row in rows))
     drawn = []
     for number, row in enumerate(rows):
         y, x = _TOP + number * _ROW, float(label)

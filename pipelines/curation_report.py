@@ -23,7 +23,7 @@ from pipelines import layout
 from pipelines.curate import CURATION
 from pipelines.decontaminate import MATCHES
 from pipelines.report_page import report_page
-from pipelines.samples import HARMFUL_STAGE, markdown_table
+from pipelines.samples import HARMFUL_STAGE, cell, code_cell, markdown_table
 from pipelines.stage_facts import StageFacts, stage_facts
 from pipelines.tables import REMOVALS
 
@@ -111,7 +111,8 @@ def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]]) ->
         lines += ["", "## Shared with evaluation sets", "", "| set | item | n-gram | page | outcome |"]
         lines += ["|---|---|---|---|---|"]
         lines += [
-            f"| {row['evaluation_set']} | {row['item']} | {row['ngram']} | {row['url']} | {row['outcome']} |"
+            f"| {cell(row['evaluation_set'])} | {cell(row['item'])} | {cell(row['ngram'])} | {code_cell(row['url'])} | "
+            f"{row['outcome']} |"
             for row in matches
         ]
     return "\n".join(lines) + "\n"

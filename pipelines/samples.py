@@ -103,7 +103,7 @@ def reason_of(removal: Mapping[str, Any]) -> str:
 def markdown_table(samples: Sequence[Sample], reason: str) -> str:
     """The samples as a Markdown table; `reason` heads the middle column."""
     lines = [f"| page | {reason} | text |", "|---|---|---|"]
-    lines += [f"| {_code(each.url)} | {_cell(each.reason)} | {_cell(each.excerpt)} |" for each in samples]
+    lines += [f"| {code_cell(each.url)} | {cell(each.reason)} | {cell(each.excerpt)} |" for each in samples]
     return "\n".join(lines) + "\n"
 
 
@@ -150,14 +150,14 @@ def _excerpt(text: str, is_elided: bool) -> str:
     return masked if len(masked) <= EXCERPT_CHARACTERS else masked[:EXCERPT_CHARACTERS].rstrip() + "…"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text as one cell of a Markdown table: nothing in it is markup."""
     for mark in "\\`*_[]|~":
         text = text.replace(mark, f"\\{mark}")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _code(url: str) -> str:
+def code_cell(url: str) -> str:
     """An address as code, so that no reader makes it a link: it may lead to what was removed for good reason."""
     return f"`{' '.join(url.split()).replace('`', '%60').replace('|', '%7C')}`"
 

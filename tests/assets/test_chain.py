@@ -79,6 +79,7 @@ def test_every_asset_tells_its_path_size_and_seconds(tiny_run):
         ("tokenizer", "first_merges"),
         ("tokenizer_report", "fertility"),
         ("token_shards", "document_lengths"),
+        ("training_mixture", "sources"),
         ("pretrained_model", "loss"),
         ("training_plan", "budgets"),
         ("sft_model", "samples"),

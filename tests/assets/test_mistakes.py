@@ -34,6 +34,14 @@ def failure(instance, home, name, config, partition=None):
         ("quality_classifier", {"labels": "nowhere.jsonl"}, "nowhere.jsonl: no such file"),
         ("alignment_data", {"folder": "/nowhere"}, "/nowhere/instructions.jsonl: no such file"),
         ("deduplicated_documents", {"partitions": ["nope/*"]}, "partitions: 'nope/*' matches none of demo/g0000"),
+        ("evaluation_items", {"sets": [{"name": "x", "path": "nowhere.jsonl"}]}, "alignment_data: no artifact here"),
+        (
+            "evaluation_items",
+            {"sets": [{"name": "x", "path": "nowhere.jsonl"}], "alignment_heldout": False},
+            "nowhere.jsonl: no such file",
+        ),
+        ("added_documents", {"sources": [{"name": "x", "path": "nowhere"}]}, "nowhere: no such file"),
+        ("training_mixture", {}, "token_shards: no artifact here"),
         ("tokenizer", {}, "decontaminated_documents: no artifact here"),
     ],
 )
@@ -41,6 +49,13 @@ def test_a_mistake_is_one_line(instance, tmp_path, name, config, message):
     description, exit_code = failure(instance, tmp_path, name, config)
     assert message in description
     assert "\n" not in description
+    assert exit_code == 2
+
+
+def test_a_run_longer_than_the_mixture_allows_is_refused(instance, tiny_run, tiny_home):
+    """Sixteen epochs of the tiny corpus are fewer tokens than that."""
+    description, exit_code = failure(instance, tiny_home, "pretrained_model", {"num_tokens": 10**9})
+    assert "pretrained_model: 1,000,000,000 tokens, but training_mixture allows" in description
     assert exit_code == 2
 
 
