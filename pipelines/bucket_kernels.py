@@ -1,4 +1,4 @@
-"""The compiled loops over buckets: the Jaccard index of documents that met. All release the GIL."""
+"""The compiled loops over buckets: who shares a key, and how alike documents are that met. All release the GIL."""
 
 from __future__ import annotations
 
@@ -12,6 +12,62 @@ Array64 = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 
 _compiled = numba.njit(cache=True, nogil=True)
+_MOST_INSERTED = 64
+
+
+@_compiled
+def group_equal(keys: Array64, members: Indices) -> tuple[Indices, Indices]:
+    """The members whose key is not theirs alone, in groups by key, and where each group starts (and the last ends).
+
+    Within a group members keep their order. The keys are hashes: their upper bits deal them evenly into cells of about
+    16, so the whole is linear; a cell that equal keys fill is sorted by comparing.
+    """
+    bits = 1
+    while bits < 20 and keys.size >> (bits + 4):
+        bits += 1
+    shift = np.uint64(64 - bits)
+    ends = np.zeros(1 << bits, np.int64)
+    for key in keys:
+        ends[key >> shift] += 1
+    total = 0
+    for cell in range(ends.size):
+        ends[cell], total = total, total + ends[cell]
+    dealt, whose = np.empty_like(keys), np.empty(members.size, np.int64)
+    for index in range(keys.size):
+        cell = keys[index] >> shift
+        dealt[ends[cell]], whose[ends[cell]] = keys[index], members[index]
+        ends[cell] += 1
+    starts, begin, found = np.empty(members.size // 2 + 1, np.int64), 0, 0
+    num_groups = 0
+    for cell in range(ends.size):
+        end = ends[cell]
+        _sort_cell(dealt[begin:end], whose[begin:end])
+        while begin < end:
+            same = begin + 1
+            while same < end and dealt[same] == dealt[begin]:
+                same += 1
+            if same - begin > 1:
+                starts[num_groups], num_groups = found, num_groups + 1
+                for index in range(begin, same):  # never ahead of what is still to be read
+                    whose[found], found = whose[index], found + 1
+            begin = same
+    starts[num_groups] = found
+    return whose[:found].copy(), starts[: num_groups + 1].copy()
+
+
+@_compiled
+def _sort_cell(keys: Array64, members: Indices) -> None:
+    """Sort by key, keeping the order of equal ones."""
+    if keys.size > _MOST_INSERTED:
+        order = np.argsort(keys, kind="mergesort")
+        keys[:], members[:] = keys[order], members[order]
+        return
+    for index in range(1, keys.size):
+        key, member, place = keys[index], members[index], index
+        while place > 0 and keys[place - 1] > key:
+            keys[place], members[place] = keys[place - 1], members[place - 1]
+            place -= 1
+        keys[place], members[place] = key, member
 
 
 @_compiled

@@ -35,7 +35,7 @@ NUM_REPRESENTATIVES = 16
 MEMORY_BYTES = 2**30
 """What sorting may take where nothing else is said."""
 
-_ROW_BYTES = 56  # a row while it is sorted: key, document and order, each twice at most, and the marks
+_ROW_BYTES = 56  # a row while it is sorted: key and document as read, as dealt and as grouped, and a start
 _ROWS_PER_TASK = 1 << 16
 _SPILLED = np.dtype([("key", np.uint64), ("member", np.int64)])
 
@@ -167,16 +167,9 @@ def _concatenated(rows: Iterable[tuple[Any, Any]]) -> tuple[npt.NDArray[np.uint6
 
 def _sorted(keys: npt.NDArray[np.uint64], members: Indices) -> Buckets:
     """The buckets among the rows of a band, or of a slice of it."""
-    order = np.argsort(keys)
-    in_order = keys[order]
-    same = np.zeros(keys.size + 1, np.bool_)
-    same[1:-1] = in_order[1:] == in_order[:-1]
-    inside = same[1:] | same[:-1]
-    begins = ~same[:-1][inside]
-    found = members[order[inside]]
-    # Sorting is not stable: within a bucket the documents get their order here.
-    found = found[np.lexsort((found, np.cumsum(begins)))]
-    return Buckets(found, np.append(np.flatnonzero(begins), found.size).astype(np.int64))
+    from pipelines.bucket_kernels import group_equal
+
+    return Buckets(*group_equal(keys, members))
 
 
 def _spilled_buckets(
@@ -191,9 +184,9 @@ def _spilled_buckets(
             for begin in range(0, keys.size, 1 << 20):
                 part = np.empty(min(1 << 20, keys.size - begin), _SPILLED)
                 part["key"], part["member"] = keys[begin : begin + part.size], members[begin : begin + part.size]
-                slices = part["key"] >> shift
+                slices = (part["key"] >> shift).astype(np.uint16)  # which NumPy sorts in linear time
                 order = np.argsort(slices, kind="stable")
-                bounds = np.searchsorted(slices[order], np.arange(num_slices + 1, dtype=np.uint64))
+                bounds = np.searchsorted(slices[order], np.arange(num_slices + 1, dtype=np.uint16))
                 part = part[order]
                 for file, first, last in zip(files, bounds[:-1], bounds[1:], strict=True):
                     write_array(file, part[first:last])

@@ -4,7 +4,8 @@
     2. same_url        equal addresses
     3. same_text       equal hashes, then equal texts
     4. near_duplicate  signatures that meet in a band, then the true Jaccard index of the shingles
-    5. the documents that stay, in the order of partitions and rows; removals with `duplicate_of`; the table of clusters
+    5. repeated_lines  on request: lines that stand in several places of what is left
+    6. the documents that stay, in the order of partitions and rows; removals with `duplicate_of`; the table of clusters
 
 Decisions: of every group the best document stays (`clusters.Ranking`), whatever the order of partitions. Each step sees
 only what the one before has kept, so `duplicate_of` may name a document that a later step removed: follow it on. The
@@ -23,6 +24,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -37,12 +39,13 @@ from pipelines import buckets, minhash
 from pipelines.array_files import map_values, write_array
 from pipelines.buckets import MEMORY_BYTES, ShingleSets
 from pipelines.clusters import Indices, Ranking, group_labels
-from pipelines.document import split_batch
+from pipelines.document import Verdict, split_batch
 from pipelines.document_index import DocumentIndex, read_document_index, write_document_index
 from pipelines.duplicate_verdicts import CLUSTER_SCHEMA, DuplicateVerdicts
 from pipelines.engine import DOCUMENTS_KIND, Counts, PartitionWriter
-from pipelines.exact_dedup import TextGroups, hash_text, repeated, url_key
+from pipelines.exact_dedup import Keep, TextGroups, hash_text, repeated, url_key
 from pipelines.minhash import MinHashConfig
+from pipelines.repeated_lines import LineFilter, find_repeated_lines
 from pipelines.tables import CLUSTERS, TableWriter, count_rows, read_batches, read_schema, stored_schema
 from pipelines.workers import Report, run_partitions
 
@@ -63,12 +66,21 @@ class DeduplicationConfig:
     """How near-duplicates are found."""
     winner_seed: int | None = None
     """Empty keeps the best document (quality, then length); a number keeps a random one."""
+    repeated_lines: Literal["keep_all", "keep_first", "keep_none"] = "keep_all"
+    """What becomes of lines that stand in more than one place of the documents that are left: nothing, all but the
+    first go, or all go. A document that they leave empty is removed."""
+    min_line_characters: int = 1
+    """Shorter lines are left alone; 1 spares empty ones, which part paragraphs."""
     memory_bytes: int = MEMORY_BYTES
     """Memory for sorting band rows; what exceeds it is spilled to disk. Changes no result."""
 
     def __post_init__(self) -> None:
         if self.memory_bytes < 2**20:
             raise ConfigurationError(f"deduplication.memory_bytes: {self.memory_bytes}, expected at least {2**20}")
+        if self.min_line_characters < 0:
+            raise ConfigurationError(
+                f"deduplication.min_line_characters: {self.min_line_characters}, expected 0 or more"
+            )
 
 
 def deduplicate_partitions(
@@ -123,10 +135,12 @@ def _write(
     if config.near_duplicates:
         _remove_near_duplicates(sources, config, verdicts, num_workers, report, scratch)
     shutil.rmtree(scratch / "buckets", ignore_errors=True)
-    counts = _write_documents(sources, verdicts, publication.path)
+    lines = _line_filter(sources, config, verdicts, num_workers, report, scratch)
+    counts = _write_documents(sources, verdicts, lines, publication.path)
     publication.summary.update(
         counts.summary(STAGE),
         **verdicts.summary(),
+        **({} if lines is None else {"num_lines_dropped": lines.num_dropped}),
         num_unsigned=int((~index.valid).sum()),
         signature_scheme=index.scheme,
     )
@@ -242,11 +256,8 @@ def _shingle_sets(
 ) -> ShingleSets:
     """The shingles of the candidates, made by the workers, as the pages of one file."""
     folder.mkdir()
-    jobs, first = {}, 0
-    for number, (key, artifact) in enumerate(sources.items()):
-        last = first + count_rows(artifact)
-        here = candidates[np.searchsorted(candidates, first) : np.searchsorted(candidates, last)] - first
-        jobs[key], first = (artifact, here, folder / str(number)), last
+    rows = _rows_by_partition(sources, candidates).items()
+    jobs = {key: (*job, folder / str(number)) for number, (key, job) in enumerate(rows)}
     shingle = functools.partial(_shingle_partition, ngram)
     sizes = run_partitions(shingle, jobs, num_workers=num_workers, report=report, description="near-duplicates")
     with (folder / "values").open("wb") as joint:
@@ -256,6 +267,39 @@ def _shingle_sets(
             path.unlink()
     starts = np.concatenate([[0], np.cumsum(np.concatenate(list(sizes.values())))]).astype(np.int64)
     return ShingleSets(candidates, starts, map_values(folder / "values", np.uint64))
+
+
+def _rows_by_partition(sources: Mapping[str, Artifact], wanted: Indices) -> dict[str, tuple[Artifact, Indices]]:
+    """Every partition with the rows of those of the `wanted` documents (ascending) that are its own."""
+    found, first = {}, 0
+    for key, artifact in sources.items():
+        last = first + count_rows(artifact)
+        here = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, last)]
+        found[key], first = (artifact, here - first), last
+    return found
+
+
+def _line_filter(
+    sources: Mapping[str, Artifact],
+    config: DeduplicationConfig,
+    verdicts: DuplicateVerdicts,
+    num_workers: int,
+    report: Report | None,
+    scratch: Path,
+) -> LineFilter | None:
+    """What drops repeated lines from the documents that are left, where that is asked for."""
+    if config.repeated_lines == "keep_all":
+        return None
+    repeated_lines = find_repeated_lines(
+        _rows_by_partition(sources, verdicts.alive()),
+        scratch / "lines",
+        min_characters=config.min_line_characters,
+        memory_bytes=config.memory_bytes,
+        num_workers=num_workers,
+        report=report,
+    )
+    keep: Keep = "first" if config.repeated_lines == "keep_first" else "none"
+    return LineFilter(repeated_lines, keep, config.min_line_characters)
 
 
 def _shingle_partition(ngram: int, job: tuple[Artifact, Indices, Path]) -> Indices:
@@ -293,17 +337,34 @@ def _batches(
             first += batch.num_rows
 
 
-def _write_documents(sources: Mapping[str, Artifact], verdicts: DuplicateVerdicts, folder: Path) -> Counts:
+def _write_documents(
+    sources: Mapping[str, Artifact], verdicts: DuplicateVerdicts, lines: LineFilter | None, folder: Path
+) -> Counts:
     counts = Counts()
     with PartitionWriter(folder, _joint_schema(sources)) as writer:
         for first, batch in _batches(sources, "deduplicated documents"):
-            kept, removed = split_batch(batch, STAGE, verdicts.verdicts(first, batch.num_rows))
+            here, columns = verdicts.verdicts(first, batch.num_rows), {}
+            if lines is not None:
+                columns["text"] = _drop_lines(lines, batch, here)
+            kept, removed = split_batch(batch, STAGE, here, columns)
             counts.judge(batch, kept, removed)
             writer.write(kept, removed)
     with TableWriter(folder / CLUSTERS, CLUSTER_SCHEMA) as clusters:
         for members in verdicts.members():
             clusters.write(members)
     return counts
+
+
+def _drop_lines(lines: LineFilter, batch: pa.RecordBatch, verdicts: list[Verdict | None]) -> pa.Array:
+    """The texts without their repeated lines; a document that is left empty gets its verdict here."""
+    texts = batch.column("text").to_pylist()
+    alive = [row for row, verdict in enumerate(verdicts) if verdict is None]
+    left, shares = lines([texts[row] for row in alive])
+    for row, text, share in zip(alive, left, shares, strict=True):
+        texts[row] = text
+        if share and not text.strip():
+            verdicts[row] = Verdict(rule="repeated_lines", value=share)
+    return pa.array(texts, batch.schema.field("text").type)
 
 
 def _joint_schema(sources: Mapping[str, Artifact]) -> pa.Schema:

@@ -66,28 +66,30 @@ def deduplicate_documents(texts: Sequence[str], hash_of: Callable[[str], int] = 
 
 def deduplicate_lines(texts: Sequence[str], keep: Keep = "none") -> list[str]:
     """Drop every copy of a line that occurs more than once in all of `texts`; `keep="first"` leaves its first one."""
+    lines = [lines_of(text) for text in texts]
     if keep == "first":
-        return _keep_first_lines(texts)
-    counts = Counter(line for text in texts for line in _lines(text))
-    return [_joined(text, lambda line: counts[line] == 1) for text in texts]
+        stays = _is_new(lines)
+    else:
+        counts = Counter(line for each in lines for line in each)
+        stays = [[counts[line] == 1 for line in each] for each in lines]
+    return [joined(text, each, which) for text, each, which in zip(texts, lines, stays, strict=True)]
 
 
-def _keep_first_lines(texts: Sequence[str]) -> list[str]:
-    seen: set[str] = set()
-
-    def is_new(line: str) -> bool:
-        new = line not in seen
-        seen.add(line)
-        return new
-
-    return [_joined(text, is_new) for text in texts]
-
-
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """The lines of a text; a final newline ends the last line and begins no further one."""
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def _joined(text: str, stays: Callable[[str], bool]) -> str:
-    kept = [line for line in _lines(text) if stays(line)]
+def joined(text: str, lines: Sequence[str], stays: Sequence[bool]) -> str:
+    """The lines of `text` that stay, with a final newline where it had one."""
+    kept = [line for line, stay in zip(lines, stays, strict=True) if stay]
     return "\n".join(kept) + ("\n" if kept and text.endswith("\n") else "")
+
+
+def _is_new(lines: Sequence[Sequence[str]]) -> list[list[bool]]:
+    """For every line whether none before was the same."""
+    seen: set[str] = set()
+    found = []
+    for each in lines:
+        found.append([line not in seen and not seen.add(line) for line in each])  # type: ignore[func-returns-value]
+    return found
