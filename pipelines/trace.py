@@ -12,6 +12,7 @@ import argparse
 import difflib
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -193,7 +194,24 @@ def _verdict(artifact: Artifact, document: Mapping[str, Any], known: Mapping[str
                 break
     if document["text"] != known.get("text"):
         found["text_bytes"] = len(document["text"].encode())
+        dropped = dropped_lines(known.get("text", ""), document["text"])
+        if dropped:
+            found["dropped_lines"] = dropped
     return found
+
+
+def dropped_lines(before: str, after: str) -> list[str]:
+    """The lines that a step dropped, in their order; none where it changed the text otherwise than line by line."""
+    left = Counter(after.split("\n"))
+    if left - Counter(before.split("\n")):
+        return []
+    dropped = []
+    for line in before.split("\n"):
+        if left[line]:
+            left[line] -= 1
+        elif line.strip():
+            dropped.append(line)
+    return dropped
 
 
 def _removal(artifact: Artifact, removal: Mapping[str, Any]) -> dict[str, Any]:

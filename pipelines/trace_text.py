@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 _WIDTH = 15
 _MOST_SHOWN = 5
+_LINE_SHOWN = 80
 
 
 def render(trace: Mapping[str, Any]) -> str:
@@ -42,9 +43,9 @@ def _passage(passage: Mapping[str, Any]) -> list[str]:
         return [*_removed(passage["stage"], found), *shared, *stale]
     if passage["outcome"] != "kept":
         return [_line(passage["stage"], passage["outcome"]), *stale]
-    beaten = found.pop("chosen_over", [])
+    beaten, dropped = found.pop("chosen_over", []), found.pop("dropped_lines", [])
     said = f"kept     {', '.join(_said(found))}".rstrip()
-    return [_line(passage["stage"], said), *map(_loser, beaten[:_MOST_SHOWN]), *_more(beaten), *shared, *stale]
+    return [_line(passage["stage"], said), *_listed(beaten, _loser), *_listed(dropped, _dropped), *shared, *stale]
 
 
 def _said(found: dict[str, Any]) -> list[str]:
@@ -87,8 +88,15 @@ def _in_common(match: Mapping[str, Any]) -> str:
     return f"{match['num_words']} words of {match['evaluation_set']} {match['item']} at {where}: “{match['ngram']} …”"
 
 
-def _more(beaten: list[Any]) -> list[str]:
-    return [_line("", f"         and {len(beaten) - _MOST_SHOWN} more")] if len(beaten) > _MOST_SHOWN else []
+def _dropped(line: str) -> str:
+    shown = line if len(line) <= _LINE_SHOWN else line[:_LINE_SHOWN].rstrip() + "…"
+    return _line("", f"         dropped the line “{shown}”")
+
+
+def _listed(values: Sequence[Any], said: Callable[[Any], str]) -> list[str]:
+    """A line for each of the first values, and how many more there are."""
+    more = len(values) - _MOST_SHOWN
+    return [*map(said, values[:_MOST_SHOWN]), *([_line("", f"         and {more} more")] if more > 0 else [])]
 
 
 def _end(trace: Mapping[str, Any]) -> list[str]:

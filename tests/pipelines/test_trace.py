@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -18,7 +19,7 @@ from lm.training.reading_order import make_reading_order
 from pipelines import layout, trace
 from pipelines.added_documents import DocumentSource, publish_added_documents
 from pipelines.decontaminate import decontaminate_corpus
-from pipelines.engine import DOCUMENTS, REMOVALS
+from pipelines.engine import CLUSTERS, DOCUMENTS, REMOVALS
 from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
 from pipelines.extract import document_id
 from pipelines.tokenize import TokenizeConfig, write_token_shards
@@ -201,6 +202,30 @@ def test_the_training_steps_are_those_whose_windows_hold_the_document(demo, tmp_
     held_out = TokenShards.open(shards, "validation").doc_id(0, 0)
     trace.main([held_out, "--home", str(home)])
     assert capsys.readouterr().out.splitlines()[-1].split() == ["training", "held", "out", "of", "it"]
+
+
+def test_lines_that_a_step_dropped_are_told(demo, tmp_path, capsys):
+    """A document whose text lost whole lines; any other change is none of lines."""
+    assert trace.dropped_lines("a\nb\nb\n\nc", "a\nb") == ["b", "c"]
+    assert trace.dropped_lines("a\nb", "a\nB") == [] and trace.dropped_lines("a", "a") == []
+    folder, made = demo
+    (unique,) = made["deduplicated_documents"].values()
+    home = tmp_path / "home"
+    shutil.copytree(folder / "home", home)
+    table = pq.read_table(unique.file(DOCUMENTS))
+    place = next(i for i, text in enumerate(table.column("text").to_pylist()) if text.count("\n") > 1)
+    texts = table.column("text").to_pylist()
+    first, _, texts[place] = texts[place].partition("\n")
+    field = table.schema.field("text")
+    changed = table.set_column(table.schema.get_field_index("text"), field, pa.array(texts, field.type))
+    made_of = {"kind": unique.kind, "config": unique.config, "inputs": unique.inputs, "code": ""}
+    with publish(layout.artifact_path("deduplicated_documents", root=home), **made_of) as publication:
+        pq.write_table(changed, publication.path / DOCUMENTS)
+        for name in (REMOVALS, CLUSTERS):
+            shutil.copyfile(unique.file(name), publication.path / name)
+        publication.summary.update(unique.summary)
+    trace.main([table.column("doc_id")[place].as_py(), "--home", str(home)])
+    assert f"dropped the line “{first[:60]}" in capsys.readouterr().out
 
 
 def test_json_says_the_same(demo, capsys):
