@@ -6,20 +6,14 @@ comes back. A field's description is the string literal that follows it in the d
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import functools
-import inspect
-import itertools
-import sys
 import types
 import typing
-from pathlib import Path
 from typing import Any, TypeVar
 
 import dagster as dg
 
-from lm.configuration import from_mapping, plain
+from lm.configuration import field_descriptions, from_mapping, plain
 
 C = TypeVar("C")
 
@@ -50,32 +44,6 @@ def schema_of(cls: type, **defaults: Any) -> dict[str, dg.Field]:
 def config_of(context: dg.AssetExecutionContext, cls: type[C]) -> C:
     """The dataclass from the configuration that a run gave to its asset."""
     return from_mapping(cls, context.op_execution_context.op_config)
-
-
-def field_descriptions(cls: type) -> dict[str, str]:
-    """The string literals that follow the fields of `cls` and its bases, by field name."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if dataclasses.is_dataclass(base):
-            found |= _literals_after_fields(_class_bodies(sys.modules[base.__module__].__file__ or "")[base.__name__])
-    return found
-
-
-@functools.cache
-def _class_bodies(path: str) -> dict[str, list[ast.stmt]]:
-    """The statements of every class of a source file, which is read once."""
-    nodes = ast.walk(ast.parse(Path(path).read_text(encoding="utf-8")))
-    return {node.name: node.body for node in nodes if isinstance(node, ast.ClassDef)}
-
-
-def _literals_after_fields(statements: list[ast.stmt]) -> dict[str, str]:
-    found = {}
-    for statement, following in itertools.pairwise(statements):
-        named = isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-        literal = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-        if named and literal:
-            found[statement.target.id] = inspect.cleandoc(str(following.value.value))  # type: ignore[attr-defined]
-    return found
 
 
 def _config_type(hint: Any, name: str) -> Any:

@@ -7,11 +7,17 @@ nothing else is.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
+import functools
+import inspect
+import itertools
+import sys
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lm.errors import ConfigurationError
@@ -63,6 +69,32 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
+
+
+def field_descriptions(cls: type) -> dict[str, str]:
+    """The string literals that follow the fields of `cls` and its bases, by field name."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if dataclasses.is_dataclass(base):
+            found |= _literals_after_fields(_class_bodies(sys.modules[base.__module__].__file__ or "")[base.__name__])
+    return found
+
+
+@functools.cache
+def _class_bodies(path: str) -> dict[str, list[ast.stmt]]:
+    """The statements of every class of a source file, which is read once."""
+    nodes = ast.walk(ast.parse(Path(path).read_text(encoding="utf-8")))
+    return {node.name: node.body for node in nodes if isinstance(node, ast.ClassDef)}
+
+
+def _literals_after_fields(statements: list[ast.stmt]) -> dict[str, str]:
+    found = {}
+    for statement, following in itertools.pairwise(statements):
+        named = isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+        literal = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        if named and literal:
+            found[statement.target.id] = inspect.cleandoc(str(following.value.value))  # type: ignore[attr-defined]
+    return found
 
 
 def _convert(hint: Any, value: Any, place: str) -> Any:

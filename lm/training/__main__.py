@@ -1,42 +1,92 @@
-"""`python -m lm.training --data SHARDS --out FOLDER`: pre-train without Dagster.
+"""`python -m lm.training --preset tiny_cpu --data SHARDS`: pre-train without Dagster.
 
-Any field of `PretrainConfig` is set by `--set NAME=VALUE`, a field of the model by `--set model.NAME=VALUE`.
+Launched again after an interruption, it goes on from its newest checkpoint. A curve of every number lies in
+OUT.work/tensorboard, each step as a line of JSON in OUT.work/live.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lm.configuration import from_mapping
-from lm.errors import ConfigurationError, run_command
+from lm.configuration import field_descriptions, from_mapping, plain
+from lm.errors import ConfigurationError, InputError, run_command
 from lm.progress import visible
+from lm.training.config import PretrainConfig
+
+_SHOWN = ("step", "loss", "validation_loss", "bits_per_byte", "learning_rate", "gradient_norm", "tokens_per_s",
+          "mfu_measured", "seconds_left")  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train, print one line a report and the summary."""
-    parser = argparse.ArgumentParser(prog="python -m lm.training", description="Pre-train a model on token shards.")
-    parser.add_argument("--preset", default="tiny_cpu", help="a model preset (default: %(default)s)")
-    parser.add_argument("--data", type=Path, required=True, help="a token shards artifact")
-    parser.add_argument("--out", type=Path, required=True, help="where the trained model is published")
-    parser.add_argument("--num-tokens", type=int, default=0, help="training tokens (default: one pass over the data)")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a field of the configuration")
-    arguments = parser.parse_args(argv)
-    from lm.training.config import PretrainConfig
+    arguments = _parser().parse_args(argv)
     from lm.training.pretrain import pretrain
 
-    values = {"preset": arguments.preset, **_settings(arguments.set)}
+    values = {**_from_file(arguments.config), **_settings(arguments.set)}
+    if arguments.preset is not None:
+        values["preset"] = arguments.preset
     if arguments.num_tokens:
         values["num_tokens"] = arguments.num_tokens
     if not values.get("num_tokens") and not values.get("num_steps"):
         values["num_tokens"] = _num_training_tokens(arguments.data)
-    artifact = pretrain(from_mapping(PretrainConfig, values), arguments.data, arguments.out, _print_event)
+    config = from_mapping(PretrainConfig, values)
+    output = arguments.out or Path("trained") / config.preset
+    artifact = pretrain(config, arguments.data, output, _print_event, arguments.tokenizer)
     print(json.dumps({"artifact": str(artifact.path), **artifact.summary}, indent=2))
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lm.training",
+        description=__doc__,
+        epilog=_fields(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--preset", help="a model preset (default: tiny_cpu)")
+    parser.add_argument("--data", type=Path, required=True, metavar="SHARDS", help="a token shards artifact")
+    parser.add_argument("--out", type=Path, help="where the trained model is published (default: trained/PRESET)")
+    parser.add_argument(
+        "--tokenizer", type=Path, help="the shards' tokenizer: for samples of text and more bits per byte"
+    )
+    parser.add_argument("--num-tokens", type=int, default=0, help="training tokens (default: one pass over the data)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="fields as a JSON file")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one field, as listed below (repeatable)"
+    )
+    return parser
+
+
+def _fields() -> str:
+    """Every field with its default and description, for --help."""
+    lines = ["fields of the configuration (inside one: --set model.NAME=VALUE; values are JSON or plain words):"]
+    descriptions = field_descriptions(PretrainConfig)
+    for field in dataclasses.fields(PretrainConfig):
+        made = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        lines.append(f"  {field.name}={json.dumps(plain(made))}")
+        lines += textwrap.wrap(descriptions[field.name], 100, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)
+
+
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a {type(values).__name__}, expected an object of fields")
+    return values
 
 
 def _settings(pairs: list[str]) -> dict[str, Any]:
@@ -49,8 +99,9 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
             value = json.loads(text)
         except ValueError:
             value = text
-        if name.startswith("model."):
-            values.setdefault("model", {})[name.removeprefix("model.")] = value
+        outer, inner, key = name.partition(".")
+        if inner:
+            values.setdefault(outer, {})[key] = value
         else:
             values[name] = value
     return values
@@ -63,15 +114,19 @@ def _num_training_tokens(data: Path) -> int:
 
 
 def _print_event(event: Mapping[str, object]) -> None:
-    """Sentences always; numbers every tenth step where no bar is drawn."""
+    """Sentences and samples always; numbers every tenth step where no bar is drawn."""
     step = event.get("step", 0)
     if "message" in event:
         print(event["message"], file=sys.stderr)
+    elif "sample" in event:
+        print(f"step {step} writes: {event['sample']}")
     elif not visible() and isinstance(step, int) and (step % 10 == 0 or "validation_loss" in event):
-        print(
-            "  ".join(f"{key} {value:.4g}" for key, value in event.items() if isinstance(value, int | float)),
-            flush=True,
-        )
+        shown = [name for name in event if name in _SHOWN or "/" in name]
+        print("  ".join(f"{name} {_number(event[name])}" for name in shown), flush=True)
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else f"{value}"
 
 
 if __name__ == "__main__":

@@ -1,94 +1,70 @@
-"""Checkpoints: the whole state of a run as a published artifact, so that going on is as if it had never stopped.
+"""A model and its optimizer on disk, for any module and any of torch's optimizers.
 
-    WORK/checkpoints/step-NNNNNNNN/    model.safetensors, optimizer.safetensors, state.json, metrics.jsonl
+    PATH/    model.safetensors, optimizer.safetensors, state.json
 
 Decisions:
 - Published through `lm.storage`: a killed writer leaves the checkpoint before it; a flipped bit is refused at open.
-- An older checkpoint is deleted only after every byte of the new one was read back and matched its sha256.
-- The manifest holds the run's configuration and the digests of its inputs: another run's checkpoint is refused, field
-  by field.
 - No pickle: tensors in safetensors, numbers in JSON.
+- What an optimizer keeps is saved under the names of the weights (`NAME/KEY`), not under their order.
+- Tensors that share their memory (a tied matrix) are saved once.
+
+A pre-training run's checkpoints, with loader, generators and log, are `lm.training.run_checkpoint`'s.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import shutil
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lm.errors import ConfigurationError, InputError, IntegrityError
-from lm.model.files import load_state, load_tensors, model_state, save_tensors
-from lm.storage import MANIFEST, Artifact, open_artifact, publish, write_json
-from lm.training.config import FREE_TO_CHANGE
-from lm.training.metrics import MetricsLog, Report
-from lm.training.trainer import Trainer
+from lm.code_version import source_digest
+from lm.errors import InputError
+from lm.model.files import load_tensors, save_tensors
+from lm.storage import Artifact, open_artifact, publish, write_json
 
-_KIND = "checkpoint"
-_NAME = re.compile(r"step-(\d{8,})")
+WEIGHTS, MOMENTS, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+_KIND = "module_checkpoint"
 
 
 def save_checkpoint(
-    folder: Path, trainer: Trainer, log: MetricsLog, *, config: Mapping[str, Any], inputs: Mapping[str, str], code: str
+    model: nn.Module, optimizer: torch.optim.Optimizer, iteration: int, path: str | PathLike[str]
 ) -> Artifact:
-    """Publish the state of `trainer` as `folder/step-NNNNNNNN`, read it back, then delete all but the newest few."""
-    target = folder / f"step-{trainer.step:08d}"
-    with publish(target, kind=_KIND, config=config, inputs=inputs, code=code) as publication:
-        save_tensors(publication.path / "model.safetensors", model_state(trainer.model))
-        save_tensors(publication.path / "optimizer.safetensors", _optimizer_state(trainer))
-        write_json(publication.path / "state.json", _counters(trainer))
-        log.write(publication.path / "metrics.jsonl")
-        publication.summary["step"] = trainer.step
-    verify(open_artifact(target))
-    for old in _folders(folder)[trainer.config.keep_checkpoints :]:
-        _delete(old)
+    """Publish the state of `model` and `optimizer` as the folder `path`, in place of what was published there before.
+
+    Raises:
+        InputError: the optimizer moves a tensor that is no parameter of the model, or keeps something that is neither
+        a tensor nor a number.
+        NoSpaceError: the disk is full; what was there before is untouched.
+    """
+    moments, facts = optimizer_state(model, optimizer)
+    code = source_digest("lm.training.checkpoint")
+    with publish(Path(path), kind=_KIND, config={}, inputs={}, code=code) as publication:
+        save_tensors(publication.path / WEIGHTS, module_state(model))
+        save_tensors(publication.path / MOMENTS, moments)
+        write_json(publication.path / STATE, {"iteration": iteration, "optimizer": facts})
+        publication.summary["iteration"] = iteration
     return publication.artifact
 
 
-def load_checkpoint(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> None:
-    """Put `trainer` and `log` into the state that `checkpoint` holds.
+def load_checkpoint(path: str | PathLike[str], model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> int:
+    """Put `model` and `optimizer` into the state that `save_checkpoint` wrote; returns the iteration.
 
     Raises:
+        InputError: no checkpoint there, or one of another model or optimizer; names what differs.
         IntegrityError: its bytes changed.
-        InputError: its tensors are not those of this model and optimizer.
     """
+    checkpoint = open_artifact(path, kind=_KIND)
     verify(checkpoint)
-    weights = checkpoint.file("model.safetensors")
-    load_state(trainer.model, load_tensors(weights), str(weights))
-    _restore_optimizer(trainer, checkpoint.file("optimizer.safetensors"))
-    state = json.loads(checkpoint.file("state.json").read_bytes())
-    trainer.step, trainer.tokens, trainer.num_skipped = state["step"], state["tokens"], state["num_skipped"]
-    trainer.spikes.restore(state["losses"])
-    if trainer.scaler is not None:
-        trainer.scaler.restore(state["loss_scale"])
-    trainer.loader.restore(state["loader"])
-    _restore_random_state(state["random"])
-    log.read(checkpoint.file("metrics.jsonl"))
-
-
-def newest_checkpoint(folder: Path, report: Report) -> Artifact | None:
-    """The newest whole checkpoint below `folder`; a damaged one is reported and passed over.
-
-    Raises:
-        IntegrityError: there are checkpoints and none is whole; starting over silently would throw the run away.
-    """
-    damage: IntegrityError | None = None
-    for path in _folders(folder):
-        try:
-            checkpoint = open_artifact(path, kind=_KIND)
-            verify(checkpoint)
-            return checkpoint
-        except IntegrityError as error:
-            damage = damage or error
-            report({"message": f"checkpoint passed over: {error}"})
-    if damage is not None:
-        raise damage
-    return None
+    load_module_state(model, checkpoint.file(WEIGHTS))
+    state = json.loads(checkpoint.file(STATE).read_bytes())
+    if optimizer is not None:
+        load_optimizer_state(model, optimizer, checkpoint.file(MOMENTS), state["optimizer"])
+    return int(state["iteration"])
 
 
 def verify(checkpoint: Artifact) -> None:
@@ -101,90 +77,112 @@ def verify(checkpoint: Artifact) -> None:
         checkpoint.file(name)
 
 
-def refuse_other_run(checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
-    """Check that the checkpoint is of the run with this configuration and these inputs.
+def module_state(model: nn.Module) -> dict[str, Tensor]:
+    """The module's tensors by name; of names that share one memory the first."""
+    seen: dict[Any, str] = {}
+    return {
+        name: tensor
+        for name, tensor in model.state_dict().items()
+        if seen.setdefault(_memory(tensor) if tensor.numel() else name, name) == name
+    }
+
+
+def load_module_state(model: nn.Module, path: Path) -> None:
+    """Copy the tensors of a file into the module's.
 
     Raises:
-        ConfigurationError: names every field that differs, and how to start over.
+        InputError: a name is missing or unknown, or a shape differs.
     """
-    then = _flatten({"config": checkpoint.config, "inputs": checkpoint.inputs})
-    now = _flatten({"config": config, "inputs": inputs})
-    differing = [
-        f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}"
-        for name in sorted(then.keys() | now.keys())
-        if then.get(name) != now.get(name) and name.rsplit(".", 1)[-1] not in FREE_TO_CHANGE
+    stored, targets = load_tensors(path), module_state(model)
+    if differing := sorted(stored.keys() ^ targets.keys()):
+        known = "the model has no" if differing[0] in stored else "has no tensor"
+        raise InputError(f"{path}: {known} '{differing[0]}' ({len(differing)} names differ)")
+    for name, target in targets.items():
+        if stored[name].shape != target.shape:
+            raise InputError(f"{path}: '{name}' is {list(stored[name].shape)}, expected {list(target.shape)}")
+    with torch.no_grad():
+        for name, target in targets.items():
+            target.copy_(stored[name])
+
+
+def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The optimizer's tensors as `NAME/KEY`, and its numbers and settings as plain JSON values.
+
+    Raises:
+        InputError: see `save_checkpoint`.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            name = names.get(id(parameter))
+            if name is None:
+                raise InputError(f"optimizer: moves a tensor {list(parameter.shape)} that is no parameter of the model")
+            for key, value in optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    tensors[f"{name}/{key}"] = value
+                else:
+                    numbers[f"{name}/{key}"] = _plain(value, f"state '{key}'")
+    groups = [
+        {
+            **{key: _plain(value, f"setting '{key}'") for key, value in group.items() if key != "params"},
+            "params": [names[id(parameter)] for parameter in group["params"]],
+        }
+        for group in optimizer.param_groups
     ]
-    if differing:
-        raise ConfigurationError(
-            f"{checkpoint.path}: checkpoint of another run: {'; '.join(differing)}; "
-            f"expected the same, or delete {checkpoint.path.parent} to start over"
-        )
+    return tensors, {"numbers": numbers, "groups": groups}
 
 
-def _counters(trainer: Trainer) -> dict[str, Any]:
-    return {
-        "step": trainer.step,
-        "tokens": trainer.tokens,
-        "num_skipped": trainer.num_skipped,
-        "losses": trainer.spikes.state(),
-        "loss_scale": None if trainer.scaler is None else trainer.scaler.state(),
-        "loader": trainer.loader.state(),
-        "random": _random_state(),
-    }
+def load_optimizer_state(
+    model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, facts: Mapping[str, Any]
+) -> None:
+    """Put the optimizer into a saved state, its settings included.
+
+    Raises:
+        InputError: its groups hold other weights, or a tensor fits no weight.
+    """
+    parameters = dict(model.named_parameters())
+    names = {id(parameter): name for name, parameter in parameters.items()}
+    groups = optimizer.state_dict()["param_groups"]
+    index: dict[str, int] = {}
+    for number, (group, held, saved) in enumerate(
+        zip(groups, optimizer.param_groups, _equally_many(facts["groups"], groups, path), strict=True)
+    ):
+        own = [names.get(id(parameter), "a tensor of no name") for parameter in held["params"]]
+        if own != saved["params"]:
+            differing = sorted(set(own) ^ set(saved["params"])) or own
+            raise InputError(f"{path}: group {number} of the optimizer holds other weights: '{differing[0]}'")
+        index.update(zip(own, group["params"], strict=True))
+        kept = {key: _like(value, group.get(key)) for key, value in saved.items() if key != "params"}
+        group.update(kept)
+    state: dict[int, dict[str, Any]] = {}
+    for name, value in [*load_tensors(path).items(), *facts["numbers"].items()]:
+        owner, _, key = name.rpartition("/")
+        if owner not in index or (isinstance(value, Tensor) and value.ndim and value.shape != parameters[owner].shape):
+            raise InputError(f"{path}: '{name}' {list(getattr(value, 'shape', []))} fits no weight of this model")
+        state.setdefault(index[owner], {})[key] = value
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _optimizer_state(trainer: Trainer) -> dict[str, Tensor]:
-    """`NAME/KEY`: what the optimizer keeps for each weight, plain numbers as 0-dimensional tensors."""
-    return {
-        f"{name}/{key}": value if isinstance(value, Tensor) else torch.tensor(value)
-        for name, parameter in trainer.model.named_parameters()
-        for key, value in trainer.optimizer.state[parameter].items()
-    }
+def _memory(tensor: Tensor) -> tuple[Any, ...]:
+    return tensor.data_ptr(), tensor.device, tuple(tensor.shape), tensor.stride(), tensor.dtype
 
 
-def _restore_optimizer(trainer: Trainer, path: Path) -> None:
-    parameters = dict(trainer.model.named_parameters())
-    for name, value in load_tensors(path).items():
-        parameter_name, _, key = name.rpartition("/")
-        parameter = parameters.get(parameter_name)
-        if parameter is None or (value.ndim and value.shape != parameter.shape):
-            raise InputError(f"{path}: '{name}' {list(value.shape)} fits no weight of this model")
-        trainer.optimizer.state[parameter][key] = value.to(parameter.device) if value.ndim else value.item()
+def _equally_many(saved: list[dict[str, Any]], groups: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    if len(saved) != len(groups):
+        raise InputError(f"{path}: {len(saved)} groups of weights, the optimizer has {len(groups)}")
+    return saved
 
 
-def _random_state() -> dict[str, str]:
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return {name: state.numpy().tobytes().hex() for name, state in states.items()}
+def _plain(value: Any, what: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item, what) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise InputError(f"optimizer: {what} is a {type(value).__name__}, which cannot be saved; expected a number")
 
 
-def _restore_random_state(states: Mapping[str, str]) -> None:
-    torch.set_rng_state(_bytes_of(states["cpu"]))
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(_bytes_of(states["cuda"]))
-
-
-def _bytes_of(text: str) -> Tensor:
-    return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
-
-
-def _folders(folder: Path) -> list[Path]:
-    """Published checkpoints, the newest first; a folder without a manifest is a write that was killed."""
-    found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and (path / MANIFEST).exists()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix("step-")), reverse=True)
-
-
-def _delete(path: Path) -> None:
-    (path / MANIFEST).unlink()  # first, so that a half-deleted checkpoint is none
-    shutil.rmtree(path)
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        return {prefix: value}
-    return {
-        name: leaf
-        for key, item in value.items()
-        for name, leaf in _flatten(item, f"{prefix}.{key}".lstrip(".")).items()
-    }
+def _like(value: Any, present: Any) -> Any:
+    """JSON knows no tuples."""
+    return tuple(value) if isinstance(present, tuple) else value

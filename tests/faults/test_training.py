@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import random
+import shutil
 import signal
 import struct
 import time
@@ -12,14 +13,14 @@ import pytest
 import torch
 
 from lm.configuration import from_mapping
-from lm.errors import ConfigurationError, InputError, IntegrityError
+from lm.errors import ConfigurationError, InputError, IntegrityError, NoSpaceError
 from lm.model import TransformerLM, load_model, preset, save_model
 from lm.model.files import load_tensors
 from lm.shards import TokenShards
 from lm.storage import MANIFEST, open_artifact
 from lm.training import BatchLoader, NonFiniteError, PretrainConfig, Trainer, make_reading_order
-from lm.training.checkpoint import newest_checkpoint
 from lm.training.pretrain import pretrain, work_folder
+from lm.training.run_checkpoint import newest_checkpoint
 from tests.lm.training.corpora import SETTINGS, make_shards, start_run
 
 NUM_KILLS = int(os.environ.get("LOAM_TEST_KILLS", "12"))
@@ -120,6 +121,30 @@ def test_stopping_anywhere_changes_nothing(shards, tmp_path, changes):
 
 
 @pytest.mark.fault(27)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"packing": "best_fit", "document_masks": True, "optimizer": "muon"},
+        {"packing": "best_fit", "microbatch_size": 3, "optimizer": "adamw", "schedule": "wsd"},
+        {"packing": "padded", "optimizer": "sgd", "nesterov": True},
+        {"packing": "padded", "optimizer": "muon", "prefetch_batches": 0},
+        {"source_weights": {"markov": 1.0}, "optimizer": "sgd", "z_loss": 1e-3},
+        {"precision": "float16", "optimizer": "adamw", "decay_last": True},
+        {"skip_spikes": True, "spike_threshold": 0.1, "num_steps": 30},
+        {"model": {"num_experts": 4, "expert_balance": "bias"}, "checkpoint_activations": True},
+    ],
+)
+def test_every_packing_and_optimizer_resumes_exactly(shards, tmp_path, changes):
+    config = _config(**{"num_steps": 14, **changes})
+    unbroken = pretrain(config, shards.path, tmp_path / "unbroken")
+    for steps in (4, 9):
+        _interrupt(config, shards, tmp_path / "stopped", steps)
+    assert pretrain(config, shards.path, tmp_path / "stopped").digest == unbroken.digest
+    if config.skip_spikes:
+        assert unbroken.summary["skipped_steps"] > 0
+
+
+@pytest.mark.fault(27)
 def test_a_checkpoint_holds_the_moments_bit_for_bit(shards, tmp_path):
     config = _config(num_steps=14)
     _interrupt(config, shards, tmp_path / "once", 10)
@@ -129,9 +154,10 @@ def test_a_checkpoint_holds_the_moments_bit_for_bit(shards, tmp_path):
         open_artifact(work_folder(tmp_path / n) / "checkpoints" / "step-00000010") for n in ("once", "twice")
     )
     assert once.files == twice.files
-    assert len(load_tensors(once.file("optimizer.safetensors"))) == 3 * len(
-        load_tensors(once.file("model.safetensors"))
-    )
+    num_weights = len(load_tensors(once.file("model.safetensors")))
+    assert len(load_tensors(once.file("optimizer.safetensors"))) == 2 * num_weights
+    state = json.loads(once.file("state.json").read_bytes())
+    assert list(state["optimizer"]["numbers"].values()) == [10] * num_weights
 
 
 def _loader(shards):
@@ -225,6 +251,38 @@ def test_another_run_is_refused_field_by_field(shards, tmp_path):
         pretrain(_config(), other_tokens.path, output)
     # What shapes no weight may change.
     assert pretrain(_config(checkpoint_interval=5), shards.path, output).summary["steps"] == 12
+
+
+@pytest.mark.fault(31)
+def test_another_number_of_processes_deals_the_rest_exactly(shards):
+    """The loader's state is that of the whole batch: 1 process, then 4, then 2 read what 1 would have read."""
+    single, state, read = _loader(shards), _loader(shards).state(), []
+    for world_size in (1, 4, 2):
+        ranks = [
+            BatchLoader(_loader(shards).order, batch_size=4, rank=r, world_size=world_size) for r in range(world_size)
+        ]
+        for loader in ranks:
+            loader.restore(state)
+        read += [torch.cat([loader.next_batch().ids for loader in ranks]) for _ in range(3)]
+        state = ranks[0].state()
+    assert all(torch.equal(ids, single.next_batch().ids) for ids in read)
+
+
+@pytest.mark.fault(18)
+def test_a_full_disk_surfaces_at_the_next_step_and_leaves_the_checkpoint_before(shards, tmp_path, small_disk):
+    output = small_disk / "m"
+    config = _config(num_steps=400, model={"d_model": 48})
+    with pytest.raises(NoSpaceError, match=r"step-0*\d+: no space left on device"):
+        filler = small_disk / "filler"
+
+        def report(event):
+            if event.get("step") == 3 and "loss" in event:
+                filler.write_bytes(bytes(shutil.disk_usage(small_disk).free - 100_000))
+
+        pretrain(config, shards.path, output, report)
+    filler.unlink()
+    newest = newest_checkpoint(work_folder(output) / "checkpoints", lambda event: None)
+    assert newest is not None and newest.summary["step"] >= 1
 
 
 @pytest.mark.fault(22)

@@ -1,0 +1,69 @@
+"""Writing checkpoints on a thread while the run goes on, and keeping the right ones.
+
+At most one checkpoint is on its way; an older one is deleted only after every byte of the new one was read back and
+matched its sha256. Stay: the newest K, and of the older ones every step that `keep_every` divides.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lm.training.run_checkpoint import (
+    Snapshot,
+    checkpoint_folders,
+    delete_checkpoint,
+    step_of,
+    write_snapshot,
+)
+
+
+class CheckpointWriter:
+    """Writes the snapshots of one run into `folder`; `identity` is the manifest's `config`, `inputs` and `code`."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], *, keep: int, keep_every: int = 0) -> None:
+        self.folder, self._identity = folder, identity
+        self._keep, self._keep_every = keep, keep_every
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+
+    def write(self, snapshot: Snapshot) -> None:
+        """Start to write; waits for the one before."""
+        self.wait()
+        self._pending = self._thread.submit(self._write, snapshot)
+
+    def raise_failure(self) -> None:
+        """Raise the error of a write that has failed; to be called between steps."""
+        if self._pending is not None and self._pending.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Return when nothing is on its way; raises the error of what was."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def close(self) -> None:
+        """End the thread; an error of the last write is left to `wait`."""
+        self._thread.shutdown()
+
+    def clear(self) -> None:
+        """Delete what only a run on its way needs, also what a killed one left; what `keep_every` keeps stays."""
+        self.wait()
+        for path in checkpoint_folders(self.folder):
+            if not self._stays(path):
+                delete_checkpoint(path)
+        if not checkpoint_folders(self.folder):
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write(self, snapshot: Snapshot) -> None:
+        write_snapshot(self.folder, snapshot, **self._identity)
+        for old in checkpoint_folders(self.folder)[self._keep :]:
+            if not self._stays(old):
+                delete_checkpoint(old)
+
+    def _stays(self, path: Path) -> bool:
+        return self._keep_every > 0 and step_of(path) % self._keep_every == 0

@@ -1,0 +1,176 @@
+"""One pre-training run: its parts from the configuration, and the loop over its steps."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lm.errors import Interrupted
+from lm.model import TransformerLM, choose_device, save_model
+from lm.shards import TokenShards
+from lm.storage import Artifact, Publication, write_json
+from lm.tokenizer import Tokenizer
+from lm.training.batches import BatchLoader, Loader, PrefetchedLoader
+from lm.training.checkpoint_writer import CheckpointWriter
+from lm.training.config import PretrainConfig
+from lm.training.live_view import LiveView
+from lm.training.metrics import MetricsLog, Report
+from lm.training.reading_order import make_reading_order
+from lm.training.run_checkpoint import newest_checkpoint, refuse_other_run, restore_run, take_snapshot
+from lm.training.stop import StopSignals
+from lm.training.text_samples import sample_text
+from lm.training.trainer import StepResult, Trainer
+from lm.training.validation import Validator
+
+
+class Run:
+    """The parts of one run; `identity` is what its manifests are published with."""
+
+    def __init__(
+        self,
+        config: PretrainConfig,
+        source: Artifact,
+        tokenizer: Tokenizer | None,
+        work: Path,
+        identity: Mapping[str, Any],
+        report: Report,
+    ) -> None:
+        if config.num_threads:
+            torch.set_num_threads(config.num_threads)
+        self.config, self.tokenizer, self.work, self.identity, self.report = config, tokenizer, work, identity, report
+        self.device = choose_device(config.device)
+        training = TokenShards.open(source, "train")
+        self.tokenizer_digest = training.metadata.tokenizer_digest
+        self.validator = Validator(source, self.tokenizer_digest, tokenizer)
+        model_config = config.model_config(training.vocab_size)
+        torch.manual_seed(config.seed)
+        model = TransformerLM(model_config).to(self.device)
+        self.trainer = Trainer(config, model, self._loader(training, model_config.context_length))
+        self.log = MetricsLog()
+        self.writer = CheckpointWriter(
+            work / "checkpoints", identity, keep=config.keep_checkpoints, keep_every=config.keep_every
+        )
+
+    def resume(self) -> None:
+        """Go on from the newest whole checkpoint, where there is one."""
+        checkpoint = newest_checkpoint(self.writer.folder, self.report)
+        if checkpoint is None:
+            return
+        refuse_other_run(checkpoint, self.identity["config"], self.identity["inputs"])
+        restore_run(checkpoint, self.trainer, self.log)
+        if checkpoint.code != self.identity["code"]:
+            self.report({"message": f"{checkpoint.path}: the code has changed since; the run is no longer exact"})
+        self.report({"message": f"resumed from {checkpoint.path}"})
+
+    def train(self) -> None:
+        """Step until the end or a signal.
+
+        Raises:
+            Interrupted: after a signal, when the checkpoint is written.
+            NonFiniteError: before an update that would have spoilt the weights.
+            NoSpaceError: a checkpoint could not be written.
+        """
+        trainer = self.trainer
+        view = LiveView(
+            self.work,
+            self.report,
+            first_step=trainer.step,
+            num_steps=trainer.num_steps,
+            device=self.device,
+            model=trainer.model.config,
+        )
+        with StopSignals() as stop, view, contextlib.closing(trainer.loader), contextlib.closing(self.writer):
+            while trainer.step < trainer.num_steps:
+                if stop.received is not None:
+                    self._stop(stop.received)
+                self.writer.raise_failure()
+                self._step(view)
+            self.writer.wait()
+
+    def write_result(self, publication: Publication) -> None:
+        """The model, its log and its score."""
+        trainer = self.trainer
+        evaluation = self.validator.at_the_end(trainer.model)
+        save_model(publication.path, trainer.model, self.tokenizer_digest)
+        self.log.write(publication.path / "metrics.jsonl")
+        write_json(publication.path / "evaluation.json", evaluation)
+        losses = self.log.values("loss")
+        publication.summary.update(
+            parameters=trainer.model.num_parameters,
+            tokens=trainer.tokens,
+            steps=trainer.step,
+            first_loss=losses[0],
+            last_loss=losses[-1],
+            validation_loss=evaluation["validation_loss"],
+            bits_per_byte=evaluation["bits_per_byte"],
+            skipped_steps=trainer.num_skipped,
+        )
+
+    def _loader(self, training: TokenShards, context_length: int) -> Loader:
+        config = self.config
+        order = make_reading_order(
+            training,
+            packing=config.packing,
+            context_length=context_length,
+            seed=config.seed,
+            weights=config.source_weights,
+        )
+        loader = BatchLoader(
+            order,
+            batch_size=config.batch_size,
+            document_masks=config.document_masks,
+            pin_memory=self.device.type == "cuda",
+        )
+        return PrefetchedLoader(loader, config.prefetch_batches) if config.prefetch_batches else loader
+
+    def _step(self, view: LiveView) -> None:
+        config, last = self.config, self.trainer.step + 1 == self.trainer.num_steps
+        result = self.trainer.train_step()
+        step = result.step
+        logged = last or step == 1 or _due(step, config.log_interval)
+        if logged:
+            self.log.add(step, result.row())
+        view.step(result, logged)
+        if remark := _remark(result):
+            view.event({"step": step, "message": remark})
+        if not last and _due(step, config.evaluation_interval):
+            values = self.validator.on_the_way(self.trainer.model, config.evaluation_tokens)
+            view.event(self.log.add(step, values))
+        if self.tokenizer is not None and _due(step, config.sample_interval):
+            text = sample_text(self.trainer.model, self.tokenizer, config.sample_tokens, config.seed)
+            view.event(self.log.add(step, {"sample": text}))
+        if last or _due(step, config.checkpoint_interval):
+            self._save()
+
+    def _save(self) -> None:
+        self.writer.write(take_snapshot(self.trainer, self.log))
+
+    def _stop(self, signal_number: int) -> None:
+        self._save()
+        self.writer.wait()
+        raise Interrupted(
+            f"stopped by signal {signal_number} at step {self.trainer.step} of {self.trainer.num_steps}; "
+            f"run again to go on from {self.writer.folder}",
+            signal_number,
+        )
+
+
+def _remark(result: StepResult) -> str | None:
+    """A sentence on a step that was out of the ordinary."""
+    left_out = "; the update was left out" if result.skipped else ""
+    if result.skipped == "overflow":
+        return f"step {result.step}: a gradient overflowed at loss scale {result.loss_scale:g}{left_out}"
+    if result.spike is not None:
+        return (
+            f"step {result.step}: loss {result.loss:.4g} is a spike, {result.spike:.3g} deviations above the "
+            f"median of the steps before{left_out}"
+        )
+    return None
+
+
+def _due(step: int, interval: int) -> bool:
+    return interval > 0 and step % interval == 0

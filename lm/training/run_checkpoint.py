@@ -1,0 +1,193 @@
+"""Checkpoints of a pre-training run: its whole state, so that going on is as if it had never stopped.
+
+    WORK/checkpoints/step-NNNNNNNN/    model.safetensors, optimizer.safetensors, state.json, metrics.jsonl
+
+A snapshot is copied to the host's memory first, so that it cannot tear while the run moves on; `CheckpointWriter`
+writes it. The manifest holds the run's configuration and the digests of its inputs: another run's checkpoint is
+refused, field by field.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lm.errors import ConfigurationError, IntegrityError
+from lm.model.files import save_tensors
+from lm.storage import MANIFEST, Artifact, open_artifact, publish, write_json
+from lm.training.checkpoint import (
+    MOMENTS,
+    STATE,
+    WEIGHTS,
+    load_module_state,
+    load_optimizer_state,
+    module_state,
+    optimizer_state,
+    verify,
+)
+from lm.training.config import FREE_TO_CHANGE
+from lm.training.metrics import MetricsLog, Report
+from lm.training.trainer import Trainer
+
+KIND = "checkpoint"
+_LOG = "metrics.jsonl"
+_NAME = re.compile(r"step-(\d{8,})")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A run between two steps, in memory of its own."""
+
+    step: int
+    weights: Mapping[str, Tensor]
+    moments: Mapping[str, Tensor]
+    state: Mapping[str, Any]
+    log: MetricsLog
+
+
+def take_snapshot(trainer: Trainer, log: MetricsLog) -> Snapshot:
+    """Copy the run's state to the host's memory."""
+    moments, facts = optimizer_state(trainer.model, trainer.optimizer)
+    state = {
+        "step": trainer.step,
+        "tokens": trainer.tokens,
+        "num_skipped": trainer.num_skipped,
+        "losses": trainer.spikes.state(),
+        "loss_scale": None if trainer.scaler is None else trainer.scaler.state(),
+        "loader": trainer.loader.state(),
+        "random": _random_state(),
+        "optimizer": facts,
+    }
+    return Snapshot(trainer.step, _copied(module_state(trainer.model)), _copied(moments), state, log.copy())
+
+
+def write_snapshot(
+    folder: Path, snapshot: Snapshot, *, config: Mapping[str, Any], inputs: Mapping[str, str], code: str
+) -> Artifact:
+    """Publish a snapshot as `folder/step-NNNNNNNN`, read it back and compare every byte's digest."""
+    target = folder / f"step-{snapshot.step:08d}"
+    with publish(target, kind=KIND, config=config, inputs=inputs, code=code) as publication:
+        save_tensors(publication.path / WEIGHTS, dict(snapshot.weights))
+        save_tensors(publication.path / MOMENTS, dict(snapshot.moments))
+        write_json(publication.path / STATE, snapshot.state)
+        snapshot.log.write(publication.path / _LOG)
+        publication.summary["step"] = snapshot.step
+    written = open_artifact(target, kind=KIND)
+    verify(written)
+    return written
+
+
+def restore_run(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> None:
+    """Put `trainer` and `log` into the state that `checkpoint` holds.
+
+    Raises:
+        IntegrityError: its bytes changed.
+        InputError: its tensors are not those of this model and optimizer.
+    """
+    verify(checkpoint)
+    state = json.loads(checkpoint.file(STATE).read_bytes())
+    load_module_state(trainer.model, checkpoint.file(WEIGHTS))
+    load_optimizer_state(trainer.model, trainer.optimizer, checkpoint.file(MOMENTS), state["optimizer"])
+    trainer.step, trainer.tokens, trainer.num_skipped = state["step"], state["tokens"], state["num_skipped"]
+    trainer.spikes.restore(state["losses"])
+    if trainer.scaler is not None:
+        trainer.scaler.restore(state["loss_scale"])
+    trainer.loader.restore(state["loader"])
+    _restore_random_state(state["random"])
+    log.read(checkpoint.file(_LOG))
+
+
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """Published checkpoints, the newest first; a folder without a manifest is a write that was killed."""
+    found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and (path / MANIFEST).exists()]
+    return sorted(found, key=step_of, reverse=True)
+
+
+def step_of(path: Path) -> int:
+    """The step in a checkpoint's name."""
+    return int(path.name.removeprefix("step-"))
+
+
+def delete_checkpoint(path: Path) -> None:
+    """Remove one; its manifest first, so that half a checkpoint is none."""
+    (path / MANIFEST).unlink()
+    shutil.rmtree(path)
+
+
+def newest_checkpoint(folder: Path, report: Report) -> Artifact | None:
+    """The newest whole checkpoint below `folder`; a damaged one is reported and passed over.
+
+    Raises:
+        IntegrityError: there are checkpoints and none is whole; starting over silently would throw the run away.
+    """
+    damage: IntegrityError | None = None
+    for path in checkpoint_folders(folder):
+        try:
+            checkpoint = open_artifact(path, kind=KIND)
+            verify(checkpoint)
+            return checkpoint
+        except IntegrityError as error:
+            damage = damage or error
+            report({"message": f"checkpoint passed over: {error}"})
+    if damage is not None:
+        raise damage
+    return None
+
+
+def refuse_other_run(checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
+    """Check that the checkpoint is of the run with this configuration and these inputs.
+
+    Raises:
+        ConfigurationError: names every field that differs, and how to start over.
+    """
+    then = _flatten({"config": checkpoint.config, "inputs": checkpoint.inputs})
+    now = _flatten({"config": config, "inputs": inputs})
+    differing = [
+        f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name) and name.rsplit(".", 1)[-1] not in FREE_TO_CHANGE
+    ]
+    if differing:
+        raise ConfigurationError(
+            f"{checkpoint.path}: checkpoint of another run: {'; '.join(differing)}; "
+            f"expected the same, or delete {Path(checkpoint.path).parent} to start over"
+        )
+
+
+def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+
+
+def _random_state() -> dict[str, str]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return {name: state.numpy().tobytes().hex() for name, state in states.items()}
+
+
+def _restore_random_state(states: Mapping[str, str]) -> None:
+    torch.set_rng_state(_bytes_of(states["cpu"]))
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(_bytes_of(states["cuda"]))
+
+
+def _bytes_of(text: str) -> Tensor:
+    return torch.frombuffer(bytearray.fromhex(text), dtype=torch.uint8)
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {prefix: value}
+    return {
+        name: leaf
+        for key, item in value.items()
+        for name, leaf in _flatten(item, f"{prefix}.{key}".lstrip(".")).items()
+    }

@@ -1,0 +1,87 @@
+"""How well the model foretells the validation split, on the way and at the end; of all sources and of each.
+
+Bits per byte need the bytes of the text: of the whole split the shards' summary has them, of a part of it or of one
+source only the tokenizer knows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from lm.errors import InputError
+from lm.evaluation.perplexity import evaluate_perplexity, score_tokens
+from lm.model import TransformerLM
+from lm.shards import TokenShards
+from lm.storage import Artifact
+from lm.token_stream import TokenStream, source_names
+from lm.tokenizer import Tokenizer
+
+_CHUNK_TOKENS = 2**20
+
+
+class Validator:
+    """Scores a model on the validation split of a token shards artifact.
+
+    Raises:
+        InputError: the artifact has no such split, or it was made by another tokenizer than `tokenizer` or the
+        training split.
+    """
+
+    def __init__(self, source: Artifact, tokenizer_digest: str, tokenizer: Tokenizer | None) -> None:
+        if tokenizer is not None and tokenizer.digest != tokenizer_digest:
+            raise InputError(f"{source.path}: ids come from tokenizer {tokenizer_digest}, not from {tokenizer.digest}")
+        self._source = source
+        shards = TokenShards.open(source, "validation", tokenizer_digest)
+        self._stream = TokenStream(shards)
+        names = source_names(shards)
+        self._by_source = {name: TokenStream(shards, name) for name in names} if len(names) > 1 else {}
+        self._only_source = names[0] if len(names) == 1 else None
+        self._id_bytes = None if tokenizer is None else _id_bytes(tokenizer)
+
+    def on_the_way(self, model: TransformerLM, max_tokens: int) -> dict[str, float]:
+        """Loss and, where the tokenizer is known, bits per byte of the first `max_tokens` (0: all) tokens; the same
+        under `NAME/SOURCE` where there are several sources.
+        """
+        values = self._score(model, self._stream, "", max_tokens)
+        for name, stream in self._by_source.items():
+            values |= self._score(model, stream, f"/{name}", max_tokens)
+        return values
+
+    def at_the_end(self, model: TransformerLM) -> dict[str, Any]:
+        """Of the whole split, each token after at least half a context; and of each source."""
+        score = evaluate_perplexity(model, self._source)
+        total = {"validation_loss": score.loss, "bits_per_byte": score.bits_per_byte}
+        sources: dict[str, Any] = {} if self._only_source is None else {self._only_source: total}
+        for name, stream in self._by_source.items():
+            nats = score_tokens(model, stream)
+            sources[name] = {"validation_loss": nats / len(stream), **self._bits(nats, stream, len(stream))}
+        counts = {"nats": score.nats, "num_tokens": score.num_tokens, "text_bytes": score.text_bytes}
+        return {**total, **counts, "sources": sources}
+
+    def _score(self, model: TransformerLM, stream: TokenStream, suffix: str, max_tokens: int) -> dict[str, float]:
+        tokens = min(max_tokens or len(stream), len(stream))
+        nats = score_tokens(model, stream, stride=model.config.context_length, max_tokens=tokens)
+        values = {"validation_loss": nats / tokens, **self._bits(nats, stream, tokens)}
+        return {f"{name}{suffix}": value for name, value in values.items()}
+
+    def _bits(self, nats: float, stream: TokenStream, num_tokens: int) -> dict[str, float]:
+        if self._id_bytes is None:
+            return {}
+        size = sum(
+            int(self._id_bytes[stream.read(start, min(_CHUNK_TOKENS, num_tokens - start))].sum())
+            for start in range(0, num_tokens, _CHUNK_TOKENS)
+        )
+        return {"bits_per_byte": nats / math.log(2) / size} if size else {}
+
+
+def _id_bytes(tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
+    """Bytes of text that each id stands for; special tokens stand for none."""
+    sizes = np.zeros(tokenizer.vocab_size, np.int64)
+    for token_id, token in tokenizer.vocab.items():
+        sizes[token_id] = len(token)
+    sizes[[tokenizer.special_id(name) for name in tokenizer.special_tokens]] = 0
+    return sizes
