@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -14,13 +16,16 @@ from assets.mixture import mixed, training_mixture
 from assets.processes import run_training
 from assets.resources import LoamHome
 from assets.results import Stopwatch, result
-from assets.tokens import token_shards
+from assets.tokens import token_shards, tokenizer
 from lm.evaluation.config import NgramConfig
 from lm.storage import Artifact
 from lm.training.config import PretrainConfig
+from lm.training.metrics import live_rows
 
 NUM_TOKENS = 1_000_000
 """The default length of a run: what two cores of a laptop do in about two minutes."""
+SAMPLE_INTERVAL = 250
+"""Steps between two samples of text, by default."""
 
 
 @dg.asset(group_name="pretraining", deps=[token_shards], config_schema=schema_of(NgramConfig))
@@ -37,8 +42,8 @@ def ngram_baseline(
 
 @dg.asset(
     group_name="pretraining",
-    deps=[token_shards, training_mixture],
-    config_schema=schema_of(PretrainConfig, num_tokens=NUM_TOKENS),
+    deps=[token_shards, tokenizer, training_mixture],
+    config_schema=schema_of(PretrainConfig, num_tokens=NUM_TOKENS, sample_interval=SAMPLE_INTERVAL),
     pool="gpu",
 )
 @explained
@@ -47,10 +52,11 @@ def pretrained_model(
 ) -> dg.MaterializeResult[Any]:
     """A Transformer trained from scratch on the token shards; launched again, it goes on from its last checkpoint."""
     watch = Stopwatch()
-    paths = {"shards": home.target("token_shards"), "output": home.target("pretrained_model")}
+    output = home.target("pretrained_model")
+    paths = {"shards": home.target("token_shards"), "tokenizer": home.target("tokenizer"), "output": output}
     run_training(context, pipes, "pretrain", mixed(config_of(context, PretrainConfig), home), paths)
     artifact = home.artifact("pretrained_model")
-    return result(artifact, watch, loss_plots(artifact))
+    return result(artifact, watch, {**loss_plots(artifact), **samples(artifact), **speed(live_rows(output))})
 
 
 @dg.asset_check(
@@ -85,11 +91,43 @@ def metrics(artifact: Artifact) -> list[dict[str, Any]]:
 
 
 def loss_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """Training and validation loss over the steps."""
+    """Training and validation loss, the learning rate and the gradient's norm over the steps."""
     rows = metrics(artifact)
+    by_source = sorted({name for row in rows for name in row if name.startswith("validation_loss/")})
+    names = {"training": "loss", "validation": "validation_loss"}
+    names |= {name.replace("_loss/", ": "): name for name in by_source}
+    return {
+        "loss": _curves("Loss", rows, names, y="nats per token"),
+        "learning_rate": _curves("Learning rate", rows, {"learning rate": "learning_rate"}, y=""),
+        "gradient_norm": _curves("Gradient norm before clipping", rows, {"norm": "gradient_norm"}, y=""),
+    }
+
+
+def samples(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """What the model wrote on its way."""
+    rows = [{"step": row["step"], "text": row["sample"]} for row in metrics(artifact) if "sample" in row]
+    return {"samples": plots.table(rows)} if rows else {}
+
+
+def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
+    """How fast the steps were, from what the live view wrote; nothing where the model was whole already."""
+    timed = [row for row in rows if "tokens_per_s" in row]
+    if not timed:
+        return {}
+    found: dict[str, dg.MetadataValue[Any]] = {
+        "speed": _curves("Speed", timed, {"speed": "tokens_per_s"}, y="tokens per second"),
+        "peak_memory_bytes": dg.MetadataValue.int(max(row["peak_memory_bytes"] for row in timed)),
+    }
+    for name in ("tokens_per_s", "mfu_measured", "mfu_data_sheet"):
+        if name in timed[0]:
+            found[name] = dg.MetadataValue.float(statistics.median(row[name] for row in timed))
+    return found
+
+
+def _curves(title: str, rows: Sequence[dict[str, Any]], names: dict[str, str], *, y: str) -> dg.MetadataValue[Any]:
+    """Curves over the steps, by the name in the legend and the name in the rows; one without points is left out."""
     curves = {
         name: ([row["step"] for row in rows if key in row], [row[key] for row in rows if key in row])
-        for name, key in (("training", "loss"), ("validation", "validation_loss"))
+        for name, key in names.items()
     }
-    drawn = {name: curve for name, curve in curves.items() if curve[0]}
-    return {"loss": plots.lines("Loss", drawn, x="step", y="nats per token")}
+    return plots.lines(title, {name: curve for name, curve in curves.items() if curve[0]}, x="step", y=y)

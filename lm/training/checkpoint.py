@@ -14,6 +14,7 @@ A pre-training run's checkpoints, with loader, generators and log, are `lm.train
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from lm.code_version import source_digest
 from lm.errors import InputError
+from lm.locations import locate
 from lm.model.files import load_tensors, save_tensors
 from lm.storage import Artifact, open_artifact, publish, write_json
 
@@ -43,7 +45,7 @@ def save_checkpoint(
     """
     moments, facts = optimizer_state(model, optimizer)
     code = source_digest("lm.training.checkpoint")
-    with publish(Path(path), kind=_KIND, config={}, inputs={}, code=code) as publication:
+    with publish(locate(os.fspath(path)), kind=_KIND, config={}, inputs={}, code=code) as publication:
         save_tensors(publication.path / WEIGHTS, module_state(model))
         save_tensors(publication.path / MOMENTS, moments)
         write_json(publication.path / STATE, {"iteration": iteration, "optimizer": facts})
@@ -58,7 +60,7 @@ def load_checkpoint(path: str | PathLike[str], model: nn.Module, optimizer: torc
         InputError: no checkpoint there, or one of another model or optimizer; names what differs.
         IntegrityError: its bytes changed.
     """
-    checkpoint = open_artifact(path, kind=_KIND)
+    checkpoint = open_artifact(locate(os.fspath(path)), kind=_KIND)
     verify(checkpoint)
     load_module_state(model, checkpoint.file(WEIGHTS))
     state = json.loads(checkpoint.file(STATE).read_bytes())

@@ -54,7 +54,9 @@ class PretrainConfig:
     """
 
     preset: str = "tiny_cpu"
-    """Shape of the model, by name: test, tiny_cpu, small_cpu, gpt2_124m, gpt2_355m, llama_1b."""
+    """Shape of the model, by name: test, tiny_cpu, small_cpu, gpt2_124m, gpt2_355m, llama_1b, llama_3b, qwen3_0_6b,
+    qwen3_1_7b.
+    """
     model: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the preset to replace; the vocabulary size always comes from the shards."""
     num_steps: int = 0

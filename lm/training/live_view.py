@@ -19,7 +19,7 @@ import torch
 from lm.accounting.throughput import measured_matmul_flops, model_flops_utilization, peak_flops
 from lm.model.config import ModelConfig
 from lm.progress import bar
-from lm.training.metrics import Report
+from lm.training.metrics import LIVE, Report
 from lm.training.tensorboard import TensorBoard
 from lm.training.trainer import StepResult
 
@@ -34,7 +34,7 @@ class LiveView:
     ) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self._report, self._num_steps, self._device, self._model = report, num_steps, device, model
-        self._lines = (work / "live.jsonl").open("a")
+        self._lines = (work / LIVE).open("a")
         self._board = TensorBoard(work / "tensorboard", first_step)
         self._bar = bar("pretrain", total=num_steps, unit="step", initial=first_step)
         self._measured_flops = _matmul_flops(device, torch.get_num_threads())

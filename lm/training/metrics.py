@@ -11,7 +11,29 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lm.locations import workspace
+
 Report = Callable[[Mapping[str, object]], None]
+LIVE = "live.jsonl"
+
+
+def work_folder(output: Path) -> Path:
+    """Where a run keeps checkpoints and live metrics, always on this machine: `NAME.work` beside its output, or in the
+    cache for an output in a store."""
+    near = workspace(output)
+    return near.parent / f"{near.name}.work"
+
+
+def live_rows(output: Path) -> list[dict[str, Any]]:
+    """What the live view of a run wrote; a line that a kill cut short is left out."""
+    path = work_folder(output) / LIVE
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
 
 
 class MetricsLog:

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
 from lm.evaluation.perplexity import text_bytes
-from lm.locations import workspace
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish
-from lm.tokenizer import Tokenizer
 from lm.training.config import PretrainConfig
-from lm.training.metrics import Report
+from lm.training.metrics import Report, work_folder
 from lm.training.precision import deterministic_kernels
 from lm.training.run import Run
+
+if TYPE_CHECKING:
+    from lm.tokenizer import Tokenizer
 
 _KIND = "pretrained_model"
 
@@ -46,7 +47,7 @@ def pretrain(
         ConflictError: another process trains the same output.
         NoSpaceError: the disk is full; the last whole checkpoint stays.
     """
-    vocabulary = None if tokenizer is None else Tokenizer.load(tokenizer)
+    vocabulary = None if tokenizer is None else _load_tokenizer(tokenizer)
     if config.sample_interval and vocabulary is None:
         raise ConfigurationError(f"sample_interval: {config.sample_interval}, expected 0 without a tokenizer")
     source = open_artifact(shards)
@@ -64,11 +65,10 @@ def pretrain(
     return publication.artifact
 
 
-def work_folder(output: Path) -> Path:
-    """Where a run keeps checkpoints and live metrics, always on this machine: `NAME.work` beside its output, or in the
-    cache for an output in a store."""
-    near = workspace(output)
-    return near.parent / f"{near.name}.work"
+def _load_tokenizer(path: Path) -> Tokenizer:
+    from lm.tokenizer import Tokenizer  # it compiles: only for who needs it
+
+    return Tokenizer.load(path)
 
 
 def _identity(config: PretrainConfig, source: Artifact, tokenizer: Tokenizer | None) -> dict[str, Any]:

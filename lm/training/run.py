@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,7 +13,6 @@ from lm.errors import Interrupted
 from lm.model import TransformerLM, choose_device, save_model
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication, write_json
-from lm.tokenizer import Tokenizer
 from lm.training.batches import BatchLoader, Loader, PrefetchedLoader
 from lm.training.checkpoint_writer import CheckpointWriter
 from lm.training.config import PretrainConfig
@@ -25,6 +24,9 @@ from lm.training.stop import StopSignals
 from lm.training.text_samples import sample_text
 from lm.training.trainer import StepResult, Trainer
 from lm.training.validation import Validator
+
+if TYPE_CHECKING:
+    from lm.tokenizer import Tokenizer
 
 
 class Run:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lm.inference.engine import GenerationConfig, generate
 from lm.model import TransformerLM
-from lm.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from lm.tokenizer import Tokenizer
 
 _TEMPERATURE = 0.8
 

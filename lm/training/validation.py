@@ -7,7 +7,7 @@ source only the tokenizer knows.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,9 @@ from lm.model import TransformerLM
 from lm.shards import TokenShards
 from lm.storage import Artifact
 from lm.token_stream import TokenStream, source_names
-from lm.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from lm.tokenizer import Tokenizer
 
 _CHUNK_TOKENS = 2**20
 

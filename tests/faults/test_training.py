@@ -130,7 +130,9 @@ def test_stopping_anywhere_changes_nothing(shards, tmp_path, changes):
         {"packing": "padded", "optimizer": "muon", "prefetch_batches": 0},
         {"source_weights": {"markov": 1.0}, "optimizer": "sgd", "z_loss": 1e-3},
         {"precision": "float16", "optimizer": "adamw", "decay_last": True},
-        {"skip_spikes": True, "spike_threshold": 0.1, "num_steps": 30},
+        # A rate at which the loss only wavers.
+        {"skip_spikes": True, "spike_threshold": 0.1, "num_steps": 30, "learning_rate": 1e-6, "final_learning_rate": 0.0},
+        | {"learning_rate": 1e-6, "final_learning_rate": 0.0},
         {"model": {"num_experts": 4, "expert_balance": "bias"}, "checkpoint_activations": True},
     ],
 )

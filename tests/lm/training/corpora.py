@@ -67,7 +67,7 @@ def arguments(shards: Path, output: Path, **changes) -> list[str]:
 def start_run(shards: Path, output: Path, **changes) -> multiprocessing.Process:
     """`python -m lm.training` in a process forked from a server that has torch loaded: it starts in milliseconds."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lm.training", "tests.lm.training.corpora"])
+    context.set_forkserver_preload(["lm.training.pretrain", "tests.lm.training.corpora"])
     process = context.Process(target=run_command, args=(main, arguments(shards, output, **changes)))
     process.start()
     return process
