@@ -43,7 +43,7 @@ def find_training_steps(root: Path, doc_id: str) -> dict[str, Any] | None:
     of reading is a pure function of the run's configuration, so it is computed again, not recorded.
     """
     from lm.training.config import PretrainConfig
-    from lm.training.reading_order import make_reading_order, steps_that_read_document
+    from lm.training.reading_order import order_of_run, steps_that_read_document
 
     model, shards = published(root, "pretrained_model"), published(root, "token_shards")
     if model is None or shards is None:
@@ -51,16 +51,8 @@ def find_training_steps(root: Path, doc_id: str) -> dict[str, Any] | None:
     if shards.digest not in model.inputs.values():
         return {"stale": "trained on other shards"}
     config = from_mapping(PretrainConfig, model.config)
-    training = TokenShards.open(shards, "train")
-    context_length = config.model_config(training.vocab_size).context_length
-    num_steps = config.steps(context_length)
-    order = make_reading_order(
-        training,
-        packing=config.packing,
-        context_length=context_length,
-        seed=config.seed,
-        weights=config.source_weights,
-    )
+    num_steps = int(model.summary["steps"])
+    order = order_of_run(config, TokenShards.open(shards, "train"))
     steps = steps_that_read_document(order, config.batch_size, num_steps, doc_id)
     return {"steps": steps, "num_steps": num_steps}
 

@@ -18,6 +18,7 @@ from lm.configuration import unknown_key
 from lm.errors import ConfigurationError
 from lm.shards import TokenShards
 from lm.token_stream import TokenStream, source_names
+from lm.training.config import PretrainConfig
 from lm.training.windows import Window, Windows, make_windows
 
 ALL = "all"
@@ -109,6 +110,17 @@ def make_reading_order(
             Source(name, stream, make_windows(packing, stream, context_length, seed), weights[name] / total)
             for name, stream in streams.items()
         ]
+    )
+
+
+def order_of_run(config: PretrainConfig, shards: TokenShards) -> ReadingOrder:
+    """The order in which a run with this configuration reads these shards; errors as `make_reading_order`."""
+    return make_reading_order(
+        shards,
+        packing=config.packing,
+        context_length=config.model_config(shards.vocab_size).context_length,
+        seed=config.seed,
+        weights=config.source_weights,
     )
 
 

@@ -18,7 +18,7 @@ from lm.training.checkpoint_writer import CheckpointWriter
 from lm.training.config import PretrainConfig
 from lm.training.live_view import LiveView
 from lm.training.metrics import MetricsLog, Report
-from lm.training.reading_order import make_reading_order
+from lm.training.reading_order import order_of_run
 from lm.training.run_checkpoint import newest_checkpoint, refuse_other_run, restore_run, take_snapshot
 from lm.training.stop import StopSignals
 from lm.training.text_samples import sample_text
@@ -48,10 +48,9 @@ class Run:
         training = TokenShards.open(source, "train")
         self.tokenizer_digest = training.metadata.tokenizer_digest
         self.validator = Validator(source, self.tokenizer_digest, tokenizer)
-        model_config = config.model_config(training.vocab_size)
         torch.manual_seed(config.seed)
-        model = TransformerLM(model_config).to(self.device)
-        self.trainer = Trainer(config, model, self._loader(training, model_config.context_length))
+        model = TransformerLM(config.model_config(training.vocab_size)).to(self.device)
+        self.trainer = Trainer(config, model, self._loader(training))
         self.log = MetricsLog()
         self.writer = CheckpointWriter(
             work / "checkpoints", identity, keep=config.keep_checkpoints, keep_every=config.keep_every
@@ -112,17 +111,10 @@ class Run:
             skipped_steps=trainer.num_skipped,
         )
 
-    def _loader(self, training: TokenShards, context_length: int) -> Loader:
+    def _loader(self, training: TokenShards) -> Loader:
         config = self.config
-        order = make_reading_order(
-            training,
-            packing=config.packing,
-            context_length=context_length,
-            seed=config.seed,
-            weights=config.source_weights,
-        )
         loader = BatchLoader(
-            order,
+            order_of_run(config, training),
             batch_size=config.batch_size,
             document_masks=config.document_masks,
             pin_memory=self.device.type == "cuda",

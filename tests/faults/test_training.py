@@ -23,6 +23,8 @@ from lm.training.pretrain import pretrain, work_folder
 from lm.training.run_checkpoint import newest_checkpoint
 from tests.lm.training.corpora import SETTINGS, make_shards, start_run
 
+WAVERING = {"learning_rate": 1e-6, "final_learning_rate": 0.0}
+"""A rate at which the loss rises about as often as it falls."""
 NUM_KILLS = int(os.environ.get("LOAM_TEST_KILLS", "12"))
 
 
@@ -78,14 +80,15 @@ def _wait_for_another_checkpoint(folder, process, timeout_s=60):
 
 @pytest.mark.fault(26)
 def test_killed_again_and_again_it_ends_with_the_same_bytes(shards, tmp_path):
-    """A checkpoint after each of 40 steps, and kill -9 at random moments, most of them while one is written."""
-    unbroken = pretrain(_config(num_steps=40), shards.path, tmp_path / "unbroken")
+    """A checkpoint after each step, and kill -9 at random moments, most of them while one is written."""
+    num_steps = 3 * NUM_KILLS + 4
+    unbroken = pretrain(_config(num_steps=num_steps), shards.path, tmp_path / "unbroken")
     output = tmp_path / "killed"
     randomness = random.Random(0)
     resumed_from, killed = [], 0
     checkpoints = work_folder(output) / "checkpoints"
     for _ in range(NUM_KILLS):
-        process = start_run(shards.path, output, num_steps=40)
+        process = start_run(shards.path, output, num_steps=num_steps)
         _wait_for_another_checkpoint(checkpoints, process)
         time.sleep(randomness.uniform(0, 0.03))
         process.kill()
@@ -95,7 +98,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(shards, tmp_path):
         resumed_from.append(0 if newest is None else newest.summary["step"])
     assert killed >= min(NUM_KILLS, 5)
     assert resumed_from == sorted(resumed_from)
-    process = start_run(shards.path, output, num_steps=40)
+    process = start_run(shards.path, output, num_steps=num_steps)
     process.join(60)
     assert process.exitcode == 0
     assert open_artifact(output).digest == unbroken.digest
@@ -130,9 +133,7 @@ def test_stopping_anywhere_changes_nothing(shards, tmp_path, changes):
         {"packing": "padded", "optimizer": "muon", "prefetch_batches": 0},
         {"source_weights": {"markov": 1.0}, "optimizer": "sgd", "z_loss": 1e-3},
         {"precision": "float16", "optimizer": "adamw", "decay_last": True},
-        # A rate at which the loss only wavers.
-        {"skip_spikes": True, "spike_threshold": 0.1, "num_steps": 30, "learning_rate": 1e-6, "final_learning_rate": 0.0},
-        | {"learning_rate": 1e-6, "final_learning_rate": 0.0},
+        {"skip_spikes": True, "spike_threshold": 0.1, "num_steps": 30, **WAVERING},
         {"model": {"num_experts": 4, "expert_balance": "bias"}, "checkpoint_activations": True},
     ],
 )
