@@ -51,8 +51,9 @@ def find_training_steps(root: Path, doc_id: str) -> dict[str, Any] | None:
     if shards.digest not in model.inputs.values():
         return {"stale": "trained on other shards"}
     config = from_mapping(PretrainConfig, model.config)
-    num_steps = int(model.summary["steps"])
-    order = order_of_run(config, TokenShards.open(shards, "train"))
+    training = TokenShards.open(shards, "train")
+    num_steps = config.steps(config.model_config(training.vocab_size).context_length)
+    order = order_of_run(config, training)
     steps = steps_that_read_document(order, config.batch_size, num_steps, doc_id)
     return {"steps": steps, "num_steps": num_steps}
 
