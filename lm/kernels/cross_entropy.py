@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lm.model.precision import widened
+
 _CHUNK_TOKENS = {"cpu": 256}
 _CHUNK_TOKENS_ELSEWHERE = 8_192
 """Of 64 to 1,024 tokens, 128 and 256 were fastest on a CPU (a chunk's logits stay in its cache); a GPU wants large
@@ -33,7 +35,8 @@ def linear_cross_entropy(
     once.
 
     With `soft_cap`, a logit l counts as cap · tanh(l / cap). `z_loss` is that of `linear_losses`, and part of the sum.
-    Under autocast the matrix products run in its type; the sums of products and the loss stay in float32.
+    Under autocast the matrix products run in its type; the sums of products and the loss stay in float32
+    (float64 for float64 inputs).
     """
     return linear_losses(hidden, weight, targets, soft_cap=soft_cap, z_loss=z_loss)[0]
 
@@ -68,14 +71,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wide_hidden, wide_weight = hidden.to(compute), weight.to(compute)
         needs_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         hidden_gradient = torch.empty_like(wide_hidden) if needs_gradient else None
-        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if needs_gradient else None
-        nats = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        wide = torch.promote_types(compute, torch.float32)
+        weight_gradient = torch.zeros_like(weight, dtype=wide) if needs_gradient else None
+        nats = torch.zeros((), dtype=wide, device=hidden.device)
         squares = torch.zeros_like(nats)
         chunk = _CHUNK_TOKENS.get(hidden.device.type, _CHUNK_TOKENS_ELSEWHERE)
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), chunk):
                 rows = slice(start, start + chunk)
-                logits = (wide_hidden[rows] @ wide_weight.T).float()
+                logits = widened(wide_hidden[rows] @ wide_weight.T)
                 if soft_cap:
                     logits = logits.div_(soft_cap).tanh_().mul_(soft_cap)
                 index = targets[rows].long().unsqueeze(-1)

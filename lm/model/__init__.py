@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lm.model.rope import RotaryEmbedding
     from lm.model.ssm import StateSpaceLayer
     from lm.model.transformer import TransformerLM
-    from lm.model.width import learning_rate_multipliers
 
 __getattr__ = lazy_names(
     __name__,
@@ -38,7 +37,6 @@ __getattr__ = lazy_names(
         "lm.model.rope": ("RotaryEmbedding",),
         "lm.model.ssm": ("StateSpaceLayer",),
         "lm.model.transformer": ("TransformerLM",),
-        "lm.model.width": ("learning_rate_multipliers",),
     },
 )
 
@@ -64,7 +62,6 @@ __all__ = [
     "autocast",
     "causal_mask",
     "choose_device",
-    "learning_rate_multipliers",
     "load_model",
     "preset",
     "save_model",

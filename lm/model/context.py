@@ -63,7 +63,7 @@ class Routing:
     """What a layer with experts found in one forward: its term of the loss, and how many choices fell on each."""
 
     balance_loss: Float[Tensor, ""]
-    load: Float[Tensor, " experts"]
+    load: Int[Tensor, " experts"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ With m = d_model / base_width, under Adam:
     embeddings, gains, biases nothing changes with the width
 
 Attention keeps 1 / sqrt(d_head) and a wider model has more heads of the same d_head, where the table's 1 / d_head would
-be the same constant. At d_model = base_width the model is the one without muP. `tests/lm/model/test_width.py` is
-the paper's coordinate check.
+be the same constant. At d_model = base_width the model is the one without muP. The first weights and the multiplier
+(`ModelConfig.logit_scale`) are the model's; the learning rates are given by `lm.training.parameter_groups`, for other
+optimizers too. `tests/lm/model/test_width.py` is the paper's coordinate check of both together.
 """
 
 from __future__ import annotations
-
-from torch import nn
 
 from lm.model.config import ModelConfig
 from lm.model.linear import linear_std
@@ -32,21 +31,3 @@ def embedding_std(config: ModelConfig) -> float:
 def output_std(config: ModelConfig) -> float:
     """Deviation of the output layer's first weights; under muP that of the base width."""
     return linear_std(config.base_width or config.d_model, config.vocab_size)
-
-
-def learning_rate_multipliers(model: nn.Module, config: ModelConfig) -> dict[str, float]:
-    """By what Adam's learning rate of each weight is to be multiplied, by name: base_width / d_model for the matrices
-    inside the layers, 1 for all else and without `base_width`.
-
-    Decoupled weight decay that multiplies the learning rate shrinks with it; divide it by the same number to keep it.
-    """
-    scale = config.logit_scale
-    return {
-        name: scale if name.startswith("layers.") and _is_matrix(name, parameter) else 1.0
-        for name, parameter in model.named_parameters()
-    }
-
-
-def _is_matrix(name: str, parameter: nn.Parameter) -> bool:
-    # The convolution of a state-space layer has as many inputs a channel at every width.
-    return parameter.ndim >= 2 and not name.endswith("conv_weight")

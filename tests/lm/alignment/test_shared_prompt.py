@@ -9,16 +9,17 @@ from lm.alignment.chat import ChatExample
 from lm.alignment.sequences import pad, response_log_probs
 from lm.alignment.shared_prompt import group_log_probs
 from lm.model import TransformerLM, preset
+from tests.lm.model.variants import VARIANTS
 
 GROUP_SIZE = 3
 PROMPTS = [[5, 6, 7, 8, 9], [3, 4], [9, 8, 7, 6, 5, 4, 3, 2]]
 RESPONSES = [[11, 12], [13], [14, 15, 16, 17, 18, 19], [20], [21, 22, 23], [24], [25], [26, 27], [28]]
 
 
-@pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_numbers_and_gradients_are_those_of_repeated_prompts(temperature):
+@pytest.mark.parametrize("name", VARIANTS)
+def test_numbers_and_gradients_are_those_of_repeated_prompts(name):
     torch.manual_seed(0)
-    model = TransformerLM(preset("test")).double()
+    model, temperature = TransformerLM(preset("test", **VARIANTS[name])).double(), 0.6
     examples = [
         ChatExample([*PROMPTS[row // GROUP_SIZE], *response], len(PROMPTS[row // GROUP_SIZE]))
         for row, response in enumerate(RESPONSES)

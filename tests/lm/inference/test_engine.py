@@ -6,18 +6,23 @@ import torch
 from lm.errors import ConfigurationError, InputError
 from lm.inference import GenerationConfig, generate, stream
 from lm.model import TransformerLM, preset
+from tests.lm.model.variants import VARIANTS
 
 PROMPTS = [[5, 9, 2], [7], [1, 2, 3, 4, 5, 6], [8, 8, 8], [3, 3]]
 
 
-@pytest.fixture(scope="module")
-def model():
+def make_model(switches):
     torch.manual_seed(0)
     # Sharper logits than a fresh model's, so that rounding cannot decide a greedy choice.
-    model = TransformerLM(preset("test")).eval()
+    model = TransformerLM(preset("test", **switches)).eval()
     with torch.no_grad():
         model.lm_head.weight.mul_(5.0)
     return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return make_model({})
 
 
 def without_cache(model, prompt, num_tokens, stop_ids):
@@ -30,7 +35,9 @@ def without_cache(model, prompt, num_tokens, stop_ids):
     return ids[len(prompt) :]
 
 
-def test_greedy_equals_generation_without_a_cache(model):
+@pytest.mark.parametrize("name", VARIANTS)
+def test_greedy_equals_generation_without_a_cache(name):
+    model = make_model(VARIANTS[name])
     stop_ids = set(range(40))
     completions = generate(model, PROMPTS, GenerationConfig(max_new_tokens=12, temperature=0.0), stop_ids=stop_ids)
     for prompt, [completion] in zip(PROMPTS, completions, strict=True):

@@ -8,7 +8,9 @@ import pytest
 CHECKED = """
 from jaxtyping import install_import_hook
 
-with install_import_hook(("lm.model", "lm.kernels", "lm.training.loss", "lm.training.muon"), "beartype.beartype"):
+checked = ("lm.model", "lm.kernels", "lm.inference.kv_cache", "lm.training.loss", "lm.training.muon")
+with install_import_hook(checked, "beartype.beartype"):
+    from lm.inference.kv_cache import KVCache
     from lm.kernels.cross_entropy import linear_cross_entropy
     from lm.model import TransformerLM, preset
     from lm.training.loss import cross_entropy
@@ -17,14 +19,20 @@ with install_import_hook(("lm.model", "lm.kernels", "lm.training.loss", "lm.trai
 import torch
 
 torch.set_num_threads(1)
-for attention in ("fused", "reference"):
-    model = TransformerLM(preset("test", attention=attention))
+from tests.lm.model.variants import VARIANTS
+
+for switches in ({"attention": "reference"}, *VARIANTS.values()):
+    model = TransformerLM(preset("test", **switches))
     ids = torch.randint(128, (2, 17))
     documents = torch.zeros(2, 16, dtype=torch.long)
     logits = model(ids[:, :-1], document_ids=documents, positions=torch.arange(16))
     cross_entropy(logits, ids[:, 1:], documents == 0).backward()
     hidden = model.hidden(ids[:, :-1], positions=torch.arange(16).expand(2, 16)).flatten(0, 1)
-    linear_cross_entropy(hidden, model.lm_head.weight, ids[:, 1:].flatten()).backward()
+    loss = linear_cross_entropy(hidden, model.lm_head.weight, ids[:, 1:].flatten())
+    (loss + model.auxiliary_loss()).backward()
+    with torch.no_grad():
+        cache = KVCache(model.config, batch=2, capacity=16)
+        model(ids[:, :9], kv_cache=cache), model(ids[:, 9:10], kv_cache=cache)
 orthogonalize(torch.randn(2, 3, 4))
 for wrong in (lambda: model(ids[0]), lambda: model(ids.float()), lambda: cross_entropy(logits, ids)):
     try:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from lm.inference.kv_cache import KVCache
-from lm.model import TransformerLM, load_model, preset, save_model
+from lm.model import MixtureOfExperts, TransformerLM, load_model, preset, save_model
+from lm.training.precision import recompute_blocks
 from tests.lm.model.variants import VARIANTS
 
 every_variant = pytest.mark.parametrize("switches", VARIANTS.values(), ids=VARIANTS)
@@ -76,6 +77,31 @@ def test_one_batch_is_learned_by_heart(switches):
         loss.backward()
         optimizer.step()
     raise AssertionError(f"loss {loss.item()} after 300 steps")
+
+
+@every_variant
+def test_recomputed_layers_change_nothing(switches):
+    model = TransformerLM(preset("test", **switches))
+    ids, found = torch.randint(128, (2, 32)), []
+    for recompute in (False, True):
+        if recompute:
+            recompute_blocks(model.layers)
+        model.zero_grad()
+        (model(ids).square().mean() + model.auxiliary_loss()).backward()
+        mixtures = [module for module in model.modules() if isinstance(module, MixtureOfExperts)]
+        found.append([*(p.grad for p in model.parameters()), *(mixture.load for mixture in mixtures)])
+        for mixture in mixtures:
+            mixture.reset_buffers()
+    for plain, again in zip(*found, strict=True):
+        assert torch.equal(plain, again)
+
+
+@pytest.mark.slow
+def test_the_compiler_takes_a_model_without_experts_in_one_piece():
+    model = TransformerLM(preset("test", layer_pattern=("window", "ssm"), window=8, qk_norm=True, logit_soft_cap=9.0))
+    ids, documents = torch.randint(128, (2, 32)), torch.arange(32).div(10, rounding_mode="floor").expand(2, 32)
+    compiled = torch.compile(model.forward, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(ids, document_ids=documents), model(ids, document_ids=documents))
 
 
 @every_variant

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from lm.model import TransformerLM, learning_rate_multipliers, preset
+from lm.model import TransformerLM, preset
+from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
 
 WIDTHS = (128, 256, 512)
 
@@ -15,9 +16,9 @@ def movement(width, base_width, ffn):
         "test", d_model=width, num_heads=width // 16, num_kv_heads=0, d_ff=2 * width, base_width=base_width, ffn=ffn
     )
     model = TransformerLM(config)
-    rates = learning_rate_multipliers(model, config)
-    groups = [{"params": [p], "lr": 0.01 * rates[name]} for name, p in model.named_parameters()]
+    groups = make_parameter_groups(model, 0.0, width_ratio=width / base_width if base_width else 1.0)
     optimizer = torch.optim.Adam(groups)
+    set_learning_rate(optimizer, 0.01)
     ids = torch.randint(128, (4, 33), generator=torch.Generator().manual_seed(0))
     first = model(ids[:, :-1]).detach()
     for _ in range(4):
@@ -43,15 +44,23 @@ def test_at_the_base_width_nothing_changes():
         torch.manual_seed(0)
         model = TransformerLM(preset("test", base_width=base_width))
         logits.append(model(ids))
-        assert set(learning_rate_multipliers(model, model.config).values()) == {1.0}
     assert torch.equal(*logits)
+
+
+def test_the_output_layer_starts_as_at_the_base_width():
+    torch.manual_seed(0)
+    for width in (64, 512):
+        weight = TransformerLM(preset("test", d_model=width, base_width=64)).lm_head.weight
+        assert weight.std().item() == pytest.approx(0.9866 * (2 / (64 + 128)) ** 0.5, rel=0.03)
 
 
 def test_only_matrices_between_widths_learn_slower():
     config = preset("test", base_width=8, layer_pattern=("ssm", "full"), qk_norm=True)
-    rates = learning_rate_multipliers(TransformerLM(config), config)
-    slow = {name.split(".", 2)[2] for name, rate in rates.items() if rate == 0.25}
-    assert slow == {
+    model = TransformerLM(config)
+    groups = make_parameter_groups(model, 0.0, width_ratio=4.0)
+    slow = {id(p) for group in groups if group["lr_scale"] == 0.25 for p in group["params"]}
+    assert {group["lr_scale"] for group in groups} == {0.25, 1.0}
+    assert {name.split(".", 2)[2] for name, p in model.named_parameters() if id(p) in slow} == {
         "ssm.in_proj.weight", "ssm.output_proj.weight", "attn.q_proj.weight", "attn.k_proj.weight",
         "attn.v_proj.weight", "attn.output_proj.weight", "ffn.w1.weight", "ffn.w2.weight", "ffn.w3.weight",
     }  # fmt: skip
