@@ -1,0 +1,6 @@
+"""Which choices matter: short trainings of equal budget that differ in one thing.
+
+config    the questions, and what all their runs share
+run       a question's trainings, one after the other
+report    who won, by how much, and how much of that is luck
+"""

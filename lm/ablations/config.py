@@ -1,0 +1,104 @@
+"""The questions that ablations ask, and what all their runs share.
+
+A question is a table of variants: each a name and the fields of the training's configuration that it changes. The first
+is what the others are held against. All runs of a question see the same tokens in the same order, once per seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lm.configuration import from_mapping, unknown_key
+from lm.errors import ConfigurationError
+from lm.training.config import PretrainConfig
+
+Changes = Mapping[str, Any]
+
+LEARNING_RATE = "learning_rate"
+
+QUESTIONS: Mapping[str, Mapping[str, Changes]] = {
+    LEARNING_RATE: {},  # its variants are the configured rates
+    "batch_size": {f"{size} windows": {"batch_size": size} for size in (4, 1, 2, 8, 16)},
+    "norm": {"RMSNorm": {}, "LayerNorm": {"model": {"norm": "layer"}}, "none": {"model": {"norm_placement": "none"}}},
+    "norm_placement": {
+        "pre": {},
+        "post": {"model": {"norm_placement": "post"}},
+        "sandwich": {"model": {"norm_placement": "sandwich"}},
+    },
+    "position": {"RoPE": {}, "NoPE": {"model": {"position": "none"}}},
+    "ffn": {"SwiGLU": {}, "SiLU": {"model": {"ffn": "silu"}}},
+    "optimizer": {
+        "AdamW": {},
+        "Muon": {"optimizer": "muon", "learning_rate": 1e-2, "final_learning_rate": 1e-3},
+    },
+}
+"""By name: learning rate, batch size at equal tokens, RMSNorm or none, where norms stand, RoPE or NoPE, SwiGLU or SiLU
+at equal parameters, AdamW or Muon (each at a learning rate of its own)."""
+
+_SHARED: Changes = {
+    "preset": "tiny_cpu",
+    "optimizer": "adamw",
+    "learning_rate": 3e-3,
+    "final_learning_rate": 3e-4,
+    "batch_size": 4,
+    "warmup_steps": 20,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AblationConfig:
+    """What all runs of all questions share.
+
+    Raises:
+        ConfigurationError: a value out of its range, or a shared setting that the training refuses.
+    """
+
+    num_tokens: int = 200_000
+    """Training tokens of each run: the equal budget."""
+    seeds: tuple[int, ...] = (0, 1)
+    """Every variant is trained once per seed; the spread between seeds is what luck alone does."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the training that all runs share, over those of the ablations: tiny_cpu, AdamW, batches of 4."""
+    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+    """Learning rates to try, rising; the first that diverges is the last."""
+    num_evaluations: int = 8
+    """Looks at the validation split on the way of each run."""
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise ConfigurationError(f"ablations.seeds: {self.seeds}, expected one or more, each once")
+        if not self.learning_rates or list(self.learning_rates) != sorted(set(self.learning_rates)):
+            raise ConfigurationError(f"ablations.learning_rates: {self.learning_rates}, expected rising numbers")
+        if self.num_evaluations < 1:
+            raise ConfigurationError(f"ablations.num_evaluations: {self.num_evaluations}, expected at least 1")
+        for question in QUESTIONS:
+            for variant in self.variants(question):
+                self.run(question, variant, self.seeds[0])
+
+    def variants(self, question: str) -> Mapping[str, Changes]:
+        """The variants of a question by name, the one that others are held against first.
+
+        Raises:
+            ConfigurationError: there is no such question.
+        """
+        if question not in QUESTIONS:
+            raise ConfigurationError(unknown_key(question, QUESTIONS, "question"))
+        if question != LEARNING_RATE:
+            return QUESTIONS[question]
+        return {
+            f"{rate:g}": {"learning_rate": rate, "final_learning_rate": float(f"{rate / 10:g}")}
+            for rate in self.learning_rates
+        }
+
+    def run(self, question: str, variant: str, seed: int) -> PretrainConfig:
+        """The configuration of one run."""
+        changes = self.variants(question)[variant]
+        merged = {**_SHARED, **self.training, **changes, "seed": seed, "num_tokens": self.num_tokens, "num_steps": 0}
+        merged["model"] = {**self.training.get("model", {}), **changes.get("model", {})}
+        config = from_mapping(PretrainConfig, merged, "ablations.training")
+        steps = config.steps(config.model_config(vocab_size=512).context_length)
+        merged["evaluation_interval"] = max(1, steps // self.num_evaluations)
+        merged["warmup_steps"] = min(config.warmup_steps, max(1, steps // 4))
+        return from_mapping(PretrainConfig, merged, "ablations.training")

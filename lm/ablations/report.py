@@ -1,0 +1,80 @@
+"""Who won a question, by how much, and whether that is more than luck."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Run = Mapping[str, Any]
+
+
+def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
+    """A row a variant, in the order of `rows`: means over its seeds, `spread` the largest difference between them; one
+    that diverged with any seed has no loss.
+    """
+    found = []
+    for variant in dict.fromkeys(row["variant"] for row in rows):
+        own = [row for row in rows if row["variant"] == variant]
+        diverged = [row["seed"] for row in own if row["diverged"]]
+        losses = [row["validation_loss"] for row in own if row["validation_loss"] is not None]
+        whole = not diverged and bool(losses)
+        found.append(
+            {
+                "variant": variant,
+                "parameters": own[0]["parameters"],
+                "num_seeds": len(own),
+                "validation_loss": statistics.fmean(losses) if whole else None,
+                "spread": max(losses) - min(losses) if whole else None,
+                "bits_per_byte": statistics.fmean(row["bits_per_byte"] for row in own) if whole else None,
+                "diverged_seeds": diverged,
+            }
+        )
+    return found
+
+
+def verdict(question: str, rows: Sequence[Run]) -> dict[str, Any]:
+    """The winner, how far ahead of the next it is in nats per token, the largest spread between seeds, and whether the
+    lead is larger than that.
+    """
+    table = [row for row in standings(rows) if row["validation_loss"] is not None]
+    if not table:
+        return {"winner": None, "lead": None, "spread": None, "clear": False}
+    ranked = sorted(table, key=lambda row: row["validation_loss"])
+    spread = max(row["spread"] for row in table)
+    lead = ranked[1]["validation_loss"] - ranked[0]["validation_loss"] if len(ranked) > 1 else None
+    return {"winner": ranked[0]["variant"], "lead": lead, "spread": spread, "clear": lead is None or lead > spread}
+
+
+def sentence(question: str, told: Mapping[str, Any]) -> str:
+    """The verdict in words."""
+    name = question.replace("_", " ")
+    if told["winner"] is None:
+        return f"{name}: every variant diverged."
+    if told["lead"] is None:
+        return f"{name}: {told['winner']}; every other variant diverged."
+    found = f"{name}: {told['winner']} by {told['lead']:.3f} nats per token"
+    luck = f"seeds differ by up to {told['spread']:.3f}"
+    return f"{found}; {luck}." if told["clear"] else f"{found}, which may be luck: {luck}."
+
+
+def render(question: str, rows: Sequence[Run], told: Mapping[str, Any], num_tokens: int) -> str:
+    """The question's report as Markdown."""
+    lines = [
+        f"### {question.replace('_', ' ')}",
+        "",
+        f"{sentence(question, told)} Each run: {num_tokens:,} tokens.",
+        "",
+        "| variant | parameters | validation loss | between seeds | bits per byte |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for row in standings(rows):
+        if row["validation_loss"] is None:
+            seeds = ", ".join(map(str, row["diverged_seeds"]))
+            lines.append(f"| {row['variant']} | {row['parameters']:,} | diverged (seed {seeds}) | | |")
+            continue
+        lines.append(
+            f"| {row['variant']} | {row['parameters']:,} | {row['validation_loss']:.3f} | {row['spread']:.3f} "
+            f"| {row['bits_per_byte']:.3f} |"
+        )
+    return "\n".join(lines) + "\n"

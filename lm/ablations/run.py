@@ -1,0 +1,175 @@
+"""The trainings of one question, one after the other, and their results as an artifact.
+
+    OUTPUT/         runs.json (every run with its curves), report.md: the same bytes for the same inputs
+    RUNS/NAME       one training each, named by its configuration: questions share runs that are the same
+    RUNS/NAME.seconds.json   when its steps were done; times differ from run to run and stay out of the artifact
+
+A run diverged where its loss or gradient is no number, or where in the end it predicts held-out tokens no better than
+their frequencies do.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lm import storage
+from lm.ablations.config import LEARNING_RATE, AblationConfig
+from lm.ablations.report import render, verdict
+from lm.accounting import count_parameters
+from lm.code_version import source_digest
+from lm.configuration import to_mapping
+from lm.progress import track
+from lm.shards import TokenShards
+from lm.storage import Artifact, Publication
+from lm.token_stream import TokenStream
+from lm.training.config import PretrainConfig
+from lm.training.metrics import Report
+from lm.training.pretrain import pretrain, silent
+from lm.training.trainer import NonFiniteError
+
+RUNS, PAGE = "runs.json", "report.md"
+_KIND = "ablation"
+
+
+@dataclass(slots=True)
+class _Clock:
+    """Listens to a run's events: when each logged step was done, and the losses so far."""
+
+    report: Report
+    started: float = field(default_factory=time.perf_counter)
+    steps: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    def __call__(self, event: Mapping[str, object]) -> None:
+        step, loss = event.get("step"), event.get("loss")
+        if isinstance(step, int) and isinstance(loss, float):
+            self.steps.append(step)
+            self.seconds.append(round(time.perf_counter() - self.started, 3))
+            self.losses.append(loss)
+        elif "message" in event:
+            self.report(event)
+
+
+def run_ablation(
+    config: AblationConfig, *, question: str, shards: Path, runs: Path, output: Path, report: Report = silent
+) -> Artifact:
+    """Train every variant of `question` with every seed, keep the trainings in `runs`, and publish the comparison.
+
+    Raises:
+        ConfigurationError: there is no such question, or the training refuses a setting.
+        Interrupted: SIGTERM or SIGINT; the same call goes on with the run that was interrupted.
+        InputError: the shards lack a split.
+    """
+    config.variants(question)  # an unknown one is refused before anything else
+    source = storage.open_artifact(shards)
+    return storage.make(
+        output,
+        functools.partial(_write, config, question, source, runs, report),
+        kind=_KIND,
+        config={"question": question, **to_mapping(config)},
+        inputs={"token_shards": source.digest},
+        code=source_digest("lm.ablations.run"),
+    )
+
+
+def seconds_of(run: Mapping[str, Any], runs: Path) -> tuple[list[int], list[float]] | None:
+    """The steps of a run of `runs.json` and the seconds after which each was done; None where that is not known."""
+    path = runs / f"{run['name']}.seconds.json"
+    if not path.exists():
+        return None
+    known = json.loads(path.read_text())
+    return known["steps"], known["seconds"]
+
+
+def _write(
+    config: AblationConfig, question: str, source: Artifact, runs: Path, report: Report, publication: Publication
+) -> None:
+    unigram = unigram_loss(source)
+    rows: list[dict[str, Any]] = []
+    planned = [(variant, seed) for variant in config.variants(question) for seed in config.seeds]
+    for variant, seed in track(planned, f"ablation {question}", unit="run"):
+        if question == LEARNING_RATE and _edge_passed(rows, variant):
+            continue
+        row = _run(config.run(question, variant, seed), variant, source, runs, unigram, report)
+        report({key: row[key] for key in ("variant", "seed", "validation_loss", "diverged")} | {"question": question})
+        rows.append(row)
+    told = verdict(question, rows)
+    storage.write_json(publication.path / RUNS, {"question": question, "unigram_loss": unigram, "runs": rows})
+    (publication.path / PAGE).write_text(render(question, rows, told, config.num_tokens), encoding="utf-8")
+    publication.summary.update(question=question, num_runs=len(rows), **told)
+
+
+def _edge_passed(rows: list[dict[str, Any]], variant: str) -> bool:
+    """Whether a lower learning rate has diverged already."""
+    return any(row["diverged"] and row["variant"] != variant for row in rows)
+
+
+def _run(
+    config: PretrainConfig, variant: str, source: Artifact, runs: Path, unigram: float, report: Report
+) -> dict[str, Any]:
+    name = _name(config, source)
+    clock = _Clock(report)
+    shape = config.model_config(TokenShards.open(source, "train").vocab_size)
+    row: dict[str, Any] = {"variant": variant, "seed": config.seed, "name": name, "config": to_mapping(config)}
+    row["parameters"] = count_parameters(shape).total
+    try:
+        trained = pretrain(config, source.path, runs / name, clock)
+    except NonFiniteError as error:
+        row.update(diverged=str(error), validation_loss=None, bits_per_byte=None)
+        row.update(steps=clock.steps, losses=clock.losses, validation_steps=[], validation_losses=[])
+    else:
+        row.update(_curves(trained))
+        row["validation_loss"] = trained.summary["validation_loss"]
+        row["bits_per_byte"] = trained.summary["bits_per_byte"]
+        worse = row["validation_loss"] >= unigram
+        row["diverged"] = f"validation loss {row['validation_loss']:.3f}, unigram {unigram:.3f}" if worse else None
+    if clock.steps:
+        runs.mkdir(parents=True, exist_ok=True)
+        storage.write_json(runs / f"{name}.seconds.json", {"steps": clock.steps, "seconds": clock.seconds})
+    return row
+
+
+def _name(config: PretrainConfig, source: Artifact) -> str:
+    content = json.dumps([to_mapping(config), source.digest], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _curves(trained: Artifact) -> dict[str, Any]:
+    rows = [json.loads(line) for line in trained.file("metrics.jsonl").read_text().splitlines()]
+    curve = [(row["step"], row["loss"]) for row in rows if "loss" in row]
+    validation = [(row["step"], row["validation_loss"]) for row in rows if "validation_loss" in row]
+    validation.append((curve[-1][0], trained.summary["validation_loss"]))
+    return {
+        "steps": [step for step, _ in curve],
+        "losses": [loss for _, loss in curve],
+        "validation_steps": [step for step, _ in validation],
+        "validation_losses": [loss for _, loss in validation],
+    }
+
+
+def unigram_loss(source: Artifact) -> float:
+    """Nats per token of the validation split under the training split's frequencies, one added to every count."""
+    training = TokenShards.open(source, "train")
+    counts = np.ones(training.vocab_size)
+    for ids in _blocks(training):
+        counts += np.bincount(ids, minlength=training.vocab_size)
+    log_probabilities = np.log(counts / counts.sum())
+    stream = TokenStream(TokenShards.open(source, "validation"))
+    total = math.fsum(float(log_probabilities[ids].sum()) for ids in _blocks(TokenShards.open(source, "validation")))
+    return -total / len(stream)
+
+
+def _blocks(shards: TokenShards) -> Iterator[Any]:
+    for shard in shards.shards:
+        yield shard.tokens

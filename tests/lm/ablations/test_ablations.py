@@ -1,0 +1,136 @@
+"""Ablations: equal budgets, one difference, an honest verdict."""
+
+import json
+
+import pytest
+
+from lm.ablations.config import LEARNING_RATE, QUESTIONS, AblationConfig
+from lm.ablations.report import render, sentence, standings, verdict
+from lm.ablations.run import PAGE, RUNS, run_ablation, seconds_of, unigram_loss
+from lm.configuration import to_mapping
+from lm.errors import ConfigurationError
+from tests.lm.training.corpora import make_shards
+
+SMALL = AblationConfig(
+    num_tokens=6_400,
+    training={"preset": "test", "batch_size": 2, "num_threads": 1, "device": "cpu"},
+    learning_rates=(3e-3, 1e-2, 1e4, 1e5),
+    num_evaluations=2,
+)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return make_shards(tmp_path_factory.mktemp("shards") / "s", num_documents=40)
+
+
+@pytest.fixture(scope="module")
+def made(shards, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ablations")
+    artifacts = {
+        question: run_ablation(
+            SMALL, question=question, shards=shards.path, runs=folder / "runs", output=folder / question
+        )
+        for question in (LEARNING_RATE, "ffn")
+    }
+    return folder, artifacts
+
+
+def runs_of(artifact):
+    return json.loads(artifact.file(RUNS).read_text())["runs"]
+
+
+@pytest.mark.parametrize("question", sorted(QUESTIONS))
+def test_variants_differ_in_one_thing_and_spend_the_same(question):
+    config = AblationConfig(num_tokens=100_000)
+    variants = config.variants(question)
+    changed = {key for changes in variants.values() for key in changes}
+    if question == "batch_size":  # how often it looks and how it warms up follow from the number of steps
+        changed |= {"evaluation_interval", "warmup_steps"}
+    shared = []
+    for variant in variants:
+        run = config.run(question, variant, seed=1)
+        assert run.num_tokens == 100_000 and run.seed == 1
+        shared.append({key: value for key, value in to_mapping(run).items() if key not in changed})
+    assert all(each == shared[0] for each in shared)
+
+
+def test_the_feed_forward_layers_have_equally_many_weights():
+    config = AblationConfig()
+    shapes = [config.run("ffn", variant, 0).model_config(4096) for variant in config.variants("ffn")]
+    weights = [shape.d_ff * (3 if shape.is_gated else 2) for shape in shapes]
+    assert abs(weights[0] / weights[1] - 1) < 0.13  # d_ff is rounded up to a multiple of 64
+
+
+def test_the_learning_rate_rises_to_one_past_the_edge(made, shards):
+    runs = runs_of(made[1][LEARNING_RATE])
+    by_variant = {variant: [run for run in runs if run["variant"] == variant] for variant in ("0.003", "0.01", "10000")}
+    assert len(runs) == sum(map(len, by_variant.values())) == 6  # 100000 is never tried
+    assert not any(run["diverged"] for run in by_variant["0.003"] + by_variant["0.01"])
+    assert all(run["diverged"] for run in by_variant["10000"])
+    assert all(run["validation_loss"] < unigram_loss(shards) for run in by_variant["0.01"])
+    summary = made[1][LEARNING_RATE].summary
+    assert summary["winner"] == "0.01" and summary["lead"] > 0
+    assert "| 10000 |" in made[1][LEARNING_RATE].file(PAGE).read_text()
+
+
+def test_runs_carry_their_curves_and_the_clock_stays_outside(made):
+    folder, artifacts = made
+    for run in runs_of(artifacts["ffn"]):
+        assert run["steps"] == list(range(1, 101)) and len(run["losses"]) == 100
+        assert run["validation_steps"][-1] == 100 and run["validation_losses"][-1] == run["validation_loss"]
+        steps, seconds = seconds_of(run, folder / "runs")
+        assert steps == run["steps"] and seconds == sorted(seconds)
+    assert seconds_of({"name": "unknown"}, folder / "runs") is None
+    assert "seconds" not in artifacts["ffn"].file(RUNS).read_text()
+
+
+def test_the_same_bytes_again_and_shared_runs_are_trained_once(made, shards, tmp_path):
+    again = run_ablation(SMALL, question="ffn", shards=shards.path, runs=tmp_path / "runs", output=tmp_path / "ffn")
+    assert again.digest == made[1]["ffn"].digest
+    names = {run["name"] for run in runs_of(made[1]["ffn"])} & {run["name"] for run in runs_of(made[1][LEARNING_RATE])}
+    assert names  # the rate of the others is one of those tried
+    plain = AblationConfig(num_tokens=6_400)
+    rate, base = (plain.run(q, v, 0) for q, v in ((LEARNING_RATE, "0.003"), ("ffn", "SwiGLU")))
+    assert rate == base
+
+
+def row(variant, seed, loss, diverged=None):
+    bits = None if loss is None else loss / 2
+    values = {"variant": variant, "seed": seed, "parameters": 10, "validation_loss": loss, "bits_per_byte": bits}
+    return {**values, "diverged": diverged}
+
+
+def test_a_lead_smaller_than_the_seeds_spread_is_called_luck():
+    rows = [row("a", 0, 3.0), row("a", 1, 3.2), row("b", 0, 3.05), row("b", 1, 3.05)]
+    told = verdict("ffn", rows)
+    assert told == {"winner": "b", "lead": pytest.approx(0.05), "spread": pytest.approx(0.2), "clear": False}
+    assert "which may be luck: seeds differ by up to 0.200" in sentence("ffn", told)
+    clear = verdict("ffn", [row("a", 0, 3.0), row("b", 0, 2.0), row("c", 0, None, "diverged")])
+    assert clear["winner"] == "b" and clear["clear"] and clear["lead"] == 1.0
+    assert standings(rows)[0]["spread"] == pytest.approx(0.2)
+
+
+def test_what_diverged_wins_nothing():
+    rows = [row("a", 0, 1.0), row("a", 1, None, "step 3: loss is nan"), row("b", 0, 9.0)]
+    told = verdict("position", rows)
+    assert told["winner"] == "b" and told["lead"] is None
+    assert sentence("position", told) == "position: b; every other variant diverged."
+    assert "diverged (seed 1)" in render("position", rows, told, 10)
+    assert verdict("position", rows[:2])["winner"] is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seeds": ()}, "ablations.seeds"),
+        ({"learning_rates": (1e-2, 1e-3)}, "expected rising numbers"),
+        ({"training": {"batchsize": 3}}, "unknown key 'batchsize'"),
+        ({"training": {"model": {"num_head": 3}}}, "unknown key 'num_head'"),
+    ],
+)
+def test_what_cannot_be_is_refused(values, message):
+    with pytest.raises(ConfigurationError, match=message):
+        AblationConfig(**values)
+    with pytest.raises(ConfigurationError, match="did you mean 'ffn'"):
+        AblationConfig().variants("fnn")
