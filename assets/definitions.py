@@ -10,6 +10,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 from assets import (  # noqa: E402 - the warnings come at import
+    ablations,
     alignment,
     classifiers,
     crawl,
@@ -26,7 +27,19 @@ from assets.resources import RESOURCES  # noqa: E402
 from assets.schedules import SCHEDULES  # noqa: E402
 from assets.sensors import SENSORS  # noqa: E402
 
-_ROOMS = [crawl, classifiers, curation, curation_checks, tokens, mixture, pretraining, scaling, alignment, evaluation]
+_ROOMS = [
+    crawl,
+    classifiers,
+    curation,
+    curation_checks,
+    tokens,
+    mixture,
+    pretraining,
+    ablations,
+    scaling,
+    alignment,
+    evaluation,
+]
 
 defs = dg.Definitions(
     assets=dg.load_assets_from_modules(_ROOMS),

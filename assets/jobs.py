@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets import presets
-from assets.partitions import WARC_GROUPS
+from assets.partitions import ABLATION_QUESTIONS, WARC_GROUPS
 from pipelines.layout import partition_key
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -25,11 +25,13 @@ _PARTITIONED = dg.AssetSelection.assets(
     "masked_documents",
 )
 
+_EXPERIMENTS = dg.AssetSelection.groups("experiments")
+
 demo = dg.define_asset_job(
     "demo",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - _EXPERIMENTS,
     executor_def=dg.in_process_executor,
-    description="Every asset on the built-in crawl, at a size for a laptop's CPU. `make demo` runs it.",
+    description="Everything but experiments, on the built-in crawl, at a size for a laptop's CPU. `make demo` runs it.",
 )
 
 curate_crawl = dg.define_asset_job(
@@ -65,7 +67,14 @@ align = dg.define_asset_job(
     description="SFT, DPO, GRPO and the evaluation report, from the pre-trained model.",
 )
 
-JOBS = [demo, curate_crawl, pretrain, align]
+ablate = dg.define_asset_job(
+    "ablate",
+    selection=dg.AssetSelection.assets("ablations"),
+    partitions_def=ABLATION_QUESTIONS,
+    description="Short trainings of equal budget on the token shards, one question a partition. Then ablation_report.",
+)
+
+JOBS = [demo, curate_crawl, pretrain, align, ablate]
 
 
 def demo_partitions() -> list[str]:

@@ -1,4 +1,5 @@
-"""Partitions: groups of WARC files, keyed `CRAWL/gNNNN`, added as crawls and folders are found."""
+"""Partitions: groups of WARC files, keyed `CRAWL/gNNNN`, added as crawls and folders are found; and the questions of
+ablations."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from lm.ablations.config import QUESTIONS
 from lm.errors import ConfigurationError, InputError
 
 WARC_GROUPS = dg.DynamicPartitionsDefinition(name="warc_groups")
@@ -16,6 +18,10 @@ WARC_GROUPS = dg.DynamicPartitionsDefinition(name="warc_groups")
 PER_GROUP: dict[str, Any] = {"partitions_def": WARC_GROUPS, "backfill_policy": dg.BackfillPolicy.single_run()}
 """Keyword arguments of an asset made group by group; one run may cover many groups, which share the cost of its
 step."""
+
+
+ABLATION_QUESTIONS = dg.StaticPartitionsDefinition(list(QUESTIONS))
+"""One partition is a question that short trainings answer."""
 
 
 def chosen_partitions(instance: dg.DagsterInstance, patterns: Sequence[str]) -> list[str]:

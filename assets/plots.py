@@ -14,6 +14,7 @@ from pipelines import charts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _SIZE_INCHES = (7.0, 3.4)
 _DOTS_PER_INCH = 110
@@ -39,10 +40,14 @@ def drawing(title: str, *, x: str = "", y: str = "") -> Iterator[Picture]:
     axes.set(title=title, xlabel=x, ylabel=y)
     picture = Picture(axes)
     yield picture
+    picture.metadata = _markdown_picture(title, figure)
+
+
+def _markdown_picture(title: str, figure: Figure) -> dg.MarkdownMetadataValue:
     png = io.BytesIO()
     figure.savefig(png, format="png", metadata={"Software": None})
     encoded = base64.b64encode(png.getvalue()).decode()
-    picture.metadata = dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
 
 
 def lines(
@@ -56,6 +61,27 @@ def lines(
         if len(curves) > 1:
             picture.axes.legend(frameon=False)
     return picture.metadata
+
+
+def side_by_side(
+    title: str, panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], *, y: str
+) -> dg.MarkdownMetadataValue:
+    """Panels that share a legend, each named by its x axis, each with named curves; a name has one colour in all."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.4 * _SIZE_INCHES[0], _SIZE_INCHES[1]), dpi=_DOTS_PER_INCH, layout="constrained")
+    figure.suptitle(title)
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    for index, (x, curves) in enumerate(panels.items()):
+        axes = figure.add_subplot(1, len(panels), index + 1)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(xlabel=x, ylabel=y if index == 0 else "")
+        for name, (xs, ys) in curves.items():
+            axes.plot(xs, ys, label=name, linewidth=1.5, color=f"C{names.index(name) % 10}")
+        axes.grid(alpha=0.3)
+        if index == len(panels) - 1:
+            axes.legend(frameon=False, fontsize="small")
+    return _markdown_picture(title, figure)
 
 
 def bars(title: str, values: Mapping[str, float], *, x: str) -> dg.MarkdownMetadataValue:

@@ -32,8 +32,10 @@ def run_training(
     function: str,
     config: Any,
     paths: Mapping[str, Any],
+    **values: str,
 ) -> None:
-    """Run one of `assets.training_process.FUNCTIONS` with its configuration dataclass and paths, and wait for its end.
+    """Run one of `assets.training_process.FUNCTIONS` with its configuration dataclass, paths and other values, and wait
+    for its end.
 
     Raises:
         dagster.Failure: the process ended with an error; the message is the process's own.
@@ -44,6 +46,7 @@ def run_training(
             "function": function,
             "config": to_mapping(config),
             "paths": _as_strings(paths),
+            "values": values,
             "error_file": str(error_file),
         }
         command = [sys.executable, "-m", "assets.training_process"]

@@ -22,6 +22,7 @@ from lm.locations import locate
 
 FUNCTIONS = {
     "pretrain": "lm.training.pretrain:pretrain",
+    "ablation": "lm.ablations.run:run_ablation",
     "ngram": "lm.evaluation.ngram_baseline:write_ngram_baseline",
     "plan": "lm.scaling.training_plan:write_training_plan",
     "sft": "lm.alignment.sft:train_sft",
@@ -43,10 +44,16 @@ def load(name: str) -> tuple[Callable[..., Any], type]:
     return function, choices[0]
 
 
-def call(name: str, config: Mapping[str, Any], paths: Mapping[str, Any], report: Callable[..., None]) -> None:
-    """Call one function of `FUNCTIONS` with its configuration and paths."""
+def call(
+    name: str,
+    config: Mapping[str, Any],
+    paths: Mapping[str, Any],
+    report: Callable[..., None],
+    values: Mapping[str, str] | None = None,
+) -> None:
+    """Call one function of `FUNCTIONS` with its configuration, paths, and other values that it takes as they are."""
     function, config_class = load(name)
-    function(config=from_mapping(config_class, config), report=report, **_as_paths(paths))
+    function(config=from_mapping(config_class, config), report=report, **_as_paths(paths), **(values or {}))
 
 
 def _as_paths(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
                 pipes.get_extra("config"),
                 pipes.get_extra("paths"),
                 lambda event: pipes.log.info(_sentence(event)),
+                pipes.get_extra("values"),
             )
         except LoamError as error:
             told = {"message": str(error), "exit_code": error.exit_code, "kind": type(error).__name__}

@@ -2,11 +2,62 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from lm import storage
+from lm.code_version import source_digest
+from lm.storage import Artifact, Publication
+
+RUNS, PAGE = "runs.json", "report.md"
+"""The files of a question's artifact; the joint report has a PAGE too."""
+
 Run = Mapping[str, Any]
+
+
+def runs_of(artifact: Artifact) -> list[dict[str, Any]]:
+    """The runs of a question."""
+    found: list[dict[str, Any]] = json.loads(artifact.file(RUNS).read_text())["runs"]
+    return found
+
+
+def seconds_path(runs: Path, name: str) -> Path:
+    """Where the times of a run are kept."""
+    return runs / f"{name}.seconds.json"
+
+
+def seconds_of(run: Run, runs: Path) -> tuple[list[int], list[float]] | None:
+    """The steps of a run and the seconds after which each was done; None where that is not known."""
+    path = seconds_path(runs, run["name"])
+    if not path.exists():
+        return None
+    known = json.loads(path.read_text())
+    return known["steps"], known["seconds"]
+
+
+def write_ablation_report(questions: Mapping[str, Artifact], output: Path) -> Artifact:
+    """Join the questions' pages, their verdicts on top, and publish `report.md` at `output`."""
+    return storage.make(
+        output,
+        functools.partial(_write_report, questions),
+        kind="ablation_report",
+        config={},
+        inputs={name: artifact.digest for name, artifact in questions.items()},
+        code=source_digest("lm.ablations.report"),
+    )
+
+
+def _write_report(questions: Mapping[str, Artifact], publication: Publication) -> None:
+    verdicts = [f"- {sentence(name, artifact.summary)}" for name, artifact in questions.items()]
+    pages = [artifact.file(PAGE).read_text() for artifact in questions.values()]
+    text = "\n".join(["# Ablations", "", *verdicts, "", *pages])
+    (publication.path / PAGE).write_text(text, encoding="utf-8")
+    winners = {name: artifact.summary["winner"] for name, artifact in questions.items()}
+    publication.summary.update(winners=winners, num_runs=sum(a.summary["num_runs"] for a in questions.values()))
 
 
 def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from lm import storage
 from lm.ablations.config import LEARNING_RATE, AblationConfig
-from lm.ablations.report import render, verdict
+from lm.ablations.report import PAGE, RUNS, render, seconds_path, verdict
 from lm.accounting import count_parameters
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
@@ -37,7 +37,6 @@ from lm.training.metrics import Report
 from lm.training.pretrain import pretrain, silent
 from lm.training.trainer import NonFiniteError
 
-RUNS, PAGE = "runs.json", "report.md"
 _KIND = "ablation"
 
 
@@ -81,15 +80,6 @@ def run_ablation(
         inputs={"token_shards": source.digest},
         code=source_digest("lm.ablations.run"),
     )
-
-
-def seconds_of(run: Mapping[str, Any], runs: Path) -> tuple[list[int], list[float]] | None:
-    """The steps of a run of `runs.json` and the seconds after which each was done; None where that is not known."""
-    path = runs / f"{run['name']}.seconds.json"
-    if not path.exists():
-        return None
-    known = json.loads(path.read_text())
-    return known["steps"], known["seconds"]
 
 
 def _write(
@@ -136,7 +126,7 @@ def _run(
         row["diverged"] = f"validation loss {row['validation_loss']:.3f}, unigram {unigram:.3f}" if worse else None
     if clock.steps:
         runs.mkdir(parents=True, exist_ok=True)
-        storage.write_json(runs / f"{name}.seconds.json", {"steps": clock.steps, "seconds": clock.seconds})
+        storage.write_json(seconds_path(runs, name), {"steps": clock.steps, "seconds": clock.seconds})
     return row
 
 

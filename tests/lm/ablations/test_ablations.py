@@ -1,12 +1,20 @@
 """Ablations: equal budgets, one difference, an honest verdict."""
 
-import json
-
 import pytest
 
 from lm.ablations.config import LEARNING_RATE, QUESTIONS, AblationConfig
-from lm.ablations.report import render, sentence, standings, verdict
-from lm.ablations.run import PAGE, RUNS, run_ablation, seconds_of, unigram_loss
+from lm.ablations.report import (
+    PAGE,
+    RUNS,
+    render,
+    runs_of,
+    seconds_of,
+    sentence,
+    standings,
+    verdict,
+    write_ablation_report,
+)
+from lm.ablations.run import run_ablation, unigram_loss
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
 from tests.lm.training.corpora import make_shards
@@ -34,10 +42,6 @@ def made(shards, tmp_path_factory):
         for question in (LEARNING_RATE, "ffn")
     }
     return folder, artifacts
-
-
-def runs_of(artifact):
-    return json.loads(artifact.file(RUNS).read_text())["runs"]
 
 
 @pytest.mark.parametrize("question", sorted(QUESTIONS))
@@ -93,6 +97,15 @@ def test_the_same_bytes_again_and_shared_runs_are_trained_once(made, shards, tmp
     plain = AblationConfig(num_tokens=6_400)
     rate, base = (plain.run(q, v, 0) for q, v in ((LEARNING_RATE, "0.003"), ("ffn", "SwiGLU")))
     assert rate == base
+
+
+def test_the_joint_report_has_every_verdict(made, tmp_path):
+    report = write_ablation_report(made[1], tmp_path / "report")
+    page = report.file(PAGE).read_text()
+    assert page.startswith("# Ablations\n\n- learning rate: 0.01 by ")
+    assert "### learning rate" in page and "### ffn" in page
+    assert report.summary["winners"]["learning_rate"] == "0.01"
+    assert report.summary["num_runs"] == sum(artifact.summary["num_runs"] for artifact in made[1].values())
 
 
 def row(variant, seed, loss, diverged=None):
