@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pyarrow.parquet as pq
 
 from assets import plots
 from assets.classifiers import harmful_classifiers, quality_classifier
@@ -24,8 +23,8 @@ from assets.stage_metadata import Metadata, digests, stage_metadata, throughput
 from lm.storage import Artifact
 from pipelines import charts, curate, engine
 from pipelines.added_documents import DocumentSource, publish_added_documents
-from pipelines.curation_report import FUNNEL, MARKDOWN, PAGE, steps_of, write_curation_report
-from pipelines.decontaminate import MATCHES, DecontaminationConfig, decontaminate_corpus
+from pipelines.curation_report import FUNNEL, MARKDOWN, PAGE, matches_table, steps_of, write_curation_report
+from pipelines.decontaminate import DecontaminationConfig, decontaminate_corpus, first_matches, sets_of
 from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
 from pipelines.document import Stage
 from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
@@ -37,7 +36,7 @@ from pipelines.repetition import RepetitionFilter
 from pipelines.trained_classifiers import harmful_filter, quality_filter
 from pipelines.warc_files import fetch_missing
 
-_NUM_MATCHES_SHOWN = 20
+_FUNNEL_COLUMNS = ("stage", "num_in", "num_kept", "num_removed", "num_lost", "text_bytes_kept")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,8 +225,11 @@ def decontaminated_documents(context: dg.AssetExecutionContext, home: LoamHome) 
         config_of(context, DecontaminationConfig),
         home.artifact("added_documents"),
     )
-    matches = pq.read_table(artifact.file(MATCHES)).slice(0, _NUM_MATCHES_SHOWN).to_pylist()
-    shown = {**stage_metadata(home, artifact, sorted(source.inputs)), "matches": plots.table(matches)}
+    shown = {
+        **stage_metadata(home, artifact, sorted(source.inputs)),
+        "matches": dg.MetadataValue.md(matches_table(first_matches(artifact))),
+        "evaluation_items": plots.table(sets_of(artifact)),
+    }
     return result(artifact, watch, {**shown, **throughput({None: artifact}, watch.seconds, before)})
 
 
@@ -238,7 +240,7 @@ def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
     watch = Stopwatch()
     report = write_curation_report(steps_of(home.root), home.target("curation_report"))
     rows = json.loads(report.file(FUNNEL).read_text())
-    shown = [{key: value for key, value in row.items() if not isinstance(value, dict)} for row in rows]
+    shown = [{name: row[name] for name in _FUNNEL_COLUMNS} for row in rows]
     title = "Documents at each step"
     return result(
         report,

@@ -31,9 +31,12 @@ def summary_lines(root: Path, partitions: list[str]) -> list[str]:
 
 def _documents(root: Path, partitions: list[str]) -> Iterator[str]:
     yield f"{'documents':<14}{'in':>8}{'kept':>8}{'removed':>9}{'lost':>6}   most frequent reasons"
-    for row in funnel(list(curated_artifacts(root, partitions))):
+    artifacts = list(curated_artifacts(root, partitions))
+    changed = {a.summary["stage"]: f"{a.summary['num_cut']} cut" for a in artifacts if a.summary.get("num_cut")}
+    for row in funnel(artifacts):
         gone = {**row["removed_by_rule"], **row["lost_by_reason"]}
         reasons = ", ".join(f"{rule} {n}" for rule, n in sorted(gone.items(), key=lambda item: -item[1])[:3])
+        reasons = ", ".join(filter(None, (reasons, changed.get(row["stage"]))))
         counts = f"{row['num_in']:>8,}{row['num_kept']:>8,}{row['num_removed']:>9,}{row['num_lost']:>6,}"
         yield f"{row['stage']:<14}{counts}   {reasons}".rstrip()
 

@@ -12,6 +12,7 @@ KEPT, REMOVED, LOST, INK, FAINT = "#3b6fb6", "#c8553d", "#8d99ae", "#1f2933", "#
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _WIDTH, _ROW, _TOP, _CHARACTER = 960, 24, 40, 6.6
+_FEW, _NARROW = 2, 520  # Dagster shows a small picture within its table, where there is less room
 
 
 def funnel(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -34,8 +35,8 @@ def funnel(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 def bars(title: str, values: Mapping[str, float], unit: str = "", *, percent: bool = False, color: str = KEPT) -> str:
     """Horizontal bars, the first on top, each with its value."""
-    label, figures = _label_width(list(values)), 76
-    scale = (_WIDTH - label - figures) / (max(values.values(), default=0) or 1)
+    label, figures, wide = _label_width(list(values)), 76, _WIDTH if len(values) > _FEW else _NARROW
+    scale = (wide - label - figures) / (max(values.values(), default=0) or 1)
     drawn = []
     for number, (name, value) in enumerate(values.items()):
         y = _TOP + number * _ROW
@@ -45,8 +46,8 @@ def bars(title: str, values: Mapping[str, float], unit: str = "", *, percent: bo
         drawn.append(_rect(label, y, max(width, 1), 16, color, f"{name}: {said} {unit}".rstrip()))
         drawn.append(_text(label + width + 6, y + 13, said))
     if unit:
-        drawn.append(_text(_WIDTH - 4, 20, unit, anchor="end", faint=True))
-    return _picture(title, _TOP + len(values) * _ROW + 6, drawn)
+        drawn.append(_text(wide - 4, 20, unit, anchor="end", faint=True))
+    return _picture(title, _TOP + len(values) * _ROW + 6, drawn, wide)
 
 
 def histogram(
@@ -112,9 +113,9 @@ def _legend(entries: Sequence[tuple[str, str]]) -> list[str]:
     return drawn
 
 
-def _picture(title: str, height: float, drawn: Sequence[str]) -> str:
+def _picture(title: str, height: float, drawn: Sequence[str], width: int = _WIDTH) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_number(height)}" width="{_WIDTH}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {_number(height)}" width="{width}" '
         f'height="{_number(height)}" role="img" font-family="{_FONT}" font-size="12">'
         f"<title>{escape(title)}</title>"
         f'<rect width="100%" height="100%" rx="6" fill="#ffffff"/>'

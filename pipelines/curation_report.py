@@ -21,7 +21,7 @@ from lm.code_version import source_digest
 from lm.storage import Artifact, Publication, open_artifact
 from pipelines import layout
 from pipelines.curate import CURATION
-from pipelines.decontaminate import MATCHES
+from pipelines.decontaminate import MATCHES, first_matches
 from pipelines.report_page import report_page
 from pipelines.samples import HARMFUL_STAGE, cell, code_cell, markdown_table
 from pipelines.stage_facts import StageFacts, stage_facts
@@ -29,7 +29,6 @@ from pipelines.tables import REMOVALS
 
 FUNNEL, PAGE, MARKDOWN = "funnel.json", "report.html", "report.md"
 _NUM_REASONS = 12
-_NUM_MATCHES = 10
 
 
 def steps_of(root: Path) -> dict[str, list[Artifact]]:
@@ -89,7 +88,7 @@ def facts_of(steps: Mapping[str, Sequence[Artifact]]) -> list[StageFacts]:
 def contamination(steps: Mapping[str, Sequence[Artifact]]) -> list[dict[str, Any]]:
     """The first shared passages of the corpus with evaluation items."""
     artifacts = [each for found in steps.values() for each in found if MATCHES in each.files]
-    return [row for each in artifacts for row in pq.read_table(each.file(MATCHES)).slice(0, _NUM_MATCHES).to_pylist()]
+    return [row for each in artifacts for row in first_matches(each)]
 
 
 def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]]) -> str:
@@ -108,13 +107,18 @@ def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]]) ->
     for each in facts:
         lines += _samples(each)
     if matches:
-        lines += ["", "## Shared with evaluation sets", "", "| set | item | n-gram | page | outcome |"]
-        lines += ["|---|---|---|---|---|"]
-        lines += [
-            f"| {cell(row['evaluation_set'])} | {cell(row['item'])} | {cell(row['ngram'])} | {code_cell(row['url'])} | "
-            f"{row['outcome']} |"
-            for row in matches
-        ]
+        lines += ["", "## Shared with evaluation sets", "", matches_table(matches).rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def matches_table(matches: Sequence[Mapping[str, Any]]) -> str:
+    """Passages shared with evaluation items, as a Markdown table."""
+    lines = ["| set | item | words shared | they begin | page | outcome |", "|---|---|--:|---|---|---|"]
+    lines += [
+        f"| {cell(row['evaluation_set'])} | {cell(row['item'])} | {row['num_words']} | {cell(row['ngram'])} | "
+        f"{code_cell(row['url'])} | {row['outcome']} |"
+        for row in matches
+    ]
     return "\n".join(lines) + "\n"
 
 

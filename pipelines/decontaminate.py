@@ -28,6 +28,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lm import progress, storage
 from lm.code_version import source_digest
@@ -210,6 +211,17 @@ def contaminated_documents(documents: Artifact, items: Artifact, config: Deconta
         for row in np.flatnonzero(index.suspects(batch.column("text"))).tolist()
         if index.overlaps(batch.column("text")[row].as_py())
     ]
+
+
+def first_matches(corpus: Artifact, number: int = 10) -> list[dict[str, Any]]:
+    """The first rows of a corpus's `MATCH_SCHEMA`."""
+    rows: list[dict[str, Any]] = pq.read_table(corpus.file(MATCHES)).slice(0, number).to_pylist()
+    return rows
+
+
+def sets_of(corpus: Artifact) -> list[dict[str, Any]]:
+    """Of each evaluation set: its items, those long enough to be looked for, those of which a part was found."""
+    return [{"evaluation_set": name, **counts} for name, counts in corpus.summary["evaluation_sets"].items()]
 
 
 def _stage(items: Artifact, config: DecontaminationConfig) -> Decontaminator:

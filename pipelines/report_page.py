@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines import charts
 from pipelines.curate import CURATION
+from pipelines.decontaminate import STAGE as DECONTAMINATE
 from pipelines.samples import HARMFUL_STAGE, Sample
 from pipelines.stage_facts import StageFacts
 
@@ -88,7 +89,7 @@ def _section(facts: StageFacts, asks: str, matches: Sequence[Mapping[str, Any]],
         f"{_size(row['text_bytes_kept'])} of text stayed</p>",
         *stage_charts(facts).values(),
     ]
-    if matches and row["stage"] == "decontaminate":
+    if matches and row["stage"] == DECONTAMINATE:
         parts.append(_match_table(matches))
     for title, samples in (("removed", facts.removed), ("kept", facts.kept)):
         if samples:

@@ -8,6 +8,7 @@ from typing import Any
 _WIDTH = 15
 _MOST_SHOWN = 5
 _LINE_SHOWN = 80
+_NUM_CUT = "num_cut_passages"
 
 
 def render(trace: Mapping[str, Any]) -> str:
@@ -53,6 +54,9 @@ def _said(found: dict[str, Any]) -> list[str]:
     size = found.pop("text_bytes", None)
     said = [] if size is None else [f"{size:,} bytes of text"]
     masked = {name.removeprefix("num_pii_"): value for name, value in found.items() if name.startswith("num_pii_")}
+    if _NUM_CUT in found:
+        number = found.pop(_NUM_CUT)
+        said.append(f"cut {number} shared passages" if number else "shares nothing with evaluation items")
     for name, value in found.items():
         if name.startswith("num_pii") or name.endswith("_threshold"):
             continue

@@ -148,7 +148,7 @@ def test_what_was_shared_with_evaluation_items_is_told(demo, tmp_path, capsys):
     decontaminate_corpus(unique, items, layout.artifact_path("decontaminated_documents", root=home))
     trace.main([page["doc_id"], "--home", str(home)])
     out = capsys.readouterr().out
-    assert "decontaminate" in out and "num_cut_passages 1" in out
+    assert "decontaminate" in out and "cut 1 shared passages" in out
     assert "words of exam q7 at characters" in out and "tokens      " in out and "stale" in out
 
 
