@@ -65,9 +65,11 @@ def crawl_documents(config: DemoCrawlConfig = CRAWL) -> list[str]:
             write_demo_crawl(config, Path(folder))
             paths = sorted((Path(folder) / "warc").iterdir())
             files = [WarcFile(name=p.name, path=p, size_bytes=p.stat().st_size, sha256="") for p in paths]
-            texts = [t for batch in extract_warc_files(files, "demo") for t in batch.documents["text"].to_pylist()]
+            found = [
+                text for batch in extract_warc_files(files, "demo") for text in batch.documents["text"].to_pylist()
+            ]
             staged = Path(folder) / "texts.json"
-            staged.write_text(json.dumps(texts), encoding="utf-8")
+            staged.write_text(json.dumps(found), encoding="utf-8")
             staged.replace(cached)
     texts: list[str] = json.loads(cached.read_text(encoding="utf-8"))
     return texts

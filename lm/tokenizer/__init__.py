@@ -1,7 +1,8 @@
 """Byte-level byte-pair encoding: learn merges from text, turn text into ids and back.
 
 patterns      where a merge may never reach across, as regular expressions; special tokens as boundaries
-pretokenize   the same as scanners over UTF-8 bytes, with the kinds of characters from `unicode_tables`
+pretokenize   the same over UTF-8 bytes: `scanners` one character at a time, `blocks` 64 bytes at a time, with the kinds
+              of characters from `unicode_tables`
 train         `train_bpe`: `count` the pre-tokens, `learn` the merges
 tokenizer     `Tokenizer`: encode, decode, save, load; the loops are in `encode` and `join`
 stream        text that comes or goes in pieces, and where tokens lie in it

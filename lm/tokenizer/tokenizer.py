@@ -37,7 +37,7 @@ SPECIAL_TOKENS = (END_OF_TEXT, "<|system|>", "<|user|>", "<|assistant|>", "<|end
 
 _FORMAT = "loam-tokenizer/2"
 _BATCH_CHARACTERS = 1 << 20  # texts are encoded together up to this size: enough work for one call of a thread
-_FEW_IDS = 256
+_FEW_IDS = 16
 
 AllowedSpecial = Literal["none", "all"] | frozenset[str] | set[str]
 Ids = npt.NDArray[np.uint32]
@@ -73,7 +73,7 @@ class Tokenizer:
             self._token_bytes[i] = token
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_encoder", "_joiner")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_encoder", "_joiner", "_numbers")}
 
     @cached_property
     def _encoder(self) -> Encoder:
@@ -82,14 +82,19 @@ class Tokenizer:
         return Encoder(self._ids, self.merges, self.pattern)
 
     @cached_property
+    def _numbers(self) -> npt.NDArray[np.object_]:
+        """Each id as a Python number: handing out one that exists is faster than making one."""
+        return np.arange(self.vocab_size).astype(object)
+
+    @cached_property
     def _joiner(self) -> Joiner:
         from lm.tokenizer.join import Joiner
 
         return Joiner(self._token_bytes)
 
     def prepare(self) -> None:
-        """Build the tables for encoding now, which the first call would otherwise do."""
-        _ = self._encoder
+        """Build the tables for encoding and decoding now, which the first calls would otherwise do."""
+        _ = self._encoder, self._joiner, self._numbers
 
     @property
     def vocab(self) -> dict[int, bytes]:
@@ -128,7 +133,7 @@ class Tokenizer:
             InputError: the text holds a lone surrogate, which no byte string stands for.
             ConfigurationError: `allowed_special` names a special token that there is not.
         """
-        return self.encode_array(text, allowed_special).tolist()
+        return self._numbers[self.encode_array(text, allowed_special)].tolist()
 
     def encode_array(self, text: str, allowed_special: AllowedSpecial = "none") -> Ids:
         """As `encode`, to an array."""
@@ -180,18 +185,21 @@ class Tokenizer:
         Raises:
             InputError: an id lies outside the vocabulary.
         """
-        if not isinstance(ids, np.ndarray):
-            ids = list(ids)
-            if len(ids) < _FEW_IDS:  # a call of a compiled function would cost more
-                return b"".join(map(self._bytes_of, ids))
-        joined = self._joiner.join(np.asarray(ids))
-        if joined is None:
-            raise self._unknown_id([int(i) for i in ids])
-        return joined
+        return self._joined(ids).tobytes()
 
     def decode(self, ids: Iterable[int], errors: str = "replace") -> str:
         """The text that `ids` stand for; `errors` says what becomes of bytes that are no UTF-8."""
-        return self.decode_bytes(ids).decode("utf-8", errors=errors)
+        return str(self._joined(ids).data, "utf-8", errors)
+
+    def _joined(self, ids: Iterable[int]) -> npt.NDArray[np.uint8]:
+        if not isinstance(ids, np.ndarray | Sequence):
+            ids = list(ids)
+        if len(ids) < _FEW_IDS:  # a call of a compiled function would cost more
+            return np.frombuffer(b"".join(map(self._bytes_of, ids)), np.uint8)
+        joined = self._joiner.join(ids)
+        if joined is None:
+            raise self._unknown_id(ids)
+        return joined
 
     def save(self, folder: Path | str) -> None:
         """Write `tokenizer.json` into `folder`; equal tokenizers write equal bytes."""
@@ -255,7 +263,7 @@ class Tokenizer:
         boundaries = np.fromiter(itertools.accumulate(map(len, parts), initial=0), np.int64, len(parts) + 1)
         data = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), np.uint8)
         ids, borders = self._encoder.encode(data, boundaries)
-        return [ids] if len(parts) == 1 else np.split(ids, borders[1:-1])
+        return [ids[start:end] for start, end in itertools.pairwise(borders.tolist())]
 
     def _allowed(self, allowed_special: AllowedSpecial) -> frozenset[str]:
         if allowed_special == "none":
@@ -272,8 +280,8 @@ class Tokenizer:
             raise self._unknown_id([i])
         return token
 
-    def _unknown_id(self, ids: Sequence[int]) -> InputError:
-        for i in ids:
+    def _unknown_id(self, ids: Iterable[int]) -> InputError:
+        for i in map(int, ids):
             if not 0 <= i < self.vocab_size:
                 return InputError(f"token id {i} lies outside 0..{self.vocab_size - 1}")
             if self._token_bytes[i] is None:

@@ -2,23 +2,20 @@
 
 An array that is handed from one compiled function to another has its references counted, which costs more than the
 look itself; an address is a number. The caller keeps the array alive and stays within it.
-
-Kept small and apart, and not to be changed lightly: numba does not notice an edit here in the compiled functions of
-other files, so after one remove `__pycache__`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from lm.tokenizer.compiled import compiled
+
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, as in Fibonacci hashing
-_compiled = numba.njit(cache=True, nogil=True)
 
 
 def _load_byte(typing_context: Any, address: Any) -> Any:
@@ -40,11 +37,33 @@ def _load_word(typing_context: Any, address: Any) -> Any:
     return types.uint64(types.intp), generate
 
 
+def _load_half(typing_context: Any, address: Any) -> Any:
+    """The four bytes from an address on, little-endian."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(builder.inttoptr(arguments[0], ir.IntType(32).as_pointer()), align=1)
+
+    return types.uint32(types.intp), generate
+
+
+def _store_word(typing_context: Any, address: Any, word: Any) -> Any:
+    """Write eight bytes from an address on, little-endian."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        builder.store(arguments[1], place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.uint64), generate
+
+
 load_byte: Any = intrinsic(_load_byte)
+load_half: Any = intrinsic(_load_half)
 load_word: Any = intrinsic(_load_word)
+store_word: Any = intrinsic(_store_word)
 
 
-@_compiled
+@compiled
 def read_word(address: int, length: int, available: int) -> Any:
     """The first `length` (1 to 8) of the `available` bytes from an address on as a word, the rest of it zero."""
     if available >= 8:
@@ -55,8 +74,14 @@ def read_word(address: int, length: int, available: int) -> Any:
     return word
 
 
-@_compiled
+@compiled
 def mix(seed: Any, word: Any) -> Any:
     """A hash of `word` following `seed`; its high bits are the best."""
     mixed = (seed ^ word) * _MULTIPLIER
     return mixed ^ (mixed >> np.uint64(32))
+
+
+@compiled
+def address(array: Any) -> int:
+    """Where an array lies. Signed: numba would go on in floating point from a sum of its own unsigned address."""
+    return np.intp(array.ctypes.data)

@@ -1,9 +1,12 @@
 """The tokenizer: the definition's ids, the same text back, no special token from outside, nothing damaged loaded."""
 
+import contextlib
+import gzip
 import pickle
 import random
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pyarrow as pa
@@ -134,14 +137,51 @@ def test_gpt2_gives_its_published_ids(gpt2):
     assert gpt2.vocab_size == 50257
 
 
-def test_gpt2_equals_tiktoken(gpt2, shared_data):
+@pytest.fixture(scope="module")
+def tiktoken_gpt2(gpt2):
+    """tiktoken's encoding of the same ranks, with the pattern as OpenAI spells it."""
     tiktoken = pytest.importorskip("tiktoken")
+    pattern = pytest.importorskip("tiktoken_ext.openai_public").r50k_pat_str
     ranks = {token: i for i, token in gpt2.vocab.items() if i != gpt2.end_of_text_id}
     specials = {"<|endoftext|>": gpt2.end_of_text_id}
-    theirs = tiktoken.Encoding("gpt2", pat_str=PATTERNS["gpt2"], mergeable_ranks=ranks, special_tokens=specials)
-    texts = [path.read_bytes().decode(errors="replace") for path in sorted(shared_data("toxicity").glob("*.csv"))]
-    for text in [*texts, "", " " * 1_000_000, "^" * 1_000_000, "e\u0301 👩‍👩‍👧"]:
-        assert gpt2.encode(text) == theirs.encode_ordinary(text)
+    return tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks, special_tokens=specials)
+
+
+HOSTILE = [
+    "",
+    " ",
+    "^" * 1_000_000,
+    " " * 1_000_000,
+    "e\u0301\u0300 o\u0302",
+    "👩‍👩‍👧 🏳️‍🌈 👍🏽",
+    "\r\n\t \u3000\xa0x",
+    "<|endoftext|>",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:8]))
+def test_gpt2_equals_tiktoken_on_hostile_text(gpt2, tiktoken_gpt2, text):
+    assert gpt2.encode(text) == tiktoken_gpt2.encode_ordinary(text)
+
+
+@pytest.mark.slow
+def test_gpt2_equals_tiktoken_on_all_shared_text(gpt2, tiktoken_gpt2, shared_data):
+    """Every file of the real inputs as text, whatever it is: prose, 75 languages, markup, tables, WARC, raw bytes."""
+    num_files = 0
+    for path in sorted(shared_data("MANIFEST.md").parent.rglob("*")):
+        if path.is_file():
+            text = as_text(path)
+            assert np.array_equal(gpt2.encode_array(text), tiktoken_gpt2.encode_to_numpy(text, disallowed_special=()))
+            num_files += 1
+    assert num_files > 130
+
+
+def as_text(path):
+    data = path.read_bytes()
+    if path.suffix == ".gz":
+        with contextlib.suppress(EOFError, zlib.error, OSError):
+            data = gzip.decompress(data)
+    return data.decode(errors="replace")
 
 
 def test_threads_may_share_it_and_processes_get_a_copy(tokenizer, sentences):
