@@ -116,10 +116,10 @@ def _measure(folder: Path, memory_bytes: int) -> _Run:
         labels = _cluster(tables, sets, content, Path(place) / "buckets", memory_bytes)
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
     joined = int((labels != np.arange(labels.size)).sum())
-    return _Run(seconds, cpu_s, _peak_bytes(), joined)
+    return _Run(seconds, cpu_s, peak_bytes(), joined)
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The most memory that this process held. `ru_maxrss` would count its parent's, too, from before the start."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024

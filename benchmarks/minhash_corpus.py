@@ -1,7 +1,12 @@
-"""What a corpus costs: all of `deduplicate_partitions` over pages of open text, one process."""
+"""What a corpus costs: all of `deduplicate_partitions` over pages of open text, one process; its parts; its memory.
+
+Memory is told by two runs over short documents, each in a process of its own: bytes of the peak per document more.
+Pages of memory-mapped files count, so it is an upper bound.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,16 +16,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.minhash_clusters import peak_bytes
 from benchmarks.minhash_signing import pages
 from benchmarks.report import Row, timed
 from lm import storage
 from lm.storage import Artifact
+from pipelines.buckets import ShingleSets
 from pipelines.deduplicate import deduplicate_partitions
 from pipelines.document import DOCUMENT_SCHEMA
 from pipelines.exact_dedup import hash_text
+from pipelines.minhash import shingle_sets
+from pipelines.repeated_lines import LineFilter, RepeatedLines
 from pipelines.tables import DOCUMENTS
 
 _PAGES = 12_000
+_SHORT = 50_000, 200_000
 
 
 def corpus_rows() -> Iterator[Row]:
@@ -30,10 +40,50 @@ def corpus_rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory(prefix="loam-minhash-") as place:
         sources = {f"bench/g000{part}": _published(Path(place) / str(part), texts[part::4], part) for part in range(4)}
         seconds = timed(lambda: deduplicate_partitions(sources, Path(place) / "out"), time.process_time)
-    hashing = timed(lambda: [hash_text(text) for text in texts], time.process_time)
-    yield Row(name="hashing whole texts, one core", value=size / hashing / 1e6, unit="MB/s")
     yield Row(name="a corpus, documents to documents, one core", value=_PAGES / seconds, unit="pages/s")
     yield Row(name="the same", value=size / seconds / 1e6, unit="MB/s")
+    yield from _part_rows(texts[:4000])
+    few, many = (_peak_bytes(count) for count in _SHORT)
+    yield Row(name="memory a document, at most", value=(many - few) / (_SHORT[1] - _SHORT[0]), unit="bytes")
+
+
+def _part_rows(texts: list[str]) -> Iterator[Row]:
+    size = sum(len(text.encode()) for text in texts)
+    hashing = timed(lambda: [hash_text(text) for text in texts], time.process_time)
+    yield Row(name="hashing whole texts, one core", value=size / hashing / 1e6, unit="MB/s")
+    lines = [text.replace(". ", ".\n") for text in texts]
+    num_lines = sum(text.count("\n") + 1 for text in lines)
+    nothing = RepeatedLines(np.arange(1, 1_000_001, dtype=np.uint64) << np.uint64(40), np.zeros(1_000_000, np.uint64))
+    seconds = timed(lambda: LineFilter(nothing, "none", 1)(lines), time.process_time)
+    yield Row(name="looking up lines among a million, one core", value=num_lines / seconds, unit="lines/s")
+    sets = ShingleSets.of(np.arange(len(texts)), shingle_sets(texts, 5))
+    left = np.tile(np.arange(len(texts) - 1), 10)
+    seconds = timed(lambda: sets.jaccard(left, left + 1), time.process_time)
+    yield Row(name="true Jaccard indices, pages of 500 words", value=left.size / seconds, unit="pairs/s")
+
+
+def _peak_bytes(num_documents: int) -> int:
+    """The peak of deduplicating short documents, in a process that did not make them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="loam-minhash-") as place,
+        multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
+    ):
+        source = pool.apply(_publish_short, (Path(place) / "in", num_documents))
+        return pool.apply(_deduplicate, (source, Path(place) / "out"))
+
+
+def _deduplicate(source: Artifact, target: Path) -> int:
+    deduplicate_partitions({"bench/g0000": source}, target)
+    return peak_bytes()
+
+
+def _publish_short(target: Path, num_documents: int) -> Artifact:
+    """Documents of eight words; every fifth is a near-duplicate of the one before."""
+    texts = []
+    for number in range(num_documents):
+        copy = number % 5 == 4
+        texts.append(f"a{number - copy} b c d e f g h{' and more' if copy else ''}")
+    return _published(target, texts, 0)
 
 
 def _texts() -> list[str]:
