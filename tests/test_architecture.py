@@ -70,6 +70,13 @@ def test_arrows_run_one_way(room):
         assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
 
 
+def test_the_model_is_made_of_little():
+    allowed = {*sys.stdlib_module_names, "torch", "einops", "jaxtyping", "safetensors", "lm"}
+    for path in sorted((ROOT / "lm" / "model").rglob("*.py")):
+        wrong = {name.split(".")[0] for name in imports(path)} - allowed
+        assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
 def test_pipelines_take_from_lm_only_what_loads_without_torch():
     for path in sources("pipelines"):
         early = set(imports(path, at_import_only=True))
