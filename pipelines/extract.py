@@ -187,6 +187,8 @@ class _Extraction:
         doc_id = document_id(record.record_id)
         self._under_way.append(_Source(doc_id, record.target_uri, name, record.offset, record.date))
         if record.type == "conversion":
+            if not record.headers.get("content-type", "text/plain").lower().startswith("text/plain"):
+                return Outcome(pack(PageText(rule="content_type")))
             text = normalise_lines(record.block.decode("utf-8", "replace"))
             return Outcome(pack(judge_text(text, "utf-8", self._config.max_replaced_share)))
         head = parse_head(record.block)

@@ -3,7 +3,7 @@ is.
 
 $LOAM_HOME/artifacts/NAME                 an artifact of the whole corpus
 $LOAM_HOME/artifacts/NAME/CRAWL/gNNNN     an artifact of one partition, a group of WARC files
-$LOAM_HOME/downloads/CRAWL/...            WARC files fetched from a crawl's base address
+$LOAM_HOME/downloads/MARK/...             copies of remote files, by a mark of their host or bucket
 
 `$LOAM_HOME` is a folder, or the URL of a store such as `s3://bucket/prefix`; then downloads lie in the cache of this
 machine (`lm.locations`).

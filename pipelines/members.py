@@ -18,7 +18,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import pyarrow as pa
 from zlib_ng import zlib_ng
@@ -30,6 +30,7 @@ _READ_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 20
 _LOOK_BYTES = 1 << 12
 WARC_MAGIC = b"WARC/"
+_GZIP_ERROR = cast(type[Exception], zlib_ng.error)  # its stub calls the class an instance
 
 
 class MemberError(Exception):
@@ -146,7 +147,7 @@ def _decode_gzip(data: mmap.mmap, offset: int) -> Chunks:
             position += len(stored)
         try:
             chunk = decoder.decompress(stored, _CHUNK_BYTES)
-        except zlib_ng.error as error:
+        except _GZIP_ERROR as error:
             raise MemberError("damaged", f"gzip member: {error}") from None
         if chunk:
             yield chunk

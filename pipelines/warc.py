@@ -236,9 +236,11 @@ class _Walk:
     def _next_line(self) -> bool:
         """Drop line ends; False where the member ends."""
         while self.reader.fill(1):
-            if self.reader.window[0] not in b"\r\n":  # most often: do not copy the window to find out
+            head = self.reader.window[:_LOOKAHEAD_BYTES]  # stripping the whole window would copy it for each record
+            blank = len(head) - len(head.lstrip(b"\r\n"))
+            if blank == 0:
                 return True
-            self.reader.drop(len(self.reader.window) - len(self.reader.window.lstrip(b"\r\n")))
+            self.reader.drop(blank)
         return False
 
     def _offset(self) -> int:

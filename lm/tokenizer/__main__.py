@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lm.errors import InputError, run_command
+from lm.locations import locate
 from lm.tokenizer.tokenizer import Tokenizer
 
 _BACKGROUNDS = (24, 53, 22, 58, 52, 60)  # of the 256 colours of a terminal; neighbours differ
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print the split of the text."""
     parser = argparse.ArgumentParser(prog="python -m lm.tokenizer", description="Show how a text is split into tokens.")
     parser.add_argument("text", help="the text; - reads standard input")
-    parser.add_argument("--tokenizer", type=Path, help="a folder or artifact that holds tokenizer.json")
+    parser.add_argument("--tokenizer", type=locate, help="a folder or artifact that holds tokenizer.json")
     parser.add_argument("--special", action="store_true", help="see special tokens in the text as such")
     arguments = parser.parse_args(argv)
     tokenizer = Tokenizer.load(arguments.tokenizer or _trained_by_the_demo())
@@ -57,7 +58,7 @@ def _shown(piece: bytes) -> str:
 
 
 def _trained_by_the_demo() -> Path:
-    path = Path(os.environ.get("LOAM_HOME") or ".loam") / "artifacts" / "tokenizer"
+    path = locate(os.environ.get("LOAM_HOME") or ".loam") / "artifacts" / "tokenizer"
     if not path.exists():
         raise InputError(f"{path}: no tokenizer yet; `make demo` trains one, --tokenizer names another")
     return path

@@ -17,6 +17,7 @@ from typing import Any
 
 from lm.configuration import field_descriptions, from_mapping, plain
 from lm.errors import ConfigurationError, InputError, run_command
+from lm.locations import locate
 from lm.progress import visible
 from lm.training.config import PretrainConfig
 
@@ -51,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--preset", help="a model preset (default: tiny_cpu)")
-    parser.add_argument("--data", type=Path, required=True, metavar="SHARDS", help="a token shards artifact")
-    parser.add_argument("--out", type=Path, help="where the trained model is published (default: trained/PRESET)")
+    parser.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="a token shards artifact")
+    parser.add_argument("--out", type=locate, help="where the trained model is published (default: trained/PRESET)")
     parser.add_argument(
         "--tokenizer", type=Path, help="the shards' tokenizer: for samples of text and more bits per byte"
     )

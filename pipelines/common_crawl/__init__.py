@@ -7,21 +7,47 @@ pages       pages by URL, fetched by byte range into a WARC file of one's own
 python -m pipelines.common_crawl --help
 """
 
-from pipelines.common_crawl.captures import Capture, best_capture, find_captures
-from pipelines.common_crawl.listing import (
-    DATA_URL,
-    INDEX_URL,
-    Crawl,
-    FileKind,
-    check_crawl_name,
-    download_path,
-    file_url,
-    group_paths,
-    list_crawls,
-    list_paths,
-    newest_crawl,
+from typing import TYPE_CHECKING
+
+from lm.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pipelines.common_crawl.captures import Capture, best_capture, find_captures
+    from pipelines.common_crawl.listing import (
+        DATA_URL,
+        INDEX_URL,
+        Crawl,
+        FileKind,
+        check_crawl_name,
+        download_path,
+        file_url,
+        group_paths,
+        list_crawls,
+        list_paths,
+        newest_crawl,
+    )
+    from pipelines.common_crawl.pages import FetchReport, MissingPage, fetch_pages
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "pipelines.common_crawl.captures": ("Capture", "best_capture", "find_captures"),
+        "pipelines.common_crawl.listing": (
+            "DATA_URL",
+            "INDEX_URL",
+            "Crawl",
+            "FileKind",
+            "check_crawl_name",
+            "download_path",
+            "file_url",
+            "group_paths",
+            "list_crawls",
+            "list_paths",
+            "newest_crawl",
+        ),
+        "pipelines.common_crawl.pages": ("FetchReport", "MissingPage", "fetch_pages"),
+    },
 )
-from pipelines.common_crawl.pages import FetchReport, MissingPage, fetch_pages
 
 __all__ = [
     "DATA_URL",

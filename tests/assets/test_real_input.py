@@ -89,16 +89,17 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
     assert len(sources) >= 2
 
 
-def test_common_crawls_own_capture_is_downloaded_and_extracted(shared_data, own_instance, tmp_path):
-    path = f"crawl-data/{CRAWL}/segments/1715971057216.39/warc/{CRAWL}-00000.warc.gz"
+@pytest.mark.parametrize(("kind", "suffix"), [("warc", "warc.gz"), ("wet", "warc.wet.gz")])
+def test_common_crawls_own_capture_is_downloaded_and_extracted(shared_data, own_instance, tmp_path, kind, suffix):
+    path = f"crawl-data/{CRAWL}/segments/1715971057216.39/{kind}/{CRAWL}-00000.{suffix}"
     files = {
-        f"crawl-data/{CRAWL}/warc.paths.gz": gzip.compress(f"{path}\n".encode()),
-        path: shared_data("crawl/commoncrawl/whirlwind.warc.gz").read_bytes(),
+        f"crawl-data/{CRAWL}/{kind}.paths.gz": gzip.compress(f"{path}\n".encode()),
+        path: shared_data(f"crawl/commoncrawl/whirlwind.{suffix}").read_bytes(),
     }
     partition = f"{CRAWL}/g0000"
     own_instance.add_dynamic_partitions("warc_groups", [partition])
     with CrawlServer(files) as server:
-        config = {"warc_files": {"base_url": server.url, "files_per_group": 1}}
+        config = {"warc_files": {"base_url": server.url, "files_per_group": 1, "file_kind": kind}}
         assert materialize(own_instance, tmp_path, NAMES[:2], partition, config).success
         requests = len(server.requests)
         assert materialize(own_instance, tmp_path, NAMES[:2], partition, config).success

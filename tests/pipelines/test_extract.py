@@ -130,3 +130,24 @@ def test_a_bad_file_ends_the_run_with_its_name(tmp_path):
 def test_configuration_is_checked(values):
     with pytest.raises(ConfigurationError, match=next(iter(values))):
         ExtractConfig(**values)
+
+
+def test_a_wet_file_gives_its_text_as_it_is(tmp_path):
+    def conversion(text, number, content_type="text/plain", **options):
+        return making.record(text, kind="conversion", number=number, extra=[f"Content-Type: {content_type}"], **options)
+
+    stored = making.members(
+        [
+            making.record(b"Software-Info: test\r\n", kind="warcinfo", number=9),
+            conversion("Erste Zeile\n\nzweite, größere Zeile\n".encode(), 1),
+            conversion(b"%PDF-1.4", 2, "application/pdf"),
+            conversion(b"wrong", 3, digest=making.block_digest(b"other")),
+            conversion(b" \n ", 4),
+        ]
+    )
+    (documents, removed, losses), counts = extract(making.write(tmp_path / "x.warc.wet.gz", *stored))
+    assert [row["text"].split("\n")[0] for row in documents] == ["Erste Zeile"]
+    assert documents[0]["text"].endswith("zweite, größere Zeile")
+    assert [(row["url"][-1], row["rule"]) for row in removed] == [("2", "content_type"), ("4", "empty")]
+    assert [row["reason"] for row in losses] == ["digest"]
+    assert counts["num_skipped"] == 1
