@@ -32,8 +32,8 @@ class CrawlSource:
     """Where the WARC files of a group come from."""
 
     folder: str | None = None
-    """Folder of WARC files, here or in a store such as s3://bucket/prefix; empty takes the built-in crawl for
-    partitions demo/…, Common Crawl for the others."""
+    """Folder of WARC files: here, in a store such as s3://bucket/prefix, or https://… with `files`; empty takes the
+    built-in crawl for partitions demo/…, Common Crawl for the others."""
     files: tuple[str, ...] = ()
     """Names of this group's files within the folder; empty cuts groups from the sorted names."""
     files_per_group: int = 2

@@ -35,7 +35,7 @@ from pipelines.common_crawl import (
     list_paths,
 )
 from pipelines.layout import parse_partition, partition_key
-from pipelines.remote_files import copy_path, fetch_file, list_files
+from pipelines.remote_files import copy_path, fetch_file, is_http, list_files
 
 if TYPE_CHECKING:
     from pipelines.download import Downloader
@@ -100,7 +100,7 @@ def list_groups(
     Raises:
         InputError: the folder or the crawl has no WARC files, or cannot be read.
     """
-    names = _list_names(source, downloads, downloader)[: source.max_files]
+    names = _list_names(source, downloads, downloader, known)[: source.max_files]
     groups = {key: list(known[key]) for key in sorted(known or {}) if known and parse_partition(key)[0] == source.crawl}
     taken = {name for group in groups.values() for name in group}
     first = 1 + max((parse_partition(key)[1] for key in groups), default=-1)
@@ -189,9 +189,17 @@ def read_source(path: Path) -> WarcSource:
     return from_mapping(WarcSource, values, str(path))
 
 
-def _list_names(source: WarcSource, downloads: Path | None, downloader: Downloader | None) -> list[str]:
+def _list_names(
+    source: WarcSource, downloads: Path | None, downloader: Downloader | None, known: Mapping[str, Sequence[str]] | None
+) -> list[str]:
     if source.kind == "common_crawl":
         return list_paths(source.crawl, source.file_kind, source.base_url, folder=downloads, downloader=downloader)
+    if is_http(str(source.folder)):
+        if not known:
+            raise InputError(
+                f"{source.folder}: a web server's folder cannot be listed, expected the names of its files"
+            )
+        return []
     folder = locate(str(source.folder))
     if is_remote(folder):
         found = list(list_files(folder))
@@ -212,7 +220,9 @@ def _resolve(source: WarcSource, name: str, downloads: Path, downloader: Downloa
         path = download_path(name, downloads, source.base_url, downloader)
     elif is_url(location := f"{str(source.folder).rstrip('/')}/{name}"):
         origin = location
-        path = fetch_file(location, copy_path(location, downloads))
+        path = copy_path(location, downloads)
+        if not is_http(location) or not path.exists():
+            fetch_file(location, path, downloader)
     else:
         path = Path(str(source.folder)) / name
     if not path.is_file():

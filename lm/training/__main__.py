@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="a token shards artifact")
     parser.add_argument("--out", type=locate, help="where the trained model is published (default: trained/PRESET)")
     parser.add_argument(
-        "--tokenizer", type=Path, help="the shards' tokenizer: for samples of text and more bits per byte"
+        "--tokenizer", type=locate, help="the shards' tokenizer: for samples of text and more bits per byte"
     )
     parser.add_argument("--num-tokens", type=int, default=0, help="training tokens (default: one pass over the data)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="fields as a JSON file")

@@ -1,5 +1,6 @@
 """Single files from stores: fetched whole and once, again where they changed, and never out of their folder."""
 
+import gzip
 import hashlib
 
 import pytest
@@ -11,6 +12,7 @@ from pipelines import remote_files
 from pipelines.remote_files import copy_path, fetch_file, list_files, local_path, read_file, read_range
 from pipelines.warc_files import WarcSource, fetch_missing, list_groups, read_files, resolve_group, write_files
 from tests.pipelines import warc_making as making
+from tests.pipelines.crawl_server import CrawlServer
 
 CONTENT = bytes(range(256)) * 64
 
@@ -136,6 +138,32 @@ def test_a_folder_in_a_store_is_a_source(store_url, tmp_path):
     put(files[0].origin, b"another file")
     with pytest.raises(InputError, match="expected " + files[0].sha256):
         fetch_missing(read_files(tmp_path / "files.json", tmp_path / "elsewhere"))
+
+
+def test_named_files_come_from_a_web_server(tmp_path):
+    content = b"".join(making.members(making.pages(2)))
+    with CrawlServer({"w/x.warc.gz": content}) as server:
+        source = WarcSource(kind="folder", crawl="mine", folder=f"{server.url}w")
+        with pytest.raises(InputError, match="cannot be listed, expected the names"):
+            list_groups(source)
+        for _ in range(2):
+            (file,) = resolve_group(source, "mine/g0000", tmp_path, known={"mine/g0000": ["x.warc.gz"]})
+            assert file.path.read_bytes() == content
+            assert file.origin == f"{server.url}w/x.warc.gz"
+        assert len(server.requests) == 1
+
+
+def test_a_mirror_of_common_crawl_in_a_store(store_url, tmp_path):
+    crawl = "CC-MAIN-2024-22"
+    paths = [f"crawl-data/{crawl}/wet/x-{number}.warc.wet.gz" for number in range(3)]
+    put(f"{store_url}/crawl-data/{crawl}/wet.paths.gz", gzip.compress("\n".join(paths).encode()))
+    for path in paths:
+        put(f"{store_url}/{path}", path.encode())
+    source = WarcSource(kind="common_crawl", crawl=crawl, base_url=store_url, file_kind="wet", files_per_group=2)
+    assert list_groups(source) == {f"{crawl}/g0000": paths[:2], f"{crawl}/g0001": paths[2:]}
+    (file,) = resolve_group(source, f"{crawl}/g0001", tmp_path)
+    assert (file.name, file.origin) == (paths[2], f"{store_url}/{paths[2]}")
+    assert file.path.read_bytes() == paths[2].encode()
 
 
 def test_an_empty_folder_in_a_store(store_url):
