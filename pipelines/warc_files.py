@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lm import progress
 from lm.configuration import from_mapping, to_mapping
 from lm.errors import ConfigurationError, InputError
-from lm.locations import is_remote, is_url, locate
+from lm.locations import is_remote, is_url, locate, redacted
 from lm.storage import sha256_of
 from pipelines.common_crawl import (
     DATA_URL,
@@ -196,9 +196,8 @@ def _list_names(
         return list_paths(source.crawl, source.file_kind, source.base_url, folder=downloads, downloader=downloader)
     if is_http(str(source.folder)):
         if not known:
-            raise InputError(
-                f"{source.folder}: a web server's folder cannot be listed, expected the names of its files"
-            )
+            place = redacted(str(source.folder))
+            raise InputError(f"{place}: a web server's folder cannot be listed, expected the names of its files")
         return []
     folder = locate(str(source.folder))
     if is_remote(folder):
