@@ -42,11 +42,13 @@ _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionEr
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadPolicy:
-    """How patient and how polite to be. Pauses double from `backoff_s` to `max_backoff_s`."""
+    """How patient and how polite to be. Pauses double from `backoff_s` to `max_backoff_s`, unless the server says."""
 
     max_attempts: int = 8
     backoff_s: float = 1.0
     max_backoff_s: float = 300.0
+    max_retry_after_s: float = 3600.0
+    """A server that asks for a longer pause is given up at once; the next call goes on from what is there."""
     min_interval_s: float = 0.25
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
@@ -57,7 +59,7 @@ class DownloadPolicy:
         for name in ("max_attempts", "connect_timeout_s", "read_timeout_s", "max_file_bytes"):
             if getattr(self, name) <= 0:
                 raise ConfigurationError(f"download.{name}: {getattr(self, name)}, expected more than 0")
-        for name in ("backoff_s", "max_backoff_s", "min_interval_s"):
+        for name in ("backoff_s", "max_backoff_s", "max_retry_after_s", "min_interval_s"):
             if getattr(self, name) < 0:
                 raise ConfigurationError(f"download.{name}: {getattr(self, name)}, expected 0 or more")
 
@@ -157,9 +159,11 @@ class Downloader:
             except (_Again, *_BROKEN) as error:
                 reason = str(error) or type(error).__name__
                 pause_s = error.pause_s if isinstance(error, _Again) else None
+            if pause_s is not None and pause_s > self.policy.max_retry_after_s:
+                raise InputError(f"{url}: {reason}, and asks for {pause_s:,.0f} s of patience; run again after that")
             if number + 1 < self.policy.max_attempts:
-                doubled_s = self.policy.backoff_s * 2**number
-                time.sleep(min(doubled_s if pause_s is None else pause_s, self.policy.max_backoff_s))
+                doubled_s = min(self.policy.backoff_s * 2**number, self.policy.max_backoff_s)
+                time.sleep(doubled_s if pause_s is None else pause_s)
         raise InputError(f"{url}: gave up after {self.policy.max_attempts} attempts: {reason}")
 
     def _request(self, url: str, headers: Mapping[str, str]) -> requests.Response:

@@ -349,6 +349,16 @@ def test_retry_after_is_obeyed(tmp_path):
 
 
 @pytest.mark.fault(37)
+def test_a_pause_that_is_too_long_is_told(tmp_path):
+    patient = DownloadPolicy(backoff_s=0.0, min_interval_s=0.0, max_retry_after_s=60.0)
+    with CrawlServer({"a": b"x"}) as server:
+        server.faults = [Fault(status=429, headers={"Retry-After": "7200"})]
+        with pytest.raises(InputError, match=r"a: HTTP status 429, and asks for 7,200 s"):
+            Downloader(patient).download(server.url + "a", tmp_path / "a")
+        assert len(server.requests) == 1
+
+
+@pytest.mark.fault(37)
 def test_a_wrong_digest_and_a_missing_file_are_not_retried(tmp_path):
     with CrawlServer({"a": b"x"}) as server:
         with pytest.raises(InputError, match=r"sha256 is 2d71164.*expected 00"):
