@@ -25,7 +25,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,11 +43,15 @@ from pipelines.classifier_metrics import (
 )
 from pipelines.fasttext_format import check_model_file
 
+if TYPE_CHECKING:
+    from pipelines.linear_scores import LinearScorer
+
 Example = tuple[str, bool]
 
 _POSITIVE, _NEGATIVE = "__label__positive", "__label__negative"
 _M_PERTURB = -6  # glibc, malloc.h
-_SPLIT_OFF = string.punctuation + "“”‘’…–—«»"
+SPLIT_OFF = string.punctuation + "“”‘’…–—«»"
+"""Marks that are words of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +105,7 @@ def one_line(text: str) -> str:
 def normalize(text: str) -> str:
     """`text` as the classifiers see it: one line, lower case, punctuation split off."""
     text = text.lower()
-    for mark in _SPLIT_OFF:  # a dozen times as fast as `str.translate`, for most marks are in few texts
+    for mark in SPLIT_OFF:  # a dozen times as fast as `str.translate`, for most marks are in few texts
         if mark in text:
             text = text.replace(mark, f" {mark} ")
     return one_line(text)
@@ -109,15 +113,20 @@ def normalize(text: str) -> str:
 
 def predict_scores(model: Any, texts: Sequence[str]) -> Scores:
     """The probability of the positive class for each text, from 0 to 1; 0 for a text without a character to judge."""
-    lines = [normalize(text) for text in texts]
-    if not lines:
-        return np.zeros(0)
-    labels, probabilities = model.predict(lines, k=2)
-    scores = [
-        next((float(p) for label, p in zip(*row, strict=True) if label == _POSITIVE and line), 0.0)
-        for line, *row in zip(lines, labels, probabilities, strict=True)
-    ]
-    return np.clip(np.array(scores), 0.0, 1.0)
+    from pipelines.linear_scores import document_bytes  # it imports numba, which is slow to import
+
+    return linear_scorer(model).scores(document_bytes(texts))
+
+
+def linear_scorer(model: Any) -> LinearScorer:
+    """What scores texts by `model`, its features' weights summed up.
+
+    Raises:
+        InputError: it is no two-class model of ours.
+    """
+    from pipelines.linear_scores import scorer
+
+    return scorer(model, _POSITIVE, _NEGATIVE)
 
 
 def train_classifier(

@@ -17,8 +17,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from pipelines.classifier import ClassifierConfig, Example, load_classifier, predict_scores, train_classifier
+from pipelines.classifier import (
+    ClassifierConfig,
+    Example,
+    linear_scorer,
+    load_classifier,
+    predict_scores,
+    train_classifier,
+)
 from pipelines.classifier_metrics import Scores
 from pipelines.document import Verdict, split_batch
 
@@ -48,9 +56,9 @@ class HarmfulFilter:
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Score every document for both kinds and remove it by the first that reaches its threshold."""
-        windows = [sentence_windows(text) for text in batch.column("text").to_pylist()]
-        toxic = _scores_of_windows(load_classifier(self.toxic_model_path, self.toxic_model_sha256), windows)
-        adult = _scores_of_windows(load_classifier(self.adult_model_path, self.adult_model_sha256), windows)
+        texts = batch.column("text").to_pylist()
+        toxic = document_scores(load_classifier(self.toxic_model_path, self.toxic_model_sha256), texts)
+        adult = document_scores(load_classifier(self.adult_model_path, self.adult_model_sha256), texts)
         columns = {"toxic_score": pa.array(toxic, pa.float32()), "adult_score": pa.array(adult, pa.float32())}
         verdicts = [self._verdict(*scores) for scores in zip(toxic.tolist(), adult.tolist(), strict=True)]
         return split_batch(batch, self.name, verdicts, columns)
@@ -81,26 +89,28 @@ def train_harmful_classifiers(
 
 def document_scores(model: Any, texts: Sequence[str]) -> Scores:
     """The probability of harm for each document: the higher of the whole's and the second worst window's."""
-    return _scores_of_windows(model, [sentence_windows(text) for text in texts])
+    from pipelines.linear_scores import document_bytes
 
-
-def _scores_of_windows(model: Any, documents: Sequence[Sequence[str]]) -> Scores:
-    """The same for documents that are cut into windows already; a document without one scores 0."""
-    by_window = predict_scores(model, [window for windows in documents for window in windows])
-    scores, start = np.zeros(len(documents)), 0
-    for index, windows in enumerate(documents):
-        if windows:
-            own = by_window[start : start + len(windows)]
-            scores[index] = max(_whole_score(own, windows), float(np.partition(own, -2)[-2]) if len(own) > 1 else 0.0)
-        start += len(windows)
+    found = linear_scorer(model).windows(document_bytes(texts), _MIN_WINDOW_WORDS, _MAX_WINDOW_WORDS)
+    scores = np.zeros(len(texts))
+    with_windows = np.flatnonzero(found.num_windows)
+    if with_windows.size == 0:
+        return scores
+    num_windows = found.num_windows[with_windows]
+    starts = np.cumsum(num_windows) - num_windows
+    whole = _whole_scores(found.scores, found.num_words, starts)
+    descending = found.scores[np.lexsort((-found.scores, np.repeat(np.arange(with_windows.size), num_windows)))]
+    second = np.where(num_windows > 1, descending[starts + (num_windows > 1)], 0.0)
+    scores[with_windows] = np.maximum(whole, second)
     return scores
 
 
-def _whole_score(window_scores: Scores, windows: Sequence[str]) -> float:
-    """The score of the whole from its windows': the logistic function of the mean log-odds, weighted by words."""
+def _whole_scores(window_scores: Scores, num_words: NDArray[np.int64], starts: NDArray[np.int64]) -> Scores:
+    """The score of each whole from its windows': the logistic function of the mean log-odds, weighted by words."""
     clipped = np.clip(window_scores, _CERTAIN, 1 - _CERTAIN)
-    num_words = [window.count(" ") + 1 for window in windows]
-    return float(1 / (1 + np.exp(-np.average(np.log(clipped / (1 - clipped)), weights=num_words))))
+    log_odds = np.add.reduceat(np.log(clipped / (1 - clipped)) * num_words, starts)
+    found: Scores = 1 / (1 + np.exp(-log_odds / np.add.reduceat(num_words, starts)))
+    return found
 
 
 def sentence_windows(text: str) -> list[str]:

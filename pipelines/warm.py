@@ -15,6 +15,7 @@ from pipelines import minhash
 from pipelines.buckets import ShingleSets
 from pipelines.evaluation_index import EvaluationIndex
 from pipelines.evaluation_items import Item
+from pipelines.linear_scores import LinearScorer, document_bytes
 from pipelines.repetition import repetition_shares
 from pipelines.text_statistics import measure
 
@@ -34,6 +35,15 @@ def _decontamination() -> None:
 
 
 def _judging() -> None:
+    weights = np.zeros(3)
+    LinearScorer(
+        keys=np.zeros(16, np.uint64),
+        ids=np.full(16, -1, np.int64),
+        word_sums=weights,
+        word_counts=np.ones(3, np.int64),
+        weights=weights,
+        shape=(1, 0, 0, 2, 2),
+    ).scores(document_bytes([_TEXT]))
     measure(_TEXT)
     repetition_shares(_TEXT)
 

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -9,7 +10,7 @@ from pipelines.classifier import load_classifier, predict_scores, train_classifi
 from pipelines.harmful import (
     DEFAULT_CONFIG,
     HarmfulFilter,
-    _whole_score,
+    _whole_scores,
     document_scores,
     sentence_scores,
     sentence_windows,
@@ -86,7 +87,9 @@ def test_the_whole_score_is_what_one_piece_gives(stage):
     windows = sentence_windows(text)
     assert len(windows) > 8
     by_window = predict_scores(model, windows)
-    assert _whole_score(by_window, windows) == pytest.approx(predict_scores(model, [text])[0], abs=0.05)
+    num_words = np.array([window.count(" ") + 1 for window in windows])
+    whole = _whole_scores(by_window, num_words, np.array([0]))
+    assert whole[0] == pytest.approx(predict_scores(model, [text])[0], abs=0.05)
     assert document_scores(model, [windows[0]])[0] == pytest.approx(by_window[0], abs=1e-4)
 
 
