@@ -10,12 +10,12 @@ import platform
 import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("dagster", "numba", "numpy", "pyarrow", "torch")
+_PACKAGES = ("dagster", "numba", "numpy", "pyarrow", "torch", "transformers", "triton")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,9 +78,17 @@ def facts(subject: str, rows: list[Row]) -> dict[str, Any]:
         "commit": _commit(),
         "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform()},
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in _PACKAGES},
+        "versions": {name: found for name in _PACKAGES if (found := _version(name))},
         "rows": [asdict(row) for row in rows],
     }
+
+
+def _version(package: str) -> str | None:
+    """The version of a package; None where it is not installed, as on a bare GPU machine."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def timed(work: Callable[[], Any], clock: Callable[[], float]) -> float:
