@@ -62,7 +62,7 @@ def tokenizer_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     """The tokenizer beside characters, bytes, words and itself at other sizes: compression, fertility by language,
     speed."""
     watch = Stopwatch()
-    pages = [step for step in steps_of(home.root) if step.summary["stage"] == "extract"]
+    pages = steps_of(home.root)["extract"]
     speeds: list[Mapping[str, object]] = []
     artifact = write_tokenizer_report(
         home.artifact(CORPUS),
