@@ -264,7 +264,8 @@ def _finished(place: Path, request: Mapping[str, str]) -> FetchReport | None:
                 return None
             if not is_remote(place) and sha256_of(place) != facts["sha256"]:
                 return None
-            return FetchReport(**{**facts, "missing": [MissingPage(**page) for page in facts["missing"]]})
+            missing = [MissingPage(**page) for page in facts.pop("missing")]
+            return FetchReport(**facts, target=str(place), missing=missing)
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
@@ -278,6 +279,8 @@ def _upload(here: Path, place: Path, found: FetchReport) -> None:
 
 
 def _write_report(place: Path, request: Mapping[str, str], found: FetchReport) -> None:
-    told = json.dumps({"request": request, "report": asdict(found)}, indent=1, ensure_ascii=False) + "\n"
+    facts = asdict(found)
+    del facts["target"]  # it may be moved, together with its report
+    told = json.dumps({"request": request, "report": facts}, indent=1, ensure_ascii=False) + "\n"
     with explained(place):
         _report_path(place).write_bytes(told.encode())
