@@ -260,3 +260,26 @@ def test_the_balancing_loss_counts_once(shards):
     (loss + model.auxiliary_loss()).backward()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(actual[name], parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
+def test_width_scaling_keeps_the_steps_of_a_wide_model_as_large_as_the_narrow_ones(shards, optimizer):
+    """The coordinate check of Yang et al. 2021: how far ten steps move the stream and the logits, by width."""
+
+    def moved(width, base_width):
+        rate = {"adamw": 3e-3, "sgd": 0.05, "muon": 3e-3}[optimizer]
+        model = {"d_model": width, "base_width": base_width, "num_heads": 4, "num_kv_heads": 4}
+        options = {"learning_rate": rate, "final_learning_rate": rate, "warmup_steps": 0, "max_gradient_norm": 1e9}
+        trainer = make_trainer(shards, model=model, optimizer=optimizer, momentum=0.0, weight_decay=0.0, **options)
+        ids = trainer.loader.next_batch().ids[:, :-1]
+        with torch.no_grad():
+            before = trainer.model(ids)
+            for _ in range(10):
+                with torch.enable_grad():
+                    trainer.train_step()
+            return (trainer.model(ids) - before).square().mean().sqrt().item()
+
+    scaled = moved(128, 32) / moved(32, 32)
+    plain = moved(128, 0) / moved(32, 0)
+    assert 0.5 < scaled < 2
+    assert abs(math.log(scaled)) < abs(math.log(plain))
