@@ -68,22 +68,23 @@ def _peak_bytes(num_documents: int) -> int:
         tempfile.TemporaryDirectory(prefix="loam-minhash-") as place,
         multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
     ):
-        source = pool.apply(_publish_short, (Path(place) / "in", num_documents))
-        return pool.apply(_deduplicate, (source, Path(place) / "out"))
+        sources = pool.apply(_publish_short, (Path(place), num_documents))
+        return pool.apply(_deduplicate, (sources, Path(place) / "out"))
 
 
-def _deduplicate(source: Artifact, target: Path) -> int:
-    deduplicate_partitions({"bench/g0000": source}, target)
+def _deduplicate(sources: dict[str, Artifact], target: Path) -> int:
+    deduplicate_partitions(sources, target)
     return peak_bytes()
 
 
-def _publish_short(target: Path, num_documents: int) -> Artifact:
-    """Documents of eight words; every fifth is a near-duplicate of the one before."""
+def _publish_short(folder: Path, num_documents: int) -> dict[str, Artifact]:
+    """Documents of eight words, 10,000 a partition; every fifth is a near-duplicate of the one before."""
     texts = []
     for number in range(num_documents):
         copy = number % 5 == 4
         texts.append(f"a{number - copy} b c d e f g h{' and more' if copy else ''}")
-    return _published(target, texts, 0)
+    parts = [texts[first : first + 10_000] for first in range(0, num_documents, 10_000)]
+    return {f"bench/g{part:04d}": _published(folder / str(part), each, part) for part, each in enumerate(parts)}
 
 
 def _texts() -> list[str]:

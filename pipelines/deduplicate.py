@@ -50,6 +50,8 @@ from pipelines.tables import CLUSTERS, TableWriter, count_rows, read_batches, re
 from pipelines.workers import Report, run_partitions
 
 STAGE = "dedup"
+FEWEST_FOR_WORKERS = 10_000
+"""Candidates below which their shingles are made here: starting worker processes would take longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -259,6 +261,7 @@ def _shingle_sets(
     rows = _rows_by_partition(sources, candidates).items()
     jobs = {key: (*job, folder / str(number)) for number, (key, job) in enumerate(rows)}
     shingle = functools.partial(_shingle_partition, ngram)
+    num_workers = num_workers if candidates.size >= FEWEST_FOR_WORKERS else 1
     sizes = run_partitions(shingle, jobs, num_workers=num_workers, report=report, description="near-duplicates")
     with (folder / "values").open("wb") as joint:
         for _, _, path in jobs.values():

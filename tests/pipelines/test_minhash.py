@@ -233,7 +233,7 @@ def test_presets():
         minhash.preset("finewep")
 
 
-@pytest.mark.parametrize("name", ["articles_100", "articles_1000"])
+@pytest.mark.parametrize("name", ["articles_100", "articles_1000", "articles_2500"])
 def test_planted_pairs_of_real_articles(shared_data, name):
     lines = shared_data(f"duplicates/{name}.train").read_text().splitlines()
     ids, texts = zip(*(line.split(" ", 1) for line in lines if line.strip()), strict=True)
