@@ -16,7 +16,7 @@ from assets.results import Stopwatch, result
 from assets.tokens import token_shards
 from lm.errors import ConfigurationError
 from lm.training.config import PretrainConfig
-from pipelines.mixture import MIXTURE, MixtureConfig, make_mixture, training_weights
+from pipelines.mixture import MIXTURE, MixtureConfig, PlannedSource, make_mixture, training_weights
 
 
 @dg.asset(group_name="tokens", deps=[token_shards], config_schema=schema_of(MixtureConfig))
@@ -28,7 +28,8 @@ def training_mixture(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     artifact = make_mixture(home.artifact("token_shards"), home.target("training_mixture"), config)
     sources = json.loads(artifact.file(MIXTURE).read_text())["sources"]
     shares = {each["source"]: each["weight"] for each in sources}
-    shown = {"shares": plots.shares("Share of the tokens, by source", shares), "sources": plots.table(sources)}
+    rows = [{field.name: each[field.name] for field in dataclasses.fields(PlannedSource)} for each in sources]
+    shown = {"shares": plots.shares("Share of the tokens, by source", shares), "sources": plots.table(rows)}
     return result(artifact, watch, shown)
 
 

@@ -13,6 +13,7 @@ from pipelines.samples import HARMFUL_STAGE, Sample
 from pipelines.stage_facts import StageFacts
 
 _MOST_RULES = 16
+_JACCARD = "Near-duplicates by their Jaccard index with the page that stayed"
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1f2933; --faint: #66737f; --line: #d5dbe3; --paper: #f4f6f8; }
@@ -105,12 +106,17 @@ def stage_charts(facts: StageFacts) -> dict[str, str]:
         shares = dict(list(facts.shares.items())[:_MOST_RULES])
         drawn["removed"] = charts.bars("Share removed or lost, by rule", shares, percent=True, color=charts.REMOVED)
     if facts.totals:
-        totals = {name.removeprefix("num_").removeprefix("pii_"): count for name, count in facts.totals.items()}
+        totals = {_named(name): count for name, count in facts.totals.items()}
         drawn["counted"] = charts.bars("Found in the documents that stayed", totals)
     for each in facts.histograms:
-        title = f"Documents by {each.score.replace('_', ' ')}"
+        title = _JACCARD if each.score == "jaccard" else f"Documents by {each.score.replace('_', ' ')}"
         drawn[f"{each.score}_histogram"] = charts.histogram(title, each.kept, each.removed, threshold=each.threshold)
     return drawn
+
+
+def _named(column: str) -> str:
+    """What a counting column counts; the column of all personal data is named after its step."""
+    return "all kinds" if column == "num_pii" else column.removeprefix("num_").removeprefix("pii_").replace("_", " ")
 
 
 def _sample_table(title: str, samples: Sequence[Sample]) -> str:

@@ -49,6 +49,12 @@ def test_a_histogram_has_kept_above_removed_below_and_the_threshold_between():
     assert float(bars[1].get("height")) > float(bars[0].get("height"))
 
 
+def test_a_histogram_of_removed_ones_alone_has_one_side():
+    both, alone = charts.histogram("x", [1, 2], [3, 4]), charts.histogram("x", [0, 0], [3, 4])
+    heights = [float(ET.fromstring(drawn).get("height")) for drawn in (both, alone)]
+    assert heights[1] < heights[0] and hints(alone, charts.REMOVED) == ["0 to 0.5: 3 removed", "0.5 to 1: 4 removed"]
+
+
 @pytest.mark.parametrize("drawn", [charts.bars("x", {}), charts.histogram("x", [0, 0]), charts.histogram("x", [])])
 def test_nothing_to_draw_is_still_a_picture(drawn):
     ET.fromstring(drawn)
