@@ -16,10 +16,9 @@ from pathlib import Path
 from benchmarks.report import Row, finish, parser
 from benchmarks.web import refinery, rivals
 from benchmarks.web.held_out import held_out_f1
-from benchmarks.web.pages import TruePage, precision_recall_f1, true_pages, write_warc
+from benchmarks.web.pages import TruePage, precision_recall_f1, shared_data, true_pages, write_warc
 from lm.errors import run_command
 from lm.progress import track
-from pipelines.document import Stage
 from pipelines.html import extract_text
 
 MIB = 2**20
@@ -43,10 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="loam-curation-") as name:
         folder = Path(name)
         paths = _write_warcs(folder, pages, arguments.copies) if pages else []
-        stages = refinery.trained_stages(folder)
+        built = refinery.build_refinery(folder, shared_data() / "gsm8k" / "test.jsonl")
         for part, measure in _PARTS.items():
             measured = pages and part not in arguments.skip
-            rows += measure(pages, paths, stages, folder, arguments.repeats if measured else 0)
+            rows += measure(pages, paths, built, folder, arguments.repeats if measured else 0)
     return finish("curation", rows, arguments)
 
 
@@ -58,7 +57,7 @@ def _write_warcs(folder: Path, pages: list[TruePage], num_copies: int) -> list[P
 
 
 def _quality(
-    pages: list[TruePage], paths: Sequence[Path], stages: Sequence[Stage], folder: Path, repeats: int
+    pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
     """F1 and pages a second of the extraction alone, in this process, from bytes to text."""
     extractors: dict[str, Callable[[bytes], str] | None] = {
@@ -92,13 +91,13 @@ def _quality(
 
 
 def _one_core(
-    pages: list[TruePage], paths: Sequence[Path], stages: Sequence[Stage], folder: Path, repeats: int
+    pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
     """Extraction and the whole curation of one WARC file against the bare loop over it."""
     works: dict[str, Work] = {
         "bare loop": lambda _: rivals.bare_loop(paths[0]),
         "extraction": lambda target: refinery.extract(paths[0], target / "extracted"),
-        "curation": lambda target: refinery.curate(paths[:1], stages, target),
+        "curation": lambda target: refinery.curate(paths[:1], built, target),
     }
     seconds = _alternate(works, folder, repeats, "one core")
     num_pages = rivals.bare_loop(paths[0]) if repeats else 0
@@ -110,7 +109,7 @@ def _one_core(
 
 
 def _datatrove(
-    pages: list[TruePage], paths: Sequence[Path], stages: Sequence[Stage], folder: Path, repeats: int
+    pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
     """The whole curation against datatrove's, which is too slow to repeat; both are warmed up on a small file."""
     pipeline = rivals.datatrove_pipeline()
@@ -119,7 +118,7 @@ def _datatrove(
 
     def works(path: Path) -> dict[str, Work]:
         return {
-            "curation": lambda target: refinery.curate([path], stages, target / "loam"),
+            "curation": lambda target: refinery.curate([path], built, target / "loam"),
             "datatrove": lambda target: pipeline(path, target / "datatrove"),
         }
 
@@ -133,7 +132,7 @@ def _datatrove(
 
 
 def _two_workers(
-    pages: list[TruePage], paths: Sequence[Path], stages: Sequence[Stage], folder: Path, repeats: int
+    pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
     """Wall-clock time of one worker pinned to one core, guard's child included, and of two workers on two cores."""
     cores = sorted(os.sched_getaffinity(0))[-2:]
@@ -144,7 +143,7 @@ def _two_workers(
     def curate(num_workers: int) -> Work:
         def run(target: Path) -> None:
             with _pinned(cores[-num_workers:]):
-                refinery.curate(paths, stages, target, num_workers)
+                refinery.curate(paths, built, target, num_workers)
 
         return run
 
@@ -163,21 +162,21 @@ def _two_workers(
 
 
 def _memory(
-    pages: list[TruePage], paths: Sequence[Path], stages: Sequence[Stage], folder: Path, repeats: int
+    pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
     """The largest resident sizes of a process that does nothing else than curate, and of its parsing child."""
     peaks: tuple[int, int] | tuple[None, None] = (None, None)
     if repeats:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            peaks = pool.apply(_curate_for_memory, (paths[:1], stages, folder / "memory"))
+            peaks = pool.apply(_curate_for_memory, (paths[:1], built, folder / "memory"))
     return [
         Row(name=f"peak memory, {who}", value=None if peak is None else peak / MIB, unit="MiB")
         for who, peak in zip(("curation", "its parsing child"), peaks, strict=True)
     ]
 
 
-def _curate_for_memory(paths: Sequence[Path], stages: Sequence[Stage], home: Path) -> tuple[int, int]:
-    refinery.curate(paths, stages, home)
+def _curate_for_memory(paths: Sequence[Path], built: refinery.Refinery, home: Path) -> tuple[int, int]:
+    refinery.curate(paths, built, home)
     own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own * 1024, children * 1024
 

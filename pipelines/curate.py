@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from lm import storage
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
@@ -20,8 +23,9 @@ from lm.storage import Artifact, Publication
 from pipelines import layout
 from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
 from pipelines.document import DOCUMENT_SCHEMA, LOSS_SCHEMA
-from pipelines.engine import DOCUMENTS_KIND, LOSSES, Counts, PartitionWriter
-from pipelines.tables import TableWriter
+from pipelines.engine import DOCUMENTS, DOCUMENTS_KIND, LOSSES, Counts, PartitionWriter
+from pipelines.site_lines import SiteLines, Spans
+from pipelines.tables import TableWriter, text_bytes
 
 if TYPE_CHECKING:
     from pipelines.extract import ExtractConfig
@@ -102,7 +106,7 @@ def _write_extracted(
     from pipelines.extract import extract_warc_files
 
     crawl, _ = layout.parse_partition(partition)
-    counts, told = Counts(), Counter[str]()
+    counts, told, lines = Counts(), Counter[str](), SiteLines()
     with (
         PartitionWriter(publication.path, DOCUMENT_SCHEMA) as writer,
         TableWriter(publication.path / LOSSES, LOSS_SCHEMA) as losses,
@@ -114,9 +118,36 @@ def _write_extracted(
             told.update(batch.counts)
             writer.write(batch.documents, batch.removed)
             losses.write(batch.losses)
+            if config.min_site_pages:
+                lines.add(batch.documents.column("url").to_pylist(), batch.documents.column("text").to_pylist())
+    if config.min_site_pages:
+        spans = lines.spans(config.min_site_pages)
+        told["num_site_lines"] = _drop_site_lines(publication.path / DOCUMENTS, spans, counts)
     counts.num_in = told["num_records"]
     beside = {name: told[name] for name in sorted(told) if name not in _ACCOUNTED}
     publication.summary.update(counts.summary(CURATION[0].stage), num_files=len(files), **beside)
+
+
+def _drop_site_lines(path: Path, spans: Spans, counts: Counts) -> int:
+    """Write the table at `path` anew, each text cut to its span of lines; returns the number of lines that went."""
+    if not spans:
+        return 0
+    num_dropped = first = 0
+    whole = path.rename(path.with_suffix(".whole"))
+    with pq.ParquetFile(whole) as file, TableWriter(path, DOCUMENT_SCHEMA) as writer:
+        for batch in file.iter_batches():
+            texts = batch.column("text").to_pylist()
+            for row in spans.keys() & range(first, first + batch.num_rows):
+                lines = texts[row - first].split("\n")
+                start, stop = spans[row]
+                texts[row - first] = "\n".join(lines[start:stop])
+                num_dropped += len(lines) - (stop - start)
+            cut = batch.set_column(batch.schema.get_field_index("text"), "text", pa.array(texts, pa.large_string()))
+            counts.text_bytes_kept += text_bytes(cut) - text_bytes(batch)
+            writer.write(cut)
+            first += batch.num_rows
+    whole.unlink()
+    return num_dropped
 
 
 _ACCOUNTED = ("num_records", "num_kept", "num_removed", "num_lost")

@@ -61,12 +61,16 @@ class ExtractConfig:
     """Memory that one page may take."""
     max_replaced_share: float = 0.05
     """Pages in which more characters than this share could not be decoded are dropped."""
+    min_site_pages: int = 3
+    """Lines with which so many pages of a site begin or end are dropped from them; 0 keeps them."""
     batch_documents: int = 1024
     """Records in a batch."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_replaced_share <= 1:
             raise ConfigurationError(f"extract.max_replaced_share: {self.max_replaced_share}, expected 0 to 1")
+        if self.min_site_pages < 0 or self.min_site_pages == 1:
+            raise ConfigurationError(f"extract.min_site_pages: {self.min_site_pages}, expected 0, or 2 or more")
         for name in ("max_body_bytes", "batch_documents"):
             if getattr(self, name) < 1:
                 raise ConfigurationError(f"extract.{name}: {getattr(self, name)}, expected at least 1")

@@ -11,6 +11,8 @@ that, five rules:
 - The end. Headings and bare text behind the last sentence belong to what came after the article; so does, in the last
   fifth of the text, a short block that offers a newsletter, thanks a colleague, or names the owner.
 
+What many pages of one site share needs the other pages: `pipelines.site_lines`, once a partition is read.
+
 `python -m benchmarks.curation` measures precision and recall over 4-token shingles on 92 news pages, and what the
 thresholds of `SecondLook` are worth when chosen on one half of the pages and measured on the other. The words of the
 patterns were written with all of the pages in view. A page's headline counts against precision there, for the truth

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lm.storage import Artifact
 from pipelines import layout
 from pipelines.classifier import ClassifierConfig
 from pipelines.curate import CURATION, deduplicate_partitions, extract_partition
+from pipelines.decontaminate import decontaminate_corpus
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
 from pipelines.document import Stage
 from pipelines.engine import run_partitions, run_stage
+from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
 from pipelines.harmful import DEFAULT_CONFIG
 from pipelines.heuristics import HeuristicFilter
 from pipelines.language import LanguageFilter
@@ -39,10 +41,18 @@ _LABELS = DemoCrawlConfig(
 )
 
 
-def trained_stages(folder: Path) -> tuple[Stage, ...]:
-    """The stages between extraction and deduplication, with classifiers trained on the built-in crawl's labels.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refinery:
+    """The stages between extraction and deduplication, and the evaluation items that the corpus must not hold."""
 
-    Their thresholds are such that every page passes: each must be scored, and goes on to be worked on by the next.
+    stages: tuple[Stage, ...]
+    items: Artifact
+
+
+def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
+    """Classifiers trained on the built-in crawl's labels, and the questions of `evaluation_set`, or its own.
+
+    The classifiers' thresholds are such that every page passes: each must be scored, and goes on to be worked on.
     """
     write_demo_crawl(_LABELS, folder / "crawl")
     quality = make_quality_classifier(
@@ -51,7 +61,7 @@ def trained_stages(folder: Path) -> tuple[Stage, ...]:
     harmful = make_harmful_classifiers(
         folder / "crawl" / "harmful_labels.jsonl", folder / "harmful_classifiers", DEFAULT_CONFIG
     )
-    return (
+    stages = (
         LanguageFilter(),
         HeuristicFilter(),
         RepetitionFilter(),
@@ -59,6 +69,11 @@ def trained_stages(folder: Path) -> tuple[Stage, ...]:
         replace(quality_filter(quality), threshold=0.0),
         PiiMasker(),
     )
+    if evaluation_set.exists():
+        questions = EvaluationSet(name="gsm8k", path=str(evaluation_set))
+    else:
+        questions = EvaluationSet(name="problems", path=str(folder / "crawl" / "problems.jsonl"), fields=("prompt",))
+    return Refinery(stages=stages, items=publish_evaluation_items([questions], folder / "items"))
 
 
 def extract(path: Path, target: Path) -> Artifact:
@@ -66,26 +81,23 @@ def extract(path: Path, target: Path) -> Artifact:
     return extract_partition([_warc_file(path)], layout.partition_key("bench", 0), target)
 
 
-def curate(paths: Sequence[Path], stages: Sequence[Stage], home: Path, num_workers: int = 1) -> dict[str, Artifact]:
-    """All of `CURATION`, a partition a WARC file, over `num_workers` processes; the last step's artifacts by name."""
-    partitions = {layout.partition_key("bench", number): path for number, path in enumerate(paths)}
-    job = functools.partial(_curate_partition, stages, home)
-    jobs = {partition: (partition, path) for partition, path in partitions.items()}
-    masked = run_partitions(job, jobs, num_workers=num_workers, description="curate")
-    target = layout.artifact_path(CURATION[-1].artifact, root=home)
-    corpus = deduplicate_partitions(
-        {partition: made[-1] for partition, made in masked.items()}, target, num_workers=num_workers
-    )
-    return {"corpus": corpus, **{f"{partition}": made[-1] for partition, made in masked.items()}}
+def curate(paths: Sequence[Path], refinery: Refinery, home: Path, num_workers: int = 1) -> Artifact:
+    """All of `CURATION`, a partition a WARC file, over `num_workers` processes."""
+    jobs = {layout.partition_key("bench", number): path for number, path in enumerate(paths)}
+    job = functools.partial(_curate_partition, refinery.stages, home)
+    masked = run_partitions(job, {key: (key, path) for key, path in jobs.items()}, num_workers=num_workers)
+    unique, clean = (layout.artifact_path(step.artifact, root=home) for step in CURATION if not step.partitioned)
+    return decontaminate_corpus(deduplicate_partitions(masked, unique, num_workers=num_workers), refinery.items, clean)
 
 
-def _curate_partition(stages: Sequence[Stage], home: Path, job: tuple[str, Path]) -> list[Artifact]:
+def _curate_partition(stages: Sequence[Stage], home: Path, job: tuple[str, Path]) -> Artifact:
     """Everything that is done to one partition alone."""
     partition, path = job
+    first, *judging = (step for step in CURATION if step.partitioned)
     target = functools.partial(layout.artifact_path, partition=partition, root=home)
-    made = [extract_partition([_warc_file(path)], partition, target(CURATION[0].artifact))]
-    for step, stage in zip(CURATION[1:-1], stages, strict=True):
-        made.append(run_stage(stage, made[-1], target(step.artifact)))
+    made = extract_partition([_warc_file(path)], partition, target(first.artifact))
+    for step, stage in zip(judging, stages, strict=True):
+        made = run_stage(stage, made, target(step.artifact))
     return made
 
 
@@ -93,8 +105,3 @@ def _curate_partition(stages: Sequence[Stage], home: Path, job: tuple[str, Path]
 def _warc_file(path: Path) -> WarcFile:
     """The file with a name in place of its digest, which the crawl's download has found before curation begins."""
     return WarcFile(path.name, path, path.stat().st_size, path.name)
-
-
-def kept_by_stage(made: Mapping[str, Artifact]) -> str:
-    """How many documents each artifact kept, in a line."""
-    return ", ".join(f"{name} {artifact.summary['num_kept']}" for name, artifact in made.items())
