@@ -50,6 +50,7 @@ Example = tuple[str, bool]
 
 _POSITIVE, _NEGATIVE = "__label__positive", "__label__negative"
 _M_PERTURB = -6  # glibc, malloc.h
+_WANTED = ("wanted_precision", "wanted_share", "wanted_negative_share")
 SPLIT_OFF = string.punctuation + "“”‘’…–—«»"
 """Marks that are words of their own."""
 
@@ -83,13 +84,19 @@ class ClassifierConfig:
     heldout_share: float = 0.2
     """Share of the examples, chosen by a hash of their text, that is measured on and not trained on."""
     wanted_precision: float | None = None
-    """Take the lowest threshold that reaches this precision; empty, with `wanted_share` empty too: the highest F1."""
+    """Take the lowest threshold that reaches this precision; with all three `wanted` empty: the highest F1."""
     wanted_share: float | None = None
     """Take the threshold that flags this share of the held-out part."""
+    wanted_negative_share: float | None = None
+    """Take the threshold that flags this share of the held-out negatives: the keep rate of a crawl's random pages."""
 
     def __post_init__(self) -> None:
-        if self.wanted_precision is not None and self.wanted_share is not None:
-            raise ConfigurationError("classifier: wanted_precision and wanted_share are both set, expected one of them")
+        wanted = [name for name in _WANTED if getattr(self, name) is not None]
+        if len(wanted) > 1:
+            raise ConfigurationError(f"classifier: {' and '.join(wanted)} are set, expected one of them")
+        for name in wanted:
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigurationError(f"classifier.{name}: {getattr(self, name)}, expected above 0 and up to 1")
         if not 0 < self.heldout_share < 1:
             raise ConfigurationError(f"classifier.heldout_share: {self.heldout_share}, expected between 0 and 1")
         for field in ("dimensions", "epochs", "word_ngrams", "min_count", "num_buckets", "num_threads"):
@@ -141,7 +148,8 @@ def train_classifier(
 
     `score` gives the scores that are measured, where a stage scores documents otherwise than in one piece.
     The keys: `threshold`, `roc_auc`, `precision`, `recall`, `f1`, `false_positive_rate`, `flagged_share`,
-    `roc_curve`, `calibration`, `top_words`, `num_train`, `num_heldout`, `num_positive` and `model_sha256`.
+    `roc_curve`, `calibration`, `top_words`, `num_train`, `num_heldout`, `num_heldout_positive`, `num_positive` and
+    `model_sha256`.
 
     Raises:
         InputError: a class is missing from the training or the held-out part, or fastText cannot learn from the text.
@@ -173,6 +181,8 @@ def measure_scores(scores: Scores, labels: Labels, config: ClassifierConfig) -> 
         threshold = threshold_for_precision(scores, labels, config.wanted_precision)
     elif config.wanted_share is not None:
         threshold = threshold_for_share(scores, config.wanted_share)
+    elif config.wanted_negative_share is not None:
+        threshold = threshold_for_share(scores[~labels], config.wanted_negative_share)
     else:
         threshold = threshold_for_f1(scores, labels)
     return {
@@ -181,6 +191,7 @@ def measure_scores(scores: Scores, labels: Labels, config: ClassifierConfig) -> 
         **confusion(scores, labels, threshold),
         "roc_curve": roc_curve(scores, labels),
         "calibration": calibration(scores, labels),
+        "num_heldout_positive": int(labels.sum()),
     }
 
 

@@ -8,6 +8,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +16,30 @@ from lm.errors import InputError
 
 POSITIVE = ("true", "1", "yes")
 """Values of a label's field, as text in lower case, that mean yes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelFile:
+    """A file of labelled texts and the names in it; a row has the label where its value is one of `positive`."""
+
+    path: str | None = None
+    """A .jsonl or .csv file, plain or .gz; empty means the built-in crawl's."""
+    text: str = "text"
+    """The field, or the column, that holds the text."""
+    label: str | None = None
+    """The field that holds the label; empty means the one named as the classifier."""
+    positive: tuple[str, ...] = POSITIVE
+    """The values of the label, in lower case, that mean yes; all others mean no."""
+
+
+def read_texts(path: Path | str, text: str = "text") -> Iterator[str]:
+    """Yield the field `text` of every row of a `.jsonl` or `.csv` file, plain or `.gz`.
+
+    Raises:
+        InputError: as `read_labels`.
+    """
+    for line, row in _rows(Path(path)):
+        yield _field(path, line, row, text)
 
 
 def read_labels(
@@ -29,13 +54,19 @@ def read_labels(
         InputError: no such file, another format, a row that cannot be read or lacks a field; names file and line.
     """
     for line, row in _rows(Path(path)):
-        for field in (text, label):
-            if not isinstance(row, dict) or row.get(field) is None:
-                found = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
-                raise InputError(f"{path}:{line}: no field '{field}'; found {found}")
-        if not isinstance(row[text], str):
-            raise InputError(f"{path}:{line}: field '{text}' is a {type(row[text]).__name__}, expected text")
-        yield row[text], str(row[label]).strip().lower() in positive
+        content = _field(path, line, row, text)
+        if row.get(label) is None:
+            raise InputError(f"{path}:{line}: no field '{label}'; found {', '.join(map(str, row))}")
+        yield content, str(row[label]).strip().lower() in positive
+
+
+def _field(path: Path | str, line: int, row: Any, text: str) -> str:
+    if not isinstance(row, dict) or row.get(text) is None:
+        found = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
+        raise InputError(f"{path}:{line}: no field '{text}'; found {found}")
+    if not isinstance(row[text], str):
+        raise InputError(f"{path}:{line}: field '{text}' is a {type(row[text]).__name__}, expected text")
+    return str(row[text])
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Any]]:

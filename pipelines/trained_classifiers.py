@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
-from pipelines.classifier import ClassifierConfig
-from pipelines.harmful import HarmfulFilter, train_harmful_classifiers
-from pipelines.labels import read_labels
+from pipelines.classifier import ClassifierConfig, Example
+from pipelines.harmful import KINDS, HarmfulFilter, train_harmful_classifiers
+from pipelines.labels import LabelFile, read_labels
 from pipelines.quality import QualityFilter, train_quality_classifier
+from pipelines.reference_pages import LabelledPages, labelled_pages
 
 MEASUREMENTS = "measurements.json"
 _SCALARS = ("threshold", "roc_auc", "precision", "recall", "f1", "false_positive_rate", "num_train", "num_heldout")
@@ -28,17 +29,58 @@ def make_quality_classifier(labels: Path, target: Path, config: ClassifierConfig
         found = train_quality_classifier(read_labels(labels, "high_quality"), config, publication.path)
         _write_measurements(publication, {"quality": found})
 
-    return _make("quality_classifier", "pipelines.quality", labels, target, config, write)
+    return _make("quality_classifier", "pipelines.quality", {"labels": labels}, target, to_mapping(config), write)
 
 
-def make_harmful_classifiers(labels: Path, target: Path, config: ClassifierConfig) -> Artifact:
-    """Train on the rows of `labels` (`text`, `toxic`, `adult`) and publish `toxic.bin` and `adult.bin`."""
+def make_quality_classifier_of_pages(pages: LabelledPages, target: Path, config: ClassifierConfig) -> Artifact:
+    """Train on reference pages against pages of a crawl, and publish `quality.bin` with its measurements.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or too few pages pass the filters.
+    """
 
     def write(publication: Publication) -> None:
-        toxic, adult = read_labels(labels, "toxic"), read_labels(labels, "adult")
+        examples, counts = labelled_pages(pages)
+        _write_measurements(publication, {"quality": train_quality_classifier(examples, config, publication.path)})
+        publication.summary.update(counts)
+
+    settings = {**to_mapping(config), "filters": to_mapping(pages.filters), "max_pages": pages.max_pages}
+    return storage.make(
+        target,
+        write,
+        kind="quality_classifier",
+        config=settings,
+        inputs=pages.digests(),
+        code=source_digest("pipelines.trained_classifiers"),
+    )
+
+
+def make_harmful_classifiers(
+    labels: Path | Mapping[str, LabelFile], target: Path, config: ClassifierConfig
+) -> Artifact:
+    """Train on the rows of `labels` and publish `toxic.bin` and `adult.bin`.
+
+    `labels` is one file with the fields `text`, `toxic` and `adult`, or a file for each of the two with its fields.
+    """
+    if isinstance(labels, Path):
+        labels = {kind: LabelFile(path=str(labels)) for kind in KINDS}
+    files = {kind: Path(labels[kind].path or "") for kind in KINDS}
+    settings = {**to_mapping(config), "labels": {kind: _names(kind, labels[kind]) for kind in KINDS}}
+
+    def write(publication: Publication) -> None:
+        toxic, adult = (_examples(kind, labels[kind]) for kind in KINDS)
         _write_measurements(publication, train_harmful_classifiers(toxic, adult, config, publication.path))
 
-    return _make("harmful_classifiers", "pipelines.harmful", labels, target, config, write)
+    return _make("harmful_classifiers", "pipelines.harmful", files, target, settings, write)
+
+
+def _names(kind: str, file: LabelFile) -> dict[str, Any]:
+    """What stands in the configuration of a label file: its fields, and not where it lies."""
+    return {"text": file.text, "label": file.label or kind, "positive": list(file.positive)}
+
+
+def _examples(kind: str, file: LabelFile) -> Iterator[Example]:
+    return read_labels(file.path or "", file.label or kind, text=file.text, positive=file.positive)
 
 
 def measurements(classifiers: Artifact) -> dict[str, dict[str, Any]]:
@@ -73,16 +115,22 @@ def harmful_filter(
 
 
 def _make(
-    kind: str, module: str, labels: Path, target: Path, config: ClassifierConfig, write: Callable[[Publication], None]
+    kind: str,
+    module: str,
+    labels: Mapping[str, Path],
+    target: Path,
+    config: Mapping[str, Any],
+    write: Callable[[Publication], None],
 ) -> Artifact:
-    if not labels.is_file():
-        raise InputError(f"{labels}: no such file, expected labelled texts as JSON Lines or CSV")
+    for path in labels.values():
+        if not path.is_file():
+            raise InputError(f"{path}: no such file, expected labelled texts as JSON Lines or CSV")
     return storage.make(
         target,
         write,
         kind=kind,
-        config=to_mapping(config),
-        inputs={"labels": storage.sha256_of(labels)},
+        config=dict(config),
+        inputs={name: storage.sha256_of(path) for name, path in labels.items()},
         code=source_digest(module),
     )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         list_paths,
         newest_crawl,
     )
-    from pipelines.common_crawl.pages import FetchReport, MissingPage, fetch_pages
+    from pipelines.common_crawl.pages import FetchReport, MissingPage, fetch_pages, read_urls
 
 __getattr__ = lazy_names(
     __name__,
@@ -45,7 +45,7 @@ __getattr__ = lazy_names(
             "list_paths",
             "newest_crawl",
         ),
-        "pipelines.common_crawl.pages": ("FetchReport", "MissingPage", "fetch_pages"),
+        "pipelines.common_crawl.pages": ("FetchReport", "MissingPage", "fetch_pages", "read_urls"),
     },
 )
 
@@ -67,4 +67,5 @@ __all__ = [
     "list_crawls",
     "list_paths",
     "newest_crawl",
+    "read_urls",
 ]

@@ -16,8 +16,7 @@ import sys
 from itertools import islice
 from typing import get_args
 
-from lm.errors import ConfigurationError, InputError, PartialError, run_command
-from lm.locations import is_remote, locate
+from lm.errors import ConfigurationError, PartialError, run_command
 from pipelines.common_crawl.captures import find_captures
 from pipelines.common_crawl.listing import (
     DATA_URL,
@@ -28,12 +27,9 @@ from pipelines.common_crawl.listing import (
     list_paths,
     newest_crawl,
 )
-from pipelines.common_crawl.pages import fetch_pages
+from pipelines.common_crawl.pages import fetch_pages, read_urls, url_lines
 from pipelines.download import Downloader, DownloadPolicy
 from pipelines.layout import partition_key
-from pipelines.remote_files import read_file
-
-_MAX_LIST_BYTES = 2**30
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -93,17 +89,8 @@ def _fetch(arguments: argparse.Namespace, downloader: Downloader) -> None:
 
 
 def _read_urls(place: str) -> list[str]:
-    """The lines of a file that are neither empty nor comments; `-` is standard input."""
-    if place == "-":
-        text = sys.stdin.read()
-    else:
-        located = locate(place)
-        content = read_file(place, _MAX_LIST_BYTES) if is_remote(located) else located.read_bytes()
-        try:
-            text = content.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{place}: {error}, expected a URL a line in UTF-8") from None
-    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    """The URLs of a file; `-` is standard input."""
+    return url_lines(sys.stdin.read()) if place == "-" else read_urls(place)
 
 
 def _crawl(arguments: argparse.Namespace, downloader: Downloader) -> str:

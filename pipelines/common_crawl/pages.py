@@ -31,7 +31,7 @@ from lm.storage import sha256_of
 from pipelines.common_crawl.captures import Capture, best_capture, check_page_url, find_captures
 from pipelines.common_crawl.listing import DATA_URL, INDEX_URL, check_crawl_name, client, file_url
 from pipelines.part_file import PartFile, part_of
-from pipelines.remote_files import read_range
+from pipelines.remote_files import read_file, read_range
 
 if TYPE_CHECKING:
     from pipelines.download import Downloader
@@ -41,6 +41,7 @@ Reason = Literal["no_address", "not_captured", "no_page", "damaged"]
 record is not what the index says."""
 
 _MAX_RECORD_BYTES = 64 * 2**20
+_MAX_LIST_BYTES = 2**30
 _FORMAT = "loam-pages/1"
 
 
@@ -70,6 +71,27 @@ class FetchReport:
     def missing_by_reason(self) -> dict[str, int]:
         """How many URLs are missing for each reason."""
         return dict(sorted(Counter(page.reason for page in self.missing).items()))
+
+
+def read_urls(place: str) -> list[str]:
+    """The URLs in a file, a path or a store's URL, one a line.
+
+    Raises:
+        InputError: no such file, or it is not UTF-8.
+    """
+    located = locate(place)
+    try:
+        content = read_file(place, _MAX_LIST_BYTES) if is_remote(located) else located.read_bytes()
+        return url_lines(content.decode("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{place}: no such file, expected a URL a line") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place}: {error}, expected a URL a line in UTF-8") from None
+
+
+def url_lines(text: str) -> list[str]:
+    """The lines that are neither empty nor comments."""
+    return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
 def fetch_pages(
