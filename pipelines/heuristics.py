@@ -72,13 +72,13 @@ def _count(name: str) -> Callable[[Page], float]:
 
 
 def _count_sentences(page: Page) -> int:
-    """Ends of sentences before white space, and an unended last one."""
+    """Ends of sentences before white space, and the unended last one of every line."""
     text = page.correction.text
-    last = text.rstrip()[-4:]
-    return sum(1 for _ in _SENTENCE_END.finditer(text)) + bool(last and _SENTENCE_END.search(last) is None)
+    return sum(1 for _ in _SENTENCE_END.finditer(text)) + sum(1 for _ in _UNENDED_LINE.finditer(text))
 
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]{0,3}(?=\s|$)")
+_UNENDED_LINE = re.compile(r"[^\s.!?…\"'”’)\]][\"'”’)\] \t]{0,8}(?:\n|$)")
 _WORD_LENGTH = _ratio("word_characters", "num_words")
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -126,10 +126,11 @@ FINEWEB = ("ended_lines", "short_lines", "duplicate_line_characters", "newlines_
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """Which lines are dropped and which rules are asked."""
+    """Which lines are dropped, which rules are asked, and where a threshold is not the one of its paper."""
 
     rules: tuple[str, ...]
     correct: Callable[[str], Correction] | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
@@ -137,7 +138,12 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "gopher": Preset(rules=GOPHER),
         "c4": Preset(rules=C4, correct=correct_c4),
         # FineWeb asks Gopher's rules, C4's save for the end of lines, and its own ([F] section 3.6).
-        "fineweb": Preset(rules=(*GOPHER, *C4, *FINEWEB), correct=correct_c4_for_fineweb),
+        # Its code asks C4's of 5 sentences and of lines of 3 words, where C4's paper has 3 and 5.
+        "fineweb": Preset(
+            rules=(*GOPHER, *C4, *FINEWEB),
+            correct=correct_c4_for_fineweb,
+            thresholds=MappingProxyType({"sentences": 5}),
+        ),
         "refinedweb": Preset(rules=("dropped_words", *GOPHER), correct=correct_refinedweb),
     }
 )
@@ -169,9 +175,15 @@ class HeuristicFilter:
 
     def thresholds(self) -> dict[str, float]:
         """The rules asked and their thresholds, in the order in which they are asked."""
-        asked: dict[str, float | None] = {rule: RULES[rule].threshold for rule in PRESETS[self.preset].rules}
+        preset = PRESETS[self.preset]
+        asked: dict[str, float | None] = {rule: RULES[rule].threshold for rule in preset.rules}
+        asked.update(preset.thresholds)
         asked.update(self.overrides)
         return {rule: threshold for rule in RULES if (threshold := asked.get(rule)) is not None}
+
+    def violations(self, text: str) -> list[Verdict]:
+        """Every rule that `text` fails after its lines were corrected, in the order in which they are asked."""
+        return list(_violations(_page(text, PRESETS[self.preset].correct), self.thresholds()))
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Correct the lines, then judge what is left."""
@@ -186,7 +198,7 @@ class HeuristicFilter:
 
 def gopher_violations(text: str) -> list[Verdict]:
     """Every Gopher quality rule that `text` fails, with the value measured and the threshold; empty where it passes."""
-    return list(_violations(_page(text, None), HeuristicFilter(preset="gopher").thresholds()))
+    return HeuristicFilter(preset="gopher").violations(text)
 
 
 def _page(text: str, correct: Callable[[str], Correction] | None) -> Page:

@@ -20,6 +20,7 @@ _BOILERPLATE = re.compile(
     re.IGNORECASE,
 )
 _MAX_WORDS_BOILERPLATE = 10
+_MAX_WORD_CHARACTERS = 1000  # in C4's code, not in its paper
 _UPPER_SHARE = 0.5
 
 
@@ -71,8 +72,11 @@ def _is_short(line: str, min_words: int) -> bool:
 
 
 def _is_notice(line: str) -> bool:
+    """Whether a line is for the reader's browser or lawyer, or no text at all."""
     lowered = line.lower()
-    return "javascript" in lowered or any(phrase in lowered for phrase in _POLICY)
+    if "javascript" in lowered or any(phrase in lowered for phrase in _POLICY):
+        return True
+    return len(line) > _MAX_WORD_CHARACTERS and max(map(len, line.split())) > _MAX_WORD_CHARACTERS
 
 
 def _is_navigation(line: str) -> bool:

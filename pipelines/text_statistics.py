@@ -17,12 +17,14 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 SPACE, LETTER, DIGIT, END, BULLET = 1, 2, 4, 8, 16
 """What a code point is, as bits of the table: `END` ends a sentence or closes a quotation after it."""
 
-_ENDS = '.!?…"”’»。！？｡؟۔।॥'
+_ENDS = '…"”’»'
+_SENTENCE_TERMINAL = regex.compile(r"\p{Sentence_Terminal}")
 _BULLETS = "•‣▶◀◦■□▪▫●○◆⁃∙·-–*"
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _WORD_COUNTERS = ("num_tokens", "num_words", "word_characters", "letter_tokens", "hashes", "ellipses", "stop_words")
@@ -67,7 +69,8 @@ def _table() -> NDArray[np.uint8]:
     for code in range(0x32000):  # the planes above hold no letters or spaces
         character = chr(code)
         table[code] = SPACE * character.isspace() | LETTER * character.isalpha() | DIGIT * character.isdigit()
-    for bit, characters in ((END, _ENDS), (BULLET, _BULLETS)):
+    terminal = _SENTENCE_TERMINAL.findall("".join(chr(code) for code in range(0x32000) if not 0xD800 <= code < 0xE000))
+    for bit, characters in ((END, (*_ENDS, *terminal)), (BULLET, _BULLETS)):
         table[[ord(character) for character in characters]] |= bit
     return table
 
