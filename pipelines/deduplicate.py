@@ -13,7 +13,8 @@ value of a near duplicate is its Jaccard index with the winner; it may lie below
 links the two.
 
 Out of core: the index, the band rows, the shingles of the candidates and the documents are streamed or memory-mapped.
-In memory: about 130 bytes a document, `memory_bytes` for sorting, and one text for each that repeats exactly.
+In memory: about half a kilobyte a document, mapped pages included, `memory_bytes` for sorting, and one text for each
+that repeats exactly.
 `docs/deduplication.md` says how far that goes.
 """
 
