@@ -18,7 +18,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 def compiled(function: Callable[..., Any]) -> Any:
     """`function` as machine code that runs without the interpreter's lock."""
-    dispatcher = numba.njit(nogil=True)(function)
+    dispatcher: Any = numba.njit(nogil=True)(function)
     dispatcher._cache = _PackageCache(function)
     return dispatcher
 

@@ -215,7 +215,7 @@ def _fill_tokens(directory: Any, slots: Any, keys: Any, tokens: Any, token_ends:
 
 
 @compiled
-def _table(tables: int, field: int) -> int:
+def _table(tables: int, field: int) -> Any:
     return np.intp(load_word(tables + field))
 
 
@@ -303,7 +303,7 @@ def merge_block(
 @compiled
 def _known(
     text: int,
-    start: int,
+    start: Any,
     size: int,
     ends: int,
     k: int,
@@ -313,14 +313,14 @@ def _known(
     lines: int,
     out: int,
     num_ids: int,
-) -> tuple[int, int, int]:
+) -> tuple[Any, Any, Any]:
     """Write the ids of pre-tokens from the k-th on while the cache has them, at most up to `border`.
 
     Returns the next pre-token, where it starts, and the number of ids. Arrays are given by their addresses. Nearly all
     of a text passes through this loop, so it has no branch that is hard to guess.
     """
     last_start = size - _KEY_BYTES
-    place = out + 4 * num_ids
+    place: Any = out + 4 * num_ids
     while k < num_ends and start < border:
         end = np.intp(load_word(ends + 8 * k))
         length = end - start
@@ -472,7 +472,7 @@ def _merge_long(text: int, length: int, tables: int, out: Any, num_ids: int) -> 
             ranks[before] = _rank(pairs, mask, ids[before], ids[place])
             if ranks[before] != _NO_RANK:
                 heap_size = _push(heap, heap_size, np.uint64(ranks[before]) << _PLACE_BITS | np.uint64(before))
-    place = 0
+    place = np.intp(0)
     while place < length:
         out[num_ids] = ids[place]
         num_ids += 1

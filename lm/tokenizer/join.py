@@ -54,8 +54,8 @@ def _as_halves(ids: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.uint32] 
 @compiled
 def _joined_size(ids: Any, ends: Any) -> int:
     """How many bytes the ids stand for; -1 where one stands for nothing."""
-    bounds, num_tokens, size = address(ends), np.uint32(ends.size - 1), 0
-    first = address(ids)
+    bounds, first, num_tokens = address(ends), address(ids), np.uint32(ends.size - 1)
+    size: Any = 0
     for k in range(ids.size):
         token = load_half(first + 4 * k)
         if token >= num_tokens:

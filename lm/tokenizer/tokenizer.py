@@ -208,8 +208,8 @@ class Tokenizer:
     @classmethod
     def from_files(
         cls,
-        vocab_path: Path | str,
-        merges_path: Path | str,
+        vocab_filepath: Path | str,
+        merges_filepath: Path | str,
         special_tokens: Sequence[str] | None = None,
         *,
         pattern: str = "gpt2",
@@ -217,7 +217,7 @@ class Tokenizer:
         """Read GPT-2's form, `vocab.json` and `merges.txt`; `lm.tokenizer.formats` has the others."""
         from lm.tokenizer.formats import load_gpt2
 
-        return load_gpt2(Path(vocab_path), Path(merges_path), special_tokens or (), pattern)
+        return load_gpt2(Path(vocab_filepath), Path(merges_filepath), special_tokens or (), pattern)
 
     @classmethod
     def load(cls, source: Path | str | Artifact) -> Tokenizer:

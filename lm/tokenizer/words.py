@@ -82,6 +82,6 @@ def mix(seed: Any, word: Any) -> Any:
 
 
 @compiled
-def address(array: Any) -> int:
+def address(array: Any) -> Any:
     """Where an array lies. Signed: numba would go on in floating point from a sum of its own unsigned address."""
     return np.intp(array.ctypes.data)

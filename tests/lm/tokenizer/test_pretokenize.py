@@ -12,6 +12,7 @@ import pytest
 
 from lm.errors import ConfigurationError
 from lm.tokenizer import unicode_tables
+from lm.tokenizer.blocks import ROOM
 from lm.tokenizer.patterns import PATTERNS
 from lm.tokenizer.pretokenize import pattern_code, pre_tokens, scan
 from lm.tokenizer.stream import _OPEN_PRE_TOKENS
@@ -83,12 +84,27 @@ def test_joined_they_are_the_text(pattern):
         assert "".join(pre_tokens(text, pattern)) == text
 
 
+ALPHABETS = [AWKWARD, list("aabbccsstlrevmd''' \n  .12"), ["a"] * 30 + [" ", "'"]]
+ALPHABETS.append(["word", " the", "n't", "'ll", " ", "\n", "1", "12", "中文", "\xa0", "ы", ". "])
+
+
 @each_pattern
-def test_no_pre_token_crosses_a_document(pattern):
-    texts = awkward_texts(4, 200)
+@pytest.mark.parametrize("alphabet", range(len(ALPHABETS)))
+def test_equal_to_regex_across_the_borders_of_blocks(pattern, alphabet):
+    """`blocks` looks at 64 bytes: texts that end just before, at and after that, and longer ones."""
+    pytest.importorskip("regex")
+    draw = random.Random(alphabet)
+    lengths = [*range(55, 75), 100, 130, 200, 400] * 12
+    assert_cut_as_by_regex(["".join(draw.choices(ALPHABETS[alphabet], k=length)) for length in lengths], pattern)
+
+
+@each_pattern
+@pytest.mark.parametrize("room", [7, ROOM, ROOM + 40])
+def test_no_pre_token_crosses_a_document(pattern, room):
+    texts = awkward_texts(4, 200) + awkward_texts(5, 20, longest=300)
     data = np.frombuffer("".join(texts).encode(), np.uint8)
     boundaries = np.cumsum([0, *(len(text.encode()) for text in texts)])
-    ends = np.empty(7, np.int64)
+    ends = np.empty(room, np.int64)
     start, found = 0, []
     while start < data.size:
         count = scan(data, boundaries, start, pattern_code(pattern), kinds(), ends)

@@ -1,6 +1,8 @@
 """Streams: the ids of the whole however it is cut, bounded memory, whole characters, true spans."""
 
 import random
+import subprocess
+import sys
 import tracemalloc
 
 import pytest
@@ -68,6 +70,55 @@ def test_a_stream_is_lazy_and_its_memory_bounded(tokenizer):
     tracemalloc.stop()
     assert count > 500_000
     assert peak - before < 2_000_000
+
+
+STREAM = """
+import itertools, resource, sys, zlib
+import numpy as np
+from lm.tokenizer import Tokenizer
+
+tokenizer = Tokenizer.load(sys.argv[1])
+size, chunk = int(sys.argv[2]), int(sys.argv[3])
+line = "In {0} the river town of Nordhaven had {1} boats; it's said they'd sailed – déjà vu.\\n"
+unit = "".join(line.format(i, i // 7) for i in range(999))
+unit += " " * 5_000 + "中文" * 2_000
+
+def chunks(wanted):
+    text = unit * (-(-chunk // len(unit)) + 1)
+    at, given = 0, 0
+    while given < wanted:
+        yield text[at : at + chunk]
+        given += chunk
+        at = (at + chunk) % len(unit)
+
+def checksum(ids):
+    found, number = 0, 0
+    while part := list(itertools.islice(ids, 1 << 14)):
+        found, number = zlib.crc32(np.array(part, np.uint32), found), number + len(part)
+    return found, number
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+checksum(tokenizer.encode_iterable(chunks(3 * len(unit) + 2 * chunk)))
+before = peak()
+streamed = checksum(tokenizer.encode_iterable(chunks(size)))
+grown = peak() - before
+whole = tokenizer.encode_array("".join(chunks(size)))
+print(grown, streamed == (zlib.crc32(whole), len(whole)), len(whole))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "chunk"), [(100_000_000, 4_096), (100_000_000, 1_000_000), (3_000_000, 3)])
+def test_a_stream_of_100_megabytes_grows_the_process_by_at_most_one(tokenizer, tmp_path, size, chunk):
+    tokenizer.save(tmp_path)
+    command = [sys.executable, "-c", STREAM, str(tmp_path), str(size), str(chunk)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    grown_kib, equal, num_ids = out.split()
+    assert equal == "True"
+    assert int(num_ids) > size // 10
+    assert int(grown_kib) <= 1_000
 
 
 def test_parts_joined_are_the_text():
