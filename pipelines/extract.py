@@ -225,7 +225,18 @@ class _Extraction:
         else:
             rows.counts["num_kept"] += 1
             rows.num_characters += len(page.text)
-            rows.documents.append({**asdict(entry), "doc_id": doc_id, "crawl": self._crawl, "text": page.text})
+            rows.documents.append(self._document(doc_id, entry, page.text))
+
+    def _document(self, doc_id: str, source: _Source, text: str) -> dict[str, Any]:
+        return {
+            "doc_id": doc_id,
+            "url": source.url,
+            "crawl": self._crawl,
+            "warc_path": source.warc_path,
+            "warc_offset": source.warc_offset,
+            "fetched_at": source.fetched_at,
+            "text": text,
+        }
 
     def _unique(self, source: _Source, rows: _Rows) -> str:
         """The document's id, or where another record of the partition has it, one derived from it and the place."""

@@ -19,7 +19,7 @@ HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BARE = ""
 _BLOCK_TAGS = frozenset({*HEADINGS, "p", "li", "ul", "ol", "pre", "br", "blockquote", "table", "tr"})
 _LISTS = ("ul", "ol")
-_SKIPPED_ELEMENTS = ["[class*=caption]", "[class*=cookie]", "[class*=newsletter]"]
+_SKIPPED_ELEMENTS = ["[class*=caption]", "[class*=newsletter]"]
 """What resiliparse does not know to be no part of an article. It tests every element, so each costs time."""
 
 _DROPPED = re.compile(r"""<(?:(/?)([uU][lL])\b|blockquote class=["']twitter-(?:tweet|video))""")
