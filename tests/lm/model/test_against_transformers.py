@@ -90,8 +90,9 @@ def make_llama():
 
 
 def make_llama_3():
-    # With an original context of 32 some of the pairs stay, some are stretched and some lie between.
-    config = preset("llama_1b", **SHAPE, num_kv_heads=2, d_ff=96, rope_original_context=32, tie_embeddings=False)
+    # The four pairs turn 5.1, 1.9, 0.7 and 0.3 times in 32 positions: one stays, one lies between, two are stretched.
+    stretched = {"rope_theta": 50.0, "rope_original_context": 32, "tie_embeddings": False}
+    config = preset("llama_1b", **SHAPE, num_kv_heads=2, d_ff=96, **stretched)
     rope = {
         "rope_type": "llama3",
         "rope_theta": config.rope_theta,

@@ -9,7 +9,7 @@ from lm.model.ssm import CHUNK, causal_convolution, chunked, recurrence
 def make(seq, batch=2, heads=3, d_head=4, d_state=5):
     torch.manual_seed(seq)
     u = torch.randn(batch, seq, heads, d_head, dtype=torch.float64)
-    log_decay = -torch.rand(batch, seq, heads, dtype=torch.float64)
+    log_decay = -0.02 * torch.rand(batch, seq, heads, dtype=torch.float64)  # much lives through a whole chunk
     b, c = torch.randn(2, batch, seq, d_state, dtype=torch.float64)
     state = torch.randn(batch, heads, d_head, d_state, dtype=torch.float64)
     segments = (torch.rand(batch, seq) < 0.05).cumsum(dim=1)
