@@ -114,6 +114,8 @@ def _our_step(config: ModelConfig, compiled: bool = False) -> Step:
 def _llama_step(config: ModelConfig, compiled: bool = False) -> Step:
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    attention: dict[str, Any] = {"attn_implementation": "sdpa"}  # a keyword that every configuration of theirs takes
+
     torch.manual_seed(0)
     model: Any = LlamaForCausalLM(
         LlamaConfig(
@@ -126,8 +128,8 @@ def _llama_step(config: ModelConfig, compiled: bool = False) -> Step:
             max_position_embeddings=config.context_length,
             rms_norm_eps=config.norm_epsilon,
             tie_word_embeddings=config.tie_embeddings,
-            attn_implementation="sdpa",
             use_cache=False,
+            **attention,
         )
     ).float()
     optimizer = AdamW(decay_groups(model, 0.1), lr=_LEARNING_RATE)

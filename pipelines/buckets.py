@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,7 @@ class ShingleSets:
         from pipelines.bucket_kernels import pair_jaccards
 
         rows = np.searchsorted(self.members, left), np.searchsorted(self.members, right)
-        return cast("npt.NDArray[np.float64]", pair_jaccards(*rows, self.values, self.starts))
+        return pair_jaccards(*rows, self.values, self.starts)
 
 
 def find_buckets(
@@ -155,7 +155,7 @@ def cluster(
         for band in buckets:
             roots = label(parents)
             tasks = [task for block in band for task in block.tasks()]
-            for left, right in threads.map(lambda task, roots=roots: work(roots, task), tasks):  # type: ignore[misc]
+            for left, right in threads.map(lambda task, roots=roots: work(roots, task), tasks):
                 join_edges(parents, left, right)
     return label(parents)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +36,9 @@ class Ranking:
     def positions(self, seed: int | None = None) -> Indices:
         """The place of each document in the order of preference, 0 for the best; a random order where `seed` is
         given. Documents that are equal in all keep their order."""
-        arrow = isinstance(self.doc_ids, pa.Array | pa.ChunkedArray)
-        ids = self.doc_ids if arrow else pa.array(list(self.doc_ids), pa.large_string())
+        ids: Any = self.doc_ids
+        if not isinstance(ids, pa.Array | pa.ChunkedArray):
+            ids = pa.array(list(ids), pa.large_string())
         if seed is None:
             qualities = np.nan_to_num(self.qualities, nan=-np.inf)
             keys = {"quality": pa.array(-qualities), "length": pa.array(-self.lengths), "doc_id": ids}

@@ -22,7 +22,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +107,7 @@ def _permute_on_gpu(
     mixed_shingles(data, offsets, *folding_table(), config.ngram, hashes, bounds)
     permutations = _permutations(config.num_hashes, config.seed)
     values = gpu.sign_arrays(hashes[: bounds[-1]], bounds, *permutations)
-    return values, cast(Mask, bounds[1:] > bounds[:-1])
+    return values, bounds[1:] > bounds[:-1]
 
 
 def shingle_sets(texts: Texts, ngram: int) -> list[Shingles]:

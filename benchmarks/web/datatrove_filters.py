@@ -13,6 +13,7 @@ import importlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.heuristics import FINEWEB, GOPHER, RULES, HeuristicFilter
 from pipelines.repetition import THRESHOLDS, repetition_shares
@@ -98,8 +99,8 @@ def ours(name: str) -> Callable[[str], str | None]:
 @contextlib.contextmanager
 def white_space_words() -> Iterator[None]:
     """Within it, datatrove's words are what white space separates, and its sentences end as ours do."""
-    tokenizers = importlib.import_module("datatrove.utils.word_tokenizers")
-    texts = importlib.import_module("datatrove.utils.text")
+    tokenizers: Any = importlib.import_module("datatrove.utils.word_tokenizers")
+    texts: Any = importlib.import_module("datatrove.utils.text")
     before = tokenizers.load_word_tokenizer
     tokenizers.load_word_tokenizer = lambda _: _WhiteSpace()
     texts.split_into_parts.cache_clear()

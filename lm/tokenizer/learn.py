@@ -261,7 +261,7 @@ def _merge(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: A
 
 
 @_compiled
-def _append(rows: Any, state: Any, key: int, total: int) -> None:
+def _append(rows: Any, state: Any, key: int, total: Any) -> None:
     pair = state[NUM_PAIRS]
     rows[pair, KEY], rows[pair, TOTAL], rows[pair, SIZE] = key, total, 0
     state[NUM_PAIRS] = pair + 1
