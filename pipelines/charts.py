@@ -62,7 +62,7 @@ def histogram(
     """Counts in bins of equal width from `low` to `high`, on a logarithmic scale: kept above the axis, removed below
     it (where there are any), the threshold as a line."""
     left, right = 54, 14
-    up, down = (110, 70 if any(removed) else 0) if any(kept) or not any(removed) else (0, 110)
+    up, down = (110, 70 if any(removed) else 0) if any(kept) or not any(removed) else (14, 110)
     axis = _TOP + up
     most = math.log10(1 + max([*kept, *removed, 1]))
     step = (_WIDTH - left - right) / max(1, len(kept))
