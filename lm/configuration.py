@@ -82,8 +82,8 @@ def field_descriptions(cls: type) -> dict[str, str]:
 
 @functools.cache
 def _class_bodies(path: str) -> dict[str, list[ast.stmt]]:
-    """The statements of every class of a source file, which is read once."""
-    nodes = ast.walk(ast.parse(Path(path).read_text(encoding="utf-8")))
+    """The statements of every class at the top level of a source file, which is read once."""
+    nodes = ast.parse(Path(path).read_text(encoding="utf-8")).body
     return {node.name: node.body for node in nodes if isinstance(node, ast.ClassDef)}
 
 
