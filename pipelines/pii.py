@@ -5,9 +5,9 @@ stand before it, so that the time is linear in the text, whatever the text. What
 code: octets, Luhn's sum, the IBAN's remainder. A mask never matches a pattern again, so masking is idempotent and masks
 already there are not counted. A text's masks depend on that text alone, never on the documents before it.
 
-Covered: ASCII e-mail addresses; phone numbers of the North American plan in their common forms, others only with their
-`+` prefix; IPv4 and IPv6; street addresses in English form. Not covered: names, other postal addresses, national
-identity numbers.
+Covered: e-mail addresses in Latin letters; phone numbers of the North American plan in their common forms, others only
+with their `+` prefix; IPv4 and IPv6; street addresses in English form. Not covered: names, other postal addresses,
+national identity numbers.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from lm.configuration import unknown_key
 from lm.errors import ConfigurationError
 from pipelines.document import split_batch
 
+_LETTERS = "A-Za-zÀ-ÖØ-öø-ɏ"  # Latin; other scripts are often written up against an address without a space
 _EMAIL = re.compile(
-    r"(?<![A-Za-z0-9._%+-])[A-Za-z0-9_%+-][A-Za-z0-9._%+-]{0,63}@"
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9-])"
+    rf"(?<![{_LETTERS}0-9._%+-])[{_LETTERS}0-9_%+-][{_LETTERS}0-9._%+'-]{{0,63}}@"
+    rf"(?:[{_LETTERS}0-9](?:[{_LETTERS}0-9-]{{0,62}})\.){{1,8}}[A-Za-z]{{2,24}}(?![A-Za-z0-9-])"
 )
 
 # Each of these finds fast that a text cannot hold a kind: a pattern that starts with a class of characters, unlike one

@@ -22,8 +22,9 @@ EMAIL, PHONE, IP = "|||EMAIL_ADDRESS|||", "|||PHONE_NUMBER|||", "|||IP_ADDRESS||
 
 @pytest.mark.parametrize(
     "address",
-    ["someone@example.com", "first.last+tag@mail.example.co.uk", "UPPER_case%x@sub-domain.example.org", "a@b.io"],
-)
+    ["someone@example.com", "first.last+tag@mail.example.co.uk", "UPPER_case%x@sub-domain.example.org", "a@b.io",
+     "jürgen.müller@example.de", "josé@bücher.example", "o'neil@example.ie"],
+)  # fmt: skip
 def test_emails_are_masked_within_their_sentence(address):
     assert mask_emails(f"Write to {address}, or to <{address}>.") == (f"Write to {EMAIL}, or to <{EMAIL}>.", 2)
 
@@ -31,6 +32,27 @@ def test_emails_are_masked_within_their_sentence(address):
 @pytest.mark.parametrize("text", ["meet @ noon", "foo@bar", "@handle", "a@", "x @example.com", "3@4 = 7", "me@-x.com"])
 def test_what_is_no_email_stays(text):
     assert mask_emails(text) == (text, 0)
+
+
+def test_neighbours_of_an_email_stay():
+    text = "'a@b.co', mailto:c@d.org;e@f.net (g@h.uk) 邮箱i@j.cn。"
+    assert mask_emails(text) == (f"'{EMAIL}', mailto:{EMAIL};{EMAIL} ({EMAIL}) 邮箱{EMAIL}。", 5)
+
+
+def test_neighbours_of_numbers_stay():
+    text = "tel:283-182-3829, (283) 182 3829; or +1 283 182 3829/http://10.0.0.1:8080/x from [2001:db8::1]:443."
+    masked, counts = mask_all(text)
+    assert masked == f"tel:{PHONE}, {PHONE}; or {PHONE}/http://{IP}:8080/x from [{IP}]:443."
+    assert (counts["phone"], counts["ip"]) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["on 12/31/1999 and 2024-01-02", "for $1,234,567.89", "ISBN 0-306-40615-2", "ISBN 9783161484100",
+     "order 1234567890123", "100-200-3000 pages", "Release 1.2.3.4"],
+)  # fmt: skip
+def test_dates_prices_and_numbers_of_books_are_no_personal_data(text):
+    assert mask_all(text)[0] == text
 
 
 def test_masks_already_there_are_not_counted():
