@@ -72,11 +72,13 @@ def plain(value: Any) -> Any:
 
 
 def field_descriptions(cls: type) -> dict[str, str]:
-    """The string literals that follow the fields of `cls` and its bases, by field name."""
+    """The string literals that follow the fields of `cls` and its bases, by field name; none of a class within a
+    function."""
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if dataclasses.is_dataclass(base):
-            found |= _literals_after_fields(_class_bodies(sys.modules[base.__module__].__file__ or "")[base.__name__])
+            bodies = _class_bodies(sys.modules[base.__module__].__file__ or "")
+            found |= _literals_after_fields(bodies.get(base.__name__, []))
     return found
 
 
