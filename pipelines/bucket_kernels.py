@@ -122,8 +122,9 @@ def join_buckets(
     """Edges that join the documents of each bucket whose true Jaccard index reaches `threshold`, into `left` and
     `right`; how many there are, fewer than documents.
 
-    `rows` are the rows of the members' sets, `roots` the clusters that earlier bands have made: who shares one needs
-    no comparison. In a bucket of up to `most_pairwise` every pair is compared. In a larger one each document meets the
+    `rows` are the rows of the members' sets, `roots` the clusters that earlier bands have made: in a bucket whose pairs
+    are all compared, who shares one needs no comparison. So the components do not depend on which bands came before.
+    In a bucket of up to `most_pairwise` every pair is compared. In a larger one each document meets the
     bucket's representatives (the first `num_representatives` that were like none before them) and, unlike these, its
     predecessor: linear in the bucket.
     """
@@ -154,8 +155,7 @@ def join_buckets(
                 if met or (number == known and place == 0):
                     break
                 other = representatives[number] if number < known else order[place - 1]
-                met = roots[members[here]] == roots[members[other]]
-                if not met and _similar(rows[here], rows[other], values, starts, threshold):
+                if _similar(rows[here], rows[other], values, starts, threshold):
                     met = True
                     left[found], right[found], found = members[here], members[other], found + 1
             if not met and known < num_representatives:

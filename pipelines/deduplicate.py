@@ -48,7 +48,7 @@ from pipelines.exact_dedup import Keep, TextGroups, hash_text, repeated, url_key
 from pipelines.minhash import MinHashConfig
 from pipelines.repeated_lines import LineFilter, find_repeated_lines
 from pipelines.tables import CLUSTERS, TableWriter, count_rows, read_batches, read_schema, stored_schema
-from pipelines.workers import Report, run_partitions
+from pipelines.workers import Report, engine, run_partitions
 
 STAGE = "dedup"
 FEWEST_FOR_WORKERS = 10_000
@@ -232,14 +232,22 @@ def _remove_near_duplicates(
     alive, index = verdicts.alive(), verdicts.index
     among = np.zeros(verdicts.num_documents, np.bool_)
     among[alive] = True
-    found = buckets.find_buckets(
-        index.bands, scratch / "buckets", among=among, memory_bytes=config.memory_bytes, num_threads=num_workers
-    )
-    candidates = np.flatnonzero(buckets.candidates(found, among.size))
+    threshold = config.minhash.jaccard_threshold
+    if engine() == "ray":
+        from pipelines import ray_engine
+
+        met = ray_engine.find_buckets_on_ray(index.bands, among, scratch / "buckets")
+        candidates = np.flatnonzero(ray_engine.candidates_on_ray(met, among.size))
+    else:
+        found = buckets.find_buckets(
+            index.bands, scratch / "buckets", among=among, memory_bytes=config.memory_bytes, num_threads=num_workers
+        )
+        candidates = np.flatnonzero(buckets.candidates(found, among.size))
     sets = _shingle_sets(sources, candidates, config.minhash.ngram, num_workers, report, scratch / "shingles")
-    labels = buckets.cluster(
-        found, sets, index.content(), config.minhash.jaccard_threshold, num_threads=num_workers
-    )  # fmt: skip
+    if engine() == "ray":
+        labels = ray_engine.cluster_on_ray(met, sets, index.content(), threshold, scratch / "sets")
+    else:
+        labels = buckets.cluster(found, sets, index.content(), threshold, num_threads=num_workers)
     verdicts.decide(
         "near_duplicate",
         alive,

@@ -47,6 +47,8 @@ def run_partitions(
 ) -> dict[str, Result]:
     """`function` of every job, by the jobs' names and in their order; one worker means this process.
 
+    With `LOAM_ENGINE=ray` the jobs go to a Ray cluster instead, whatever `num_workers` says.
+
     `report` gets `{"partition", "finished", "total", "seconds"}` after each job.
 
     Raises:
@@ -55,6 +57,10 @@ def run_partitions(
     """
     if num_workers < 1:
         raise ConfigurationError(f"num_workers: {num_workers}, expected at least 1")
+    if engine() == "ray":
+        from pipelines.ray_engine import run_on_ray
+
+        return run_on_ray(function, jobs, report, description)
     num_workers = min(num_workers, len(jobs))
     start = time.monotonic()
     results: dict[str, Result] = {}
@@ -65,6 +71,18 @@ def run_partitions(
             seconds = round(time.monotonic() - start, 2)
             report({"partition": name, "finished": len(results), "total": len(jobs), "seconds": seconds})
     return {name: results[name] for name in jobs}
+
+
+def engine() -> str:
+    """Where jobs run, by `$LOAM_ENGINE`: `local` (processes of this machine, the default) or `ray`.
+
+    Raises:
+        ConfigurationError: it names neither.
+    """
+    named = os.environ.get("LOAM_ENGINE") or "local"
+    if named not in ("local", "ray"):
+        raise ConfigurationError(f"LOAM_ENGINE: '{named}', expected local or ray")
+    return named
 
 
 def _run_here(function: Callable[[Job], Result], jobs: Mapping[str, Job]) -> Iterator[tuple[str, Result]]:
@@ -172,14 +190,14 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
         try:
             answer = (True, function(job))
         except Exception as error:
-            answer = (False, _portable(error))
+            answer = (False, portable(error))
         try:
             connection.send(answer)
         except (AttributeError, TypeError, ValueError) as error:  # what it would send cannot be pickled
             connection.send((False, TypeError(f"a job's answer cannot leave its process: {error}")))
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error as the parent can rebuild it, with the child's traceback as a note."""
     told = "".join(traceback.format_exception(error))
     try:
