@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from pipelines.repetition import RepetitionFilter
 from pipelines.trained_classifiers import harmful_filter, quality_filter
 from pipelines.warc_files import fetch_missing
 
+_DOCUMENTS_A_WORKER = 20_000
 _FUNNEL_COLUMNS = ("stage", "num_in", "num_kept", "num_removed", "num_lost", "text_bytes_kept")
 
 
@@ -64,15 +65,14 @@ def extracted_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg
     config = config_of(context, ExtractConfig)
     before = digests(home, "extracted_documents", context.partition_keys)
     watch = Stopwatch()
-    artifacts, num_bytes = {}, 0
+    jobs, num_bytes = {}, 0
     for partition in context.partition_keys:
         files = read_listing(home.artifact("warc_files", partition), home)
         fetch_missing(files)
         num_bytes += sum(file.size_bytes for file in files)
         target = home.target("extracted_documents", partition)
-        artifacts[partition] = curate.extract_partition(
-            files, partition, target, config, inputs=content_digests(files), num_workers=os.cpu_count() or 1
-        )
+        jobs[partition] = curate.ExtractJob(files, partition, target, content_digests(files))
+    artifacts = curate.extract_partitions(jobs, config, num_children=os.cpu_count() or 1, report=in_log(context))
     speed = throughput(artifacts, watch.seconds, before, num_bytes)
     return partition_results(context, artifacts, watch, _shown(home), speed)
 
@@ -158,7 +158,9 @@ def deduplicated_documents(context: dg.AssetExecutionContext, home: LoamHome) ->
     before = digests(home, "deduplicated_documents", [None])
     watch = Stopwatch()
     target = home.target("deduplicated_documents")
-    artifact = deduplicate_partitions(sources, target, config.search, report=in_log(context))
+    artifact = deduplicate_partitions(
+        sources, target, config.search, num_workers=_num_workers(sources.values()), report=in_log(context)
+    )
     partitions = {"partitions": dg.MetadataValue.json(sorted(sources))}
     speed = throughput({None: artifact}, watch.seconds, before)
     return result(artifact, watch, {**stage_metadata(home, artifact, sorted(sources)), **partitions, **speed})
@@ -262,8 +264,16 @@ def _judge(
     targets = {partition: home.target(name, partition) for partition in sources}
     before = digests(home, name, sources)
     watch = Stopwatch()
-    artifacts = engine.run_stage_partitions(stage, sources, targets, report=in_log(context))
+    artifacts = engine.run_stage_partitions(
+        stage, sources, targets, num_workers=_num_workers(sources.values()), report=in_log(context)
+    )
     return partition_results(context, artifacts, watch, _shown(home), throughput(artifacts, watch.seconds, before))
+
+
+def _num_workers(sources: Iterable[Artifact]) -> int:
+    """Processes worth starting for these documents: a worker loads its libraries for a second or two first."""
+    num_documents = sum(source.summary["num_kept"] for source in sources)
+    return max(1, min(os.cpu_count() or 1, num_documents // _DOCUMENTS_A_WORKER))
 
 
 def _shown(home: LoamHome) -> Callable[[str, Artifact], Metadata]:

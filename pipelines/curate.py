@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,6 +26,7 @@ from pipelines.document import DOCUMENT_SCHEMA, LOSS_SCHEMA
 from pipelines.engine import DOCUMENTS, DOCUMENTS_KIND, LOSSES, Counts, PartitionWriter
 from pipelines.site_lines import SiteLines, Spans
 from pipelines.tables import TableWriter, text_bytes
+from pipelines.workers import Report, run_partitions
 
 if TYPE_CHECKING:
     from pipelines.extract import ExtractConfig
@@ -97,6 +98,27 @@ def extract_partition(
         inputs=inputs or {file.name: file.sha256 for file in files},
         code=source_digest("pipelines.extract"),
     )
+
+
+class ExtractJob(NamedTuple):
+    """A group of WARC files to extract: where its documents go, and the digests of the files' content."""
+
+    files: Sequence[WarcFile]
+    partition: str
+    target: Path
+    inputs: Mapping[str, str]
+
+
+def extract_partitions(
+    jobs: Mapping[str, ExtractJob], config: ExtractConfig, *, num_children: int, report: Report | None = None
+) -> dict[str, Artifact]:
+    """`extract_partition` for every group, one after the other (each with `num_children` children that parse), or over
+    a Ray cluster."""
+    return run_partitions(functools.partial(_extract, config, num_children), jobs, report=report, description="extract")
+
+
+def _extract(config: ExtractConfig, num_children: int, job: ExtractJob) -> Artifact:
+    return extract_partition(job.files, job.partition, job.target, config, inputs=job.inputs, num_workers=num_children)
 
 
 def _write_extracted(
