@@ -139,7 +139,7 @@ def _comparison_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
         "all_compression": plots.bars(
             "Compression", {row["tokenizer"]: row["bytes_per_token"] for row in rows}, x="bytes per token"
         ),
-        "fertility": plots.bars("Tokens per word, by language", fertility, x="tokens per word"),
+        "fertility_by_language": plots.bars("Tokens per word, by language", fertility, x="tokens per word"),
     }
 
 

@@ -78,7 +78,7 @@ def test_every_asset_tells_its_path_size_and_seconds(tiny_run):
         ("curation_report", "report"),
         ("curation_report", "funnel"),
         ("tokenizer", "first_merges"),
-        ("tokenizer_report", "fertility"),
+        ("tokenizer_report", "fertility_by_language"),
         ("token_shards", "document_lengths"),
         ("training_mixture", "sources"),
         ("pretrained_model", "loss"),
