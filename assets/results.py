@@ -47,7 +47,7 @@ def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 
 def result(artifact: Artifact, watch: Stopwatch, plots: Plots | None = None) -> dg.MaterializeResult[Any]:
     """The result of an asset that published one artifact; its digest is the data version."""
-    metadata = {"seconds": dg.MetadataValue.float(watch.seconds), **(plots or {}), **artifact_metadata(artifact)}
+    metadata = {"seconds": dg.MetadataValue.float(watch.seconds), **_plots_first(plots or {}, artifact)}
     return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(artifact.digest))
 
 
@@ -60,12 +60,17 @@ def partition_results(
 ) -> dg.MaterializeResult[Any]:
     """The result of a partitioned asset: each partition gets the metadata of its own artifact, and `joint`."""
     for partition, artifact in artifacts.items():
-        metadata = {**(plots_of(partition, artifact) if plots_of else {}), **artifact_metadata(artifact)}
+        metadata = _plots_first(plots_of(partition, artifact) if plots_of else {}, artifact)
         context.add_asset_metadata(metadata, partition_key=partition)
     return dg.MaterializeResult(
         metadata={"seconds": dg.MetadataValue.float(watch.seconds), **(joint or {})},
         data_version=dg.DataVersion(_joint_digest(artifacts.values())),
     )
+
+
+def _plots_first(plots: Plots, artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """Plots, then what the artifact says of itself; of one name, the plot."""
+    return {**plots, **{name: value for name, value in artifact_metadata(artifact).items() if name not in plots}}
 
 
 def _joint_digest(artifacts: Iterable[Artifact]) -> str:
