@@ -23,10 +23,9 @@ VOCAB_SIZE = 4_096
 NUM_THREADS = 2
 SETTINGS: Mapping[str, Any] = {
     "preset": "tiny_cpu",
-    "model": {"d_model": 256, "num_layers": 4, "num_heads": 4, "context_length": 256},
     "batch_size": 8,
     "optimizer": "muon",
-    "learning_rate": 1e-2,
+    "learning_rate": 2e-2,
     "final_learning_rate": 0.0,
     "warmup_steps": 40,
     "weight_decay": 0.1,
@@ -34,7 +33,8 @@ SETTINGS: Mapping[str, Any] = {
     "device": "cpu",
     "num_threads": NUM_THREADS,
 }
-"""Chosen by shorter runs on the same split: what they were is in the results' README."""
+"""Chosen by runs of three minutes on one core, looking at the same validation split: of widths 128, 192 and 256 the
+smallest was ahead, of learning rates .01 and .02 the higher, batches of 4 and 8 windows were even."""
 _PROBE_STEPS = 12
 
 
