@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.prose import prose_path, prose_shards
+from benchmarks.training_texts import prose_path, prose_shards
 from benchmarks.report import Row
 from lm.evaluation.ngram import evaluate_ngram
 from lm.storage import Artifact
