@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.training_texts import prose_path, prose_shards
 from benchmarks.report import Row
+from benchmarks.training_texts import prose_path, prose_shards
 from lm.evaluation.ngram import evaluate_ngram
 from lm.storage import Artifact
 from lm.training.config import PretrainConfig
