@@ -23,9 +23,9 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,15 +80,12 @@ def run_on_ray(
     if not jobs:
         return {}
     data = _quiet_data()
-    from ray import cloudpickle  # which takes functions of a script along
-
-    items = [{"name": name, "job": cloudpickle.dumps(job)} for name, job in jobs.items()]
-    finished = data.from_items(items, override_num_blocks=len(items)).map(
-        functools.partial(_call, cloudpickle.dumps(function)), max_retries=_RETRIES
-    )
+    items = [{"name": name, "job": _Sealed(job)} for name, job in jobs.items()]
+    call = functools.partial(_call, function)
+    finished = data.from_items(items, override_num_blocks=len(items)).map(call, max_retries=_RETRIES)
     start, results = time.monotonic(), {}
     for row in progress.track(_rows(finished, description), description, total=len(jobs), unit="partition"):
-        succeeded, value = pickle.loads(row["answer"])
+        succeeded, value = row["answer"].value
         if not succeeded:
             raise value
         results[row["name"]] = value
@@ -98,15 +95,22 @@ def run_on_ray(
     return {name: results[name] for name in jobs}
 
 
-def _call(function: bytes, item: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A value that Ray Data carries as it is: of a bare tuple or number it would make a column of its own kind."""
+
+    value: Any
+
+
+def _call(function: Callable[[Any], Any], item: dict[str, Any]) -> dict[str, Any]:
     from pipelines.workers import portable
 
     os.environ["LOAM_PROGRESS"] = "0"
     try:
-        answer = (True, pickle.loads(function)(pickle.loads(item["job"])))
+        answer = (True, function(item["job"].value))
     except Exception as error:
         answer = (False, portable(error))
-    return {"name": item["name"], "answer": pickle.dumps(answer)}
+    return {"name": item["name"], "answer": _Sealed(answer)}
 
 
 def find_buckets_on_ray(tables: Sequence[Bands], among: Mask, folder: Path) -> Any:
@@ -264,7 +268,8 @@ def _quiet_data() -> Any:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    for name in ("ray.data", "ray.air"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     return ray.data
 
 

@@ -18,7 +18,7 @@ from pipelines.heuristics import HeuristicFilter
 from pipelines.workers import run_partitions
 from tests.pipelines.published import publish_documents
 
-NUM_PARTITIONS = 6
+NUM_PARTITIONS = 4
 
 
 def texts(partition):

@@ -56,6 +56,7 @@ def test_an_engine_of_another_name_is_refused(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.fault(38)
 def test_two_nodes_give_the_same_bytes_though_one_is_killed(tmp_path):
     pytest.importorskip("ray")
@@ -64,7 +65,7 @@ def test_two_nodes_give_the_same_bytes_though_one_is_killed(tmp_path):
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=840,
     )
     line = next((each for each in run.stdout.splitlines() if each.startswith("RESULT ")), None)
     assert line is not None, run.stderr[-3000:]
