@@ -13,6 +13,7 @@ import difflib
 import functools
 import inspect
 import itertools
+import re
 import sys
 import types
 import typing
@@ -23,6 +24,8 @@ from typing import Any, TypeVar
 from lm.errors import ConfigurationError
 
 C = TypeVar("C")
+
+_CLASS = re.compile(r"^class (\w+).*?(?=^[^\s#)]|\Z)", re.MULTILINE | re.DOTALL)
 
 
 def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str = "") -> C:
@@ -77,16 +80,18 @@ def field_descriptions(cls: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         if dataclasses.is_dataclass(base):
-            bodies = _class_bodies(sys.modules[base.__module__].__file__ or "")
-            found |= _literals_after_fields(bodies.get(base.__name__, []))
+            source = _class_sources(sys.modules[base.__module__].__file__ or "").get(base.__name__, "")
+            found |= _literals_after_fields([each for node in ast.parse(source).body for each in node.body])  # type: ignore[attr-defined]
     return found
 
 
 @functools.cache
-def _class_bodies(path: str) -> dict[str, list[ast.stmt]]:
-    """The statements of every class at the top level of a source file, which is read once."""
-    nodes = ast.parse(Path(path).read_text(encoding="utf-8")).body
-    return {node.name: node.body for node in nodes if isinstance(node, ast.ClassDef)}
+def _class_sources(path: str) -> dict[str, str]:
+    """The text of every class at the top level of a source file, up to the next line that is not indented.
+
+    Parsing whole files would double what it takes to load Dagster's definitions.
+    """
+    return {match[1]: match[0] for match in _CLASS.finditer(Path(path).read_text(encoding="utf-8"))}
 
 
 def _literals_after_fields(statements: list[ast.stmt]) -> dict[str, str]:

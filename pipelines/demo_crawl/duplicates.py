@@ -3,7 +3,6 @@ measured."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from pipelines.demo_crawl.body import Block, Body, sentences
@@ -11,30 +10,15 @@ from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.grammar import Grammar
 from pipelines.demo_crawl.lexicon import LEXICON, phrases
-
-SHINGLE_WORDS = 5
+from pipelines.demo_crawl.overlap import jaccard, shingles
 
 LOWEST_JACCARD, HIGHEST_JACCARD = 0.5, 0.98
 
-_WORD = re.compile(r"[^\W_]+")
 _GRAMMAR = Grammar({**LEXICON, **CLAUSES})
 _OPENERS = phrases("""
     In fact,  / As it happens,  / Of course,  / Now and then,  / Surely,  / It is true that  / Once again,  / By
     the way,  / For example,
 """)
-
-
-def shingles(text: str) -> set[tuple[str, ...]]:
-    """The runs of five words of `text`, a word being lower-case letters and digits; empty where there are fewer
-    words."""
-    found = _WORD.findall(text.lower())
-    return set(zip(*(found[start:] for start in range(SHINGLE_WORDS)), strict=False))
-
-
-def jaccard(first: set[tuple[str, ...]], second: set[tuple[str, ...]]) -> float:
-    """|A ∩ B| / |A ∪ B|, 0 where both are empty."""
-    union = len(first | second)
-    return len(first & second) / union if union else 0.0
 
 
 def near_duplicate(original: Body, dice: Dice) -> tuple[Body, float]:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from pipelines.demo_crawl.duplicates import jaccard, shingles
+from pipelines.demo_crawl.overlap import jaccard, shingles
 from pipelines.demo_crawl.plan import LOSING_DAMAGE
 
 Row: TypeAlias = Mapping[str, Any]

@@ -7,8 +7,9 @@ import pytest
 
 from pipelines.demo_crawl.body import sentences
 from pipelines.demo_crawl.dice import Dice
-from pipelines.demo_crawl.duplicates import jaccard, near_duplicate, shingles
+from pipelines.demo_crawl.duplicates import near_duplicate
 from pipelines.demo_crawl.entities import world_of
+from pipelines.demo_crawl.overlap import jaccard, shingles
 from pipelines.demo_crawl.truth import TRUTH_SCHEMA
 from pipelines.demo_crawl.worlds.articles import article
 from pipelines.demo_crawl.worlds.lessons import lesson
