@@ -64,7 +64,7 @@ def connect() -> None:
         return
     address = os.environ.get("RAY_ADDRESS")
     try:
-        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigurationError(f"RAY_ADDRESS={address}: {error}") from None
 
@@ -186,8 +186,8 @@ def _edges_of(folder: str, threshold: float, batch: pa.Table) -> pa.Table:
     # A slice is of one band, where each document stands once: it goes by its place in the slice.
     here = np.arange(members.size, dtype=np.int64)
     left, right = np.empty_like(here), np.empty_like(here)
-    sets, limits = (arrays["values"], arrays["starts"]), (threshold, MOST_PAIRWISE, NUM_REPRESENTATIVES)
-    count = join_buckets(here, starts, rows, here, content, *sets, *limits, left, right)
+    settings = arrays["values"], arrays["starts"], threshold, MOST_PAIRWISE, NUM_REPRESENTATIVES
+    count = join_buckets(here, starts, rows, here, content, *settings, left, right)
     ends = members[left[:count]], members[right[:count]]
     return pa.table({"node": np.maximum(*ends), "neighbour": np.minimum(*ends)})
 
