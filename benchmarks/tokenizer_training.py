@@ -36,7 +36,7 @@ _TARGETS = {"Hugging Face tokenizers": 5.0, "rustbpe": 2.0, "gigatoken": 1.0}
 Merges = list[tuple[bytes, bytes]]
 
 
-def training_rows(name: str, texts: Sequence[str], repeats: int = 3) -> list[Row]:
+def training_rows(name: str, texts: Sequence[str], repeats: int = 2) -> list[Row]:
     """Megabytes a second of learning `VOCAB_SIZE` ids from `texts`, against each peer, and whether merges are equal."""
     with ProcessPoolExecutor(1, get_context("spawn"), _take_one_core) as pool:
         return pool.submit(_training_rows, name, texts, repeats).result()

@@ -17,17 +17,16 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from lm.errors import InputError
 from lm.progress import bar
+from lm.tokenizer.compiled import compiled
 from lm.tokenizer.pretokenize import pattern_code, scan
 from lm.tokenizer.unicode_tables import kinds
 from lm.tokenizer.words import mix, read_word
 
-_compiled = numba.njit(cache=True, nogil=True)
 _BLOCK = 1 << 14
 _GROUP_BYTES = 1 << 20
 
@@ -238,7 +237,7 @@ def _enlarged(array: npt.NDArray[Any], at_least: int = 0) -> npt.NDArray[Any]:
     return larger
 
 
-@_compiled
+@compiled
 def _fill_table(table: Any, hashes: Any, size: int) -> None:
     mask = np.intp(table.size - 1)
     for entry in range(size):
@@ -248,7 +247,7 @@ def _fill_table(table: Any, hashes: Any, size: int) -> None:
         table[slot] = entry
 
 
-@_compiled
+@compiled
 def _count(
     data: Any,
     start: int,
@@ -289,7 +288,7 @@ def _count(
     return done, size
 
 
-@_compiled
+@compiled
 def _equal(data: Any, start: int, pool: Any, first: int, length: int, other_length: int) -> bool:
     if length != other_length:
         return False

@@ -1,88 +1,93 @@
-"""Ids to bytes: the tokens' bytes one after the other, in one compiled pass."""
+"""Ids to bytes: the tokens' bytes one after the other, in one compiled pass.
+
+Documents are often short, so a call itself must cost little: the compiled function takes numbers only, which numba
+passes on several times as fast as arrays.
+"""
 
 from __future__ import annotations
 
-import itertools
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.words import address, load_half, load_word, store_word
+from lm.tokenizer.words import load_half, load_word, store_word
 
 _WORD = 8
-_FEW = 1 << 12  # up to so many ids, room for the longest tokens costs less than to look first
+_SLACK = 3 * _WORD  # bytes that may be read or written beyond the last
+_ROOM_PER_ID = 8  # bytes that are reserved for each id before it is known how many there are
+_BYTE = array("B", [0])
+_HALF = np.uint64(32)
+_LENGTH_MASK = np.uint64(0xFFFFFFFF)
 
 
 class Joiner:
-    """The bytes of every token in one array, and where each ends; an id that stands for nothing has none."""
+    """The bytes of every token in one array, and where each lies; an id that stands for nothing has none."""
 
     def __init__(self, token_bytes: Sequence[bytes | None]) -> None:
         tokens = [token or b"" for token in token_bytes]
-        self._pool = np.frombuffer(b"".join(tokens) + bytes(_WORD), np.uint8)
-        self._ends = np.fromiter(itertools.accumulate(map(len, tokens), initial=0), np.int64, len(tokens) + 1)
-        self._longest = max(map(len, tokens))
+        lengths = np.fromiter(map(len, tokens), np.uint64, len(tokens))
+        self._pool = np.frombuffer(b"".join(tokens) + bytes(_SLACK), np.uint8)
+        self._spans = (np.cumsum(lengths) - lengths) << _HALF | lengths
+        self._directory = np.array([self._spans.ctypes.data, len(tokens), self._pool.ctypes.data], np.int64)
+        self._tables = int(self._directory.ctypes.data)
 
-    def join(self, ids: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.uint8] | None:
+    def join(self, ids: Iterable[int] | npt.NDArray[Any]) -> memoryview | None:
         """The bytes that `ids` stand for; None where one stands for nothing."""
         halves = _as_halves(ids)
         if halves is None:
             return None
-        size = halves.size * self._longest if halves.size <= _FEW else _joined_size(halves, self._ends)
-        if size < 0:
-            return None
-        out = np.empty(size + _WORD, np.uint8)
-        size = _join(halves, self._ends, self._pool, out)
-        return None if size < 0 else out[:size]
+        first, count = halves.buffer_info()
+        room = _ROOM_PER_ID * count
+        out = _BYTE * (room + _SLACK)
+        size = _join(first, count, self._tables, out.buffer_info()[0], room)
+        if size > room:
+            out = _BYTE * (size + _SLACK)
+            _join(first, count, self._tables, out.buffer_info()[0], size)
+        return None if size < 0 else memoryview(out)[:size]
 
 
-def _as_halves(ids: Sequence[int] | npt.NDArray[Any]) -> npt.NDArray[np.uint32] | None:
-    """The ids as uint32; None where one is no such number."""
-    if not isinstance(ids, np.ndarray):
-        try:
-            return np.frombuffer(array("I", ids), np.uint32)  # three times as fast as NumPy turns a list into an array
-        except OverflowError:
+def _as_halves(ids: Iterable[int] | npt.NDArray[Any]) -> array[int] | None:
+    """The ids in four bytes each; None where one is no such number."""
+    if isinstance(ids, np.ndarray):
+        if ids.size and ids.dtype != np.uint32 and (ids.min() < 0 or ids.max() >= 2**32):
             return None
-    if ids.size and ids.dtype != np.uint32 and (ids.min() < 0 or ids.max() >= 2**32):
+        return array("I", ids.astype(np.uint32, copy=False).tobytes())
+    try:
+        return array("I", ids)  # three times as fast as NumPy turns a list into an array
+    except OverflowError:
         return None
-    return ids.astype(np.uint32)
 
 
 @compiled
-def _joined_size(ids: Any, ends: Any) -> int:
-    """How many bytes the ids stand for; -1 where one stands for nothing."""
-    bounds, first, num_tokens = address(ends), address(ids), np.uint32(ends.size - 1)
-    size: Any = 0
-    for k in range(ids.size):
-        token = load_half(first + 4 * k)
-        if token >= num_tokens:
-            return -1
-        bound = bounds + 8 * np.intp(token)
-        size += np.intp(load_word(bound + 8)) - np.intp(load_word(bound))
-    return size
+def _join(first: int, count: int, tables: int, out: int, room: int) -> int:
+    """Copy the tokens to the address `out`, as far as `room` bytes go, and return the size of them all; -1 where an id
+    stands for nothing.
 
-
-@compiled
-def _join(ids: Any, ends: Any, pool: Any, out: Any) -> int:
-    """Copy the tokens, eight bytes at a time; return their size, -1 where an id stands for nothing.
-
-    `pool` and `out` have eight bytes more than their tokens.
+    Two words of a token are copied at a time, so up to `_SLACK` bytes more are read from `pool` and written to `out`.
     """
-    source, place, bounds, first = address(pool), address(out), address(ends), address(ids)
-    num_tokens = np.uint32(ends.size - 1)
-    for k in range(ids.size):
-        token = load_half(first + 4 * k)
+    spans, num_tokens, pool = (
+        np.intp(load_word(tables)),
+        np.intp(load_word(tables + _WORD)),
+        np.intp(load_word(tables + 2 * _WORD)),
+    )
+    size = 0
+    for k in range(count):
+        token = np.intp(load_half(first + 4 * k))
         if token >= num_tokens:
             return -1
-        bound = bounds + 8 * np.intp(token)
-        start = np.intp(load_word(bound))
-        length = np.intp(load_word(bound + 8)) - start
+        span = load_word(spans + _WORD * token)
+        length = np.intp(span & _LENGTH_MASK)
         if length == 0:
             return -1
-        for done in range(0, length, _WORD):
-            store_word(place + done, load_word(source + start + done))
-        place += length
-    return place - address(out)
+        if size + length <= room:
+            source, place = pool + np.intp(span >> _HALF), out + size
+            store_word(place, load_word(source))
+            store_word(place + _WORD, load_word(source + _WORD))
+            for done in range(2 * _WORD, length, _WORD):
+                store_word(place + done, load_word(source + done))
+        size += length
+    return size

@@ -39,6 +39,10 @@ def _is_letter(builder: Any, text: Any) -> Any:
     return builder.icmp_unsigned("<", builder.sub(folded, _every(ord("a"))), _every(26))
 
 
+def _is_lower(builder: Any, text: Any) -> Any:
+    return builder.icmp_unsigned("<", builder.sub(text, _every(ord("a"))), _every(26))
+
+
 def _is_digit(builder: Any, text: Any) -> Any:
     return builder.icmp_unsigned("<", builder.sub(text, _every(ord("0"))), _every(10))
 
@@ -60,6 +64,7 @@ def _is_continuation(builder: Any, text: Any) -> Any:
 
 
 letters: Any = intrinsic(_mask(_is_letter))
+lowers: Any = intrinsic(_mask(_is_lower))
 digits: Any = intrinsic(_mask(_is_digit))
 control_spaces: Any = intrinsic(_mask(_is_control_space))
 blanks: Any = intrinsic(_mask(_equals(" ")))

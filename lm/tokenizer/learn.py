@@ -16,10 +16,10 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from lm.tokenizer.compiled import compiled
 from lm.tokenizer.count import PreTokenCounts
 from lm.tokenizer.pair_heap import most_frequent, pop, push
 from lm.tokenizer.pairs import (
@@ -45,7 +45,6 @@ Ties = Literal["greater", "huggingface"]
 """Of equally frequent pairs: `greater` takes the lexicographically greater pair of byte strings; `huggingface` the one
 whose tokens are older, single bytes in the order of GPT-2's printable alphabet, as the trainer of `tokenizers` does."""
 
-_compiled = numba.njit(cache=True, nogil=True)
 _NUM_BYTES = 256
 _MERGES_A_CALL = 256
 _DONE, _NO_PAIRS, _NO_ROOM = range(3)
@@ -128,7 +127,7 @@ def _no_sums(num_tokens: int) -> _Sums:
     return _Sums(zero, zero.copy(), zero.copy(), none, none.copy())
 
 
-@_compiled
+@compiled
 def _lay_out(data: Any, borders: Any, cells: Any, sizes: Any) -> None:
     """Write the bytes of every pre-token into the cells between borders, and count the places of each pair of bytes."""
     cell = 0
@@ -143,7 +142,7 @@ def _lay_out(data: Any, borders: Any, cells: Any, sizes: Any) -> None:
         cells[cell] = _BORDER
 
 
-@_compiled
+@compiled
 def _list_bytes(data: Any, borders: Any, counts: Any, of_code: Any, rows: Any, places: Any, words: Any) -> None:
     """Count the pairs of bytes and list their places, from the left."""
     filled = np.zeros(rows.shape[0], np.int64)
@@ -156,7 +155,7 @@ def _list_bytes(data: Any, borders: Any, counts: Any, of_code: Any, rows: Any, p
             filled[pair] += 1
 
 
-@_compiled
+@compiled
 def _learn(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: Any, made: Any) -> tuple[int, int]:
     """Fill `made` with merges; their number, and why it stopped."""
     for num in range(made.shape[0]):
@@ -173,7 +172,7 @@ def _learn(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: A
     return made.shape[0], _DONE
 
 
-@_compiled
+@compiled
 def _has_room(pairs: Any, tokens: Any, state: Any, pair: int, left: int, right: int) -> bool:
     added = 2 * pairs.rows[pair, SIZE]
     length = tokens.ends[left + 1] - tokens.ends[left] + tokens.ends[right + 1] - tokens.ends[right]
@@ -184,7 +183,7 @@ def _has_room(pairs: Any, tokens: Any, state: Any, pair: int, left: int, right: 
     )
 
 
-@_compiled
+@compiled
 def _add_token(tokens: Any, state: Any, left: int, right: int) -> None:
     token = state[NUM_TOKENS]
     end = tokens.ends[token]
@@ -196,7 +195,7 @@ def _add_token(tokens: Any, state: Any, left: int, right: int) -> None:
     state[NUM_TOKENS] = token + 1
 
 
-@_compiled
+@compiled
 def _merge(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: Any, pair: int) -> None:
     """Make the newest token of `pair` wherever it stands, from the left, and count the pairs that this makes."""
     rows, places, words, ends = pairs.rows, pairs.places, pairs.words, tokens.ends
@@ -260,14 +259,14 @@ def _merge(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: A
     _make_known(pairs, tokens, state, oldest)
 
 
-@_compiled
+@compiled
 def _append(rows: Any, state: Any, key: int, total: Any) -> None:
     pair = state[NUM_PAIRS]
     rows[pair, KEY], rows[pair, TOTAL], rows[pair, SIZE] = key, total, 0
     state[NUM_PAIRS] = pair + 1
 
 
-@_compiled
+@compiled
 def _list_places(pairs: Any, state: Any, oldest: int, listed: Any) -> None:
     """Write the places of the pairs from `oldest` on as one list a pair."""
     rows = pairs.rows
@@ -288,7 +287,7 @@ def _list_places(pairs: Any, state: Any, oldest: int, listed: Any) -> None:
             rows[pair, SIZE] += 1
 
 
-@_compiled
+@compiled
 def _make_known(pairs: Any, tokens: Any, state: Any, oldest: int) -> None:
     """Give the pairs from `oldest` on their slots of the table, and the frequent ones their places in the heap."""
     rows, table = pairs.rows, pairs.table

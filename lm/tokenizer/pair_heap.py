@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from lm.tokenizer.compiled import compiled
 from lm.tokenizer.pairs import HEAP_LEAST, HEAP_SIZE, KEY, NUM_PAIRS, TOTAL
 
-_compiled = numba.njit(cache=True, nogil=True)
 
-
-@_compiled
+@compiled
 def most_frequent(pairs: Any, tokens: Any, state: Any) -> int:
     """The pair on top of the heap once its count is true; -1 where no pair is left."""
     while True:
@@ -35,7 +33,7 @@ def most_frequent(pairs: Any, tokens: Any, state: Any) -> int:
             return -1
 
 
-@_compiled
+@compiled
 def _refill(pairs: Any, tokens: Any, state: Any) -> bool:
     """Lower the bar to half the highest count and push what lies above it; false where no pair is left."""
     highest = np.int64(0)
@@ -50,7 +48,7 @@ def _refill(pairs: Any, tokens: Any, state: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def push(pairs: Any, tokens: Any, state: Any, pair: int) -> None:
     """Add a pair."""
     child, count = state[HEAP_SIZE], pairs.rows[pair, TOTAL]
@@ -64,7 +62,7 @@ def push(pairs: Any, tokens: Any, state: Any, pair: int) -> None:
     pairs.heap[child], pairs.heap_counts[child] = pair, count
 
 
-@_compiled
+@compiled
 def pop(pairs: Any, tokens: Any, state: Any) -> None:
     """Drop the top of the heap."""
     state[HEAP_SIZE] -= 1
@@ -73,7 +71,7 @@ def pop(pairs: Any, tokens: Any, state: Any) -> None:
     _sift_down(pairs, tokens, state)
 
 
-@_compiled
+@compiled
 def _sift_down(pairs: Any, tokens: Any, state: Any) -> None:
     """Bring the heap in order when only its top is out of it."""
     size, parent = state[HEAP_SIZE], 0
@@ -92,7 +90,7 @@ def _sift_down(pairs: Any, tokens: Any, state: Any) -> None:
     pairs.heap[parent], pairs.heap_counts[parent] = pair, count
 
 
-@_compiled
+@compiled
 def _comes_first(pairs: Any, tokens: Any, count: int, pair: int, other_count: int, other: int) -> bool:
     """Whether a pair is merged before another: the more frequent, then by the rule for ties."""
     if count != other_count:
@@ -100,7 +98,7 @@ def _comes_first(pairs: Any, tokens: Any, count: int, pair: int, other_count: in
     return _wins_tie(pairs, tokens, pair, other)
 
 
-@_compiled
+@compiled
 def _wins_tie(pairs: Any, tokens: Any, pair: int, other: int) -> bool:
     left, right = pairs.rows[pair, KEY] >> 32, pairs.rows[pair, KEY] & 0xFFFFFFFF
     other_left, other_right = pairs.rows[other, KEY] >> 32, pairs.rows[other, KEY] & 0xFFFFFFFF
@@ -113,7 +111,7 @@ def _wins_tie(pairs: Any, tokens: Any, pair: int, other: int) -> bool:
     return right != other_right and _is_greater(tokens, right, other_right)
 
 
-@_compiled
+@compiled
 def _is_greater(tokens: Any, token: int, other: int) -> bool:
     start, other_start = tokens.ends[token], tokens.ends[other]
     size, other_size = tokens.ends[token + 1] - start, tokens.ends[other + 1] - other_start

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from lm.tokenizer.compiled import compiled
 from lm.tokenizer.words import mix
 
-_compiled = numba.njit(cache=True, nogil=True)
 KEY, TOTAL, FIRST, SIZE = range(4)
 """Columns of `Pairs.rows`: left token << 32 | right token, count, where its list in `places` starts, its length."""
 NUM_PAIRS, NUM_PLACES, HEAP_SIZE, NUM_TOKENS, HEAP_LEAST = range(5)
@@ -69,7 +68,7 @@ def enlarged_pairs(pairs: Pairs, state: npt.NDArray[np.int64]) -> Pairs:
     return larger
 
 
-@_compiled
+@compiled
 def _copy_lists(rows: Any, places: Any, words: Any, new_rows: Any, new_places: Any, new_words: Any) -> None:
     """Copy the lists of `rows`, one after the other."""
     start = 0
@@ -81,13 +80,13 @@ def _copy_lists(rows: Any, places: Any, words: Any, new_rows: Any, new_places: A
         start += size
 
 
-@_compiled
+@compiled
 def fill_table(rows: Any, table: Any, num_pairs: int) -> None:
     for pair in range(num_pairs):
         table[slot_of(rows, table, rows[pair, KEY])] = pair
 
 
-@_compiled
+@compiled
 def slot_of(rows: Any, table: Any, key: int) -> Any:
     """Where the table has the pair of this key, or would have it."""
     mask = np.intp(table.size - 1)

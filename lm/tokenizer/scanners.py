@@ -6,6 +6,9 @@ their address, and stay between `start` and `stop`, the end of the document.
 
 from __future__ import annotations
 
+import numpy as np
+
+from lm.tokenizer import lanes
 from lm.tokenizer.compiled import compiled
 from lm.tokenizer.unicode_tables import LETTER, LOWER, MARK, NUMBER, OTHER, OTHER_LETTER, SPACE, UPPER
 from lm.tokenizer.words import load_byte
@@ -30,7 +33,7 @@ def gpt2_end(data: int, start: int, stop: int, table: int, numbers_in_runs: bool
             return _space_end(data, start, stop, table)
         first = start + 1
     if kind & LETTER:
-        return _run(data, first + size, stop, table, LETTER)
+        return _word_end(data, first + size, stop, table)
     if kind == NUMBER:
         return _run(data, first + size, stop, table, NUMBER) if numbers_in_runs else first + size
     if kind == SPACE:
@@ -46,11 +49,11 @@ def cl100k_end(data: int, start: int, stop: int, table: int, joins_last_spaces: 
             return start + length
     kind, size = kind_at(data, start, table)
     if kind & LETTER:
-        return _run(data, start + size, stop, table, LETTER)
+        return _word_end(data, start + size, stop, table)
     if _may_precede_word(load_byte(data + start), kind) and start + size < stop:
         following, width = kind_at(data, start + size, table)
         if following & LETTER:
-            return _run(data, start + size + width, stop, table, LETTER)
+            return _word_end(data, start + size + width, stop, table)
     return _rest_end(data, start, stop, table, kind, size, False, joins_last_spaces)
 
 
@@ -76,6 +79,15 @@ def _cased_word_end(data: int, start: int, stop: int, table: int, after_mark: bo
     Caseless letters and marks count as both. What the expression finds by stepping back is found by remembering where
     the last caseless character ended. After a mark, which is a word by itself, the second form is never tried.
     """
+    if start + lanes.LANES <= stop:
+        letters, lowers = lanes.letters(data + start), lanes.lowers(data + start)
+        num_upper = lanes.lowest_bit(~(letters & ~lowers))
+        end = start + num_upper
+        if num_upper < lanes.LANES:
+            end += lanes.lowest_bit(~(lowers >> np.uint64(num_upper)))
+        if end < start + lanes.LANES and load_byte(data + end) < 0x80:
+            is_word = end > start and not (after_mark and end == start + num_upper)
+            return end if is_word else 0
     position, caseless_end = start, 0
     while position < stop:
         kind, size = kind_at(data, position, table)
@@ -146,6 +158,15 @@ def _space_end(data: int, start: int, stop: int, table: int) -> int:
         last = end
         end += size
     return end
+
+
+@compiled
+def _word_end(data: int, position: int, stop: int, table: int) -> int:
+    """The end of the letters from `position` on. How long a word is cannot be foretold: many bytes are asked at once
+    instead of each whether it is the last."""
+    if position + lanes.LANES <= stop:
+        position += lanes.lowest_bit(~lanes.letters(data + position))
+    return _run(data, position, stop, table, LETTER)
 
 
 @compiled

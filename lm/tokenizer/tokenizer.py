@@ -37,7 +37,7 @@ SPECIAL_TOKENS = (END_OF_TEXT, "<|system|>", "<|user|>", "<|assistant|>", "<|end
 
 _FORMAT = "loam-tokenizer/2"
 _BATCH_CHARACTERS = 1 << 20  # texts are encoded together up to this size: enough work for one call of a thread
-_FEW_IDS = 16
+_FEW_IDS = 8
 
 AllowedSpecial = Literal["none", "all"] | frozenset[str] | set[str]
 Ids = npt.NDArray[np.uint32]
@@ -185,17 +185,17 @@ class Tokenizer:
         Raises:
             InputError: an id lies outside the vocabulary.
         """
-        return self._joined(ids).tobytes()
+        return bytes(self._joined(ids))
 
     def decode(self, ids: Iterable[int], errors: str = "replace") -> str:
         """The text that `ids` stand for; `errors` says what becomes of bytes that are no UTF-8."""
-        return str(self._joined(ids).data, "utf-8", errors)
+        return str(self._joined(ids), "utf-8", errors)
 
-    def _joined(self, ids: Iterable[int]) -> npt.NDArray[np.uint8]:
-        if not isinstance(ids, np.ndarray | Sequence):
+    def _joined(self, ids: Iterable[int]) -> bytes | memoryview:
+        if not hasattr(ids, "__len__"):
             ids = list(ids)
         if len(ids) < _FEW_IDS:  # a call of a compiled function would cost more
-            return np.frombuffer(b"".join(map(self._bytes_of, ids)), np.uint8)
+            return b"".join(map(self._bytes_of, ids))
         joined = self._joiner.join(ids)
         if joined is None:
             raise self._unknown_id(ids)
