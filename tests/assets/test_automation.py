@@ -32,20 +32,23 @@ def test_definitions_load_and_are_described():
             "curation",
             "tokens",
             "pretraining",
+            "experiments",
             "scaling",
             "alignment",
             "evaluation",
         }, key
-    assert {job.name for job in defs.jobs} == {"demo", "curate_crawl", "pretrain", "align"}
+    assert {job.name for job in defs.jobs} == {"demo", "curate_crawl", "pretrain", "align", "ablate"}
 
 
 def test_jobs_divide_the_graph_between_them():
     graph = defs.resolve_asset_graph()
     selected = {job.name: {key.to_user_string() for key in job.selection.resolve(graph)} for job in jobs.JOBS}
     everything = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
-    assert selected["demo"] == everything
+    experiments = {"ablations", "ablation_report"}
+    assert selected["demo"] == everything - experiments
+    assert selected["ablate"] == {"ablations"}
     parts = selected["curate_crawl"] | selected["pretrain"] | selected["align"]
-    assert everything - parts == {"demo_crawl", "quality_classifier", "harmful_classifiers"}
+    assert everything - experiments - parts == {"demo_crawl", "quality_classifier", "harmful_classifiers"}
 
 
 def test_automation_is_off():
