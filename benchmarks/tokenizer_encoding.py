@@ -33,7 +33,7 @@ ONE_CORE_TARGETS = {TIKTOKEN: 6.0, HUGGINGFACE: 30.0, GIGATOKEN: 1.0}
 MIN_PRE_TOKENIZE_MB_PER_S = 300
 MAX_STARTUP_S = 1.5
 _MB = 1e6
-_REPEATS = 5
+_REPEATS = 3
 _STARTUP = """
 import sys
 from lm.tokenizer import Tokenizer
