@@ -74,7 +74,7 @@ def _join(first: int, count: int, tables: int, out: int, room: int) -> int:
         np.intp(load_word(tables + _WORD)),
         np.intp(load_word(tables + 2 * _WORD)),
     )
-    size = 0
+    size: Any = 0
     for k in range(count):
         token = np.intp(load_half(first + 4 * k))
         if token >= num_tokens:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -192,7 +192,7 @@ class Tokenizer:
         return str(self._joined(ids), "utf-8", errors)
 
     def _joined(self, ids: Iterable[int]) -> bytes | memoryview:
-        if not hasattr(ids, "__len__"):
+        if not isinstance(ids, Sized):
             ids = list(ids)
         if len(ids) < _FEW_IDS:  # a call of a compiled function would cost more
             return b"".join(map(self._bytes_of, ids))
