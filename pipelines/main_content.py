@@ -41,10 +41,11 @@ _FURNITURE_START = re.compile(
     r"|<\w{1,20}\b.*>$"
 )
 _CONSENT = re.compile(r"agree|accept|settings|consent|polic|experience|continu")
+# No word border comes first in a branch, so that the search looks at each character's table entry and nothing else.
 _CLOSING = re.compile(
     r"newsletter|subscribe|sign[ -]up|follow (?:us|him|her|me|them|@)|like us on|join (?:us|our)\b"
-    r"|©|copyright|\ball comments|full coverage|click here|read more|first published"
-    r"|contributed to this (?:report|story|article)|\breporting by\b|\btip\?"
+    r"|©|copyright|a(?<!\wa)ll comments|full coverage|click here|read more|first published"
+    r"|contributed to this (?:report|story|article)|r(?<!\wr)eporting by\b|t(?<!\wt)ip\?"
 )
 
 
