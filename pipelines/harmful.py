@@ -56,9 +56,11 @@ class HarmfulFilter:
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Score every document for both kinds and remove it by the first that reaches its threshold."""
-        texts = batch.column("text").to_pylist()
-        toxic = document_scores(load_classifier(self.toxic_model_path, self.toxic_model_sha256), texts)
-        adult = document_scores(load_classifier(self.adult_model_path, self.adult_model_sha256), texts)
+        from pipelines.linear_scores import document_bytes
+
+        documents = document_bytes(batch.column("text").to_pylist())
+        toxic = _scores(load_classifier(self.toxic_model_path, self.toxic_model_sha256), documents)
+        adult = _scores(load_classifier(self.adult_model_path, self.adult_model_sha256), documents)
         columns = {"toxic_score": pa.array(toxic, pa.float32()), "adult_score": pa.array(adult, pa.float32())}
         verdicts = [self._verdict(*scores) for scores in zip(toxic.tolist(), adult.tolist(), strict=True)]
         return split_batch(batch, self.name, verdicts, columns)
@@ -89,10 +91,14 @@ def train_harmful_classifiers(
 
 def document_scores(model: Any, texts: Sequence[str]) -> Scores:
     """The probability of harm for each document: the higher of the whole's and the second worst window's."""
-    from pipelines.linear_scores import document_bytes
+    from pipelines.linear_scores import document_bytes  # it imports numba, which is slow to import
 
-    found = linear_scorer(model).windows(document_bytes(texts), _MIN_WINDOW_WORDS, _MAX_WINDOW_WORDS)
-    scores = np.zeros(len(texts))
+    return _scores(model, document_bytes(texts))
+
+
+def _scores(model: Any, documents: bytes) -> Scores:
+    found = linear_scorer(model).windows(documents, _MIN_WINDOW_WORDS, _MAX_WINDOW_WORDS)
+    scores = np.zeros(found.num_windows.size)
     with_windows = np.flatnonzero(found.num_windows)
     if with_windows.size == 0:
         return scores

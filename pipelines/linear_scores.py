@@ -39,6 +39,8 @@ _ADDED = 1e-5
 _LETTER, _SPACE, _NEWLINE, _END, _MARK, _ENDER, _LEAD = range(7)
 _ENDERS = ".!?…"
 _END_OF_LINE = "</s>"
+_MEMO_SLOTS = 1 << 14
+"""Unknown words whose letter n-grams are remembered within a batch: the common ones, in what a core's cache holds."""
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -247,14 +249,22 @@ def _add_word(
     word_counts: NDArray[np.int64],
     weights: Scores,
     shape: Any,
+    memo: Any,
 ) -> Any:
-    """The summed weights of a word's features, their number, and the word's 32-bit hash, signed."""
+    """The summed weights of a word's features, their number, and the word's 32-bit hash, signed.
+
+    `memo` holds keys, sums and counts of unknown words, one for each slot; a count below 0 marks a free one.
+    """
     wide, narrow = _hash_word(text, start, stop)
     word = _find(wide, keys, ids)
     if word >= 0:
         return word_sums[word], word_counts[word], np.int64(np.int32(narrow))
-    total, count = _letter_ngrams(text, start, stop, weights, shape)
-    return total, count, np.int64(np.int32(narrow))
+    memo_keys, memo_sums, memo_counts = memo
+    slot = np.int64(wide & np.uint64(memo_keys.size - 1))
+    if memo_counts[slot] < 0 or memo_keys[slot] != wide:
+        memo_keys[slot] = wide
+        memo_sums[slot], memo_counts[slot] = _letter_ngrams(text, start, stop, weights, shape)
+    return memo_sums[slot], memo_counts[slot], np.int64(np.int32(narrow))
 
 
 @_compiled
@@ -295,6 +305,7 @@ def _walk(
     end_hash = np.int64(np.int32(_hash_word(mark, 0, 4)[1]))
     end = _find(_hash_word(mark, 0, 4)[0], keys, ids)
     hashes = np.empty(text.size + 1, np.int64)
+    memo = np.empty(_MEMO_SLOTS, np.uint64), np.empty(_MEMO_SLOTS), np.full(_MEMO_SLOTS, -1)
     window, document, size, start, in_sentence = 0, 0, 0, -1, 0
     in_word, is_ended = False, False
     position = 0
@@ -305,7 +316,9 @@ def _walk(
             kind = _LETTER if which < 0 else _ENDER if enders[which] else _MARK
         is_mark, is_gap = kind in (_MARK, _ENDER), kind in (_SPACE, _NEWLINE, _END)
         if (is_mark or is_gap) and start >= 0:
-            total, count, narrow = _add_word(text, start, position, keys, ids, word_sums, word_counts, weights, shape)
+            total, count, narrow = _add_word(
+                text, start, position, keys, ids, word_sums, word_counts, weights, shape, memo
+            )
             sums[window] += total
             counts[window] += count
             hashes[size] = narrow
@@ -328,7 +341,7 @@ def _walk(
             in_sentence += 1
         if is_mark:
             total, count, narrow = _add_word(
-                text, position, position + step, keys, ids, word_sums, word_counts, weights, shape
+                text, position, position + step, keys, ids, word_sums, word_counts, weights, shape, memo
             )
             sums[window] += total
             counts[window] += count

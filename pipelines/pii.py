@@ -40,6 +40,11 @@ _MAYBE_CARD = re.compile(r"\d(?:[ \-]?\d){12}", re.ASCII)
 _MAYBE_IBAN = re.compile(r"[A-Z][A-Z]\d\d")
 _MAYBE_STREET = re.compile(r"\d[A-Za-z]{0,2} [A-Z0-9]")
 
+# All of them but IPv6's hold a digit and nothing that is not in, or right beside, one of these runs: so one pass over
+# the text finds where to look for five kinds.
+_DIGITS = re.compile(r"\d[\d .\-()]*")
+_BEFORE_DIGITS, _BEHIND_DIGITS = len("GB"), len("bd A")
+
 _IPV4 = re.compile(
     r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w-])(?!\.\d)", re.ASCII
 )
@@ -68,8 +73,8 @@ _CARD = re.compile(
     re.ASCII,
 )
 
-_STREET = re.compile(
-    r"(?<![\w.,$£€\-])(?!(?:19|20)\d\d )\d{1,5}[A-Za-z]? (?:[NSEW]\.? |(?:North|South|East|West) )?"
+_STREET = re.compile(  # its first digit comes first, for the search, and then what may not stand before and behind it
+    r"\d(?<![\w.,$£€\-]\d)(?!(?:(?<=1)9|(?<=2)0)\d\d )\d{0,4}[A-Za-z]? (?:[NSEW]\.? |(?:North|South|East|West) )?"
     r"(?:(?:[A-Z][a-z]{1,20}|\d{1,3}(?:st|nd|rd|th)) ){1,3}"
     r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Square|Terrace|Parkway|Pkwy|Highway|Hwy|Crescent"
     r"|Way|Place|Row|Walk|Hill)\b(?:\.(?=[ ,]))?(?:,? (?:Apt|Suite|Unit|Ste|Floor)\.? ?[A-Z0-9]{1,5}\b)?"
@@ -173,10 +178,29 @@ MASKERS: Mapping[str, Callable[[str], tuple[str, int]]] = MappingProxyType(
 def mask_all(text: str, kinds: tuple[str, ...] = tuple(MASKERS)) -> tuple[str, dict[str, int]]:
     """`text` with every one of `kinds` masked, and how many of each."""
     counts = {}
+    digits = _around_digits(text)  # masks hold no digits, so what the text has not at first it never has
     for kind, masker in MASKERS.items():
         if kind in kinds:
-            text, counts[kind] = masker(text)
+            text, counts[kind] = masker(text) if _may_hold(kind, text, digits) else (text, 0)
     return text, counts
+
+
+def _around_digits(text: str) -> str:
+    """What stands in `text` in and around runs of digits, a line each."""
+    spans = (match.span() for match in _DIGITS.finditer(text))
+    return "\n".join([text[max(0, start - _BEFORE_DIGITS) : stop + _BEHIND_DIGITS] for start, stop in spans])
+
+
+def _may_hold(kind: str, text: str, digits: str) -> bool:
+    if kind == "ip":
+        return _MAYBE_IPV4.search(digits) is not None or _MAYBE_IPV6.search(text) is not None
+    clue = _CLUES.get(kind)
+    return clue is None or clue.search(digits) is not None
+
+
+_CLUES: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {"iban": _MAYBE_IBAN, "credit_card": _MAYBE_CARD, "phone": _MAYBE_PHONE, "street_address": _MAYBE_STREET}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
