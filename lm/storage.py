@@ -200,8 +200,8 @@ def publish(
             facts = {"kind": kind, "config": config, "inputs": inputs, "code": code, "summary": publication.summary}
             publication._artifact = _commit(store, path, before, staging, facts)
         except Exception as error:
-            # One that is told already came from a publication inside this one, and names its own path.
-            if isinstance(error, NoSpaceError) or not is_no_space(error):
+            # One that tells the bytes came from a publication inside this one, and names its own path.
+            if "bytes needed" in str(error) or not is_no_space(error):
                 raise
             staged = sum(file.stat().st_size for file in walk(staging))
             free = shutil.disk_usage(work).free

@@ -80,9 +80,10 @@ def test_training_keeps_its_work_on_this_machine_and_publishes_to_the_store(s3, 
     bucket = s3.bucket()
     home, disk = LoamHome(path=f"{bucket}/home"), LoamHome(path=str(tiny_home))
     store = locate(bucket).fs
-    folder = disk.target("token_shards")
-    for file in (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
-        store.put_file(str(file), (home.target("token_shards") / file.relative_to(folder).as_posix()).path)
+    for name in ("token_shards", "training_mixture"):
+        folder = disk.target(name)
+        for file in (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
+            store.put_file(str(file), (home.target(name) / file.relative_to(folder).as_posix()).path)
     config = {"pretrained_model": TINY["pretrained_model"]}
     with dg.DagsterInstance.ephemeral() as instance:
         assert materialize(instance, home, ["pretrained_model"], config=config).success
