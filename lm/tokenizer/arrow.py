@@ -27,7 +27,7 @@ def encode_strings(documents: pa.Array | pa.ChunkedArray, encoder: Encoder, voca
         documents.validate(full=True)
     except pa.ArrowInvalid as error:
         raise InputError(f"documents: {error}") from None
-    data, boundaries = _bytes_and_boundaries(documents, np.dtype(np.int64 if large else np.int32))
+    data, boundaries = bytes_and_boundaries(documents)
     ids, borders = encoder.encode(data, boundaries)
     values = pa.array(ids.astype(np.uint16 if vocab_size <= 2**16 else np.uint32, copy=False))
     if large:
@@ -35,14 +35,12 @@ def encode_strings(documents: pa.Array | pa.ChunkedArray, encoder: Encoder, voca
     return pa.ListArray.from_arrays(pa.array(borders.astype(np.int32)), values)
 
 
-def _bytes_and_boundaries(
-    documents: pa.Array, offset_type: np.dtype[np.signedinteger]
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def bytes_and_boundaries(documents: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The buffers of a string array, cut to what the array shows of them."""
     _, offsets_buffer, data_buffer = documents.buffers()
     if len(documents) == 0 or data_buffer is None:
         return np.empty(0, np.uint8), np.zeros(len(documents) + 1, np.int64)
-    every = np.frombuffer(offsets_buffer, offset_type)
+    every = np.frombuffer(offsets_buffer, np.int64 if pa.types.is_large_string(documents.type) else np.int32)
     offsets = every[documents.offset : documents.offset + len(documents) + 1].astype(np.int64)
     data = np.frombuffer(data_buffer, np.uint8)[offsets[0] : offsets[-1]]
     return data, offsets - offsets[0]

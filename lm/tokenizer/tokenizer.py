@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -145,7 +146,7 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str], num_threads: int = 1) -> list[Ids]:
         """The ids of each text, as arrays; no special tokens. Threads share the work."""
-        groups = list(_groups(texts, _BATCH_CHARACTERS))
+        groups = list(_groups(texts))
         if num_threads <= 1 or len(groups) == 1:
             return list(itertools.chain.from_iterable(map(self._encode_plain, groups)))
         with ThreadPoolExecutor(max_workers=num_threads) as pool:
@@ -259,11 +260,10 @@ class Tokenizer:
                 yield part
 
     def _encode_plain(self, texts: Sequence[str]) -> list[Ids]:
-        parts = [_utf8(text) for text in texts]
-        boundaries = np.fromiter(itertools.accumulate(map(len, parts), initial=0), np.int64, len(parts) + 1)
-        data = np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), np.uint8)
+        data, boundaries = _one_text(texts[0]) if len(texts) == 1 else _many_texts(texts)
         ids, borders = self._encoder.encode(data, boundaries)
-        return [ids[start:end] for start, end in itertools.pairwise(borders.tolist())]
+        edges = borders.tolist()
+        return [ids[start:end] for start, end in itertools.pairwise(edges)]
 
     def _allowed(self, allowed_special: AllowedSpecial) -> frozenset[str]:
         if allowed_special == "none":
@@ -306,16 +306,36 @@ class Tokenizer:
         return cls(vocab, merges, content["special_tokens"], pattern=content["pattern"])
 
 
-def _groups(texts: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Consecutive texts, together of `size` characters or a little more."""
-    first, total = 0, 0
-    for i, text in enumerate(texts):
-        total += len(text)
-        if total >= size:
-            yield texts[first : i + 1]
-            first, total = i + 1, 0
-    if first < len(texts):
-        yield texts[first:]
+def _one_text(text: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The UTF-8 bytes of a text, and its borders in them."""
+    data = np.frombuffer(_utf8(text), np.uint8)
+    return data, np.array([0, data.size])
+
+
+def _many_texts(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The UTF-8 bytes of all texts, and the border of each in them; Arrow lays them out in one go."""
+    import pyarrow as pa
+
+    from lm.tokenizer.arrow import bytes_and_boundaries
+
+    try:
+        strings = pa.array(texts, pa.large_string())
+    except UnicodeEncodeError:
+        for text in texts:
+            _utf8(text)  # tells which character is none
+        raise
+    return bytes_and_boundaries(strings)
+
+
+def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Consecutive texts, together of `_BATCH_CHARACTERS` or a little more."""
+    ends = list(itertools.accumulate(map(len, texts)))
+    first = 0
+    while first < len(texts):
+        given = ends[first - 1] if first else 0
+        last = min(bisect_left(ends, given + _BATCH_CHARACTERS, lo=first), len(texts) - 1)
+        yield texts[first : last + 1]
+        first = last + 1
 
 
 def _ids_by_token(vocab: Mapping[int, bytes]) -> dict[bytes, int]:
