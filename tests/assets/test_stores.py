@@ -80,7 +80,7 @@ def test_training_keeps_its_work_on_this_machine_and_publishes_to_the_store(s3, 
     bucket = s3.bucket()
     home, disk = LoamHome(path=f"{bucket}/home"), LoamHome(path=str(tiny_home))
     store = locate(bucket).fs
-    for name in ("token_shards", "training_mixture"):
+    for name in ("tokenizer", "token_shards", "training_mixture"):
         folder = disk.target(name)
         for file in (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
             store.put_file(str(file), (home.target(name) / file.relative_to(folder).as_posix()).path)
