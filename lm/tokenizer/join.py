@@ -1,11 +1,12 @@
 """Ids to bytes: the tokens' bytes one after the other, in one compiled pass.
 
 Documents are often short, so a call itself must cost little: the compiled function takes numbers only, which numba
-passes on several times as fast as arrays.
+passes on several times as fast as arrays, and each thread has room for what comes out.
 """
 
 from __future__ import annotations
 
+import threading
 from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from lm.tokenizer.words import load_half, load_word, store_word
 
 _WORD = 8
 _SLACK = 3 * _WORD  # bytes that may be read or written beyond the last
-_ROOM_PER_ID = 8  # bytes that are reserved for each id before it is known how many there are
+_FIRST_ROOM, _KEPT_ROOM = 1 << 16, 1 << 20  # bytes that a thread reserves at first, and keeps at most
 _BYTE = array("B", [0])
 _HALF = np.uint64(32)
 _LENGTH_MASK = np.uint64(0xFFFFFFFF)
@@ -34,32 +35,48 @@ class Joiner:
         self._spans = (np.cumsum(lengths) - lengths) << _HALF | lengths
         self._directory = np.array([self._spans.ctypes.data, len(tokens), self._pool.ctypes.data], np.int64)
         self._tables = int(self._directory.ctypes.data)
+        self._own = threading.local()
 
     def join(self, ids: Iterable[int] | npt.NDArray[Any]) -> memoryview | None:
-        """The bytes that `ids` stand for; None where one stands for nothing."""
-        halves = _as_halves(ids)
-        if halves is None:
+        """The bytes that `ids` stand for, until this thread joins again; None where one stands for nothing."""
+        try:  # three times as fast as NumPy turns a list into an array
+            halves = array("I", ids) if type(ids) is list else _as_halves(ids)
+        except OverflowError:
             return None
         first, count = halves.buffer_info()
-        room = _ROOM_PER_ID * count
-        out = _BYTE * (room + _SLACK)
-        size = _join(first, count, self._tables, out.buffer_info()[0], room)
+        own = self._own
+        try:
+            place, room, shown = own.place, own.room, own.shown
+        except AttributeError:
+            place, room, shown = _make_room(own, _FIRST_ROOM)
+        size = _join(first, count, self._tables, place, room)
         if size > room:
-            out = _BYTE * (size + _SLACK)
-            _join(first, count, self._tables, out.buffer_info()[0], size)
-        return None if size < 0 else memoryview(out)[:size]
+            place, room, shown = _make_room(own, size)
+            _join(first, count, self._tables, place, room)
+        joined = None if size < 0 else shown[:size]
+        if room > _KEPT_ROOM:
+            del own.place  # a long text's room is not kept; the text itself is, as long as somebody looks at it
+        return joined
 
 
-def _as_halves(ids: Iterable[int] | npt.NDArray[Any]) -> array[int] | None:
-    """The ids in four bytes each; None where one is no such number."""
-    if isinstance(ids, np.ndarray):
-        if ids.size and ids.dtype != np.uint32 and (ids.min() < 0 or ids.max() >= 2**32):
-            return None
-        return array("I", ids.astype(np.uint32, copy=False).tobytes())
-    try:
-        return array("I", ids)  # three times as fast as NumPy turns a list into an array
-    except OverflowError:
-        return None
+def _make_room(own: threading.local, size: int) -> tuple[int, int, memoryview]:
+    """Room of this thread for so many bytes: its address, its size, and the view of it."""
+    out = _BYTE * (size + _SLACK)
+    own.place, own.room, own.shown = out.buffer_info()[0], size, memoryview(out)
+    return own.place, own.room, own.shown
+
+
+def _as_halves(ids: Iterable[int] | npt.NDArray[Any]) -> array[int]:
+    """The ids in four bytes each.
+
+    Raises:
+        OverflowError: one is no such number.
+    """
+    if not isinstance(ids, np.ndarray):
+        return array("I", ids)
+    if ids.size and ids.dtype != np.uint32 and (ids.min() < 0 or ids.max() >= 2**32):
+        raise OverflowError("an id is no number of four bytes")
+    return array("I", ids.astype(np.uint32, copy=False).tobytes())
 
 
 @compiled

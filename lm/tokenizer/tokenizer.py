@@ -193,7 +193,7 @@ class Tokenizer:
         return str(self._joined(ids), "utf-8", errors)
 
     def _joined(self, ids: Iterable[int]) -> bytes | memoryview:
-        if not isinstance(ids, Sized):
+        if type(ids) is not list and not isinstance(ids, Sized):  # the first is quicker to see
             ids = list(ids)
         if len(ids) < _FEW_IDS:  # a call of a compiled function would cost more
             return b"".join(map(self._bytes_of, ids))
