@@ -25,10 +25,14 @@ def texts(partition):
     """Documents of which some return in the next partition, word for word or nearly so."""
     found = []
     for i in range(60):
-        number = (partition + i % 2) * 1_000 + i
+        number = "".join(chr(97 + int(digit)) for digit in str((partition + (partition + i) % 2) * 1_000 + i))
         words = [f"the {word} of {number}" for word in ("river", "boat", "town", "school", "market", "bridge")]
         sentence = f"In the year {number} they came with {number} boats, and it was said that " + ", ".join(words) + "."
-        found.append(" ".join([sentence, sentence.replace("boats", "horses"), f"Told by {partition * (i % 3)}."]))
+        found.append(
+            " ".join(
+                [sentence, sentence.replace("boats", "horses"), f"Told by {'them ' * (partition * (i % 3))}again."]
+            )
+        )
     return found
 
 
@@ -51,6 +55,17 @@ def run(sources, folder, report=None):
     return [artifact.digest for artifact in (*judged.values(), corpus)], corpus.summary
 
 
+def add_node(cluster, attempts=4):
+    """A second node; Ray gives each only half a minute to start."""
+    for attempt in range(attempts):
+        try:
+            return cluster.add_node(num_cpus=1)
+        except Exception:
+            if attempt + 1 == attempts:
+                raise
+    return None
+
+
 def main(folder):
     sources = {
         f"p{number}": publish_documents(folder / "in" / str(number), texts(number), first=100 * number)
@@ -58,11 +73,13 @@ def main(folder):
     }
     local, summary = run(sources, folder / "local")
 
+    # A busy machine is slow to answer; only the node that is killed counts as dead.
+    os.environ |= {"RAY_health_check_timeout_ms": "60000"}
     import ray
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    second = cluster.add_node(num_cpus=1)
+    second = add_node(cluster)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     os.environ["LOAM_ENGINE"] = "ray"
     events = []
@@ -73,7 +90,7 @@ def main(folder):
             cluster.remove_node(second, allow_graceful=False)
 
     squares = run_partitions(functools.partial(slowly, 0.5), {str(i): i for i in range(8)}, report=kill_once)
-    second = cluster.add_node(num_cpus=1)
+    second = add_node(cluster)
     events.clear()
     distributed, _ = run(sources, folder / "ray", report=kill_once)
     try:
