@@ -25,7 +25,7 @@ SETTINGS = {
     "device": "cpu",
     "num_threads": 1,
 }
-"""A model of 330,000 weights: more than eighty trainings are to end within an hour on two cores."""
+"""A model of 344,640 weights, small since there are more than eighty trainings."""
 
 
 def corpora(names: Sequence[str], folder: Path) -> Iterator[tuple[str, Artifact]]:
