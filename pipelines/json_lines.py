@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,21 +20,27 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         InputError: no such file, no UTF-8 text, a damaged gzip, or a line that is no JSON object.
     """
+    with open_text(path, newline="\n") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield number, _object(path, number, line)
+
+
+@contextmanager
+def open_text(path: Path, newline: str = "") -> Iterator[IO[str]]:
+    """Read a UTF-8 file, plain or `.gz`; `newline` is `open`'s.
+
+    Raises:
+        InputError: no such file, no UTF-8 text, or a damaged gzip, found now or while it is read.
+    """
     try:
-        with _open_text(path) as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, _object(path, number, line)
+        opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+        with io.TextIOWrapper(opened, encoding="utf-8", newline=newline) as lines:
+            yield lines
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-
-
-def _open_text(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path), encoding="utf-8", newline="\n")
-    return path.open(encoding="utf-8", newline="\n")
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from lm.errors import InputError
+from pipelines.json_lines import open_text, read_json_lines
 
 POSITIVE = ("true", "1", "yes")
 """Values of a label's field, as text in lower case, that mean yes."""
@@ -60,50 +58,28 @@ def read_labels(
         yield content, str(row[label]).strip().lower() in positive
 
 
-def _field(path: Path | str, line: int, row: Any, text: str) -> str:
-    if not isinstance(row, dict) or row.get(text) is None:
-        found = ", ".join(map(str, row)) if isinstance(row, dict) else type(row).__name__
-        raise InputError(f"{path}:{line}: no field '{text}'; found {found}")
+def _field(path: Path | str, line: int, row: dict[str, Any], text: str) -> str:
+    if row.get(text) is None:
+        raise InputError(f"{path}:{line}: no field '{text}'; found {', '.join(map(str, row))}")
     if not isinstance(row[text], str):
         raise InputError(f"{path}:{line}: field '{text}' is a {type(row[text]).__name__}, expected text")
     return str(row[text])
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and value of each row."""
     kind = path.name.removesuffix(".gz").rpartition(".")[2]
     if kind not in ("jsonl", "csv"):
         raise InputError(f"{path}: expected a .jsonl or .csv file, plain or .gz")
-    try:
-        with _open_text(path) as lines:
-            yield from _json_rows(path, lines) if kind == "jsonl" else _csv_rows(path, lines)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    return read_json_lines(path) if kind == "jsonl" else _csv_rows(path)
 
 
-def _open_text(path: Path) -> IO[str]:
-    if path.suffix == ".gz":
-        return io.TextIOWrapper(gzip.open(path), encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
-
-
-def _json_rows(path: Path, lines: IO[str]) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}") from error
-
-
-def _csv_rows(path: Path, lines: IO[str]) -> Iterator[tuple[int, Any]]:
+def _csv_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     csv.field_size_limit(sys.maxsize)  # a labelled page may be longer than the default of 128 KiB
-    reader = csv.DictReader(lines)
-    try:
-        for row in reader:
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num}: not CSV: {error}") from error
+    with open_text(path) as lines:
+        reader = csv.DictReader(lines)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise InputError(f"{path}:{reader.line_num}: not CSV: {error}") from error

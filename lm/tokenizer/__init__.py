@@ -4,7 +4,7 @@ patterns      where a merge may never reach across, as regular expressions; spec
 pretokenize   the same over UTF-8 bytes: `scanners` one character at a time, `blocks` 64 bytes at a time, with the kinds
               of characters from `unicode_tables`
 train         `train_bpe`: `count` the pre-tokens, `learn` the merges
-tokenizer     `Tokenizer`: encode, decode, save, load; the loops are in `encode` and `join`
+tokenizer     `Tokenizer`: encode, decode, save, load; the loops are in `encode` (`merge`, `merge_tables`) and `join`
 stream        text that comes or goes in pieces, and where tokens lie in it
 formats       the files of GPT-2, `tokenizers` and tiktoken
 baselines     characters, bytes and words, and the comparison with them

@@ -37,7 +37,7 @@ SPECIAL_TOKENS = (END_OF_TEXT, "<|system|>", "<|user|>", "<|assistant|>", "<|end
 """The special tokens of every Loam tokenizer, in this order after the merges."""
 
 _FORMAT = "loam-tokenizer/2"
-_BATCH_CHARACTERS = 1 << 20  # texts are encoded together up to this size: enough work for one call of a thread
+_BATCH_CHARACTERS = 1 << 18  # texts are encoded together up to this size: enough work for one call of a thread
 _FEW_IDS = 8
 
 AllowedSpecial = Literal["none", "all"] | frozenset[str] | set[str]
@@ -313,18 +313,13 @@ def _one_text(text: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
 
 
 def _many_texts(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of all texts, and the border of each in them; Arrow lays them out in one go."""
-    import pyarrow as pa
-
-    from lm.tokenizer.arrow import bytes_and_boundaries
-
+    """The UTF-8 bytes of all texts, and the border of each in them."""
     try:
-        strings = pa.array(texts, pa.large_string())
+        parts = list(map(str.encode, texts))
     except UnicodeEncodeError:
-        for text in texts:
-            _utf8(text)  # tells which character is none
-        raise
-    return bytes_and_boundaries(strings)
+        parts = list(map(_utf8, texts))  # tells which character is none
+    boundaries = np.cumsum([0, *map(len, parts)])
+    return np.frombuffer(b"".join(parts), np.uint8), boundaries
 
 
 def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:

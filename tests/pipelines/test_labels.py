@@ -1,5 +1,7 @@
 """Labelled examples from files, and the mistakes that such files have."""
 
+import gzip
+
 import pytest
 
 from lm.errors import InputError
@@ -19,12 +21,14 @@ def test_labels_are_read_from_json_lines_and_csv(tmp_path):
     [
         ("a.jsonl", b'{"text": "x"}\n', "a.jsonl:1: no field 'toxic'; found text"),
         ("a.jsonl", b'{"text": "x", "toxic": 1}\n{"text"\n', "a.jsonl:2: not JSON"),
-        ("a.jsonl", b"[1]\n", "a.jsonl:1: no field 'text'; found list"),
+        ("a.jsonl", b"[1]\n", "a.jsonl:1: a list, expected an object"),
         ("a.jsonl", b'{"text": 5, "toxic": 1}\n', "field 'text' is a int, expected text"),
         ("a.csv", b"text,label\nx,1\n", "a.csv:2: no field 'toxic'"),
         ("a.txt", b"", "expected a .jsonl or .csv"),
         ("a.jsonl", b"\xff\xfe", "cannot be read as UTF-8"),
         ("a.jsonl.gz", b"no gzip", "cannot be read"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "x", "toxic": 1}\n')[:12], "cannot be read"),
+        ("a.csv.gz", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 20, "cannot be read"),
     ],
 )
 def test_mistakes_in_label_files_name_file_and_line(tmp_path, name, content, message):

@@ -1,0 +1,143 @@
+"""One tokenizer's merges and tokens, as the compiled functions read them: arrays, and one directory of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lm.errors import InputError
+from lm.tokenizer.compiled import compiled
+from lm.tokenizer.merge import (
+    HALF,
+    ID_BITS,
+    MASKS,
+    NO_PAIR,
+    NO_RANK,
+    RANK_BITS,
+    SHORT,
+    merge_short,
+    rank_of,
+    table,
+)  # fmt: skip
+from lm.tokenizer.words import address, load_byte, load_word, mix
+
+MAX_KEY_BYTES = 15
+"""The longest pre-token that has a key."""
+KEY_BYTES = 16
+"""The size of a key: the bytes and their number."""
+_MAX_TOKENS = 1 << 21
+_Ids = npt.NDArray[np.uint32]
+
+
+class Tables(NamedTuple):
+    """The arrays; `directory` tells the compiled functions where they lie."""
+
+    byte_ids: _Ids
+    """Shape (256,): the id of each byte."""
+    byte_pairs: _Ids
+    """Shape (65536,): the rank of each pair of bytes, `NO_RANK` where it is never merged."""
+    pairs: npt.NDArray[np.uint64]
+    """A hash table of `left id << 43 | right id << 22 | rank`, at most half full."""
+    merged_ids: _Ids
+    """Shape (num_merges,): the id that the pair of each rank becomes."""
+    slots: _Ids
+    """A hash table of rows in the next two, at most half full; `NO_RANK` where a slot is empty."""
+    keys: npt.NDArray[np.uint64]
+    """Shape (tokens, 2): the key of each short token that is its own encoding."""
+    key_ids: _Ids
+    """Its id."""
+    masks: npt.NDArray[np.uint64]
+    """Shape (16, 2): what keeps that many bytes of two words."""
+
+    def directory(self) -> npt.NDArray[np.int64]:
+        """Where each table lies and, behind them, the masks of the two hash tables: one argument in place of many."""
+        places = [table.ctypes.data for table in self]
+        return np.array([*places, self.pairs.size - 1, self.slots.size - 1], np.int64)
+
+
+def build_tables(ids: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]]) -> Tables:
+    if max(ids.values()) >= _MAX_TOKENS or len(merges) >= _MAX_TOKENS:
+        raise InputError(f"vocabulary: id {max(ids.values())} or {len(merges)} merges, expected below {_MAX_TOKENS}")
+    byte_ids = np.array([ids[bytes([byte])] for byte in range(256)], np.uint32)
+    parts = [(ids[left], ids[right], ids[left + right]) for left, right in merges]
+    triples = np.array(parts, np.uint32).reshape(-1, 3)
+    pairs = np.full(_table_size(len(merges)), NO_PAIR)
+    byte_pairs = np.full(1 << 16, NO_RANK)
+    _fill_pairs(pairs, byte_pairs, byte_ids, triples)
+    short = [left + right for left, right in merges if len(left) + len(right) <= MAX_KEY_BYTES]
+    tokens = np.frombuffer(b"".join(short), np.uint8)
+    token_ends = np.cumsum([len(token) for token in short], dtype=np.int64)
+    token_ids = np.array([ids[token] for token in short], np.uint32)
+    keys, slots = np.empty((len(short), 2), np.uint64), np.full(_table_size(len(short)), NO_RANK)
+    tables = Tables(byte_ids, byte_pairs, pairs, triples[:, 2].copy(), slots, keys, token_ids, _masks())
+    _fill_tokens(tables.directory(), slots, keys, tokens, token_ends)
+    return tables
+
+
+def _masks() -> npt.NDArray[np.uint64]:
+    kept = np.zeros((KEY_BYTES, KEY_BYTES), np.uint8)
+    for length in range(KEY_BYTES):
+        kept[length, :length] = 0xFF
+    return kept.view("<u8").astype(np.uint64)
+
+
+def _table_size(num_entries: int) -> int:
+    return 1 << max(4, int(2 * num_entries).bit_length())
+
+
+@compiled
+def _fill_pairs(pairs: Any, byte_pairs: Any, byte_ids: Any, triples: Any) -> None:
+    mask = np.intp(pairs.size - 1)
+    for rank in range(triples.shape[0]):
+        pair = np.uint64(triples[rank, 0]) << ID_BITS | np.uint64(triples[rank, 1])
+        slot = np.intp(mix(np.uint64(0), pair) >> HALF) & mask
+        while pairs[slot] != NO_PAIR and pairs[slot] >> RANK_BITS != pair:
+            slot = (slot + 1) & mask
+        if pairs[slot] == NO_PAIR:
+            pairs[slot] = pair << RANK_BITS | np.uint64(rank)
+    for left in range(256):
+        for right in range(256):
+            byte_pairs[left << 8 | right] = rank_of(address(pairs), mask, byte_ids[left], byte_ids[right])
+
+
+@compiled
+def _fill_tokens(directory: Any, slots: Any, keys: Any, tokens: Any, token_ends: Any) -> None:
+    """Enter the tokens whose encoding is the token itself; a list of merges that nobody trained may have others."""
+    ids, ranks = np.empty(SHORT, np.uint32), np.empty(SHORT, np.uint32)
+    tables, mask = address(directory), np.intp(slots.size - 1)
+    text = address(tokens)
+    start = 0
+    for row in range(token_ends.size):
+        end = token_ends[row]
+        low, high = key_of(text + start, end - start, tokens.size - start, table(tables, MASKS))
+        keys[row, 0], keys[row, 1] = low, high
+        if merge_short(text + start, end - start, tables, ranks, ids) == 1:
+            slot = np.intp(hash_of(low, high) >> HALF) & mask
+            while slots[slot] != NO_RANK:
+                slot = (slot + 1) & mask
+            slots[slot] = row
+        start = end
+
+
+@compiled
+def key_of(text: int, length: int, readable: int, masks: int) -> tuple[Any, Any]:
+    """Up to 15 bytes as two words, the length in the highest byte of the second, zeros behind the bytes."""
+    low, high = np.uint64(0), np.uint64(0)
+    if readable >= KEY_BYTES:
+        low, high = load_word(text) & load_word(masks + 16 * length), load_word(text + 8)
+        high &= load_word(masks + 16 * length + 8)
+    else:
+        for k in range(min(length, 8)):
+            low |= np.uint64(load_byte(text + k)) << np.uint64(8 * k)
+        for k in range(8, length):
+            high |= np.uint64(load_byte(text + k)) << np.uint64(8 * k - 64)
+    return low, high | np.uint64(length) << np.uint64(56)
+
+
+@compiled
+def hash_of(low: Any, high: Any) -> Any:
+    """A hash of a key; its high bits are the best."""
+    return low * np.uint64(0x9E3779B97F4A7C15) + high * np.uint64(0xD6E8FEB86659FD93)
