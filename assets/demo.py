@@ -79,19 +79,22 @@ def run_demo(num_pages: int | None, seed: int) -> None:
         DemoFailedError: an asset or a check failed.
         Interrupted: SIGINT; what was whole stays, and a training goes on from its checkpoint.
     """
+    from assets import dead_runs
     from assets.definitions import defs
     from assets.jobs import demo_run_config, demo_tags, register_demo_groups
 
-    with dg.DagsterInstance.get() as instance:
+    run_id = str(uuid.uuid4())
+    locks = Path(os.environ["DAGSTER_HOME"]) / "locks"
+    with dg.DagsterInstance.get() as instance, dead_runs.held(locks, run_id) as lock_tags:
+        dead_runs.bury(instance)
         register_demo_groups(instance)
-        run_id = str(uuid.uuid4())
         try:
             with StepPrinter(instance, run_id):
                 result = defs.resolve_job_def("demo").execute_in_process(
                     run_config={**demo_run_config(num_pages, seed), **_QUIET},
                     instance=instance,
                     run_id=run_id,
-                    tags=demo_tags(),
+                    tags={**demo_tags(), **lock_tags},
                     raise_on_error=False,
                 )
         except (DagsterExecutionInterruptedError, KeyboardInterrupt):

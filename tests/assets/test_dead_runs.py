@@ -1,0 +1,81 @@
+"""A run whose process was killed gives its slot back to the next one; a run that goes on keeps it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets import dead_runs
+from tests.conftest import REPOSITORY
+
+POOLED = """
+import dagster as dg
+import sys
+import time
+from pathlib import Path
+from assets import dead_runs
+
+@dg.asset(pool="gpu")
+def model() -> None:
+    print("begun", flush=True)
+    time.sleep(float(sys.argv[2]))
+
+job = dg.define_asset_job("train", executor_def=dg.in_process_executor)
+defs = dg.Definitions([model], jobs=[job])
+with dg.DagsterInstance.get() as instance, dead_runs.held(Path(sys.argv[1]), RUN_ID) as tags:
+    print(len(dead_runs.bury(instance)), flush=True)
+    defs.resolve_job_def("train").execute_in_process(instance=instance, run_id=RUN_ID, tags=tags)
+print("ended", flush=True)
+"""
+FIRST, SECOND = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2))
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    (tmp_path / "dagster.yaml").write_text((REPOSITORY / "dagster.yaml").read_text())
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    processes = []
+
+    def begin(run_id, seconds):
+        code = POOLED.replace("RUN_ID", repr(run_id))
+        process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "locks"), str(seconds)],
+            cwd=REPOSITORY, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def statuses():
+    with dg.DagsterInstance.get() as instance:
+        return {run.run_id: run.status for run in instance.get_runs()}
+
+
+def test_a_killed_run_gives_its_slot_to_the_next(start):
+    killed = start(FIRST, 600)
+    assert [killed.stdout.readline().strip() for _ in range(2)] == ["0", "begun"]
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert statuses() == {FIRST: dg.DagsterRunStatus.STARTED}
+    following = start(SECOND, 0)
+    out, _ = following.communicate(timeout=120)
+    assert out.split() == ["1", "begun", "ended"]
+    assert statuses() == {FIRST: dg.DagsterRunStatus.FAILURE, SECOND: dg.DagsterRunStatus.SUCCESS}
+    assert not list(Path(os.environ["DAGSTER_HOME"], "locks").iterdir())
+
+
+def test_a_run_that_goes_on_is_left_alone(start):
+    running = start(FIRST, 600)
+    assert [running.stdout.readline().strip() for _ in range(2)] == ["0", "begun"]
+    with dg.DagsterInstance.get() as instance:
+        assert dead_runs.bury(instance) == []
+    assert statuses() == {FIRST: dg.DagsterRunStatus.STARTED}
