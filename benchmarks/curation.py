@@ -23,6 +23,7 @@ from pipelines.html import extract_text
 
 MIB = 2**20
 NUM_PARTITIONS = 4
+SCALING_COPIES = 60
 MIN_EXTRACTION, MIN_CURATION, MIN_DATATROVE, MIN_SCALING = 0.6, 0.4, 5.0, 1.8
 MIN_F1, MIN_TRAFILATURA = 0.93, 8.0
 
@@ -49,8 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     return finish("curation", rows, arguments)
 
 
-def _write_warcs(folder: Path, pages: list[TruePage], num_copies: int) -> list[Path]:
-    paths = [folder / f"{number}.warc.gz" for number in range(NUM_PARTITIONS)]
+def _write_warcs(folder: Path, pages: list[TruePage], num_copies: int, prefix: str = "") -> list[Path]:
+    paths = [folder / f"{prefix}{number}.warc.gz" for number in range(NUM_PARTITIONS)]
     for number, path in enumerate(track(paths, "write WARC files", unit="file")):
         write_warc(path, pages, num_copies, seed=number)
     return paths
@@ -134,11 +135,15 @@ def _datatrove(
 def _two_workers(
     pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
-    """Wall-clock time of one worker pinned to one core, guard's child included, and of two workers on two cores."""
+    """Wall-clock time of one worker pinned to one core, guard's child included, and of two workers on two cores.
+
+    The files are larger than elsewhere, since a worker takes two seconds to start.
+    """
     cores = sorted(os.sched_getaffinity(0))[-2:]
     name = f"two workers, {NUM_PARTITIONS} partitions"
     if len(cores) < 2 or not repeats:
         return [Row(name=name, value=None, unit="pages/s", peer="one worker on one core", target=MIN_SCALING)]
+    paths = _write_warcs(folder, pages, SCALING_COPIES, "large")
 
     def curate(num_workers: int) -> Work:
         def run(target: Path) -> None:

@@ -51,8 +51,8 @@ from pipelines.tables import CLUSTERS, TableWriter, count_rows, read_batches, re
 from pipelines.workers import Report, engine, run_partitions
 
 STAGE = "dedup"
-FEWEST_FOR_WORKERS = 10_000
-"""Candidates below which their shingles are made here: starting worker processes would take longer."""
+FEWEST_FOR_WORKERS = 50_000
+"""Documents below which this process signs them and makes their shingles: to start workers would take longer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,10 +156,11 @@ def _index(
     """The index of all partitions, made by the workers and memory-mapped from folders below `folder`."""
     folder.mkdir()
     jobs = {key: (artifact, folder / str(number)) for number, (key, artifact) in enumerate(sources.items())}
+    num_documents = sum(map(count_rows, sources.values()))
     paths = run_partitions(
         functools.partial(_index_partition, config),
         jobs,
-        num_workers=num_workers,
+        num_workers=num_workers if num_documents >= FEWEST_FOR_WORKERS else 1,
         report=report,
         description="signatures",
     )

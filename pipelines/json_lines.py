@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import zlib
 from collections.abc import Iterator
@@ -34,9 +33,12 @@ def open_text(path: Path, newline: str = "") -> Iterator[IO[str]]:
         InputError: no such file, no UTF-8 text, or a damaged gzip, found now or while it is read.
     """
     try:
-        opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-        with io.TextIOWrapper(opened, encoding="utf-8", newline=newline) as lines:
-            yield lines
+        if path.suffix == ".gz":
+            with gzip.open(path, "rt", encoding="utf-8", newline=newline) as lines:
+                yield lines
+        else:
+            with path.open(encoding="utf-8", newline=newline) as lines:
+                yield lines
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (UnicodeDecodeError, gzip.BadGzipFile, zlib.error, EOFError) as error:

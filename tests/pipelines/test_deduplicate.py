@@ -82,7 +82,8 @@ def test_clusters_list_every_member(tmp_path):
     ]
 
 
-def test_order_of_partitions_and_number_of_workers_change_nothing(tmp_path):
+def test_order_of_partitions_and_number_of_workers_change_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(deduplicate, "FEWEST_FOR_WORKERS", 0)
     sources = corpus(tmp_path)
     first = deduplicate_partitions(sources, tmp_path / "1")
     second = deduplicate_partitions(dict(reversed(sources.items())), tmp_path / "2", num_workers=2)
