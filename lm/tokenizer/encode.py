@@ -1,8 +1,8 @@
 """Pre-tokens to ids, and the answer remembered.
 
-A text is cut in blocks of pre-tokens (`pretokenize.scan`). Each is looked up in a cache of short ones, then among the
-tokens that are their own encoding, and merged (`merge`) where it is neither. The cache has a fixed size: a new
-pre-token takes the place of an older one. The few pre-tokens of more than three ids have a cache of their own.
+A text is cut in blocks of pre-tokens (`pretokenize.scan`). Each is looked up in a cache of short ones, and merged
+(`merge`) where it is not there. The cache has a fixed size: a new pre-token takes the place of an older one. It begins
+with the tokens, the first merged for certain. The few pre-tokens of more than three ids have a cache of their own.
 
 `reference.encode` says the same in plain Python.
 """
@@ -17,19 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.merge import (
-    HALF,
-    KEY_IDS,
-    KEYS,
-    MASKS,
-    NO_RANK,
-    SHORT,
-    SLOTS,
-    SLOTS_MASK,
-    merge,
-    merge_short,
-    table,
-)  # fmt: skip
+from lm.tokenizer.merge import HALF, MASKS, SHORT, merge, merge_short, table
 from lm.tokenizer.merge_tables import KEY_BYTES, MAX_KEY_BYTES, build_tables, hash_of, key_of
 from lm.tokenizer.pretokenize import pattern_code, scan
 from lm.tokenizer.unicode_tables import kinds
@@ -69,7 +57,17 @@ class Encoder:
         self._pattern = pattern_code(pattern)
         self._tables = build_tables(ids, merges)
         self._directory = self._tables.directory()
+        self._learned = _workspace(None)
+        self._learn([left + right for left, right in merges if len(left) + len(right) <= MAX_KEY_BYTES])
         self._idle: list[_Workspace] = []
+
+    def _learn(self, tokens: Sequence[bytes]) -> None:
+        """Encode each token as a pre-token, the last merged first, for the cache that workspaces begin with."""
+        data = np.frombuffer(b"".join(reversed(tokens)), np.uint8)
+        ends = np.cumsum([len(token) for token in reversed(tokens)], dtype=np.int64)
+        boundaries, out = np.array([0, data.size]), np.empty(data.size + _SLACK, np.uint32)
+        if data.size:
+            self._merge_block(data, 0, ends, self._learned, out, 0, boundaries, 0, np.zeros(2, np.int64))
 
     def encode(
         self, data: npt.NDArray[np.uint8], boundaries: npt.NDArray[np.int64]
@@ -102,12 +100,14 @@ class Encoder:
         while start < data.size:
             count = scan(data, boundaries, start, self._pattern, kinds(), work.ends)
             ends = work.ends[:count]
-            num_ids, document = merge_block(
-                data, start, ends, self._directory, work.cache, work.wide, out, num_ids, boundaries, document, borders
-            )
+            num_ids, document = self._merge_block(data, start, ends, work, out, num_ids, boundaries, document, borders)
             start = int(ends[-1])
         borders[document:] = num_ids
         return num_ids
+
+    def _merge_block(self, data: Any, start: int, ends: Any, work: _Workspace, *rest: Any) -> tuple[int, int]:
+        found: tuple[int, int] = merge_block(data, start, ends, self._directory, work.cache, work.wide, *rest)
+        return found
 
     @contextmanager
     def _workspace(self) -> Iterator[_Workspace]:
@@ -115,19 +115,21 @@ class Encoder:
         try:
             work = self._idle.pop()
         except IndexError:
-            work = _new_workspace()
+            work = _workspace(self._learned)
         try:
             yield work
         finally:
             self._idle.append(work)
 
 
-def _new_workspace() -> _Workspace:
+def _workspace(learned: _Workspace | None) -> _Workspace:
+    """A workspace that knows what `learned` knows, or nothing."""
     line = _LINE_BYTES // 8
     room = np.zeros(line * ((1 << _LINE_BITS) + 1), np.uint64)
     first = -room.ctypes.data % _LINE_BYTES // 8  # a line of the processor's cache holds both rows of one of ours
-    cache = room[first : first + (line << _LINE_BITS)]
-    wide = np.zeros(_WIDE_BYTES // 8 << _WIDE_BITS, np.uint64)
+    cache, wide = room[first : first + (line << _LINE_BITS)], np.zeros(_WIDE_BYTES // 8 << _WIDE_BITS, np.uint64)
+    if learned is not None:
+        cache[:], wide[:] = learned.cache, learned.wide
     return _Workspace(cache, wide, np.empty(_BLOCK, np.int64), np.empty(_KEPT_BYTES + _SLACK, np.uint32))
 
 
@@ -233,14 +235,11 @@ def _find(
     is forgotten. More go to the row `wide`.
     """
     if load_word(wide) == low and load_word(wide + 8) == high:
-        count = np.intp(load_half(wide + 16))
+        count: Any = np.intp(load_half(wide + 16))
         for k in range(count):
             out[num_ids + k] = load_half(wide + 20 + 4 * k)
         return num_ids + count
-    count = 1
-    short[0] = _whole_token(low, high, tables)
-    if short[0] == NO_RANK:
-        count = merge_short(text, length, tables, ranks, short)
+    count = merge_short(text, length, tables, ranks, short)
     for k in range(count):
         out[num_ids + k] = short[k]
     if count <= _CACHED_IDS:
@@ -263,18 +262,3 @@ def _find(
 def _second(short: Any, k: int, count: int) -> Any:
     """The k-th id as the second half of a word, zero where there is none."""
     return np.uint64(short[k]) << HALF if k < count else np.uint64(0)
-
-
-@compiled
-def _whole_token(low: Any, high: Any, tables: int) -> Any:
-    """The id of the token that is all of a pre-token, `NO_RANK` where there is none."""
-    slots, keys, mask = table(tables, SLOTS), table(tables, KEYS), table(tables, SLOTS_MASK)
-    slot: Any = np.intp(hash_of(low, high) >> HALF) & mask
-    row = load_half(slots + 4 * slot)
-    while row != NO_RANK:
-        place = keys + 16 * np.intp(row)
-        if load_word(place) == low and load_word(place + 8) == high:
-            return load_half(table(tables, KEY_IDS) + 4 * np.intp(row))
-        slot = (slot + 1) & mask
-        row = load_half(slots + 4 * slot)
-    return NO_RANK

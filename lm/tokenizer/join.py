@@ -48,26 +48,25 @@ class Joiner:
         except OverflowError:
             return None
         first, count = halves.buffer_info()
-        own = self._own
         try:
-            place, room, shown = own.place, own.room, own.shown
+            place, room, shown = self._own.room
         except AttributeError:
-            place, room, shown = _make_room(own, _FIRST_ROOM)
+            place, room, shown = self._make_room(_FIRST_ROOM)
         size = _join(first, count, self._tables, place, room)
         if size > room:
-            place, room, shown = _make_room(own, size)
+            place, room, shown = self._make_room(size)
             _join(first, count, self._tables, place, room)
         joined = None if size < 0 else shown[:size]
         if room > _KEPT_ROOM:
-            del own.place  # a long text's room is not kept; the text itself is, as long as somebody looks at it
+            del self._own.room  # a long text's room is not kept; the text itself is, as long as somebody looks at it
         return joined
 
-
-def _make_room(own: threading.local, size: int) -> tuple[int, int, memoryview]:
-    """Room of this thread for so many bytes: its address, its size, and the view of it."""
-    out = _BYTE * (size + _SLACK)
-    own.place, own.room, own.shown = out.buffer_info()[0], size, memoryview(out)
-    return own.place, own.room, own.shown
+    def _make_room(self, size: int) -> tuple[int, int, memoryview]:
+        """Room of this thread for so many bytes: its address, its size, and the view of it."""
+        out = _BYTE * (size + _SLACK)
+        self._own.room = out.buffer_info()[0], size, memoryview(out)
+        made: tuple[int, int, memoryview] = self._own.room
+        return made
 
 
 def _as_halves(ids: Iterable[int] | npt.NDArray[Any]) -> array[int]:

@@ -24,8 +24,8 @@ _RANK_MASK = np.uint64((1 << 22) - 1)
 _PLACE_BITS = np.uint64(42)  # an entry of the heap is `rank << 42 | place`
 _PLACE_MASK = np.uint64((1 << 42) - 1)
 
-BYTE_IDS, BYTE_PAIRS, PAIRS, MERGED_IDS, SLOTS, KEYS, KEY_IDS, MASKS, PAIRS_MASK, SLOTS_MASK = range(0, 80, 8)
-"""Where the directory has each of `merge_tables.Tables`, then the masks of its two hash tables."""
+BYTE_IDS, BYTE_PAIRS, PAIRS, MERGED_IDS, MASKS, PAIRS_MASK = range(0, 48, 8)
+"""Where the directory has each of `merge_tables.Tables`, then the mask of its hash table."""
 
 
 @compiled

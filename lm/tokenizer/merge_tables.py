@@ -1,4 +1,4 @@
-"""One tokenizer's merges and tokens, as the compiled functions read them: arrays, and one directory of them."""
+"""One tokenizer's merges, as the compiled functions read them: arrays, and one directory of them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,7 @@ import numpy.typing as npt
 
 from lm.errors import InputError
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.merge import (
-    HALF,
-    ID_BITS,
-    MASKS,
-    NO_PAIR,
-    NO_RANK,
-    RANK_BITS,
-    SHORT,
-    merge_short,
-    rank_of,
-    table,
-)  # fmt: skip
+from lm.tokenizer.merge import HALF, ID_BITS, NO_PAIR, NO_RANK, RANK_BITS, rank_of
 from lm.tokenizer.words import address, load_byte, load_word, mix
 
 MAX_KEY_BYTES = 15
@@ -43,19 +32,12 @@ class Tables(NamedTuple):
     """A hash table of `left id << 43 | right id << 22 | rank`, at most half full."""
     merged_ids: _Ids
     """Shape (num_merges,): the id that the pair of each rank becomes."""
-    slots: _Ids
-    """A hash table of rows in the next two, at most half full; `NO_RANK` where a slot is empty."""
-    keys: npt.NDArray[np.uint64]
-    """Shape (tokens, 2): the key of each short token that is its own encoding."""
-    key_ids: _Ids
-    """Its id."""
     masks: npt.NDArray[np.uint64]
     """Shape (16, 2): what keeps that many bytes of two words."""
 
     def directory(self) -> npt.NDArray[np.int64]:
-        """Where each table lies and, behind them, the masks of the two hash tables: one argument in place of many."""
-        places = [table.ctypes.data for table in self]
-        return np.array([*places, self.pairs.size - 1, self.slots.size - 1], np.int64)
+        """Where each table lies and, behind them, the mask of the hash table: one argument in place of many."""
+        return np.array([*(table.ctypes.data for table in self), self.pairs.size - 1], np.int64)
 
 
 def build_tables(ids: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]]) -> Tables:
@@ -67,14 +49,7 @@ def build_tables(ids: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]]
     pairs = np.full(_table_size(len(merges)), NO_PAIR)
     byte_pairs = np.full(1 << 16, NO_RANK)
     _fill_pairs(pairs, byte_pairs, byte_ids, triples)
-    short = [left + right for left, right in merges if len(left) + len(right) <= MAX_KEY_BYTES]
-    tokens = np.frombuffer(b"".join(short), np.uint8)
-    token_ends = np.cumsum([len(token) for token in short], dtype=np.int64)
-    token_ids = np.array([ids[token] for token in short], np.uint32)
-    keys, slots = np.empty((len(short), 2), np.uint64), np.full(_table_size(len(short)), NO_RANK)
-    tables = Tables(byte_ids, byte_pairs, pairs, triples[:, 2].copy(), slots, keys, token_ids, _masks())
-    _fill_tokens(tables.directory(), slots, keys, tokens, token_ends)
-    return tables
+    return Tables(byte_ids, byte_pairs, pairs, triples[:, 2].copy(), _masks())
 
 
 def _masks() -> npt.NDArray[np.uint64]:
@@ -101,25 +76,6 @@ def _fill_pairs(pairs: Any, byte_pairs: Any, byte_ids: Any, triples: Any) -> Non
     for left in range(256):
         for right in range(256):
             byte_pairs[left << 8 | right] = rank_of(address(pairs), mask, byte_ids[left], byte_ids[right])
-
-
-@compiled
-def _fill_tokens(directory: Any, slots: Any, keys: Any, tokens: Any, token_ends: Any) -> None:
-    """Enter the tokens whose encoding is the token itself; a list of merges that nobody trained may have others."""
-    ids, ranks = np.empty(SHORT, np.uint32), np.empty(SHORT, np.uint32)
-    tables, mask = address(directory), np.intp(slots.size - 1)
-    text = address(tokens)
-    start = 0
-    for row in range(token_ends.size):
-        end = token_ends[row]
-        low, high = key_of(text + start, end - start, tokens.size - start, table(tables, MASKS))
-        keys[row, 0], keys[row, 1] = low, high
-        if merge_short(text + start, end - start, tables, ranks, ids) == 1:
-            slot = np.intp(hash_of(low, high) >> HALF) & mask
-            while slots[slot] != NO_RANK:
-                slot = (slot + 1) & mask
-            slots[slot] = row
-        start = end
 
 
 @compiled
