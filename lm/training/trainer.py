@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lm.errors import LoamError
+from lm.errors import ConfigurationError, LoamError
 from lm.kernels.cross_entropy import linear_losses
 from lm.model import TransformerLM
 from lm.training.batches import Batch, Loader
@@ -21,6 +21,7 @@ from lm.training.muon import Muon
 from lm.training.optimizers import SGD, AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
 from lm.training.precision import autocast_to, compute_type, recompute_blocks
+from lm.training.replicas import num_processes, sum_gradients, sum_over_processes
 from lm.training.schedule import cosine_schedule, linear_schedule, wsd_schedule
 from lm.training.spikes import SpikeDetector
 
@@ -55,9 +56,17 @@ class StepResult:
 
 
 class Trainer:
-    """Weights, moments, loader and counters: what a checkpoint saves, and the step that moves them."""
+    """Weights, moments, loader and counters: what a checkpoint saves, and the step that moves them.
+
+    In a process group of `torch.distributed` each process has a trainer with equal weights and a loader of its rank.
+    """
 
     def __init__(self, config: PretrainConfig, model: TransformerLM, loader: Loader) -> None:
+        """Raises:
+        ConfigurationError: experts balanced by bias over several processes, each of which would count its own.
+        """
+        if num_processes() > 1 and model.config.num_experts and model.config.expert_balance == "bias":
+            raise ConfigurationError("model.expert_balance: 'bias', expected 'loss' in several processes")
         self.config, self.model, self.loader = config, model, loader
         self.optimizer = make_optimizer(config, model)
         self.num_steps = config.steps(model.config.context_length)
@@ -78,15 +87,17 @@ class Trainer:
         batch = self.loader.next_batch()
         self.optimizer.zero_grad(set_to_none=True)
         losses = [self._backward(part, batch.num_targets) for part in self._microbatches(batch)]
+        sum_gradients(self.model.parameters())
         if self.scaler is not None:
             self.scaler.unscale(self.model.parameters())
         norm = clip_gradients(self.model.parameters(), self.config.max_gradient_norm)
         # The step's one wait for the GPU.
         *parts, norm_value = torch.stack([*losses, norm.to(losses[0].device)]).tolist()
-        loss, scale = math.fsum(parts), None if self.scaler is None else self.scaler.scale
+        loss = math.fsum(parts) if num_processes() == 1 else sum_over_processes(torch.stack(losses).sum())
+        scale = None if self.scaler is None else self.scaler.scale
         overflowed = not math.isfinite(norm_value)
-        if not all(map(math.isfinite, parts)) or (overflowed and not self._scaling_mends()):
-            self._refuse(batch, parts, norm_value)
+        if not math.isfinite(loss) or (overflowed and not self._scaling_mends()):
+            self._refuse(batch, parts, loss, norm_value)
         spike = self.spikes.deviations(loss)
         skipped = self._reason_to_skip(overflowed, spike)
         rate = self._learning_rate(self.step + 1)
@@ -150,9 +161,14 @@ class Trainer:
         schedule = cosine_schedule if config.schedule == "cosine" else linear_schedule
         return schedule(step, *rates, config.warmup_steps, num_steps)
 
-    def _refuse(self, batch: Batch, losses: list[float], norm: float) -> None:
+    def _refuse(self, batch: Batch, losses: list[float], total: float, norm: float) -> None:
         size = self.config.microbatch_size or len(batch.ids)
         bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
+        if not bad and not math.isfinite(total):
+            raise NonFiniteError(
+                f"step {self.step + 1}: loss is {total} with the part of another process, which names the documents; "
+                "stopped before the update"
+            )
         places = [place for i in bad for place in batch.places[i * size : (i + 1) * size]] or batch.places
         documents = self.loader.doc_ids(places)
         more = f" and {len(documents) - _NAMED_DOCUMENTS} more" if len(documents) > _NAMED_DOCUMENTS else ""
