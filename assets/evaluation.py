@@ -59,7 +59,7 @@ def evaluation_report(
 def grpo_raises_the_verified_rate(home: LoamHome) -> dg.AssetCheckResult:
     """On the same held-out problems GRPO answers more rightly than SFT, and keeps the format."""
     rows = home.artifact("evaluation_report").summary
-    gain = rows["grpo"]["greedy_verified_rate"] - rows["sft"]["greedy_verified_rate"]
+    gain = round(rows["grpo"]["greedy_verified_rate"] - rows["sft"]["greedy_verified_rate"], 6)
     well_formed = rows["grpo"]["greedy_well_formed_rate"]
     return dg.AssetCheckResult(
         passed=gain >= MIN_GRPO_GAIN and well_formed >= MIN_WELL_FORMED,

@@ -17,7 +17,7 @@ def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
         "demo_crawl": {"seed": seed, "num_warc_files": NUM_DEMO_WARC_FILES},
         "deduplicated_documents": {"partitions": [f"{DEMO_CRAWL}/*"]},
         "pretrained_model": {"seed": seed},
-        "sft_model": {"seed": seed},
+        "sft_model": {"seed": seed, "num_steps": 150},
         "dpo_model": {"seed": seed},
         "grpo_model": {"seed": seed},
     }
