@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+_ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+_UNDER_WAY = [status for status in dg.DagsterRunStatus if status not in _ENDED]
 
 LOCK_TAG = "loam/lock"
 """The tag that names a run's lock file."""
@@ -33,7 +35,7 @@ def held(folder: Path, run_id: str) -> Iterator[dict[str, str]]:
 
 def bury(instance: dg.DagsterInstance) -> list[str]:
     """Report runs as failed whose process is gone, and free their slots; returns their ids."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+    runs = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
     gone = [run for run in runs if LOCK_TAG in run.tags and _is_free(Path(run.tags[LOCK_TAG]))]
     for run in gone:
         instance.report_run_failed(run, "the process of this run is gone")

@@ -25,7 +25,7 @@ SETTINGS = {
     "device": "cpu",
     "num_threads": 1,
 }
-"""A model of 344,640 weights, small since there are more than eighty trainings."""
+"""A model of 344,640 weights, small since there are up to 84 trainings."""
 
 
 def corpora(names: Sequence[str], folder: Path) -> Iterator[tuple[str, Artifact]]:

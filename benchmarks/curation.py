@@ -137,7 +137,7 @@ def _two_workers(
 ) -> list[Row]:
     """Wall-clock time of one worker pinned to one core, guard's child included, and of two workers on two cores.
 
-    The files are larger than elsewhere, since a worker takes two seconds to start.
+    The files are larger than elsewhere, so that the start of a worker counts for less.
     """
     cores = sorted(os.sched_getaffinity(0))[-2:]
     name = f"two workers, {NUM_PARTITIONS} partitions"

@@ -27,7 +27,7 @@ def encode_strings(documents: pa.Array | pa.ChunkedArray, encoder: Encoder, voca
         documents.validate(full=True)
     except pa.ArrowInvalid as error:
         raise InputError(f"documents: {error}") from None
-    data, boundaries = bytes_and_boundaries(documents)
+    data, boundaries = _bytes_and_boundaries(documents)
     ids, borders = encoder.encode(data, boundaries)
     values = pa.array(ids.astype(np.uint16 if vocab_size <= 2**16 else np.uint32, copy=False))
     if large:
@@ -35,7 +35,7 @@ def encode_strings(documents: pa.Array | pa.ChunkedArray, encoder: Encoder, voca
     return pa.ListArray.from_arrays(pa.array(borders.astype(np.int32)), values)
 
 
-def bytes_and_boundaries(documents: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _bytes_and_boundaries(documents: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The buffers of a string array, cut to what the array shows of them."""
     _, offsets_buffer, data_buffer = documents.buffers()
     if len(documents) == 0 or data_buffer is None:

@@ -15,14 +15,13 @@ from tests.conftest import REPOSITORY
 POOLED = """
 import dagster as dg
 import sys
-import time
 from pathlib import Path
 from assets import dead_runs
 
 @dg.asset(pool="gpu")
 def model() -> None:
     print("begun", flush=True)
-    time.sleep(float(sys.argv[2]))
+    sys.stdin.read()  # until the test ends its input, or this process
 
 job = dg.define_asset_job("train", executor_def=dg.in_process_executor)
 defs = dg.Definitions([model], jobs=[job])
@@ -40,11 +39,12 @@ def start(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     processes = []
 
-    def begin(run_id, seconds):
+    def begin(run_id):
         code = POOLED.replace("RUN_ID", repr(run_id))
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "locks"), str(seconds)],
-            cwd=REPOSITORY, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            [sys.executable, "-W", "ignore", "-c", code, str(tmp_path / "locks")],
+            cwd=REPOSITORY, env=dict(os.environ), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         processes.append(process)
         return process
@@ -61,12 +61,12 @@ def statuses():
 
 
 def test_a_killed_run_gives_its_slot_to_the_next(start):
-    killed = start(FIRST, 600)
+    killed = start(FIRST)
     assert [killed.stdout.readline().strip() for _ in range(2)] == ["0", "begun"]
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert statuses() == {FIRST: dg.DagsterRunStatus.STARTED}
-    following = start(SECOND, 0)
+    following = start(SECOND)
     out, _ = following.communicate(timeout=120)
     assert out.split() == ["1", "begun", "ended"]
     assert statuses() == {FIRST: dg.DagsterRunStatus.FAILURE, SECOND: dg.DagsterRunStatus.SUCCESS}
@@ -74,7 +74,7 @@ def test_a_killed_run_gives_its_slot_to_the_next(start):
 
 
 def test_a_run_that_goes_on_is_left_alone(start):
-    running = start(FIRST, 600)
+    running = start(FIRST)
     assert [running.stdout.readline().strip() for _ in range(2)] == ["0", "begun"]
     with dg.DagsterInstance.get() as instance:
         assert dead_runs.bury(instance) == []
