@@ -1,17 +1,20 @@
 """The questions that ablations ask, and what all their runs share.
 
 A question is a table of variants: each a name and the fields of the training's configuration that it changes. The first
-is what the others are held against. All runs of a question see the same tokens in the same order, once per seed.
+is what the others are held against. All runs of a question see the same tokens in the same order, once per seed. Every
+variant says what it is, also where the shared settings say so already: what is called SwiGLU is SwiGLU.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from lm.configuration import from_mapping, unknown_key
 from lm.errors import ConfigurationError
+from lm.model.config import ModelConfig
 from lm.training.config import PretrainConfig
 
 Changes = Mapping[str, Any]
@@ -20,22 +23,22 @@ LEARNING_RATE = "learning_rate"
 
 QUESTIONS: Mapping[str, Mapping[str, Changes]] = {
     LEARNING_RATE: {},  # its variants are the configured rates
-    "batch_size": {f"{size} windows": {"batch_size": size} for size in (4, 1, 2, 8, 16)},
-    "norm": {"RMSNorm": {}, "LayerNorm": {"model": {"norm": "layer"}}, "none": {"model": {"norm_placement": "none"}}},
-    "norm_placement": {
-        "pre": {},
-        "post": {"model": {"norm_placement": "post"}},
-        "sandwich": {"model": {"norm_placement": "sandwich"}},
+    "batch_size": {f"{size} window{'s' if size > 1 else ''}": {"batch_size": size} for size in (4, 1, 2, 8, 16)},
+    "norm": {
+        "RMSNorm": {"model": {"norm": "rms"}},
+        "LayerNorm": {"model": {"norm": "layer"}},
+        "none": {"model": {"norm_placement": "none"}},
     },
-    "position": {"RoPE": {}, "NoPE": {"model": {"position": "none"}}},
-    "ffn": {"SwiGLU": {}, "SiLU": {"model": {"ffn": "silu"}}},
+    "norm_placement": {place: {"model": {"norm_placement": place}} for place in ("pre", "post", "sandwich")},
+    "position": {"RoPE": {"model": {"position": "rope"}}, "NoPE": {"model": {"position": "none"}}},
+    "ffn": {"SwiGLU": {"model": {"ffn": "swiglu"}}, "SiLU": {"model": {"ffn": "silu"}}},
     "optimizer": {
-        "AdamW": {},
-        "Muon": {"optimizer": "muon", "learning_rate": 1e-2, "final_learning_rate": 1e-3},
+        name: {"optimizer": name.lower(), "learning_rate": 1e-2, "final_learning_rate": 1e-3}
+        for name in ("AdamW", "Muon")
     },
 }
 """By name: learning rate, batch size at equal tokens, RMSNorm or none, where norms stand, RoPE or NoPE, SwiGLU or SiLU
-at equal parameters, AdamW or Muon (each at a learning rate of its own)."""
+at equal parameters, AdamW or Muon (both at a rate of 0.01, whatever the shared one is)."""
 
 _SHARED: Changes = {
     "preset": "tiny_cpu",
@@ -96,9 +99,22 @@ class AblationConfig:
         """The configuration of one run."""
         changes = self.variants(question)[variant]
         merged = {**_SHARED, **self.training, **changes, "seed": seed, "num_tokens": self.num_tokens, "num_steps": 0}
-        merged["model"] = {**self.training.get("model", {}), **changes.get("model", {})}
+        merged["model"] = self.training.get("model", {})
+        shared = from_mapping(PretrainConfig, merged, "ablations.training").model_config(vocab_size=512)
+        merged["model"] = {**merged["model"], **_model_changes(changes.get("model", {}), shared)}
         config = from_mapping(PretrainConfig, merged, "ablations.training")
         steps = config.steps(config.model_config(vocab_size=512).context_length)
         merged["evaluation_interval"] = max(1, steps // self.num_evaluations)
         merged["warmup_steps"] = min(config.warmup_steps, max(1, steps // 4))
         return from_mapping(PretrainConfig, merged, "ablations.training")
+
+
+def _model_changes(asked: Mapping[str, Any], shared: ModelConfig) -> dict[str, Any]:
+    """Of the fields asked for those that are otherwise in `shared`, so that equal runs have equal configurations; with
+    another number of matrices in the feed-forward layer, the width that leaves it as many weights.
+    """
+    changes = {name: value for name, value in asked.items() if getattr(shared, name) != value}
+    if "ffn" in changes:
+        gated = dataclasses.replace(shared, **changes, d_ff=0).is_gated
+        changes["d_ff"] = round(shared.d_ff * (3 if shared.is_gated else 2) / (3 if gated else 2))
+    return changes

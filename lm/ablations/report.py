@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lm import storage
+from lm.ablations.config import LEARNING_RATE
 from lm.code_version import source_digest
 from lm.storage import Artifact, Publication
 
@@ -85,16 +86,23 @@ def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def verdict(question: str, rows: Sequence[Run]) -> dict[str, Any]:
-    """The winner, how far ahead of the next it is in nats per token, the largest spread between seeds, and whether the
-    lead is larger than that.
+    """The winner and the next, the lead between them in nats per token, the larger of their spreads between seeds,
+    whether the lead is larger than that, and the variants that diverged.
     """
-    table = [row for row in standings(rows) if row["validation_loss"] is not None]
-    if not table:
-        return {"winner": None, "lead": None, "spread": None, "clear": False}
-    ranked = sorted(table, key=lambda row: row["validation_loss"])
-    spread = max(row["spread"] for row in table)
-    lead = ranked[1]["validation_loss"] - ranked[0]["validation_loss"] if len(ranked) > 1 else None
-    return {"winner": ranked[0]["variant"], "lead": lead, "spread": spread, "clear": lead is None or lead > spread}
+    table = standings(rows)
+    trained = (row for row in table if row["validation_loss"] is not None)
+    ranked = sorted(trained, key=lambda row: row["validation_loss"])
+    first, second, *_ = [*ranked, None, None]
+    lead = second["validation_loss"] - first["validation_loss"] if first and second else None
+    spread = max((row["spread"] for row in ranked[:2]), default=None)
+    return {
+        "winner": first["variant"] if first else None,
+        "runner_up": second["variant"] if second else None,
+        "lead": lead,
+        "spread": spread,
+        "clear": first is not None and (lead is None or lead > spread),
+        "diverged": [row["variant"] for row in table if row["validation_loss"] is None],
+    }
 
 
 def sentence(question: str, told: Mapping[str, Any]) -> str:
@@ -104,9 +112,16 @@ def sentence(question: str, told: Mapping[str, Any]) -> str:
         return f"{name}: every variant diverged."
     if told["lead"] is None:
         return f"{name}: {told['winner']}; every other variant diverged."
-    found = f"{name}: {told['winner']} by {told['lead']:.3f} nats per token"
-    luck = f"seeds differ by up to {told['spread']:.3f}"
-    return f"{found}; {luck}." if told["clear"] else f"{found}, which may be luck: {luck}."
+    luck = "" if told["clear"] else ", which may be luck"
+    edge = ""
+    if told["diverged"]:
+        edge = f"; diverged: {', '.join(told['diverged'])}"
+    elif question == LEARNING_RATE:
+        edge = "; no rate diverged, the edge lies higher"
+    return (
+        f"{name}: {told['winner']} beats {told['runner_up']} by {told['lead']:.3f} nats per token{luck}: "
+        f"seeds of the two differ by up to {told['spread']:.3f}{edge}."
+    )
 
 
 def render(question: str, rows: Sequence[Run], told: Mapping[str, Any], num_tokens: int) -> str:

@@ -15,6 +15,7 @@ from lm.ablations.report import (
     write_ablation_report,
 )
 from lm.ablations.run import run_ablation, unigram_loss
+from lm.accounting import count_parameters
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
 from tests.lm.training.corpora import make_shards
@@ -59,11 +60,25 @@ def test_variants_differ_in_one_thing_and_spend_the_same(question):
     assert all(each == shared[0] for each in shared)
 
 
-def test_the_feed_forward_layers_have_equally_many_weights():
-    config = AblationConfig()
+@pytest.mark.parametrize(
+    "shared", [{}, {"d_model": 64}, {"ffn": "relu2"}, {"ffn": "geglu", "d_ff": 100}, {"num_experts": 4}]
+)
+def test_the_feed_forward_layers_have_equally_many_weights(shared):
+    config = AblationConfig(training={"model": shared})
     shapes = [config.run("ffn", variant, 0).model_config(4096) for variant in config.variants("ffn")]
-    weights = [shape.d_ff * (3 if shape.is_gated else 2) for shape in shapes]
-    assert abs(weights[0] / weights[1] - 1) < 0.13  # d_ff is rounded up to a multiple of 64
+    assert [shape.ffn for shape in shapes] == ["swiglu", "silu"]
+    weights = [count_parameters(shape).total for shape in shapes]
+    assert abs(weights[0] / weights[1] - 1) < (0.002 if "ffn" in shared else 1e-12)  # a width is a whole number
+
+
+def test_a_variant_is_what_it_is_called_whatever_is_shared():
+    shared = {"optimizer": "muon", "model": {"norm": "layer", "norm_placement": "post", "position": "none"}}
+    config = AblationConfig(training=shared)
+    assert config.run("optimizer", "AdamW", 0).optimizer == "adamw"
+    assert config.run("norm", "RMSNorm", 0).model_config(4096).norm == "rms"
+    assert config.run("norm_placement", "pre", 0).model_config(4096).norm_placement == "pre"
+    assert config.run("position", "RoPE", 0).model_config(4096).position == "rope"
+    assert config.run("norm", "RMSNorm", 0).model_config(4096).norm_placement == "post"  # what is shared stays
 
 
 def test_the_learning_rate_rises_to_one_past_the_edge(made, shards):
@@ -102,7 +117,7 @@ def test_the_same_bytes_again_and_shared_runs_are_trained_once(made, shards, tmp
 def test_the_joint_report_has_every_verdict(made, tmp_path):
     report = write_ablation_report(made[1], tmp_path / "report")
     page = report.file(PAGE).read_text()
-    assert page.startswith("# Ablations\n\n- learning rate: 0.01 by ")
+    assert page.startswith("# Ablations\n\n- learning rate: 0.01 beats 0.003 by ")
     assert "### learning rate" in page and "### ffn" in page
     assert report.summary["winners"]["learning_rate"] == "0.01"
     assert report.summary["num_runs"] == sum(artifact.summary["num_runs"] for artifact in made[1].values())
@@ -117,11 +132,27 @@ def row(variant, seed, loss, diverged=None):
 def test_a_lead_smaller_than_the_seeds_spread_is_called_luck():
     rows = [row("a", 0, 3.0), row("a", 1, 3.2), row("b", 0, 3.05), row("b", 1, 3.05)]
     told = verdict("ffn", rows)
-    assert told == {"winner": "b", "lead": pytest.approx(0.05), "spread": pytest.approx(0.2), "clear": False}
-    assert "which may be luck: seeds differ by up to 0.200" in sentence("ffn", told)
+    assert told["winner"] == "b" and told["runner_up"] == "a" and not told["clear"]
+    assert told["lead"] == pytest.approx(0.05) and told["spread"] == pytest.approx(0.2)
+    assert "b beats a by 0.050 nats per token, which may be luck: seeds of the two differ by up to 0.200" in sentence(
+        "ffn", told
+    )
     clear = verdict("ffn", [row("a", 0, 3.0), row("b", 0, 2.0), row("c", 0, None, "diverged")])
-    assert clear["winner"] == "b" and clear["clear"] and clear["lead"] == 1.0
+    assert clear["winner"] == "b" and clear["clear"] and clear["lead"] == 1.0 and clear["diverged"] == ["c"]
+    assert sentence("ffn", clear).endswith("; diverged: c.")
     assert standings(rows)[0]["spread"] == pytest.approx(0.2)
+
+
+def test_luck_is_measured_on_the_two_best_alone():
+    rows = [row("a", 0, 3.0), row("a", 1, 3.0), row("b", 0, 3.2), row("b", 1, 3.1), row("c", 0, 5.0), row("c", 1, 9.0)]
+    told = verdict("ffn", rows)
+    assert told["clear"] and told["spread"] == pytest.approx(0.1) and told["lead"] == pytest.approx(0.15)
+
+
+def test_it_is_said_where_no_learning_rate_diverged():
+    rows = [row("0.1", 0, 3.0), row("1", 0, 3.5)]
+    assert sentence(LEARNING_RATE, verdict(LEARNING_RATE, rows)).endswith("; no rate diverged, the edge lies higher.")
+    assert "diverged" not in sentence("ffn", verdict("ffn", rows))
 
 
 def test_what_diverged_wins_nothing():
