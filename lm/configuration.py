@@ -1,8 +1,8 @@
 """Configuration as frozen keyword-only dataclasses: from plain values, with every mistake named.
 
 Decisions: an unknown key is an error that names the nearest known one; an int is accepted where a float is wanted,
-nothing else is converted silently; nested dataclasses, tuples, optional values and `Literal` choices are understood;
-nothing else is.
+nothing else is converted silently; a float is finite; nested dataclasses, tuples, optional values and `Literal` choices
+are understood; nothing else is.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import difflib
 import functools
 import inspect
 import itertools
+import math
 import re
 import sys
 import types
@@ -41,13 +42,31 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str = "") -> C
     for key in mapping:
         if key not in fields:
             raise ConfigurationError(unknown_key(key, fields, place))
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     values = {key: _convert(hints[key], value, f"{place}.{key}") for key, value in mapping.items()}
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
             raise ConfigurationError(f"{place}.{name}: missing, and it has no default")
     return cls(**values)
+
+
+def settle(config: Any, where: str = "") -> None:
+    """For `__post_init__`: hold every field of a frozen dataclass to its type, also where it was built by its
+    constructor, and convert as `from_mapping` does.
+
+    Raises:
+        ConfigurationError: a value of the wrong type, or none of a `Literal`'s choices.
+    """
+    hints, prefix = _hints(type(config)), f"{where}." if where else ""
+    for name, hint in hints.items():
+        object.__setattr__(config, name, _convert(hint, getattr(config, name), f"{prefix}{name}"))
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    """The types of the fields of `cls`."""
+    found = typing.get_type_hints(cls)
+    return {field.name: found[field.name] for field in dataclasses.fields(cls)}
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
@@ -151,11 +170,13 @@ def _convert_sequence(origin: type, arguments: tuple[Any, ...], value: Any, plac
 
 def _convert_scalar(hint: Any, value: Any, place: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        value = float(value)
     if hint in (int, float, str, bool):
         wrong = isinstance(value, bool) and hint is not bool
         if wrong or not isinstance(value, hint):
             raise ConfigurationError(f"{place}: {value!r} is a {type(value).__name__}, expected {hint.__name__}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{place}: {value}, expected a finite number")
     return value
 
 

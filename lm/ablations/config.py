@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lm.configuration import from_mapping, unknown_key
+from lm.configuration import from_mapping, settle, unknown_key
 from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
 from lm.training.config import PretrainConfig
@@ -70,6 +70,7 @@ class AblationConfig:
     """Looks at the validation split on the way of each run."""
 
     def __post_init__(self) -> None:
+        settle(self, "ablations")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             raise ConfigurationError(f"ablations.seeds: {self.seeds}, expected one or more, each once")
         if not self.learning_rates or list(self.learning_rates) != sorted(set(self.learning_rates)):

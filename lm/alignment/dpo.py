@@ -88,7 +88,7 @@ def optimize_preferences(model: TransformerLM, pairs: Sequence[Pair], config: DP
         chosen_loss = -(policy.chosen / policy.chosen_tokens).mean()
         loss = preference_loss + config.sft_weight * chosen_loss
         check_finite(loss, step)
-        loss.backward()
+        (loss + model.auxiliary_loss()).backward()
         rates = preference_rates(policy, reference[indices])
         losses = {"loss": loss.item(), "dpo_loss": preference_loss.item(), "chosen_loss": chosen_loss.item()}
         log(step, {**losses, **rates, **tuner.step()})

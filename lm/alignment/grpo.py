@@ -166,7 +166,7 @@ def _accumulate_gradients(
         )
         loss = (losses * weights[rows, :width]).sum()
         check_finite(loss, step)
-        loss.backward()
+        (loss + model.auxiliary_loss() * (len(rows) / len(rollouts.rewards.flatten()))).backward()
         total += loss.item()
         ratio = torch.exp(log_probs.detach() - old)
         clipped += ((ratio < 1 - config.clip_low) | (ratio > 1 + config.clip_high)).sum().item()

@@ -25,7 +25,7 @@ from lm.tokenizer import Tokenizer
 from lm.training.clipping import clip_gradients
 from lm.training.muon import Muon
 from lm.training.optimizers import AdamW
-from lm.training.parameter_groups import decay_groups, muon_groups
+from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
 from lm.training.schedule import cosine_schedule
 from lm.training.stop import StopSignals
 from lm.training.trainer import NonFiniteError
@@ -53,15 +53,16 @@ class Policy:
 
 
 class Tuner:
-    """The optimizer with warm-up, cosine decay and clipping, one `step` at a time."""
+    """The optimizer with warm-up, cosine decay and clipping, one `step` at a time; experts are balanced, and learning
+    rates scaled by the width, as in pre-training."""
 
     def __init__(self, model: TransformerLM, config: TuningConfig, num_updates: int) -> None:
         self._model, self._config, self._num_updates = model, config, num_updates
         settings: dict[str, Any] = {"lr": config.learning_rate, "betas": (0.9, 0.99)}
-        if config.optimizer == "muon":
-            self._optimizer: AdamW = Muon(muon_groups(model, config.weight_decay), **settings)
-        else:
-            self._optimizer = AdamW(decay_groups(model, config.weight_decay), **settings)
+        groups = make_parameter_groups(
+            model, config.weight_decay, optimizer=config.optimizer, width_ratio=model.config.width_ratio
+        )
+        self._optimizer = (Muon if config.optimizer == "muon" else AdamW)(groups, **settings)
         self._step = 0
 
     def step(self) -> dict[str, float]:
@@ -84,9 +85,9 @@ class Tuner:
             raise NonFiniteError(
                 f"step {self._step}: gradient norm is {norm}; lower learning_rate ({config.learning_rate})"
             )
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        set_learning_rate(self._optimizer, rate)
         self._optimizer.step()
+        self._model.balance_experts()
         self._optimizer.zero_grad(set_to_none=True)
         self._step += 1
         return {"learning_rate": rate, "gradient_norm": norm}

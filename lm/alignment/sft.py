@@ -74,7 +74,7 @@ def fine_tune(model: TransformerLM, examples: Sequence[ChatExample], config: SFT
     for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step"), start=1):
         loss = sft_loss(model, pad([examples[i] for i in indices], model.device))
         check_finite(loss, step)
-        loss.backward()
+        (loss + model.auxiliary_loss()).backward()
         log(step, {"loss": loss.item(), **tuner.step()})
 
 

@@ -54,7 +54,9 @@ def linear_losses(
     sum = nats + z_loss · Σ (log Σ exp(logits))²: the second term keeps the normalizers near 1, so that logits do not
     drift away (Chowdhery et al. 2022, section 5, with z_loss = 1e-4).
     """
-    total, nats = _LinearCrossEntropy.apply(hidden, weight, targets, soft_cap, z_loss)
+    # Inside of `apply` a parameter asks for its gradient even under `no_grad`.
+    needs_gradient = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    total, nats = _LinearCrossEntropy.apply(hidden, weight, targets, soft_cap, z_loss, needs_gradient)
     return total, nats
 
 
@@ -65,11 +67,16 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, z_loss: float
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        soft_cap: float,
+        z_loss: float,
+        needs_gradient: bool,
     ) -> tuple[Tensor, Tensor]:
         compute = _compute_type(hidden)
         wide_hidden, wide_weight = hidden.to(compute), weight.to(compute)
-        needs_gradient = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         hidden_gradient = torch.empty_like(wide_hidden) if needs_gradient else None
         wide = torch.promote_types(compute, torch.float32)
         weight_gradient = torch.zeros_like(weight, dtype=wide) if needs_gradient else None
@@ -102,7 +109,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         hidden_gradient, weight_gradient = ctx.saved_tensors
         scale = gradients[0]
         moved = (hidden_gradient * scale).to(ctx.types[0]), (weight_gradient * scale).to(ctx.types[1])
-        return (*moved, None, None, None)
+        return (*moved, None, None, None, None)
 
 
 def _slope(logits: Tensor, normalizer: Tensor, index: Tensor, soft_cap: float, z_loss: float) -> Tensor:

@@ -59,12 +59,13 @@ class CausalSelfAttention(nn.Module):
         bias: of the four projections.
         qk_norm: makes a norm over vectors of d_head; queries and keys pass one each before they turn (Henry et al.
             2020, as in Qwen3).
-        rope: turns queries and keys where the context brings no rotation; without either nothing turns.
+        rope: turns queries and keys where the context brings no rotation, at positions that follow what the cache
+            holds, or start at 0; without either nothing turns.
         fused: torch's kernel, or the formula written out.
         layer_index: under which the cache knows this layer.
 
     Raises:
-        ConfigurationError: heads that do not divide.
+        ConfigurationError: heads that do not divide, or a `rope` for heads of another size.
     """
 
     def __init__(
@@ -89,6 +90,8 @@ class CausalSelfAttention(nn.Module):
                 "expected num_kv_heads to divide num_heads, and num_heads to divide d_model or a d_head"
             )
         self.d_head = d_head or d_model // num_heads
+        if rope is not None and rope.d_head != self.d_head:
+            raise ConfigurationError(f"CausalSelfAttention: rope for a d_head of {rope.d_head}, expected {self.d_head}")
         self.window, self.rope, self.fused, self.layer_index = window, rope, fused, layer_index
         self.q_proj = Linear(d_model, num_heads * self.d_head, bias)
         self.k_proj = Linear(d_model, num_kv_heads * self.d_head, bias)
@@ -115,15 +118,18 @@ class CausalSelfAttention(nn.Module):
         self, x: Float[Tensor, "batch seq d_model"], context: Context | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
         """Attend to what the context allows; without one, to all tokens before."""
-        context = context or self._plain_context(x)
+        context = context or Context()
         q, k, v = (
             rearrange(projection(x), "batch seq (heads d_head) -> batch seq heads d_head", d_head=self.d_head)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
-        if context.rotation is not None:
-            q, k = context.rotation(q), context.rotation(k)
+        rotation = context.rotation
+        if rotation is None and self.rope is not None:
+            rotation = self.rope.first(x.shape[1], 0 if context.kv_cache is None else context.kv_cache.length)
+        if rotation is not None:
+            q, k = rotation(q), rotation(k)
         # The memory stays ordered by tokens, so nothing is copied here or when the heads are joined.
         q, k, v = (rearrange(part, "batch seq heads d_head -> batch heads seq d_head") for part in (q, k, v))
         if context.kv_cache is not None:
@@ -131,10 +137,6 @@ class CausalSelfAttention(nn.Module):
         mask = context.window_mask if self.window else context.mask
         mixed = attend(q, k, v, mask, window=self.window, fused=self.fused)
         return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
-
-    def _plain_context(self, x: Tensor) -> Context:
-        positions = torch.arange(x.shape[1], device=x.device)
-        return Context(rotation=None if self.rope is None else self.rope.at(positions))
 
 
 def attend(
@@ -159,6 +161,9 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | 
     num_queries, num_keys, d_value = q.shape[-2], k.shape[-2], v.shape[-1]
     if mask is None and 1 < num_queries < num_keys:
         mask = causal_mask(num_queries, num_keys, q.device)
+    if mask is not None and q.is_cuda and q.shape[1] != k.shape[1]:
+        # With shared heads and a mask torch would fall to the kernel that writes all scores out.
+        k, v = (_repeated(part, q.shape[1] // k.shape[1]) for part in (k, v))
     # The kernels that never write the scores out want values as long as the keys.
     mixed = F.scaled_dot_product_attention(
         q,
@@ -174,8 +179,12 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | 
 
 def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
     """The same by the formula: keys and values repeated for each group of heads, the mask written out."""
-    group = q.shape[1] // k.shape[1]
-    k, v = (repeat(part, "batch heads keys d -> batch (heads group) keys d", group=group) for part in (k, v))
+    k, v = (_repeated(part, q.shape[1] // k.shape[1]) for part in (k, v))
     if mask is None:
         mask = causal_mask(q.shape[-2], k.shape[-2], q.device)
     return scaled_dot_product_attention(q, k, v, mask, scale)
+
+
+def _repeated(part: Tensor, group: int) -> Tensor:
+    """Keys or values once for each of the `group` query heads that share them."""
+    return repeat(part, "batch heads keys d -> batch (heads group) keys d", group=group)

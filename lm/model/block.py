@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -71,8 +70,7 @@ class TransformerBlock(nn.Module):
     def _plain_context(self, x: Tensor) -> Context:
         if self.config.position != "rope":
             return Context()
-        positions = torch.arange(x.shape[1], device=x.device)
-        return Context(rotation=rotary_embedding(self.config).to(x.device).at(positions))
+        return Context(rotation=rotary_embedding(self.config).to(x.device).first(x.shape[1]))
 
 
 def _through(norm: nn.Module | None, x: Tensor) -> Tensor:

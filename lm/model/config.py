@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lm.configuration import from_mapping, unknown_key
+from lm.configuration import from_mapping, settle, unknown_key
 from lm.errors import ConfigurationError
 
 LAYER_KINDS = ("full", "window", "ssm")
@@ -125,12 +125,13 @@ class ModelConfig:
     """Logits become cap * tanh(logit / cap); 0 leaves them."""
     base_width: int = 0
     """Scale by width (muP) from a model of this d_model: its learning rate then fits this one, which must differ in
-    width and number of heads alone, not in d_head. 0 does not scale.
+    width and number of heads alone, not in d_head. Not with latent attention. 0 does not scale.
     """
     attention: Literal["fused", "reference"] = "fused"
     """`fused` calls torch's kernel, `reference` the formula written out; equal up to rounding."""
 
     def __post_init__(self) -> None:
+        settle(self, "model")
         self._fill_in()
         for name in _POSITIVE:
             self._expect(name, getattr(self, name) > 0, "more than 0")
@@ -184,10 +185,14 @@ class ModelConfig:
     @property
     def logit_scale(self) -> float:
         """What the stream is multiplied by before the output layer: base_width / d_model under muP, else 1."""
-        return self.base_width / self.d_model if self.base_width else 1.0
+        return 1.0 / self.width_ratio
+
+    @property
+    def width_ratio(self) -> float:
+        """d_model / base_width under muP, else 1."""
+        return self.d_model / self.base_width if self.base_width else 1.0
 
     def _fill_in(self) -> None:
-        object.__setattr__(self, "layer_pattern", tuple(self.layer_pattern))
         if self.num_kv_heads == 0:
             object.__setattr__(self, "num_kv_heads", self.num_heads)
         if self.d_head == 0:
@@ -228,6 +233,7 @@ class ModelConfig:
         self._expect("num_kv_heads", self.num_kv_heads == self.num_heads, "num_heads: latent attention shares no heads")
         self._expect("qk_norm", not self.qk_norm, "false: latent attention normalizes the latent vectors")
         self._expect("bias", not self.bias, "false: latent attention has no biases")
+        self._expect("base_width", self.base_width == 0, "0: the latent vectors do not grow with the width")
         even = self.d_rope > 0 and self.d_rope % 2 == 0
         if self.position == "rope":
             self._expect("d_rope", even, "an even number above 0: latent attention keeps positions apart")

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lm.configuration import from_mapping, to_mapping
-from lm.errors import InputError
+from lm.errors import ConfigurationError, InputError
 from lm.model.config import ModelConfig
 from lm.model.transformer import TransformerLM
 from lm.storage import Artifact, write_json
@@ -110,7 +110,12 @@ def _read_shape(path: Path) -> tuple[ModelConfig, str]:
         raise InputError(f"{path}: no such file") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a model description ({type(error).__name__}: {error})") from None
-    return from_mapping(ModelConfig, config, str(path)), digest
+    if not isinstance(config, dict) or not isinstance(digest, str):
+        raise InputError(f"{path}: not a model description, expected an object 'config' and a text 'tokenizer_digest'")
+    try:
+        return from_mapping(ModelConfig, config, "config"), digest
+    except ConfigurationError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _check_names(targets: dict[str, Tensor], state: dict[str, Tensor], where: str) -> None:

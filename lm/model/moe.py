@@ -2,17 +2,18 @@
 dropped.
 
     p = softmax(W_router x)  in float32;   the k experts with the largest p (+ bias, with `expert_balance` bias)
-    y = Σ_chosen  p_e / Σ_chosen p · expert_e(x)
+    y = Σ_chosen  p_e / Σ_chosen p · expert_e(x),   for k = 1 without the division: y = p_e · expert_e(x)
 
-(Shazeer et al. 2017; weights renormalized as in Jiang et al. 2024.) The choices are sorted by expert, so every expert
-is one matrix product over just its tokens, however uneven they fall ("dropless", Gale et al. 2022).
+(Shazeer et al. 2017; weights renormalized as in Jiang et al. 2024; a single one is the probability itself, as in Fedus
+et al. 2021, since a weight that is always 1 would teach the router nothing.) The choices are sorted by expert, so every
+expert is one matrix product over just its tokens, however uneven they fall ("dropless", Gale et al. 2022).
 
 Two ways to keep the experts equally busy:
 
 - `loss`: E Σ_e f_e P_e, f_e the share of choices and P_e the mean probability of expert e (Fedus et al. 2021, eq. 4; 1
   when even). `TransformerLM.auxiliary_loss` gives the sum over the layers times `balance_weight`.
 - `bias`: no gradient; after each step the bias of an expert that had more than its share falls by `balance_weight`, of
-  any other rises (Wang et al. 2024, arXiv:2408.15664). `TransformerLM.balance_experts` does it.
+  one that had less rises (Wang et al. 2024, arXiv:2408.15664). `TransformerLM.balance_experts` does it.
 """
 
 from __future__ import annotations
@@ -55,9 +56,7 @@ class MixtureOfExperts(nn.Module):
     ) -> Float[Tensor, "*axes d_model"]:
         """Every token through its experts; the routing is noted in the context."""
         tokens = x.reshape(-1, x.shape[-1])
-        probabilities, chosen = self.route(tokens)
-        weights = probabilities.gather(-1, chosen)
-        weights = weights / weights.sum(dim=-1, keepdim=True)
+        probabilities, chosen, weights = self.route(tokens)
         load = torch.bincount(chosen.flatten(), minlength=self.num_experts)
         if context is not None:
             share = load.to(weights.dtype) / chosen.numel()
@@ -71,13 +70,17 @@ class MixtureOfExperts(nn.Module):
 
     def route(
         self, tokens: Float[Tensor, "tokens d_model"]
-    ) -> tuple[Float[Tensor, "tokens experts"], Int[Tensor, "tokens chosen"]]:
-        """The probability of every expert, and the experts that each token goes through."""
+    ) -> tuple[Float[Tensor, "tokens experts"], Int[Tensor, "tokens chosen"], Float[Tensor, "tokens chosen"]]:
+        """The probability of every expert, the experts that each token goes through, and their weights."""
         with torch.autocast(tokens.device.type, enabled=False):  # a choice must not hang on bfloat16's rounding
             logits = self.router(tokens.to(self.router.weight.dtype))
         probabilities = softmax(logits)
         scores = probabilities if self.expert_bias is None else probabilities + self.expert_bias
-        return probabilities, scores.topk(self.experts_per_token, dim=-1).indices
+        chosen = scores.topk(self.experts_per_token, dim=-1).indices
+        if self.experts_per_token == 1:
+            return probabilities, chosen, probabilities.gather(-1, chosen)
+        # p_e / Σ p without the quotient, which is 0 / 0 where biases choose experts whose probabilities underflow.
+        return probabilities, chosen, softmax(logits.gather(-1, chosen))
 
     @torch.no_grad()
     def balance(self, rate: float) -> None:
@@ -114,9 +117,10 @@ def mixture_reference(moe: MixtureOfExperts, x: Float[Tensor, "tokens d_model"])
     """The formula written out: every token through every expert, weighted by 0 where it was not chosen; tests hold the
     module to it.
     """
-    probabilities, chosen = moe.route(x)
+    probabilities, chosen, _ = moe.route(x)
     weights = probabilities * torch.zeros_like(probabilities).scatter(-1, chosen, 1.0)
-    weights = weights / weights.sum(dim=-1, keepdim=True)
+    if moe.experts_per_token > 1:
+        weights = weights / weights.sum(dim=-1, keepdim=True)
     outputs = torch.stack([moe._one(x, expert) for expert in range(moe.num_experts)], dim=1)
     return torch.einsum("t e, t e d -> t d", weights, outputs)
 

@@ -9,6 +9,7 @@ d/2), Llama's published weights. The tables are float32; the rotation is in floa
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
 from lm.model.precision import widened
 
@@ -39,6 +41,9 @@ class RotaryEmbedding(nn.Module):
     """Tables of cos and sin for `context_length` positions, and the rotation by them.
 
     `factor` above 1 is Llama 3's stretching from `original_context` tokens; see `frequencies`.
+
+    Raises:
+        ConfigurationError: an odd `d_head`.
     """
 
     cos: Tensor
@@ -55,7 +60,9 @@ class RotaryEmbedding(nn.Module):
         original_context: int = 0,
     ) -> None:
         super().__init__()
-        self.layout = layout
+        if d_head % 2:
+            raise ConfigurationError(f"RotaryEmbedding: d_head {d_head}, expected an even number, which RoPE can pair")
+        self.layout, self.d_head, self.context_length = layout, d_head, context_length
         self._settings = (d_head, context_length, theta, factor, original_context)
         self.reset_buffers()
 
@@ -68,6 +75,24 @@ class RotaryEmbedding(nn.Module):
         angles = torch.outer(positions, turning.to(positions.device))
         self.register_buffer("cos", angles.cos().float(), persistent=False)
         self.register_buffer("sin", angles.sin().float(), persistent=False)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> RotaryEmbedding:
+        """Move with the model, but stay in float32 where the model is cast: angles of far positions need it."""
+        super()._apply(fn, recurse)
+        if self.cos.dtype != torch.float32:
+            self.reset_buffers(self.cos.device)
+        return self
+
+    def first(self, num_positions: int, start: int = 0) -> Rotation:
+        """The rotation at so many positions from `start` on.
+
+        Raises:
+            ConfigurationError: the table ends before.
+        """
+        end = start + num_positions
+        if end > self.context_length:
+            raise ConfigurationError(f"{end} tokens, more than RoPE's context_length = {self.context_length}")
+        return self.at(torch.arange(start, end, device=self.cos.device))
 
     def at(self, positions: Int[Tensor, "*batch seq"]) -> Rotation:
         """The rotation at `positions`."""

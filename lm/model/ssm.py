@@ -140,7 +140,7 @@ def chunked(
     # What pads the last chunk neither decays the state nor adds to it.
     u, log_decay, b, c = (_in_chunks(part, size) for part in (u, log_decay, b, c))
     inside, from_before, to_end, through = _reach(segments, seq, size, u.device)
-    sums = log_decay.cumsum(dim=2)  # [batch chunks size heads]
+    sums = _running_sum(log_decay)  # [batch chunks size heads]
     apart = rearrange(sums, "b c t h -> b h c t 1") - rearrange(sums, "b c s h -> b h c 1 s")
     decays = apart.masked_fill(~inside, -math.inf).exp()
     scores = torch.einsum("b c t n, b c s n -> b c t s", c, b)
@@ -155,6 +155,15 @@ def chunked(
     remembered = torch.einsum("b c t n, b c h p n -> b c t h p", c, torch.stack(before, dim=1))
     y = y + remembered * (sums.exp() * from_before[..., None])[..., None]
     return rearrange(y, "b c t h p -> b (c t) h p")[:, :seq], state
+
+
+def _running_sum(x: Float[Tensor, "batch chunks size heads"]) -> Float[Tensor, "batch chunks size heads"]:
+    """Along a chunk; by a matrix of ones where equal bits are asked for, since torch's own sum has no such kernel on a
+    GPU.
+    """
+    if torch.are_deterministic_algorithms_enabled():
+        return torch.einsum("t s, b c s h -> b c t h", x.new_ones(x.shape[2], x.shape[2]).tril(), x)
+    return x.cumsum(dim=2)
 
 
 def _in_chunks(part: Tensor, size: int) -> Tensor:

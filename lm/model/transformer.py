@@ -78,13 +78,15 @@ class TransformerLM(nn.Module):
         """What `logits` reads: the stream after the last layer, normalized (and under muP scaled).
 
         Args:
-            positions: of the tokens, `[seq]` or `[batch seq]`; without them the tokens follow what the cache holds, or
-                start at 0.
+            positions: of the tokens, `[seq]` or `[batch seq]`, each from 0 to below `context_length` (not looked at,
+                which would make a GPU wait); without them the tokens follow what the cache holds, or start at 0.
             kv_cache: keys and values of earlier tokens; takes the new ones.
-            document_ids: a token looks only at tokens of its own document.
+            document_ids: a token looks only at tokens of its own document, which are to stand side by side. Positions
+                go on from document to document.
 
         Raises:
-            ConfigurationError: more tokens than `context_length`, or document ids beside a cache.
+            ConfigurationError: without `positions` more tokens than `context_length`; `positions` that are not one a
+                token; or document ids beside a cache.
         """
         places = self._positions(ids, positions, kv_cache)
         context = self._context(ids.shape[1], places, kv_cache, document_ids)
@@ -118,13 +120,17 @@ class TransformerLM(nn.Module):
         return self.config.balance_weight * torch.stack([layer.balance_loss for layer in routing]).sum()
 
     @torch.no_grad()
-    def balance_experts(self) -> None:
-        """After each optimizer step of a model with `expert_balance` bias: move the experts' biases by the loads of
-        the forwards with gradients since the last call. Over several ranks, sum the buffers `load` first.
+    def balance_experts(self, *, moving: bool = True) -> None:
+        """After each optimizer step: forget the loads of the forwards with gradients since the last call; with
+        `expert_balance` bias, move the experts' biases by them first. Over several ranks, sum the buffers `load`
+        before.
+
+        Args:
+            moving: false where the step's update was left out.
         """
         for module in self.modules():
             if isinstance(module, MixtureOfExperts):
-                module.balance(self.config.balance_weight)
+                module.balance(self.config.balance_weight if moving else 0.0)
 
     def _note(self, routing: tuple[Routing, ...]) -> None:
         # Here and not in the layer: a checkpointed layer runs twice and must count once.
@@ -150,6 +156,10 @@ class TransformerLM(nn.Module):
 
     def _positions(self, ids: Tensor, positions: Tensor | None, kv_cache: KVCache | None) -> Tensor:
         if positions is not None:
+            if positions.shape not in (ids.shape, ids.shape[1:], (1, ids.shape[1])):
+                raise ConfigurationError(
+                    f"positions {list(positions.shape)} of ids {list(ids.shape)}, expected [seq] or [batch seq]"
+                )
             return positions
         start = 0 if kv_cache is None else kv_cache.length
         end = start + ids.shape[1]

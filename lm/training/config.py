@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from lm.configuration import unknown_key
+from lm.configuration import settle, unknown_key
 from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig, preset
 
@@ -66,7 +66,9 @@ class PretrainConfig:
     batch_size: int = 4
     """Windows of `context_length` tokens a step."""
     microbatch_size: int = 0
-    """Windows computed at once, to bound memory; 0 means the whole batch. The gradient is the same."""
+    """Windows computed at once, to bound memory; 0 means the whole batch. The gradient is the same, but for the
+    balancing term of a mixture of experts, which is a mean over what is computed at once.
+    """
     packing: Literal["stream", "best_fit", "padded"] = "stream"
     """How documents become windows: cut anywhere (stream), packed whole (best_fit), or each alone (padded)."""
     document_masks: bool = False
@@ -145,6 +147,7 @@ class PretrainConfig:
     """Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."""
 
     def __post_init__(self) -> None:
+        settle(self)
         if (self.num_steps > 0) == (self.num_tokens > 0):
             raise ConfigurationError(
                 f"num_steps: {self.num_steps}, num_tokens: {self.num_tokens}; expected exactly one above 0"

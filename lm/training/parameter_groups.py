@@ -90,11 +90,14 @@ def width_scale(role: str, optimizer: OptimizerName, width_ratio: float) -> floa
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for any module: matrices, which decay, and vectors (gains), which do not."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """Two groups for any module: matrices, which decay, and vectors, which do not."""
+    groups: dict[bool, list[Tensor]] = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[role_of(name, parameter) != "vectors"].append(parameter)
     return [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": groups[True], "weight_decay": weight_decay},
+        {"params": groups[False], "weight_decay": 0.0},
     ]
 
 

@@ -104,8 +104,8 @@ class Trainer:
         if skipped is None:
             set_learning_rate(self.optimizer, rate)
             self.optimizer.step()
-        if self.model.config.num_experts and self.model.config.expert_balance == "bias":
-            self.model.balance_experts()
+        if self.model.config.num_experts:
+            self.model.balance_experts(moving=skipped is None)
         if self.scaler is not None:
             self.scaler.update(overflowed)
         self.step += 1
@@ -181,13 +181,12 @@ class Trainer:
 
 def make_optimizer(config: PretrainConfig, model: TransformerLM) -> torch.optim.Optimizer:
     """The optimizer that the configuration names, over the model's weights in their groups."""
-    base_width = model.config.base_width
     groups = make_parameter_groups(
         model,
         config.weight_decay,
         optimizer=config.optimizer,
         multipliers=config.learning_rate_multipliers,
-        width_ratio=model.config.d_model / base_width if base_width else 1.0,
+        width_ratio=model.config.width_ratio,
     )
     if config.optimizer == "sgd":
         return SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov)

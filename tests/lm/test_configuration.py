@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from lm.configuration import from_mapping, to_mapping
+from lm.configuration import from_mapping, settle, to_mapping
 from lm.errors import ConfigurationError
 
 
@@ -46,6 +46,7 @@ def test_plain_values_become_the_dataclass_and_back():
         ({"name": "x", "languages": [1]}, r"Outer.languages\[0\]: 1 is a int, expected str"),
         ({"name": "x", "inner": {"rat": 1}}, "Outer.inner: unknown key 'rat'; did you mean 'rate'?"),
         ({"name": "x", "inner": 3}, "Outer.inner: 3 is a int, expected a mapping"),
+        ({"name": "x", "inner": {"rate": float("nan")}}, "Outer.inner.rate: nan, expected a finite number"),
     ],
 )
 def test_each_mistake_is_named(values, message):
@@ -57,3 +58,21 @@ def test_none_is_taken_where_it_is_allowed():
     assert from_mapping(Outer, {"name": "x", "limit": None}).limit is None
     with pytest.raises(ConfigurationError, match=r"Outer\.name: None is a NoneType"):
         from_mapping(Outer, {"name": None})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settled:
+    rate: float = 1.0
+    kind: Literal["a", "b"] = "a"
+    sizes: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        settle(self, "settled")
+
+
+def test_a_constructor_is_as_strict_as_a_mapping():
+    built = Settled(rate=2, sizes=[3, 4])
+    assert built == from_mapping(Settled, {"rate": 2, "sizes": [3, 4]}) and type(built.rate) is float
+    for wrong, message in (({"kind": "c"}, "settled.kind: 'c' is none of"), ({"rate": "1"}, "settled.rate: '1' is a")):
+        with pytest.raises(ConfigurationError, match=message):
+            Settled(**wrong)

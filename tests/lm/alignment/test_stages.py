@@ -5,6 +5,7 @@ import os
 import signal
 
 import pytest
+import torch
 
 pytest.importorskip("safetensors")
 pytest.importorskip("lm.tokenizer")
@@ -14,7 +15,7 @@ from lm.alignment.dpo import train_dpo
 from lm.alignment.grpo import train_grpo
 from lm.alignment.sft import train_sft
 from lm.errors import InputError, Interrupted
-from lm.model import load_model
+from lm.model import TransformerLM, load_model, preset, save_model
 from lm.storage import publish
 from lm.tokenizer import Tokenizer, train_bpe
 from tests.lm.alignment.conftest import SPECIAL_TOKENS, write_lines
@@ -199,3 +200,27 @@ def test_a_diverging_stage_stops_before_the_update(start, tmp_path):
     with pytest.raises(NonFiniteError, match=r"step \d+: "):
         train_sft(config, **places(start, tmp_path / "sft"), instructions=start / "instructions.jsonl")
     assert not (tmp_path / "sft" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("stage", ["sft", "dpo", "grpo"])
+def test_the_balancing_term_reaches_the_router(start, tmp_path, stage):
+    tokenizer = Tokenizer.load(start / "tokenizer")
+    routers = []
+    for weight in (0.0, 10.0):
+        torch.manual_seed(0)
+        shape = {"vocab_size": tokenizer.vocab_size, "context_length": 48, "num_experts": 4, "d_ff": 32}
+        model = TransformerLM(preset("test", **shape, balance_weight=weight))
+        source = tmp_path / f"model-{weight:g}"
+        with publish(source, kind="pretrained_model", config={}, inputs={}, code="test") as publication:
+            save_model(publication.path, model, tokenizer.digest)
+        paths = {**places(start, tmp_path / f"{stage}-{weight:g}"), "model": source}
+        small = {**SMALL, "num_steps": 1, "batch_size": 4, "evaluation_problems": 1, "learning_rate": 1e-2}
+        if stage == "sft":
+            artifact = train_sft(SFTConfig(**small), **paths, instructions=start / "instructions.jsonl")
+        elif stage == "dpo":
+            artifact = train_dpo(DPOConfig(**small), **paths, preferences=start / "preferences.jsonl")
+        else:
+            config = GRPOConfig(**small, kl_weight=1.0, format_reward=0.5)
+            artifact = train_grpo(config, **paths, problems=start / "problems.jsonl")
+        routers.append(load_model(artifact)[0].layers[0].ffn.router.weight)
+    assert not torch.equal(*routers)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -81,6 +83,8 @@ def test_a_description_from_before_a_switch_existed_keeps_its_meaning():
         ({"vocab_size": 0}, "vocab_size: 0, expected more than 0"),
         ({"num_layer": 2}, "did you mean 'num_layers'"),
         ({"rope_layout": "diagonal"}, "none of 'interleaved', 'half'"),
+        ({"logit_soft_cap": float("inf")}, "logit_soft_cap: inf, expected a finite number"),
+        ({"latent_rank": 8, "num_kv_heads": 4, "d_rope": 4, "base_width": 16}, "do not grow with the width"),
     ],
 )
 def test_impossible_shapes_say_why(overrides, message):
@@ -91,3 +95,20 @@ def test_impossible_shapes_say_why(overrides, message):
 def test_unknown_preset_names_the_nearest():
     with pytest.raises(ConfigurationError, match="did you mean 'tiny_cpu'"):
         preset("tiny_gpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("position", "alibi"),
+        ("norm", "rmsnorm"),
+        ("norm_placement", "peri"),
+        ("ffn", "swish"),
+        ("expert_balance", "los"),
+        ("attention", "flash"),
+        ("num_layers", 2.0),
+    ],
+)
+def test_the_constructor_refuses_what_it_does_not_know(name, value):
+    with pytest.raises(ConfigurationError, match=f"model.{name}: {value!r} is "):
+        dataclasses.replace(preset("test"), **{name: value})

@@ -54,3 +54,27 @@ def test_missing_and_foreign_files_are_named(tmp_path):
     (tmp_path / "model.json").write_text("[]")
     with pytest.raises(InputError, match="not a model description"):
         load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"config": 5, "tokenizer_digest": "d"}, "model.json: not a model description, expected an object 'config'"),
+        ({"config": {}, "tokenizer_digest": 7}, "and a text 'tokenizer_digest'"),
+        ({"config": {"vocab_siz": 5}, "tokenizer_digest": "d"}, "model.json: config: unknown key 'vocab_siz'"),
+    ],
+)
+def test_a_description_that_is_none_is_named(tmp_path, shape, message):
+    save_model(tmp_path, TransformerLM(preset("test")), "d")
+    (tmp_path / "model.json").write_text(json.dumps(shape))
+    with pytest.raises(InputError, match=message):
+        load_model(tmp_path)
+
+
+def test_an_impossible_shape_names_its_file(tmp_path):
+    save_model(tmp_path, TransformerLM(preset("test")), "d")
+    shape = json.loads((tmp_path / "model.json").read_bytes())
+    shape["config"]["num_heads"] = 5
+    (tmp_path / "model.json").write_text(json.dumps(shape))
+    with pytest.raises(InputError, match=r"model\.json: model\.num_kv_heads: 2 does not divide num_heads = 5"):
+        load_model(tmp_path)

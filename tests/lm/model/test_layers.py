@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from lm.errors import ConfigurationError
+from lm.inference.kv_cache import KVCache
 from lm.model import (
     CausalSelfAttention,
     Context,
@@ -151,12 +152,19 @@ def test_a_window_counts_the_keys_that_a_query_may_see():
     assert torch.equal(windowed(causal_mask(5, 8), 3), causal_mask(5, 8, window=3))
 
 
+def without_rope(attention):
+    twin = CausalSelfAttention(32, 4, 2)
+    twin.load_state_dict(attention.state_dict())
+    return twin
+
+
 def test_layers_work_alone():
     x = torch.randn(2, 9, 32)
     rope = RotaryEmbedding(8, 16)
     attention = CausalSelfAttention(32, 4, 2, rope=rope)
     torch.testing.assert_close(attention(x), attention(x, Context(rotation=rope.at(torch.arange(9)))))
-    assert not torch.allclose(attention(x), attention(x, Context()))
+    torch.testing.assert_close(attention(x), attention(x, Context(mask=causal_mask(9, 9)[None, None])))
+    assert not torch.allclose(attention(x), CausalSelfAttention.forward(without_rope(attention), x))
     config = preset("test")
     block, model = TransformerBlock(config), TransformerLM(config)
     model.layers[0].load_state_dict(block.state_dict())
@@ -167,6 +175,31 @@ def test_layers_work_alone():
     torch.testing.assert_close(block(seen[0][0]), seen[0][1])
     with pytest.raises(ConfigurationError, match="expected num_kv_heads to divide num_heads"):
         CausalSelfAttention(32, 4, 3)
+    with pytest.raises(ConfigurationError, match="rope for a d_head of 4, expected 8"):
+        CausalSelfAttention(32, 4, rope=RotaryEmbedding(4, 16))
+    with pytest.raises(ConfigurationError, match="d_head 7, expected an even number"):
+        RotaryEmbedding(7, 16)
+    for layer in (attention, block):
+        with pytest.raises(ConfigurationError, match="more than RoPE's context_length"):
+            layer(torch.randn(1, 33, 32))
+
+
+def test_attention_alone_goes_on_where_its_cache_ends():
+    x, rope = torch.randn(1, 9, 32), RotaryEmbedding(8, 16)
+    attention = CausalSelfAttention(32, 4, 2, rope=rope)
+    cache = KVCache(preset("test", num_layers=1), batch=1, capacity=16)
+    parts = []
+    for part in x.split([4, 1, 4], dim=1):
+        parts.append(attention(part, Context(kv_cache=cache)))
+        cache.advance(part.shape[1])
+    torch.testing.assert_close(torch.cat(parts, dim=1), attention(x))
+
+
+def test_ropes_tables_stay_in_float32_where_a_model_is_cast():
+    model = TransformerLM(preset("test"))
+    before = model.rope.cos.clone()
+    model.bfloat16()
+    assert model.lm_head.weight.dtype == torch.bfloat16 and torch.equal(model.rope.cos, before)
 
 
 def test_attention_equals_torchs_with_and_without_a_mask():

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lm.model.ssm import CHUNK, causal_convolution, chunked, recurrence
+from lm.training.precision import deterministic_kernels
 
 
 def make(seq, batch=2, heads=3, d_head=4, d_state=5):
@@ -49,3 +50,19 @@ def test_convolution_equals_torchs_in_one_piece_and_in_two():
     parted, _ = causal_convolution(x, weight, bias, segments=segments)
     torch.testing.assert_close(parted[1], expected[1])
     torch.testing.assert_close(parted[:1, 5:], causal_convolution(x[:1, 5:], weight, bias)[0])
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))],
+)
+def test_with_deterministic_kernels_the_numbers_are_the_same(device):
+    inputs, segments = make(3 * CHUNK + 5)
+    inputs, segments = [part.detach().to(device).requires_grad_() for part in inputs], segments.to(device)
+    found = []
+    for wanted in (False, True):
+        with deterministic_kernels(wanted):
+            y, state = chunked(*inputs, segments)
+            found.append((y, state, *torch.autograd.grad(y.square().sum() + state.square().sum(), inputs)))
+    for plain, repeatable in zip(*found, strict=True):
+        torch.testing.assert_close(repeatable, plain, rtol=1e-9, atol=1e-9)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from lm.errors import ConfigurationError
 from lm.model import TransformerLM, preset
@@ -101,6 +102,28 @@ def test_too_many_tokens_are_refused():
     model = TransformerLM(preset("test"))
     with pytest.raises(ConfigurationError, match="33 tokens, more than the model's context_length = 32"):
         model(torch.zeros(1, 33, dtype=torch.long))
+
+
+@pytest.mark.parametrize("position", ["rope", "none", "learned", "sinusoidal"])
+def test_positions_are_one_for_every_token(position):
+    model, ids = TransformerLM(preset("test", position=position)), torch.zeros(2, 4, dtype=torch.long)
+    for shape in ((1,), (2, 1), (3, 4), (4, 1)):
+        with pytest.raises(ConfigurationError, match=r"of ids \[2, 4\], expected"):
+            model(ids, positions=torch.zeros(shape, dtype=torch.long))
+    own = model(ids)
+    for positions in (torch.arange(4), torch.arange(4)[None], torch.arange(4).expand(2, 4)):
+        torch.testing.assert_close(model(ids, positions=positions), own)
+
+
+@pytest.mark.parametrize("num_layers", [4, 12])
+@pytest.mark.parametrize("switches", [{}, {"ffn": "relu2"}, {"position": "learned"}])
+def test_without_norms_the_first_loss_is_that_of_guessing_too(num_layers, switches):
+    torch.manual_seed(0)
+    config = preset("tiny_cpu", tie_embeddings=False, norm_placement="none", num_layers=num_layers, **switches)
+    ids = torch.randint(config.vocab_size, (2, 65))
+    with torch.no_grad():
+        loss = F.cross_entropy(TransformerLM(config)(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+    assert loss.item() == pytest.approx(math.log(config.vocab_size), rel=0.02)
 
 
 def test_tied_embeddings_are_one_matrix():

@@ -22,6 +22,8 @@ VARIANTS = {
     "latent_queries": {"num_kv_heads": 4, "latent_rank": 12, "d_rope": 4, "query_rank": 20},
     "experts": {"num_experts": 4, "d_ff": 96},
     "experts_biased": {"num_experts": 4, "expert_balance": "bias", "ffn": "relu2", "d_ff": 64},
+    "experts_single": {"num_experts": 4, "experts_per_token": 1, "expert_balance": "none", "d_ff": 96},
+    "latent_window": {"num_kv_heads": 4, "latent_rank": 12, "d_rope": 4, "layer_pattern": ("window",), "window": 8},
     "ssm": {"layer_pattern": ("ssm",), "d_state": 16},
     "hybrid": {"layer_pattern": ("ssm", "full"), "d_state": 16},
     "soft_cap": {"logit_soft_cap": 30.0},

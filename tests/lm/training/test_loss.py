@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lm.training import cross_entropy, linear_cross_entropy, linear_losses
 
@@ -76,3 +77,22 @@ def test_no_token_has_no_loss():
     total = linear_cross_entropy(hidden, weight, torch.empty(0, dtype=torch.long))
     total.backward()
     assert total == 0 and not weight.grad.any()
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_where_no_gradient_is_wanted_none_is_made(mode):
+    hidden, weight = torch.randn(300, 8), torch.nn.Parameter(torch.randn(50, 8))
+    targets = torch.randint(50, (300,))
+    expected = linear_cross_entropy(hidden, weight, targets)
+
+    class Products(TorchDispatchMode):
+        seen = ()
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            self.seen += (function.overloadpacket,)
+            return function(*args, **(kwargs or {}))
+
+    with mode(), Products() as products:
+        assert torch.equal(linear_cross_entropy(hidden, weight, targets), expected)
+    products = [function for function in products.seen if "mm" in str(function) or "matmul" in str(function)]
+    assert len(products) == 2  # the logits of two chunks
