@@ -47,7 +47,8 @@ def test_counted_parameters_are_those_of_every_variant(switches):
         assert getattr(count, part) == sum(size for name, size in sizes.items() if where in name), part
     assert count.total == model.num_parameters
     experts = sum(size for name, size in sizes.items() if "ffn.w" in name)
-    assert count.idle == (experts // 2 if model.config.num_experts else 0)  # 2 of 4
+    used = model.config.experts_per_token
+    assert count.idle == (experts * (4 - used) // 4 if model.config.num_experts else 0)  # of 4
 
 
 @every_variant
