@@ -17,7 +17,7 @@ from assets.resources import LoamHome
 from assets.results import Plots, Stopwatch, partition_results, result
 from assets.tokens import token_shards
 from lm.ablations.config import QUESTIONS, AblationConfig
-from lm.ablations.report import PAGE, runs_of, seconds_of, sentence, standings, write_ablation_report
+from lm.ablations.report import PAGE, runs_of, sentence, standings, validation_over_seconds, write_ablation_report
 from lm.errors import InputError
 from lm.locations import workspace
 from lm.storage import MANIFEST, Artifact, open_artifact
@@ -90,14 +90,8 @@ def _by_step(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
 
 def _by_seconds(rows: list[dict[str, Any]], runs: Path) -> Mapping[str, Any]:
     """The same curves over the clock, of the runs whose times are known."""
-    curves = {}
-    for row in rows:
-        known = seconds_of(row, runs)
-        if known is not None:
-            at = dict(zip(*known, strict=True))
-            steps = [step for step in row["validation_steps"] if step in at]
-            curves[_label(row)] = ([at[step] for step in steps], row["validation_losses"][: len(steps)])
-    return curves
+    curves = {_label(row): validation_over_seconds(row, runs) for row in rows}
+    return {label: curve for label, curve in curves.items() if curve[0]}
 
 
 def _label(row: Mapping[str, Any]) -> str:

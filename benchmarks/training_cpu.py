@@ -26,7 +26,9 @@ from lm.storage import Artifact, publish
 from lm.training import AdamW, clip_gradients, decay_groups
 from lm.training.config import PretrainConfig
 from lm.training.metrics import work_folder
+from lm.training.pretrain import silent
 from lm.training.run import Run
+from lm.training.stop import StopSignals
 
 SHAPE = "small_cpu"
 NUM_THREADS = 2
@@ -167,7 +169,7 @@ def overhead_rows(num_steps: int = 16) -> list[Row]:
         shards = random_shards(Path(folder) / "shards", preset(SHAPE).vocab_size, 1 << 17)
         config = PretrainConfig(**settings)
         identity = {"config": settings, "inputs": {"token_shards": shards.digest}, "code": "benchmark"}
-        run = Run(config, shards, None, work_folder(Path(folder) / "model"), identity, lambda event: None)
+        run = Run(config, shards, None, work_folder(Path(folder) / "model"), identity, silent, StopSignals())
         spans = _Spans(run)
         run.train()
     return [

@@ -76,7 +76,7 @@ def as_loam_error(error: OSError) -> LoamError | None:
         return no_space(name)
     if isinstance(error, FileNotFoundError):
         return InputError(f"{name}: no such file or folder")
-    if isinstance(error, IsADirectoryError | NotADirectoryError | PermissionError):
+    if isinstance(error, FileExistsError | IsADirectoryError | NotADirectoryError | PermissionError):
         return InputError(f"{name}: {os.strerror(error.errno or 0).lower()}")
     return None
 

@@ -13,6 +13,7 @@ from lm import storage
 from lm.ablations.config import LEARNING_RATE
 from lm.code_version import source_digest
 from lm.storage import Artifact, Publication
+from lm.training.metrics import live_rows
 
 RUNS, PAGE = "runs.json", "report.md"
 """The files of a question's artifact; the joint report has a PAGE too."""
@@ -26,18 +27,14 @@ def runs_of(artifact: Artifact) -> list[dict[str, Any]]:
     return found
 
 
-def seconds_path(runs: Path, name: str) -> Path:
-    """Where the times of a run are kept."""
-    return runs / f"{name}.seconds.json"
-
-
-def seconds_of(run: Run, runs: Path) -> tuple[list[int], list[float]] | None:
-    """The steps of a run and the seconds after which each was done; None where that is not known."""
-    path = seconds_path(runs, run["name"])
-    if not path.exists():
-        return None
-    known = json.loads(path.read_text())
-    return known["steps"], known["seconds"]
+def validation_over_seconds(run: Run, runs: Path) -> tuple[list[float], list[float]]:
+    """The seconds of work after which a run was looked at, and what its validation loss then was; without what is not
+    known on this machine.
+    """
+    at = {row["step"]: row["seconds"] for row in live_rows(runs / run["name"]) if "seconds" in row}
+    looks = zip(run["validation_steps"], run["validation_losses"], strict=True)
+    known = [(at[step], loss) for step, loss in looks if step in at]
+    return [seconds for seconds, _ in known], [loss for _, loss in known]
 
 
 def write_ablation_report(questions: Mapping[str, Artifact], output: Path) -> Artifact:
@@ -62,8 +59,8 @@ def _write_report(questions: Mapping[str, Artifact], publication: Publication) -
 
 
 def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
-    """A row a variant, in the order of `rows`: means over its seeds, `spread` the largest difference between them; one
-    that diverged with any seed has no loss.
+    """A row a variant, in the order of `rows`: means over its seeds, `spread` the largest difference between them (None
+    of a single one); a variant that diverged with any seed has no loss.
     """
     found = []
     for variant in dict.fromkeys(row["variant"] for row in rows):
@@ -77,7 +74,7 @@ def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
                 "parameters": own[0]["parameters"],
                 "num_seeds": len(own),
                 "validation_loss": statistics.fmean(losses) if whole else None,
-                "spread": max(losses) - min(losses) if whole else None,
+                "spread": max(losses) - min(losses) if whole and len(losses) > 1 else None,
                 "bits_per_byte": statistics.fmean(row["bits_per_byte"] for row in own) if whole else None,
                 "diverged_seeds": diverged,
             }
@@ -86,21 +83,21 @@ def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def verdict(question: str, rows: Sequence[Run]) -> dict[str, Any]:
-    """The winner and the next, the lead between them in nats per token, the larger of their spreads between seeds,
-    whether the lead is larger than that, and the variants that diverged.
+    """The winner and the next, the lead between them in nats per token, the larger of their spreads between seeds
+    (None where there is one seed), whether the lead is larger than that, and the variants that diverged.
     """
     table = standings(rows)
     trained = (row for row in table if row["validation_loss"] is not None)
     ranked = sorted(trained, key=lambda row: row["validation_loss"])
     first, second, *_ = [*ranked, None, None]
     lead = second["validation_loss"] - first["validation_loss"] if first and second else None
-    spread = max((row["spread"] for row in ranked[:2]), default=None)
+    spread = max((row["spread"] for row in ranked[:2] if row["spread"] is not None), default=None)
     return {
         "winner": first["variant"] if first else None,
         "runner_up": second["variant"] if second else None,
         "lead": lead,
         "spread": spread,
-        "clear": first is not None and (lead is None or lead > spread),
+        "clear": first is not None and (lead is None or (spread is not None and lead > spread)),
         "diverged": [row["variant"] for row in table if row["validation_loss"] is None],
     }
 
@@ -113,15 +110,16 @@ def sentence(question: str, told: Mapping[str, Any]) -> str:
     if told["lead"] is None:
         return f"{name}: {told['winner']}; every other variant diverged."
     luck = "" if told["clear"] else ", which may be luck"
+    spread = "with one seed, nothing is known of luck"
+    if told["spread"] is not None:
+        spread = f"seeds of the two differ by up to {told['spread']:.3f}"
     edge = ""
     if told["diverged"]:
         edge = f"; diverged: {', '.join(told['diverged'])}"
     elif question == LEARNING_RATE:
         edge = "; no rate diverged, the edge lies higher"
-    return (
-        f"{name}: {told['winner']} beats {told['runner_up']} by {told['lead']:.3f} nats per token{luck}: "
-        f"seeds of the two differ by up to {told['spread']:.3f}{edge}."
-    )
+    lead = f"{told['winner']} beats {told['runner_up']} by {told['lead']:.3f} nats per token"
+    return f"{name}: {lead}{luck}: {spread}{edge}."
 
 
 def render(question: str, rows: Sequence[Run], told: Mapping[str, Any], num_tokens: int) -> str:
@@ -139,8 +137,9 @@ def render(question: str, rows: Sequence[Run], told: Mapping[str, Any], num_toke
             seeds = ", ".join(map(str, row["diverged_seeds"]))
             lines.append(f"| {row['variant']} | {row['parameters']:,} | diverged (seed {seeds}) | | |")
             continue
+        spread = "one seed" if row["spread"] is None else f"{row['spread']:.3f}"
         lines.append(
-            f"| {row['variant']} | {row['parameters']:,} | {row['validation_loss']:.3f} | {row['spread']:.3f} "
+            f"| {row['variant']} | {row['parameters']:,} | {row['validation_loss']:.3f} | {spread} "
             f"| {row['bits_per_byte']:.3f} |"
         )
     return "\n".join(lines) + "\n"

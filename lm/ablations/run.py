@@ -2,10 +2,11 @@
 
     OUTPUT/         runs.json (every run with its curves), report.md: the same bytes for the same inputs
     RUNS/NAME       one training each, named by its configuration: questions share runs that are the same
-    RUNS/NAME.seconds.json   when its steps were done; times differ from run to run and stay out of the artifact
+    RUNS/NAME.work  its live view says when its steps were done, which differs from run to run and stays out of OUTPUT
 
 A run diverged where its loss or gradient is no number, or where in the end it predicts held-out tokens no better than
-their frequencies do.
+their frequencies do. A low learning rate that has not learned yet is called the same, but does not end the search for
+the edge: that takes a rate at which losses are no numbers, or one above a rate that learned.
 """
 
 from __future__ import annotations
@@ -14,9 +15,7 @@ import functools
 import hashlib
 import json
 import math
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import numpy as np
 
 from lm import storage
 from lm.ablations.config import LEARNING_RATE, AblationConfig
-from lm.ablations.report import PAGE, RUNS, render, seconds_path, verdict
+from lm.ablations.report import PAGE, RUNS, render, verdict
 from lm.accounting import count_parameters
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
@@ -33,31 +32,11 @@ from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
 from lm.token_stream import TokenStream
 from lm.training.config import PretrainConfig
-from lm.training.metrics import Report
+from lm.training.metrics import Report, live_rows
 from lm.training.pretrain import pretrain, silent
 from lm.training.trainer import NonFiniteError
 
 _KIND = "ablation"
-
-
-@dataclass(slots=True)
-class _Clock:
-    """Listens to a run's events: when each logged step was done, and the losses so far."""
-
-    report: Report
-    started: float = field(default_factory=time.perf_counter)
-    steps: list[int] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-
-    def __call__(self, event: Mapping[str, object]) -> None:
-        step, loss = event.get("step"), event.get("loss")
-        if isinstance(step, int) and isinstance(loss, float):
-            self.steps.append(step)
-            self.seconds.append(round(time.perf_counter() - self.started, 3))
-            self.losses.append(loss)
-        elif "message" in event:
-            self.report(event)
 
 
 def run_ablation(
@@ -101,33 +80,43 @@ def _write(
 
 
 def _edge_passed(rows: list[dict[str, Any]], variant: str) -> bool:
-    """Whether a lower learning rate has diverged already."""
-    return any(row["diverged"] and row["variant"] != variant for row in rows)
+    """Whether a lower learning rate was too high already."""
+    learned = False
+    for row in rows:
+        if row["variant"] == variant:
+            continue
+        if row["diverged"] and (learned or row["validation_loss"] is None):
+            return True
+        learned = learned or not row["diverged"]
+    return False
 
 
 def _run(
     config: PretrainConfig, variant: str, source: Artifact, runs: Path, unigram: float, report: Report
 ) -> dict[str, Any]:
     name = _name(config, source)
-    clock = _Clock(report)
     shape = config.model_config(TokenShards.open(source, "train").vocab_size)
     row: dict[str, Any] = {"variant": variant, "seed": config.seed, "name": name, "config": to_mapping(config)}
     row["parameters"] = count_parameters(shape).total
     try:
-        trained = pretrain(config, source.path, runs / name, clock)
+        trained = pretrain(config, source.path, runs / name, lambda event: _pass_on(event, report))
     except NonFiniteError as error:
-        row.update(diverged=str(error), validation_loss=None, bits_per_byte=None)
-        row.update(steps=clock.steps, losses=clock.losses, validation_steps=[], validation_losses=[])
+        row.update(diverged=str(error), validation_loss=None, bits_per_byte=None, **_curves(live_rows(runs / name)))
     else:
-        row.update(_curves(trained))
+        row.update(_curves(json.loads(line) for line in trained.file("metrics.jsonl").read_text().splitlines()))
+        row["validation_steps"].append(row["steps"][-1])
+        row["validation_losses"].append(trained.summary["validation_loss"])
         row["validation_loss"] = trained.summary["validation_loss"]
         row["bits_per_byte"] = trained.summary["bits_per_byte"]
         worse = row["validation_loss"] >= unigram
         row["diverged"] = f"validation loss {row['validation_loss']:.3f}, unigram {unigram:.3f}" if worse else None
-    if clock.steps:
-        runs.mkdir(parents=True, exist_ok=True)
-        storage.write_json(seconds_path(runs, name), {"steps": clock.steps, "seconds": clock.seconds})
     return row
+
+
+def _pass_on(event: Mapping[str, object], report: Report) -> None:
+    """Sentences alone: of many short runs nobody reads every step."""
+    if "message" in event:
+        report(event)
 
 
 def _name(config: PretrainConfig, source: Artifact) -> str:
@@ -135,17 +124,15 @@ def _name(config: PretrainConfig, source: Artifact) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _curves(trained: Artifact) -> dict[str, Any]:
-    rows = [json.loads(line) for line in trained.file("metrics.jsonl").read_text().splitlines()]
-    curve = [(row["step"], row["loss"]) for row in rows if "loss" in row]
-    validation = [(row["step"], row["validation_loss"]) for row in rows if "validation_loss" in row]
-    validation.append((curve[-1][0], trained.summary["validation_loss"]))
-    return {
-        "steps": [step for step, _ in curve],
-        "losses": [loss for _, loss in curve],
-        "validation_steps": [step for step, _ in validation],
-        "validation_losses": [loss for _, loss in validation],
-    }
+def _curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The losses of a log, and those on the way."""
+    found: dict[str, Any] = {"steps": [], "losses": [], "validation_steps": [], "validation_losses": []}
+    for row in rows:
+        for prefix in ("", "validation_"):
+            if f"{prefix}loss" in row:
+                found[f"{prefix}steps"].append(row["step"])
+                found[f"{prefix}losses"].append(row[f"{prefix}loss"])
+    return found
 
 
 def unigram_loss(source: Artifact) -> float:

@@ -9,6 +9,7 @@ import torch
 
 from lm.accounting.flops import training_flops_per_token
 from lm.model.config import ModelConfig
+from lm.model.precision import default_type
 
 PEAK_BFLOAT16_FLOPS: Mapping[str, float] = {
     "A100": 312e12,
@@ -27,13 +28,15 @@ def peak_flops(device: torch.device) -> float | None:
     return next((rate for part, rate in PEAK_BFLOAT16_FLOPS.items() if part in name), None)
 
 
-def measured_matmul_flops(device: torch.device, size: int = 0, seconds: float = 0.3) -> float:
-    """Operations a second of square matrix products here: bfloat16 on a GPU, float32 on a CPU; the best of several."""
+def measured_matmul_flops(
+    device: torch.device, size: int = 0, seconds: float = 0.3, dtype: torch.dtype | None = None
+) -> float:
+    """Operations a second of square matrix products here, the best of several; `dtype` None is bfloat16 on a GPU,
+    float32 on a CPU.
+    """
     on_gpu = device.type == "cuda"
     size = size or (8_192 if on_gpu else 1_024)
-    left, right = (
-        torch.randn(size, size, device=device, dtype=torch.bfloat16 if on_gpu else torch.float32) for _ in range(2)
-    )
+    left, right = (torch.randn(size, size, device=device, dtype=dtype or default_type(device)) for _ in range(2))
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end or best == float("inf"):
         started = time.perf_counter()

@@ -11,7 +11,7 @@ before it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ from lm.model import TransformerLM, autocast
 from lm.shards import TokenShards
 from lm.storage import Artifact
 from lm.token_stream import TokenStream
+
+
+def _nothing() -> None:
+    """Does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +51,27 @@ class Score:
 
 
 def evaluate_perplexity(
-    model: TransformerLM, shards: Artifact, *, split: str = "validation", stride: int = 0, batch_size: int = 16
+    model: TransformerLM,
+    shards: Artifact,
+    *,
+    split: str = "validation",
+    stride: int = 0,
+    batch_size: int = 16,
+    dtype: torch.dtype | None = None,
+    before_batch: Callable[[], None] = _nothing,
 ) -> Score:
     """Score a whole split of a token shards artifact; `stride` 0 is half a context.
+
+    Args:
+        dtype: of matrix products; None is bfloat16 on a GPU, float32 on a CPU.
+        before_batch: called before each batch; may raise to stop.
 
     Raises:
         InputError: the artifact has no such split, the split is empty, or its summary has no `text_bytes`.
     """
     size = text_bytes(shards, split)
     stream = TokenStream(TokenShards.open(shards, split))
-    nats = score_tokens(model, stream, stride=stride, batch_size=batch_size)
+    nats = score_tokens(model, stream, stride=stride, batch_size=batch_size, dtype=dtype, before_batch=before_batch)
     return Score(nats, len(stream), size)
 
 
@@ -72,9 +87,18 @@ def text_bytes(shards: Artifact, split: str) -> int:
 
 
 def score_tokens(
-    model: TransformerLM, stream: TokenStream, *, stride: int = 0, batch_size: int = 16, max_tokens: int = 0
+    model: TransformerLM,
+    stream: TokenStream,
+    *,
+    stride: int = 0,
+    batch_size: int = 16,
+    max_tokens: int = 0,
+    dtype: torch.dtype | None = None,
+    before_batch: Callable[[], None] = _nothing,
 ) -> float:
-    """Nats of the first `max_tokens` ids of `stream` (0: of all), each scored once."""
+    """Nats of the first `max_tokens` ids of `stream` (0: of all), each scored once; otherwise as
+    `evaluate_perplexity`.
+    """
     num_tokens = min(len(stream), max_tokens) if max_tokens else len(stream)
     if num_tokens == 0:
         raise InputError("nothing to score: the split holds no tokens")
@@ -82,7 +106,8 @@ def score_tokens(
     windows = list(_windows(num_tokens, context_length, stride or max(1, context_length // 2)))
     total = 0.0
     for start in range(0, len(windows), batch_size):
-        total += _score_windows(model, stream, windows[start : start + batch_size])
+        before_batch()
+        total += _score_windows(model, stream, windows[start : start + batch_size], dtype)
     return total
 
 
@@ -98,12 +123,14 @@ def _windows(num_tokens: int, context_length: int, stride: int) -> Iterator[tupl
 
 
 @torch.no_grad()
-def _score_windows(model: TransformerLM, stream: TokenStream, windows: list[tuple[int, int, int]]) -> float:
+def _score_windows(
+    model: TransformerLM, stream: TokenStream, windows: list[tuple[int, int, int]], dtype: torch.dtype | None
+) -> float:
     ids = torch.from_numpy(np.stack([_with_context(stream, start, end) for start, end, _ in windows])).to(model.device)
     scored = torch.tensor([first - start for start, _, first in windows], device=model.device)
     inputs, targets = ids[:, :-1], ids[:, 1:]
     chosen = torch.arange(targets.shape[1], device=model.device) >= scored[:, None]
-    with autocast(model.device):
+    with autocast(model.device, dtype):
         hidden = model.hidden(inputs)
         cap = model.config.logit_soft_cap
         nats = linear_cross_entropy(hidden[chosen], model.lm_head.weight, targets[chosen], soft_cap=cap)

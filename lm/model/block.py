@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -23,7 +24,8 @@ class TransformerBlock(nn.Module):
         pre       x + f(ln(x))                 the stream is never normalized (Xiong et al. 2020)
         post      ln(x + f(x))                 (Vaswani et al. 2017)
         sandwich  x + ln_out(f(ln(x)))         (Ding et al. 2021); the outer norms are `ln1_out` and `ln2_out`
-        none      x + f(x)
+        none      x + f(x)                     what f ends in starts 1 / sqrt(2 num_layers) as large: without norms
+                                               the stream would grow by a factor a layer, or its square
 
     Usable alone: `TransformerBlock(config)(x)` attends to all tokens before, at positions from 0.
     """
@@ -42,6 +44,8 @@ class TransformerBlock(nn.Module):
         self.ln2 = self._norm("pre", "post", "sandwich")
         self.ffn = MixtureOfExperts(config, layer_index) if config.num_experts else make_mlp(config)
         self.ln2_out = self._norm("sandwich")
+        if self.placement == "none":
+            self._shrink_outputs()
 
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], context: Context | None = None
@@ -63,6 +67,14 @@ class TransformerBlock(nn.Module):
     def _feed_forward(self, x: Tensor, context: Context) -> Tensor:
         fed: Tensor = self.ffn(x, context) if self.config.num_experts else self.ffn(x)
         return fed
+
+    @torch.no_grad()
+    def _shrink_outputs(self) -> None:
+        """2 num_layers terms are added to the stream (Radford et al. 2019, section 2.3)."""
+        shrink = (2 * self.config.num_layers) ** -0.5
+        for name, weight in self.named_parameters():
+            if name.endswith(("output_proj.weight", "ffn.w2", "ffn.w2.weight")):
+                weight.mul_(shrink)
 
     def _norm(self, *placements: str) -> nn.Module | None:
         return make_norm(self.config, self.config.d_model) if self.placement in placements else None

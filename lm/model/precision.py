@@ -5,6 +5,7 @@ On a CPU without matrix units for it, bfloat16 is many times slower than float32
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -15,28 +16,31 @@ from lm.errors import ConfigurationError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one, else the CPU; any other name is torch's.
+    """`auto` is the GPU where there is one, else the CPU; others are cpu, cuda and cuda:N.
 
     Raises:
-        ConfigurationError: no such device, or no GPU here.
+        ConfigurationError: no such device, or not on this machine.
     """
-    has_cuda = torch.cuda.is_available()
+    num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
-        return torch.device("cuda" if has_cuda else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigurationError(f"device: '{name}', expected auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not has_cuda:
-        raise ConfigurationError(f"device: '{name}', but this machine has no CUDA device; expected auto or cpu")
+        return torch.device("cuda" if num_gpus else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ConfigurationError(f"device: '{name}', expected auto, cpu, cuda or cuda:N")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= num_gpus:
+        raise ConfigurationError(f"device: '{name}', but of CUDA devices this machine has {num_gpus}; expected auto")
     return device
 
 
-def autocast(device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16 for matrix products on a GPU; on a CPU nothing changes."""
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
+def default_type(device: torch.device) -> torch.dtype:
+    """Of matrix products: bfloat16 on a GPU, float32 on a CPU."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None = None) -> AbstractContextManager[object]:
+    """Matrix products in `dtype` (None: `default_type`) over float32 weights; float32 changes nothing."""
+    dtype = dtype or default_type(device)
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
 def widened(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:

@@ -23,11 +23,9 @@ def embedding_std(config: ModelConfig) -> float:
     """Deviation of the embeddings' first weights.
 
     A tied matrix must also serve as the output layer: entries of size 1 would make the first logits sqrt(d_model)
-    large. Without any norm nothing holds the stream back: from entries of size 1 a gated layer, which is quadratic,
-    makes more of it in every layer, from small ones less.
+    large.
     """
-    small = config.tie_embeddings or config.norm_placement == "none"
-    return output_std(config) if small else 1.0
+    return output_std(config) if config.tie_embeddings else 1.0
 
 
 def output_std(config: ModelConfig) -> float:

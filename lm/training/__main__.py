@@ -30,13 +30,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     from lm.training.pretrain import pretrain
 
-    values = {**_from_file(arguments.config), **_settings(arguments.set)}
+    values = _merged(_from_file(arguments.config), _settings(arguments.set))
     if arguments.preset is not None:
         values["preset"] = arguments.preset
     if arguments.num_tokens:
         values["num_tokens"] = arguments.num_tokens
     if not values.get("num_tokens") and not values.get("num_steps"):
-        values["num_tokens"] = _num_training_tokens(arguments.data)
+        values["num_tokens"] = _num_training_tokens(arguments.data, values.get("source_weights", {}))
     config = from_mapping(PretrainConfig, values)
     output = arguments.out or Path("trained") / config.preset
     artifact = pretrain(config, arguments.data, output, _print_event, arguments.tokenizer)
@@ -83,7 +83,7 @@ def _from_file(path: Path | None) -> dict[str, Any]:
         values = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error})") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: a {type(values).__name__}, expected an object of fields")
@@ -98,20 +98,38 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
             raise ConfigurationError(f"--set {pair}: expected NAME=VALUE")
         try:
             value = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = text
         outer, inner, key = name.partition(".")
-        if inner:
-            values.setdefault(outer, {})[key] = value
-        else:
-            values[name] = value
+        values = _merged(values, {outer: {key: value} if inner else value})
     return values
 
 
-def _num_training_tokens(data: Path) -> int:
-    from lm.shards import TokenShards
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both; of a field that both have as a mapping the entries of both, else the one in `over`.
 
-    return max(1, TokenShards.open(data, "train").num_tokens)
+    Raises:
+        ConfigurationError: a single entry for a field that is no mapping.
+    """
+    found = dict(under)
+    for name, value in over.items():
+        if isinstance(value, Mapping) and name in under:
+            if not isinstance(under[name], Mapping):
+                raise ConfigurationError(f"{name}: {under[name]!r}, expected a mapping beside {dict(value)}")
+            value = {**under[name], **value}
+        found[name] = value
+    return found
+
+
+def _num_training_tokens(data: Path, source_weights: Any) -> int:
+    """One pass: of the sources that are read."""
+    from lm.shards import TokenShards
+    from lm.token_stream import TokenStream, source_names
+
+    shards = TokenShards.open(data, "train")
+    named = source_weights if isinstance(source_weights, Mapping) else {}
+    known = set(named) & set(source_names(shards))
+    return max(1, sum(len(TokenStream(shards, name)) for name in known) if known else shards.num_tokens)
 
 
 def _print_event(event: Mapping[str, object]) -> None:

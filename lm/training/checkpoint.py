@@ -1,4 +1,5 @@
-"""A model and its optimizer on disk, for any module and any of torch's optimizers.
+"""A model and its optimizer on disk: any module, any of torch's optimizers that keeps a weight's state in tensors and
+numbers (LBFGS keeps lists).
 
     PATH/    model.safetensors, optimizer.safetensors, state.json
 
@@ -62,11 +63,25 @@ def load_checkpoint(path: str | PathLike[str], model: nn.Module, optimizer: torc
     """
     checkpoint = open_artifact(locate(os.fspath(path)), kind=_KIND)
     verify(checkpoint)
-    load_module_state(model, checkpoint.file(WEIGHTS))
     state = json.loads(checkpoint.file(STATE).read_bytes())
-    if optimizer is not None:
-        load_optimizer_state(model, optimizer, checkpoint.file(MOMENTS), state["optimizer"])
+    apply_state(checkpoint, model, optimizer, state["optimizer"])
     return int(state["iteration"])
+
+
+def apply_state(
+    checkpoint: Artifact, model: nn.Module, optimizer: torch.optim.Optimizer | None, facts: Mapping[str, Any]
+) -> None:
+    """Put the checkpoint's tensors into the model and the optimizer, both or, where one does not fit, neither.
+
+    Raises:
+        InputError: a name is missing or unknown, a shape differs, or the optimizer's groups hold other weights.
+    """
+    weights = _fitting_weights(model, checkpoint.file(WEIGHTS))
+    if optimizer is not None:
+        optimizer.load_state_dict(_fitting_moments(model, optimizer, checkpoint.file(MOMENTS), facts))
+    with torch.no_grad():
+        for name, target in module_state(model).items():
+            target.copy_(weights[name])
 
 
 def verify(checkpoint: Artifact) -> None:
@@ -89,12 +104,8 @@ def module_state(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def load_module_state(model: nn.Module, path: Path) -> None:
-    """Copy the tensors of a file into the module's.
-
-    Raises:
-        InputError: a name is missing or unknown, or a shape differs.
-    """
+def _fitting_weights(model: nn.Module, path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, which are the module's."""
     stored, targets = load_tensors(path), module_state(model)
     if differing := sorted(stored.keys() ^ targets.keys()):
         known = "the model has no" if differing[0] in stored else "has no tensor"
@@ -102,9 +113,7 @@ def load_module_state(model: nn.Module, path: Path) -> None:
     for name, target in targets.items():
         if stored[name].shape != target.shape:
             raise InputError(f"{path}: '{name}' is {list(stored[name].shape)}, expected {list(target.shape)}")
-    with torch.no_grad():
-        for name, target in targets.items():
-            target.copy_(stored[name])
+    return stored
 
 
 def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -136,14 +145,10 @@ def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple
     return tensors, {"numbers": numbers, "groups": groups}
 
 
-def load_optimizer_state(
+def _fitting_moments(
     model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, facts: Mapping[str, Any]
-) -> None:
-    """Put the optimizer into a saved state, its settings included.
-
-    Raises:
-        InputError: its groups hold other weights, or a tensor fits no weight.
-    """
+) -> dict[str, Any]:
+    """A saved state, settings included, as `load_state_dict` takes it."""
     parameters = dict(model.named_parameters())
     names = {id(parameter): name for name, parameter in parameters.items()}
     groups = optimizer.state_dict()["param_groups"]
@@ -161,10 +166,17 @@ def load_optimizer_state(
     state: dict[int, dict[str, Any]] = {}
     for name, value in [*load_tensors(path).items(), *facts["numbers"].items()]:
         owner, _, key = name.rpartition("/")
-        if owner not in index or (isinstance(value, Tensor) and value.ndim and value.shape != parameters[owner].shape):
+        if owner not in index or (isinstance(value, Tensor) and not _fits(value, parameters[owner])):
             raise InputError(f"{path}: '{name}' {list(getattr(value, 'shape', []))} fits no weight of this model")
         state.setdefault(index[owner], {})[key] = value
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return {"state": state, "param_groups": groups}
+
+
+def _fits(value: Tensor, weight: Tensor) -> bool:
+    """Whether a tensor could be kept for a weight: one number, or along each axis as many as the weight or one."""
+    if value.ndim != weight.ndim:
+        return value.ndim == 0
+    return all(own in (1, size) for own, size in zip(value.shape, weight.shape, strict=True))
 
 
 def _memory(tensor: Tensor) -> tuple[Any, ...]:
@@ -182,7 +194,7 @@ def _plain(value: Any, what: str) -> Any:
         return [_plain(item, what) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise InputError(f"optimizer: {what} is a {type(value).__name__}, which cannot be saved; expected a number")
+    raise InputError(f"optimizer: {what} holds a {type(value).__name__}, which cannot be saved; expected numbers")
 
 
 def _like(value: Any, present: Any) -> Any:

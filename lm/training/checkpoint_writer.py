@@ -1,7 +1,10 @@
 """Writing checkpoints on a thread while the run goes on, and keeping the right ones.
 
 At most one checkpoint is on its way; an older one is deleted only after every byte of the new one was read back and
-matched its sha256. Stay: the newest K, and of the older ones every step that `keep_every` divides.
+matched its sha256. Stay: the newest K, and of the older ones every step that `keep_every` divides. One of a later step
+than the new one was damaged, or the run would have gone on from there: it is deleted and counts for nothing.
+
+When the run is over, those that `keep_every` keeps move to the folder `kept`, where no run goes on from them.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from lm.training.run_checkpoint import (
     step_of,
     write_snapshot,
 )
+
+KEPT = "kept"
+"""Beside the folder of checkpoints: those that stay after the end."""
 
 
 class CheckpointWriter:
@@ -51,17 +57,28 @@ class CheckpointWriter:
         self._thread.shutdown()
 
     def clear(self) -> None:
-        """Delete what only a run on its way needs, also what a killed one left; what `keep_every` keeps stays."""
+        """Delete what only a run on its way needs, also what a killed one left; what `keep_every` keeps becomes `kept`,
+        in place of an earlier run's.
+        """
         self.wait()
-        for path in checkpoint_folders(self.folder):
-            if not self._stays(path):
-                delete_checkpoint(path)
-        if not checkpoint_folders(self.folder):
-            shutil.rmtree(self.folder, ignore_errors=True)
+        kept = self.folder.with_name(KEPT)
+        staying = [path for path in checkpoint_folders(self.folder) if self._stays(path)]
+        if staying:
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.mkdir()
+        for path in staying:
+            path.rename(kept / path.name)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write(self, snapshot: Snapshot) -> None:
         write_snapshot(self.folder, snapshot, **self._identity)
-        for old in checkpoint_folders(self.folder)[self._keep :]:
+        whole = []
+        for path in checkpoint_folders(self.folder):
+            if step_of(path) > snapshot.step:
+                delete_checkpoint(path)
+            else:
+                whole.append(path)
+        for old in whole[self._keep :]:
             if not self._stays(old):
                 delete_checkpoint(old)
 

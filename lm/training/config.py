@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +17,7 @@ FREE_TO_CHANGE = frozenset({"checkpoint_interval", "keep_checkpoints", "keep_eve
 ROLES = ("embeddings", "lm_head", "matrices", "vectors")
 """What a weight can be; `lm.training.parameter_groups` tells which is which."""
 
+_MOST_THREADS = 4_096
 _ABOVE_ZERO = (
     "batch_size",
     "learning_rate",
@@ -152,6 +154,10 @@ class PretrainConfig:
             raise ConfigurationError(
                 f"num_steps: {self.num_steps}, num_tokens: {self.num_tokens}; expected exactly one above 0"
             )
+        self._expect("num_steps", self.num_steps >= 0, "at least 0")
+        self._expect("num_tokens", self.num_tokens >= 0, "at least 0")
+        self._expect("seed", self.seed < 2**63, "below 2^63")
+        self._expect("num_threads", self.num_threads <= _MOST_THREADS, f"at most {_MOST_THREADS:,}")
         for name in _ABOVE_ZERO:
             self._expect(name, getattr(self, name) > 0, "more than 0")
         for name in _AT_LEAST_ZERO:
@@ -170,10 +176,10 @@ class PretrainConfig:
         for name, factor in self.learning_rate_multipliers.items():
             if name not in ROLES:
                 raise ConfigurationError(unknown_key(name, ROLES, "learning_rate_multipliers"))
-            if isinstance(factor, bool) or not isinstance(factor, int | float) or factor < 0:
+            if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 <= factor < math.inf:
                 raise ConfigurationError(f"learning_rate_multipliers.{name}: {factor!r}, expected a number from 0 on")
         for name, weight in self.source_weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or weight <= 0:
+            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
                 raise ConfigurationError(f"source_weights.{name}: {weight!r}, expected a number above 0")
         if "vocab_size" in self.model:
             raise ConfigurationError("model.vocab_size: comes from the token shards and cannot be set")

@@ -25,14 +25,22 @@ def work_folder(output: Path) -> Path:
 
 
 def live_rows(output: Path) -> list[dict[str, Any]]:
-    """What the live view of a run wrote; a line that a kill cut short is left out."""
-    path = work_folder(output) / LIVE
+    """What the live view of a run wrote."""
+    return read_rows(work_folder(output) / LIVE)
+
+
+def read_rows(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:
+    """The lines of a live view, with `last_step` those up to that step (at 0 none); a line that a kill cut short is
+    left out.
+    """
     rows = []
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             continue
+        if last_step is None or 0 < row.get("step", 0) <= last_step:
+            rows.append(row)
     return rows
 
 

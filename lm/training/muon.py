@@ -78,7 +78,7 @@ def orthogonalize(
     """
     a, b, c = _COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.flatten(0, -3)
+    x = matrices.reshape(-1, *matrices.shape[-2:])
     x = x.mT if tall else x
     x = x.bfloat16() if x.is_cuda else x.float()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)

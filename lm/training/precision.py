@@ -5,27 +5,20 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from lm.model.precision import default_type
 
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def compute_type(precision: str, device: torch.device) -> torch.dtype:
     """The type of matrix products: `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is slow."""
-    if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return _TYPES[precision]
-
-
-def autocast_to(dtype: torch.dtype, device: torch.device) -> AbstractContextManager[object]:
-    """Matrix products in `dtype` over float32 weights; float32 changes nothing."""
-    if dtype == torch.float32:
-        return nullcontext()
-    return torch.autocast(device.type, dtype=dtype)
+    return default_type(device) if precision == "auto" else _TYPES[precision]
 
 
 def recompute_blocks(blocks: nn.ModuleList) -> None:
@@ -49,7 +42,8 @@ def deterministic_kernels(wanted: bool) -> Iterator[None]:
     if not wanted:
         yield
         return
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    benchmark = torch.backends.cudnn.benchmark
     # cuBLAS reads it when it starts; without it, its products may differ between streams.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -57,5 +51,5 @@ def deterministic_kernels(wanted: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.backends.cudnn.benchmark = benchmark

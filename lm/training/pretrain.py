@@ -4,7 +4,7 @@
     OUTPUT.work/    checkpoints/, tensorboard/, live.jsonl: what a run needs on its way
 
 Launched again after an interruption or a crash, it goes on from the newest whole checkpoint. After the end the
-checkpoints are deleted, but for those that `keep_every` keeps.
+checkpoints are deleted, but for those that `keep_every` keeps, which move to OUTPUT.work/kept.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
 from lm.evaluation.perplexity import text_bytes
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish
+from lm.training.checkpoint_writer import CheckpointWriter
 from lm.training.config import PretrainConfig
 from lm.training.metrics import Report, work_folder
 from lm.training.precision import deterministic_kernels
 from lm.training.run import Run
+from lm.training.run_checkpoint import checkpoint_folders, differences
+from lm.training.stop import StopSignals
 
 if TYPE_CHECKING:
     from lm.tokenizer import Tokenizer
@@ -54,15 +57,26 @@ def pretrain(
     identity = _identity(config, source, vocabulary)
     done = find_whole(output, fingerprint(_KIND, **identity))
     if done is not None:
+        _clear_after_a_kill(config, identity, work_folder(output))
         return done
     text_bytes(source, "validation")  # missing, it would be noticed only after the training
-    with publish(output, kind=_KIND, **identity) as publication, deterministic_kernels(config.deterministic):
-        run = Run(config, source, vocabulary, work_folder(output), identity, report)
+    publication_of = publish(output, kind=_KIND, **identity)
+    with publication_of as publication, deterministic_kernels(config.deterministic), StopSignals() as signals:
+        run = Run(config, source, vocabulary, work_folder(output), identity, report, signals)
         run.resume()
         run.train()
         run.write_result(publication)
     run.writer.clear()
     return publication.artifact
+
+
+def _clear_after_a_kill(config: PretrainConfig, identity: Mapping[str, Any], work: Path) -> None:
+    """Delete the checkpoints of this finished run where it was killed between its end and their deletion."""
+    folders = checkpoint_folders(work / "checkpoints")
+    if folders and not differences(open_artifact(folders[0]), identity["config"], identity["inputs"]):
+        writer = CheckpointWriter(work / "checkpoints", identity, keep=1, keep_every=config.keep_every)
+        writer.clear()
+        writer.close()
 
 
 def _load_tokenizer(path: Path) -> Tokenizer:

@@ -1,12 +1,14 @@
 """Which windows each step reads: several sources by weight, each at its own pace through its own epochs.
 
 Window k (from 0) of a source of weight w is due at (k + ½) / w, and windows are dealt as they fall due, earlier names
-first where two fall due together. So every stretch of the run holds the sources in their shares, not only on average,
-and the whole order is a pure function of seed and configuration. No torch here, as in `windows`.
+first where two fall due together. So at every point of the run each source has had its share, to within a few windows
+(the first windows of several small sources fall due late and together), and the whole order is a pure function of seed
+and configuration. No torch here, as in `windows`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.configuration import unknown_key
-from lm.errors import ConfigurationError
+from lm.errors import ConfigurationError, InputError
 from lm.shards import TokenShards
 from lm.token_stream import TokenStream, source_names
 from lm.training.config import PretrainConfig
@@ -101,16 +103,23 @@ def make_reading_order(
     for name, weight in weights.items():
         if name not in known:
             raise ConfigurationError(unknown_key(name, known, "source_weights"))
-        if not (isinstance(weight, int | float) and weight > 0):
+        if not (isinstance(weight, int | float) and 0 < weight < math.inf):
             raise ConfigurationError(f"source_weights.{name}: {weight}, expected a number above 0")
     total = sum(weights.values())
     streams = {name: TokenStream(shards, name) for name in sorted(weights)}
     return ReadingOrder(
         [
-            Source(name, stream, make_windows(packing, stream, context_length, seed), weights[name] / total)
+            Source(name, stream, _windows_of(name, packing, stream, context_length, seed), weights[name] / total)
             for name, stream in streams.items()
         ]
     )
+
+
+def _windows_of(name: str, packing: str, stream: TokenStream, context_length: int, seed: int) -> Windows:
+    try:
+        return make_windows(packing, stream, context_length, seed)
+    except InputError as error:
+        raise InputError(f"source '{name}': {error}") from None
 
 
 def order_of_run(config: PretrainConfig, shards: TokenShards) -> ReadingOrder:
@@ -155,7 +164,10 @@ def steps_that_read_document(order: ReadingOrder, batch_size: int, num_steps: in
 
 def _ranks(order: ReadingOrder, source: int, num_dealt: int) -> npt.NDArray[np.int64]:
     """For each of a source's windows among the first `num_dealt` of all, its number among all."""
-    due = [(np.arange(int(num_dealt * other.weight) + 2) + 0.5) / other.weight for other in order.sources]
+    # By the time T at least w T - 1/2 windows of each source are due, so of all T - (number of sources) / 2: the first
+    # `num_dealt` are due before `latest`.
+    latest = num_dealt + len(order.sources)
+    due = [(np.arange(int(latest * other.weight) + 2) + 0.5) / other.weight for other in order.sources]
     ranks = np.arange(len(due[source]))
     for index, other_due in enumerate(due):
         if index != source:

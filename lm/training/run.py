@@ -18,6 +18,7 @@ from lm.training.checkpoint_writer import CheckpointWriter
 from lm.training.config import PretrainConfig
 from lm.training.live_view import LiveView
 from lm.training.metrics import MetricsLog, Report
+from lm.training.precision import compute_type
 from lm.training.reading_order import order_of_run
 from lm.training.run_checkpoint import newest_checkpoint, refuse_other_run, restore_run, take_snapshot
 from lm.training.stop import StopSignals
@@ -40,14 +41,17 @@ class Run:
         work: Path,
         identity: Mapping[str, Any],
         report: Report,
+        signals: StopSignals,
     ) -> None:
         if config.num_threads:
             torch.set_num_threads(config.num_threads)
         self.config, self.tokenizer, self.work, self.identity, self.report = config, tokenizer, work, identity, report
+        self.signals = signals
         self.device = choose_device(config.device)
         training = TokenShards.open(source, "train")
         self.tokenizer_digest = training.metadata.tokenizer_digest
-        self.validator = Validator(source, self.tokenizer_digest, tokenizer)
+        compute = compute_type(config.precision, self.device)
+        self.validator = Validator(source, self.tokenizer_digest, tokenizer, compute)
         torch.manual_seed(config.seed)
         model = TransformerLM(config.model_config(training.vocab_size)).to(self.device)
         self.trainer = Trainer(config, model, self._loader(training))
@@ -68,7 +72,7 @@ class Run:
         self.report({"message": f"resumed from {checkpoint.path}"})
 
     def train(self) -> None:
-        """Step until the end or a signal.
+        """Step until the end or a signal; the last step's checkpoint is written before this returns.
 
         Raises:
             Interrupted: after a signal, when the checkpoint is written.
@@ -82,20 +86,29 @@ class Run:
             first_step=trainer.step,
             num_steps=trainer.num_steps,
             device=self.device,
+            dtype=trainer.compute_type,
             model=trainer.model.config,
         )
-        with StopSignals() as stop, view, contextlib.closing(trainer.loader), contextlib.closing(self.writer):
+        with view, contextlib.closing(trainer.loader), contextlib.closing(self.writer):
+            if trainer.step == 0 and self.config.warmup_steps >= trainer.num_steps:
+                view.event({"step": 0, "message": self._short()})
             while trainer.step < trainer.num_steps:
-                if stop.received is not None:
-                    self._stop(stop.received)
+                if self.signals.received is not None:
+                    self._save()
+                    self._wait_and_stop()
                 self.writer.raise_failure()
                 self._step(view)
-            self.writer.wait()
+            self._wait_and_stop()
 
     def write_result(self, publication: Publication) -> None:
-        """The model, its log and its score."""
+        """The model, its log and its score.
+
+        Raises:
+            Interrupted: after a signal; the last step's checkpoint is there to go on from.
+        """
         trainer = self.trainer
-        evaluation = self.validator.at_the_end(trainer.model)
+        evaluation = self.validator.at_the_end(trainer.model, before_batch=self._stop_if_told)
+        self._stop_if_told()
         save_model(publication.path, trainer.model, self.tokenizer_digest)
         self.log.write(publication.path / "metrics.jsonl")
         write_json(publication.path / "evaluation.json", evaluation)
@@ -125,7 +138,7 @@ class Run:
         config, last = self.config, self.trainer.step + 1 == self.trainer.num_steps
         result = self.trainer.train_step()
         step = result.step
-        logged = last or step == 1 or _due(step, config.log_interval)
+        logged = last or step == 1 or _due(step, config.log_interval) or bool(result.spike or result.skipped)
         if logged:
             self.log.add(step, result.row())
         view.step(result, logged)
@@ -143,13 +156,24 @@ class Run:
     def _save(self) -> None:
         self.writer.write(take_snapshot(self.trainer, self.log))
 
-    def _stop(self, signal_number: int) -> None:
-        self._save()
+    def _wait_and_stop(self) -> None:
         self.writer.wait()
-        raise Interrupted(
-            f"stopped by signal {signal_number} at step {self.trainer.step} of {self.trainer.num_steps}; "
-            f"run again to go on from {self.writer.folder}",
-            signal_number,
+        self._stop_if_told()
+
+    def _stop_if_told(self) -> None:
+        number = self.signals.received
+        if number is not None:
+            raise Interrupted(
+                f"stopped by signal {number} at step {self.trainer.step} of {self.trainer.num_steps}; "
+                f"run again to go on from {self.writer.folder}",
+                number,
+            )
+
+    def _short(self) -> str:
+        config, steps = self.config, self.trainer.num_steps
+        return (
+            f"warmup_steps {config.warmup_steps} of a run of {steps} steps: the learning rate does not get to "
+            f"{config.learning_rate:g}"
         )
 
 

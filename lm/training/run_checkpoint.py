@@ -27,8 +27,7 @@ from lm.training.checkpoint import (
     MOMENTS,
     STATE,
     WEIGHTS,
-    load_module_state,
-    load_optimizer_state,
+    apply_state,
     module_state,
     optimizer_state,
     verify,
@@ -94,8 +93,7 @@ def restore_run(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> None
     """
     verify(checkpoint)
     state = json.loads(checkpoint.file(STATE).read_bytes())
-    load_module_state(trainer.model, checkpoint.file(WEIGHTS))
-    load_optimizer_state(trainer.model, trainer.optimizer, checkpoint.file(MOMENTS), state["optimizer"])
+    apply_state(checkpoint, trainer.model, trainer.optimizer, state["optimizer"])
     trainer.step, trainer.tokens, trainer.num_skipped = state["step"], state["tokens"], state["num_skipped"]
     trainer.spikes.restore(state["losses"])
     if trainer.scaler is not None:
@@ -118,7 +116,7 @@ def step_of(path: Path) -> int:
 
 def delete_checkpoint(path: Path) -> None:
     """Remove one; its manifest first, so that half a checkpoint is none."""
-    (path / MANIFEST).unlink()
+    (path / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(path)
 
 
@@ -142,19 +140,24 @@ def newest_checkpoint(folder: Path, report: Report) -> Artifact | None:
     return None
 
 
+def differences(checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:
+    """In which fields the checkpoint's run differs from the one with this configuration and these inputs."""
+    then = _flatten({"config": checkpoint.config, "inputs": checkpoint.inputs})
+    now = _flatten({"config": config, "inputs": inputs})
+    return [
+        f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name) and name.rsplit(".", 1)[-1] not in FREE_TO_CHANGE
+    ]
+
+
 def refuse_other_run(checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
     """Check that the checkpoint is of the run with this configuration and these inputs.
 
     Raises:
         ConfigurationError: names every field that differs, and how to start over.
     """
-    then = _flatten({"config": checkpoint.config, "inputs": checkpoint.inputs})
-    now = _flatten({"config": config, "inputs": inputs})
-    differing = [
-        f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}"
-        for name in sorted(then.keys() | now.keys())
-        if then.get(name) != now.get(name) and name.rsplit(".", 1)[-1] not in FREE_TO_CHANGE
-    ]
+    differing = differences(checkpoint, config, inputs)
     if differing:
         raise ConfigurationError(
             f"{checkpoint.path}: checkpoint of another run: {'; '.join(differing)}; "

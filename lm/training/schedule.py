@@ -1,4 +1,6 @@
-"""The learning rate of each step. Every schedule rises linearly from 0 to `max_lr` at `warmup_steps` first."""
+"""The learning rate of each step. Every schedule rises linearly from 0 to `max_lr` at `warmup_steps` first, and does
+not get there where the run ends before.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ def linear_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, 
 
 def wsd_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, num_steps: int, decay_steps: int) -> float:
     """Warm-up, stable, decay (Hu et al. 2024, section 4): flat at `max_lr` until `num_steps - decay_steps`, then a
-    straight line to `min_lr` at `num_steps`, then flat.
+    straight line to `min_lr` at `num_steps`, then flat. A warm-up that reaches into the decay leaves it what is left.
 
     The line is the decay that Hägele et al. 2024 compare, not the exponential of the first paper. A run stopped on the
     flat part can be continued for any number of steps.
@@ -35,5 +37,5 @@ def wsd_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, num
         return max_lr * step / warmup_steps
     if step >= num_steps:
         return min_lr
-    left = (num_steps - step) / max(1, decay_steps)
+    left = (num_steps - step) / max(1, min(decay_steps, num_steps - warmup_steps))
     return min_lr + (max_lr - min_lr) * min(1.0, left)

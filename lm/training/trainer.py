@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lm.errors import ConfigurationError, LoamError
 from lm.kernels.cross_entropy import linear_losses
-from lm.model import TransformerLM
+from lm.model import TransformerLM, autocast
 from lm.training.batches import Batch, Loader
 from lm.training.clipping import clip_gradients
 from lm.training.config import PretrainConfig
@@ -20,7 +20,7 @@ from lm.training.loss_scale import LossScaler
 from lm.training.muon import Muon
 from lm.training.optimizers import SGD, AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
-from lm.training.precision import autocast_to, compute_type, recompute_blocks
+from lm.training.precision import compute_type, recompute_blocks
 from lm.training.replicas import num_processes, sum_gradients, sum_over_processes
 from lm.training.schedule import cosine_schedule, linear_schedule, wsd_schedule
 from lm.training.spikes import SpikeDetector
@@ -50,8 +50,10 @@ class StepResult:
     loss_scale: float | None = None
 
     def row(self) -> dict[str, Any]:
-        """The values that there are."""
+        """The values that there are; the norm of a gradient that overflowed is none."""
         values = {name: getattr(self, name) for name in self.__slots__}
+        if not math.isfinite(self.gradient_norm):
+            del values["gradient_norm"]
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -139,7 +141,7 @@ class Trainer:
         ids = ids.to(device, non_blocking=True)
         if documents is not None:
             documents = documents.to(device, non_blocking=True)
-        with autocast_to(self.compute_type, device):
+        with autocast(device, self.compute_type):
             hidden = self._hidden(ids[:, :-1], document_ids=documents).flatten(0, 1)
             targets = ids[:, 1:].flatten()
             if chosen is not None:

@@ -7,10 +7,12 @@ source only the tokenizer knows.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from lm.errors import InputError
 from lm.evaluation.perplexity import evaluate_perplexity, score_tokens
@@ -26,17 +28,19 @@ _CHUNK_TOKENS = 2**20
 
 
 class Validator:
-    """Scores a model on the validation split of a token shards artifact.
+    """Scores a model on the validation split of a token shards artifact, with matrix products in `dtype`.
 
     Raises:
         InputError: the artifact has no such split, or it was made by another tokenizer than `tokenizer` or the
         training split.
     """
 
-    def __init__(self, source: Artifact, tokenizer_digest: str, tokenizer: Tokenizer | None) -> None:
+    def __init__(
+        self, source: Artifact, tokenizer_digest: str, tokenizer: Tokenizer | None, dtype: torch.dtype
+    ) -> None:
         if tokenizer is not None and tokenizer.digest != tokenizer_digest:
             raise InputError(f"{source.path}: ids come from tokenizer {tokenizer_digest}, not from {tokenizer.digest}")
-        self._source = source
+        self._source, self._dtype = source, dtype
         shards = TokenShards.open(source, "validation", tokenizer_digest)
         self._stream = TokenStream(shards)
         names = source_names(shards)
@@ -53,20 +57,24 @@ class Validator:
             values |= self._score(model, stream, f"/{name}", max_tokens)
         return values
 
-    def at_the_end(self, model: TransformerLM) -> dict[str, Any]:
-        """Of the whole split, each token after at least half a context; and of each source."""
-        score = evaluate_perplexity(model, self._source)
+    def at_the_end(self, model: TransformerLM, before_batch: Callable[[], None]) -> dict[str, Any]:
+        """Of the whole split, each token after at least half a context; and of each source. `before_batch` may raise to
+        stop.
+        """
+        how: dict[str, Any] = {"dtype": self._dtype, "before_batch": before_batch}
+        score = evaluate_perplexity(model, self._source, **how)
         total = {"validation_loss": score.loss, "bits_per_byte": score.bits_per_byte}
         sources: dict[str, Any] = {} if self._only_source is None else {self._only_source: total}
         for name, stream in self._by_source.items():
-            nats = score_tokens(model, stream)
+            nats = score_tokens(model, stream, **how)
             sources[name] = {"validation_loss": nats / len(stream), **self._bits(nats, stream, len(stream))}
         counts = {"nats": score.nats, "num_tokens": score.num_tokens, "text_bytes": score.text_bytes}
         return {**total, **counts, "sources": sources}
 
     def _score(self, model: TransformerLM, stream: TokenStream, suffix: str, max_tokens: int) -> dict[str, float]:
         tokens = min(max_tokens or len(stream), len(stream))
-        nats = score_tokens(model, stream, stride=model.config.context_length, max_tokens=tokens)
+        stride = model.config.context_length
+        nats = score_tokens(model, stream, stride=stride, max_tokens=tokens, dtype=self._dtype)
         values = {"validation_loss": nats / tokens, **self._bits(nats, stream, tokens)}
         return {f"{name}{suffix}": value for name, value in values.items()}
 

@@ -1,5 +1,9 @@
 """Ablations: equal budgets, one difference, an honest verdict."""
 
+import dataclasses
+import os
+import signal
+
 import pytest
 
 from lm.ablations.config import LEARNING_RATE, QUESTIONS, AblationConfig
@@ -8,16 +12,17 @@ from lm.ablations.report import (
     RUNS,
     render,
     runs_of,
-    seconds_of,
     sentence,
     standings,
+    validation_over_seconds,
     verdict,
     write_ablation_report,
 )
-from lm.ablations.run import run_ablation, unigram_loss
+from lm.ablations.run import _edge_passed, run_ablation, unigram_loss
 from lm.accounting import count_parameters
 from lm.configuration import to_mapping
-from lm.errors import ConfigurationError
+from lm.errors import ConfigurationError, Interrupted
+from lm.training import Trainer
 from tests.lm.training.corpora import make_shards
 
 SMALL = AblationConfig(
@@ -98,9 +103,10 @@ def test_runs_carry_their_curves_and_the_clock_stays_outside(made):
     for run in runs_of(artifacts["ffn"]):
         assert run["steps"] == list(range(1, 101)) and len(run["losses"]) == 100
         assert run["validation_steps"][-1] == 100 and run["validation_losses"][-1] == run["validation_loss"]
-        steps, seconds = seconds_of(run, folder / "runs")
-        assert steps == run["steps"] and seconds == sorted(seconds)
-    assert seconds_of({"name": "unknown"}, folder / "runs") is None
+        seconds, losses = validation_over_seconds(run, folder / "runs")
+        assert losses == run["validation_losses"] and len(seconds) == len(losses) and seconds == sorted(seconds)
+    unknown = {**runs_of(artifacts["ffn"])[0], "name": "unknown"}
+    assert validation_over_seconds(unknown, folder / "runs") == ([], [])
     assert "seconds" not in artifacts["ffn"].file(RUNS).read_text()
 
 
@@ -137,9 +143,10 @@ def test_a_lead_smaller_than_the_seeds_spread_is_called_luck():
     assert "b beats a by 0.050 nats per token, which may be luck: seeds of the two differ by up to 0.200" in sentence(
         "ffn", told
     )
-    clear = verdict("ffn", [row("a", 0, 3.0), row("b", 0, 2.0), row("c", 0, None, "diverged")])
-    assert clear["winner"] == "b" and clear["clear"] and clear["lead"] == 1.0 and clear["diverged"] == ["c"]
-    assert sentence("ffn", clear).endswith("; diverged: c.")
+    rows += [row("c", 0, 2.0), row("c", 1, 2.1), row("d", 0, None, "diverged")]
+    clear = verdict("ffn", rows)
+    assert clear["winner"] == "c" and clear["clear"] and clear["lead"] == pytest.approx(1.0)
+    assert clear["diverged"] == ["d"] and sentence("ffn", clear).endswith("; diverged: d.")
     assert standings(rows)[0]["spread"] == pytest.approx(0.2)
 
 
@@ -151,6 +158,8 @@ def test_luck_is_measured_on_the_two_best_alone():
 
 def test_it_is_said_where_no_learning_rate_diverged():
     rows = [row("0.1", 0, 3.0), row("1", 0, 3.5)]
+    assert "which may be luck: with one seed, nothing is known of luck" in sentence("ffn", verdict("ffn", rows))
+    assert "| one seed |" in render("ffn", rows, verdict("ffn", rows), 10)
     assert sentence(LEARNING_RATE, verdict(LEARNING_RATE, rows)).endswith("; no rate diverged, the edge lies higher.")
     assert "diverged" not in sentence("ffn", verdict("ffn", rows))
 
@@ -178,3 +187,52 @@ def test_what_cannot_be_is_refused(values, message):
         AblationConfig(**values)
     with pytest.raises(ConfigurationError, match="did you mean 'ffn'"):
         AblationConfig().variants("fnn")
+
+
+def test_a_rate_too_low_to_learn_does_not_end_the_search_for_the_edge():
+    low = [row("1e-05", seed, 9.0, "validation loss 9.000, unigram 8.000") for seed in (0, 1)]
+    learned = [row("0.01", 0, 5.0), row("0.01", 1, 5.0)]
+    high = [row("1", 0, 9.0, "validation loss 9.000, unigram 8.000")]
+    assert not _edge_passed(low, "0.01")
+    assert not _edge_passed([*low, *learned], "1")
+    assert not _edge_passed([*low, *learned, *high], "1")  # its other seed
+    assert _edge_passed([*low, *learned, *high], "10")
+    assert _edge_passed([row("1", 0, None, "step 3: loss is nan")], "10")
+
+
+def test_an_interrupted_question_tells_the_same_and_keeps_its_seconds(shards, tmp_path):
+    """Of a run that trains to its end and of one that diverges, both stopped on the way."""
+    config = dataclasses.replace(
+        SMALL,
+        learning_rates=(1e-2, 1e4),
+        seeds=(0,),
+        training={**SMALL.training, "checkpoint_interval": 1, "log_interval": 2},
+    )
+
+    def ask(folder):
+        return run_ablation(
+            config, question=LEARNING_RATE, shards=shards.path, runs=folder / "runs", output=folder / "out"
+        )
+
+    whole = ask(tmp_path / "whole")
+    steps_of_the_second = len(runs_of(whole)[1]["steps"])
+    assert runs_of(whole)[1]["diverged"] and steps_of_the_second
+    calls = {"steps": 0}
+    original = Trainer.train_step
+
+    def stopping(trainer):
+        calls["steps"] += 1
+        if calls["steps"] in (30, 101):  # in the middle of the first, at the first step of the second
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(trainer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "train_step", stopping)
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                ask(tmp_path / "stopped")
+        stopped = ask(tmp_path / "stopped")
+    assert stopped.digest == whole.digest
+    first = runs_of(stopped)[0]
+    seconds, losses = validation_over_seconds(first, tmp_path / "stopped" / "runs")
+    assert losses == first["validation_losses"] and seconds == sorted(seconds) and seconds[0] > 0

@@ -115,11 +115,12 @@ def test_positions_are_one_for_every_token(position):
         torch.testing.assert_close(model(ids, positions=positions), own)
 
 
-@pytest.mark.parametrize("num_layers", [4, 12])
-@pytest.mark.parametrize("switches", [{}, {"ffn": "relu2"}, {"position": "learned"}])
-def test_without_norms_the_first_loss_is_that_of_guessing_too(num_layers, switches):
+@pytest.mark.parametrize("num_layers", [4, 24])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("switches", [{}, {"ffn": "relu2"}, {"num_experts": 4}, {"layer_pattern": ("ssm", "full")}])
+def test_without_norms_the_first_loss_is_that_of_guessing_too(num_layers, tied, switches):
     torch.manual_seed(0)
-    config = preset("tiny_cpu", tie_embeddings=False, norm_placement="none", num_layers=num_layers, **switches)
+    config = preset("tiny_cpu", tie_embeddings=tied, norm_placement="none", num_layers=num_layers, **switches)
     ids = torch.randint(config.vocab_size, (2, 65))
     with torch.no_grad():
         loss = F.cross_entropy(TransformerLM(config)(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())

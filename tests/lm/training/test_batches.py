@@ -14,6 +14,8 @@ from lm.training import (
     steps_that_read,
     steps_that_read_document,
 )
+from lm.training.reading_order import ReadingOrder, Source, _ranks
+from lm.training.windows import StreamWindows
 from tests.lm.training.corpora import END_OF_TEXT, make_shards
 
 PACKINGS = ("stream", "best_fit", "padded")
@@ -169,6 +171,25 @@ def test_sources_come_in_their_shares_at_every_moment(mixed):
             assert abs(seen[source] - weight * step) <= 1
         assert {("web", "books", "code")[i % 3] for i in batch.ids.unique().tolist() if i != END_OF_TEXT} == {name}
     assert loader.state()["code"]["epoch"] > 0
+
+
+def test_ranks_are_those_of_the_windows_dealt_however_small_a_source_is():
+    """One large source and many small ones, whose first windows all fall due late."""
+    for large, num_small in ((0.9, 20), (0.8, 9), (0.7, 5), (0.5, 1)):
+        weights = [large, *[(1 - large) / num_small] * num_small]
+        order = ReadingOrder(
+            [Source(f"{i}", None, StreamWindows(10_000, 16, seed=0), weight) for i, weight in enumerate(weights)]
+        )
+        dealt = [order.next().source for _ in range(300)]
+        for num_dealt in (1, 7, 10, 88, 300):
+            for source in range(len(weights)):
+                expected = [rank for rank, index in enumerate(dealt[:num_dealt]) if index == source]
+                assert _ranks(order, source, num_dealt).tolist() == expected
+
+
+def test_a_source_too_small_for_a_window_is_named(mixed):
+    with pytest.raises(InputError, match=r"source 'code': .* expected at least context_length \+ 1 = 4,097"):
+        _loader(mixed, weights={"code": 1}, context_length=4_096)
 
 
 def test_unknown_and_impossible_sources_are_named(mixed):

@@ -14,7 +14,8 @@ from lm.model.files import load_tensors
 from lm.storage import open_artifact
 from lm.training import SGD, AdamW, Muon, load_checkpoint, muon_groups, save_checkpoint
 from lm.training import checkpoint_writer as writing
-from lm.training.checkpoint_writer import CheckpointWriter
+from lm.training.checkpoint import verify
+from lm.training.checkpoint_writer import KEPT, CheckpointWriter
 from lm.training.metrics import MetricsLog
 from lm.training.run_checkpoint import Snapshot, checkpoint_folders, step_of, take_snapshot
 from tests.lm.training.test_trainer import make_trainer, shards  # noqa: F401 - a fixture
@@ -26,6 +27,7 @@ OPTIMIZERS = {
     "torch.AdamW": lambda model: torch.optim.AdamW(model.parameters(), lr=1e-2),
     "torch.AdamW fused": lambda model: torch.optim.AdamW(model.parameters(), lr=1e-2, fused=True),
     "torch.SGD": lambda model: torch.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9),
+    "torch.Adafactor": lambda model: torch.optim.Adafactor(model.parameters(), lr=1e-2),
     "torch.RMSprop": lambda model: torch.optim.RMSprop(model.parameters(), lr=1e-2),
 }
 
@@ -131,18 +133,39 @@ def steps_in(folder):
 
 
 def test_the_newest_and_every_mth_stay(tmp_path):
-    writer = CheckpointWriter(tmp_path, IDENTITY, keep=2, keep_every=3)
+    folder, kept = tmp_path / "checkpoints", tmp_path / KEPT
+    writer = CheckpointWriter(folder, IDENTITY, keep=2, keep_every=3)
     for number in range(1, 9):
         writer.write(snapshot(number))
     writer.wait()
-    assert steps_in(tmp_path) == [3, 6, 7, 8]
+    assert steps_in(folder) == [3, 6, 7, 8]
+    (folder / "step-00000009").mkdir()  # of a write that was killed
+    (kept / "step-00000003").mkdir(parents=True)  # of a run before
     writer.clear()
-    assert steps_in(tmp_path) == [3, 6]
+    assert steps_in(kept) == [3, 6] and not folder.exists()
     writer.close()
     plain = CheckpointWriter(tmp_path / "plain", IDENTITY, keep=1)
     plain.write(snapshot(1))
     plain.clear()
     assert not (tmp_path / "plain").exists()
+
+
+@pytest.mark.parametrize("keep_every", [0, 5])
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_damaged_one_of_a_later_step_counts_for_nothing(tmp_path, keep, keep_every):
+    """A run that passed it over and went on from before writes its own, which stays."""
+    writer = CheckpointWriter(tmp_path, IDENTITY, keep=keep, keep_every=keep_every)
+    for number in (8, 10):
+        writer.write(snapshot(number))
+    writer.wait()
+    (tmp_path / "step-00000010" / "state.json").write_text("damaged")
+    for number in (8, 9):
+        writer.write(snapshot(number))
+        writer.wait()
+        assert steps_in(tmp_path)[-1] == number
+        verify(open_artifact(tmp_path / f"step-{number:08d}"))
+    assert steps_in(tmp_path) == ([9] if keep == 1 else [8, 9])
+    writer.close()
 
 
 def test_an_old_one_goes_only_when_the_new_one_is_whole(tmp_path, monkeypatch):
@@ -205,3 +228,37 @@ def test_a_checkpoint_holds_the_moment_of_its_snapshot_while_the_run_moves_on(tm
     assert state["step"] == 1 and state["loader"] == loader
     assert len(written.file("metrics.jsonl").read_text().splitlines()) == 1
     writer.close()
+
+
+def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path):
+    model = make_module()
+    optimizer = AdamW(model.parameters())
+    step(model, optimizer, 0)
+    save_checkpoint(model, optimizer, 1, tmp_path / "c")
+    other = make_module(seed=1)
+    before = copy.deepcopy(other.state_dict())
+    weights = list(other.parameters())
+    with pytest.raises(InputError, match="1 groups of weights, the optimizer has 2"):
+        load_checkpoint(tmp_path / "c", other, AdamW([{"params": weights[:2]}, {"params": weights[2:]}]))
+    wide = make_module(width=12)
+    moments = AdamW(wide.parameters())
+    with pytest.raises(InputError, match="expected"):
+        load_checkpoint(tmp_path / "c", wide, moments)
+    assert not moments.state
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
+def test_lists_of_tensors_cannot_be_saved_and_are_named(tmp_path):
+    model = nn.Linear(4, 4)
+    optimizer = torch.optim.LBFGS(model.parameters())
+
+    def loss():
+        optimizer.zero_grad()
+        value = model(torch.ones(2, 4)).square().sum()
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    with pytest.raises(InputError, match="holds a Tensor, which cannot be saved"):
+        save_checkpoint(model, optimizer, 1, tmp_path / "c")

@@ -1,18 +1,25 @@
 import json
 import math
+import os
+import signal
+from pathlib import Path
 
 import pytest
 import torch
 
 from lm.configuration import from_mapping, to_mapping
-from lm.errors import ConfigurationError, InputError
+from lm.errors import ConfigurationError, InputError, Interrupted, NoSpaceError, run_command
+from lm.evaluation import perplexity
 from lm.evaluation.perplexity import evaluate_perplexity
-from lm.model import load_model
-from lm.shards import ShardWriter
+from lm.model import load_model, preset
+from lm.shards import ShardWriter, TokenShards
 from lm.storage import open_artifact, publish
+from lm.token_stream import TokenStream
 from lm.tokenizer import Tokenizer
-from lm.training import PretrainConfig
-from lm.training.__main__ import main
+from lm.training import PretrainConfig, Trainer
+from lm.training.__main__ import _merged, _settings, main
+from lm.training.checkpoint_writer import CheckpointWriter
+from lm.training.live_view import LiveView
 from lm.training.metrics import live_rows
 from lm.training.pretrain import pretrain, silent, work_folder
 from tests.lm.training.corpora import SETTINGS, arguments, make_shards
@@ -109,6 +116,12 @@ def test_tensorboard_shows_the_curves(shards, tmp_path):
         ({"packing": "tight"}, "'tight' is none of 'stream', 'best_fit', 'padded'"),
         ({"decay_share": 0.0}, "decay_share: 0.0, expected above 0 and at most 1"),
         ({"precision": "int8"}, "'int8' is none of 'auto'"),
+        ({"num_steps": -3, "num_tokens": 1_000}, "num_steps: -3, expected at least 0"),
+        ({"seed": 2**64}, "expected below 2"),
+        ({"num_threads": 10**11}, "expected at most 4,096"),
+        ({"max_gradient_norm": math.inf}, "max_gradient_norm: inf, expected a finite number"),
+        ({"source_weights": {"web": math.nan}}, "source_weights.web: nan, expected a number above 0"),
+        ({"learning_rate_multipliers": {"vectors": math.inf}}, "vectors: inf, expected a number from 0 on"),
     ],
 )
 def test_impossible_configurations_say_why(changes, message):
@@ -122,8 +135,11 @@ def test_configuration_survives_its_mapping():
 
 
 def test_unknown_devices_and_presets_are_named(shards, tmp_path):
-    with pytest.raises(ConfigurationError, match="expected auto, cpu, cuda"):
-        pretrain(_config(device="toaster"), shards.path, tmp_path / "m")
+    for device in ("toaster", "meta", "mps", "xpu", "cpu:x"):
+        with pytest.raises(ConfigurationError, match=f"device: '{device}', expected auto, cpu, cuda"):
+            pretrain(_config(device=device), shards.path, tmp_path / "m")
+    with pytest.raises(ConfigurationError, match="of CUDA devices this machine has"):
+        pretrain(_config(device="cuda:99"), shards.path, tmp_path / "m")
     with pytest.raises(ConfigurationError, match="preset: unknown key 'huge'"):
         pretrain(_config(preset="huge"), shards.path, tmp_path / "m")
 
@@ -264,5 +280,119 @@ def test_deterministic_kernels_are_asked_for_and_let_go(shards, tmp_path):
 
 def test_checkpoints_of_every_mth_step_stay_after_the_end(shards, tmp_path):
     pretrain(_config(keep_every=5), shards.path, tmp_path / "m")
-    kept = sorted(path.name for path in (work_folder(tmp_path / "m") / "checkpoints").iterdir())
-    assert kept == ["step-00000005", "step-00000010"]
+    work = work_folder(tmp_path / "m")
+    kept = sorted(path.name for path in (work / "kept").iterdir())
+    assert kept == ["step-00000005", "step-00000010"] and not (work / "checkpoints").exists()
+    events = []
+    other = pretrain(_config(keep_every=5, seed=1), shards.path, tmp_path / "m", events.append)
+    assert other.summary["steps"] == sum("loss" in event for event in events)  # it did not go on from what was kept
+
+
+def test_what_a_kill_at_the_very_end_left_is_cleared(shards, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointWriter, "clear", lambda writer: None)
+        whole = pretrain(_config(), shards.path, tmp_path / "m")
+    checkpoints = work_folder(tmp_path / "m") / "checkpoints"
+    assert checkpoints.exists()
+    assert pretrain(_config(), shards.path, tmp_path / "m").digest == whole.digest and not checkpoints.exists()
+
+
+def test_the_checkpoints_of_another_run_are_not_cleared(shards, tmp_path):
+    """A whole artifact is asked for again while another configuration is on its way to the same place."""
+    whole = pretrain(_config(), shards.path, tmp_path / "m")
+    with pytest.raises(Interrupted):
+        pretrain(_config(seed=1), shards.path, tmp_path / "m", lambda event: _stop_at(event, 3))
+    pretrain(_config(), shards.path, tmp_path / "m")
+    assert open_artifact(tmp_path / "m").digest == whole.digest
+    assert list((work_folder(tmp_path / "m") / "checkpoints").iterdir())
+
+
+def _stop_at(event, step):
+    if event.get("step") == step:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("when", ["last step", "evaluation"])
+def test_a_signal_at_the_very_end_is_not_lost(shards, tmp_path, monkeypatch, when, number):
+    config = _config(evaluation_interval=0)
+    whole = pretrain(config, shards.path, tmp_path / "whole")
+    place = (perplexity, "_score_windows") if when == "evaluation" else (Trainer, "train_step")
+    original, calls = getattr(*place), []
+
+    def stopping(*arguments):
+        calls.append(None)
+        if len(calls) == (1 if when == "evaluation" else whole.summary["steps"]):
+            os.kill(os.getpid(), number)
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, stopping)
+        with pytest.raises(Interrupted, match=f"signal {int(number)} at step {whole.summary['steps']} of") as stopped:
+            pretrain(config, shards.path, tmp_path / "m")
+    assert stopped.value.exit_code == 128 + number and not (tmp_path / "m" / "manifest.json").exists()
+    assert pretrain(config, shards.path, tmp_path / "m").digest == whole.digest
+
+
+def test_the_live_view_of_a_resumed_run_has_each_step_once(shards, tmp_path):
+    with pytest.raises(Interrupted):
+        pretrain(_config(), shards.path, tmp_path / "m", lambda event: _stop_at(event, 5))
+    path = work_folder(tmp_path / "m") / "live.jsonl"
+    path.write_text(path.read_text() + '{"step": 7, "lo')  # a kill in the middle of a line
+    pretrain(_config(), shards.path, tmp_path / "m")
+    rows = [row for row in live_rows(tmp_path / "m") if "loss" in row]
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1)) and len(rows) > 6
+    seconds = [row["seconds"] for row in rows]
+    assert seconds == sorted(seconds) and seconds[0] > 0
+    pretrain(_config(seed=1), shards.path, tmp_path / "m")
+    assert [row["step"] for row in live_rows(tmp_path / "m") if "loss" in row] == [row["step"] for row in rows]
+
+
+def test_a_full_disk_under_the_live_view_names_the_file(tmp_path):
+    work = tmp_path / "m.work"
+    view = LiveView(
+        work,
+        silent,
+        first_step=0,
+        num_steps=9,
+        device=torch.device("cpu"),
+        dtype=torch.float32,
+        model=preset("test"),
+    )
+    view._close_lines()
+    view._lines = Path("/dev/full").open("w")
+    with pytest.raises(NoSpaceError, match=r"live\.jsonl: no space left on device \(\d+ bytes needed\)"), view:
+        view.event({"step": 1, "loss": 1.0})
+
+
+def test_a_warm_up_longer_than_the_run_is_told(shards, tmp_path):
+    events = []
+    pretrain(_config(num_steps=4, warmup_steps=9), shards.path, tmp_path / "m", events.append)
+    assert "warmup_steps 9 of a run of 4 steps: the learning rate does not get to" in events[0]["message"]
+
+
+def test_fields_of_a_file_stay_beside_those_of_the_command_line(tmp_path):
+    file = {"model": {"num_layers": 1, "d_model": 32}, "seed": 3}
+    given = _settings(["model.d_model=16", "num_steps=2"])
+    assert _merged(file, given) == {"model": {"num_layers": 1, "d_model": 16}, "seed": 3, "num_steps": 2}
+    for pairs in (["model=3", "model.d_model=16"], ["learning_rate=1", "learning_rate.x=2"]):
+        with pytest.raises(ConfigurationError, match="expected a mapping beside"):
+            _settings(pairs)
+    with pytest.raises(ConfigurationError, match="model: 3, expected a mapping beside"):
+        _merged({"model": 3}, given)
+
+
+def test_an_output_that_is_a_file_is_one_line(shards, tmp_path, capsys):
+    (tmp_path / "m").write_text("in the way")
+    with pytest.raises(SystemExit) as ended:
+        run_command(main, ["--data", str(shards.path), "--out", str(tmp_path / "m"), "--preset", "test"])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and told.startswith("error: ") and told.count("\n") == 1 and "/m" in told
+
+
+def test_one_pass_over_the_data_is_over_what_is_read(words, tmp_path, capsys):
+    given = ["--data", str(words / "s"), "--preset", "test", "--set", "device=cpu", "--set", "source_weights.poems=1"]
+    main([*given, "--out", str(tmp_path / "m")])
+    size = len(TokenStream(TokenShards.open(open_artifact(words / "s"), "train"), "poems"))
+    config = open_artifact(tmp_path / "m").config
+    assert config["num_tokens"] == size

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from lm.training import cosine_schedule, linear_schedule, wsd_schedule
@@ -40,3 +42,10 @@ def test_wsd_is_flat_and_then_a_line():
     assert rates[4:13] == [1.0] * 9
     assert rates[12:21] == pytest.approx([1.0 - 0.1 * k for k in range(9)])
     assert rates[20:] == [0.2] * 4
+
+
+def test_wsd_leaves_no_leap_where_the_warm_up_reaches_into_the_decay():
+    rates = [wsd_schedule(step, 1.0, 0.1, 90, 100, 20) for step in range(101)]
+    assert max(rates) == rates[90] == 1.0 and rates[100] == 0.1
+    assert max(abs(a - b) for a, b in itertools.pairwise(rates[:91])) < 0.012
+    assert max(abs(a - b) for a, b in itertools.pairwise(rates[90:])) < 0.1
