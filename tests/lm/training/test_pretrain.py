@@ -360,7 +360,7 @@ def test_a_full_disk_under_the_live_view_names_the_file(tmp_path):
         model=preset("test"),
     )
     view._close_lines()
-    view._lines = Path("/dev/full").open("w")
+    view._lines = Path("/dev/full").open("w")  # noqa: SIM115 - the view closes it
     with pytest.raises(NoSpaceError, match=r"live\.jsonl: no space left on device \(\d+ bytes needed\)"), view:
         view.event({"step": 1, "loss": 1.0})
 
