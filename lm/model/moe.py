@@ -29,6 +29,9 @@ from lm.model.context import Context, Routing
 from lm.model.linear import Linear, linear_std, truncated_normal_
 from lm.model.mlp import bend
 
+_ALIGNMENT = 8
+"""The grouped product takes rows of a multiple of 16 bytes."""
+
 
 class MixtureOfExperts(nn.Module):
     """`num_experts` feed-forward layers and their router; matrices of all experts lie in one tensor, experts first."""
@@ -91,7 +94,8 @@ class MixtureOfExperts(nn.Module):
 
     def _experts(self, rows: Float[Tensor, "rows d_model"], load: Int[Tensor, " experts"]) -> Tensor:
         """Rows sorted by expert, each through its own."""
-        if rows.is_cuda and torch.is_autocast_enabled("cuda"):
+        aligned = all(size % _ALIGNMENT == 0 for size in self.w1.shape[1:])
+        if rows.is_cuda and torch.is_autocast_enabled("cuda") and aligned:
             return self._grouped(rows, load.cumsum(0).to(torch.int32))
         parts = rows.split(load.tolist())
         return torch.cat([self._one(part, expert) for expert, part in enumerate(parts)])
