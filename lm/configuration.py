@@ -170,7 +170,7 @@ def _convert_sequence(origin: type, arguments: tuple[Any, ...], value: Any, plac
 
 def _convert_scalar(hint: Any, value: Any, place: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = _float(value, place)
     if hint in (int, float, str, bool):
         wrong = isinstance(value, bool) and hint is not bool
         if wrong or not isinstance(value, hint):
@@ -178,6 +178,13 @@ def _convert_scalar(hint: Any, value: Any, place: str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigurationError(f"{place}: {value}, expected a finite number")
     return value
+
+
+def _float(value: int, place: str) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ConfigurationError(f"{place}: a number of {len(str(value))} digits is too large for a float") from None
 
 
 def _expect(value: Any, kind: Any, words: str, place: str) -> Any:

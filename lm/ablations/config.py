@@ -27,7 +27,7 @@ QUESTIONS: Mapping[str, Mapping[str, Changes]] = {
     "norm": {
         "RMSNorm": {"model": {"norm": "rms"}},
         "LayerNorm": {"model": {"norm": "layer"}},
-        "none": {"model": {"norm_placement": "none"}},
+        "no norm": {"model": {"norm_placement": "none"}},
     },
     "norm_placement": {place: {"model": {"norm_placement": place}} for place in ("pre", "post", "sandwich")},
     "position": {"RoPE": {"model": {"position": "rope"}}, "NoPE": {"model": {"position": "none"}}},
@@ -65,7 +65,7 @@ class AblationConfig:
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training that all runs share, over those of the ablations: tiny_cpu, AdamW, batches of 4."""
     learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
-    """Learning rates to try, rising; the first that diverges is the last."""
+    """Learning rates to try, rising; the first that is too high is the last."""
     num_evaluations: int = 8
     """Looks at the validation split on the way of each run."""
 

@@ -60,7 +60,7 @@ def _write_report(questions: Mapping[str, Artifact], publication: Publication) -
 
 def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
     """A row a variant, in the order of `rows`: means over its seeds, `spread` the largest difference between them (None
-    of a single one); a variant that diverged with any seed has no loss.
+    of a single one), `finite` where all losses were numbers; a variant that diverged with any seed has no loss.
     """
     found = []
     for variant in dict.fromkeys(row["variant"] for row in rows):
@@ -77,6 +77,7 @@ def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
                 "spread": max(losses) - min(losses) if whole and len(losses) > 1 else None,
                 "bits_per_byte": statistics.fmean(row["bits_per_byte"] for row in own) if whole else None,
                 "diverged_seeds": diverged,
+                "finite": all(row["validation_loss"] is not None for row in own),
             }
         )
     return found
@@ -84,7 +85,8 @@ def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
 
 def verdict(question: str, rows: Sequence[Run]) -> dict[str, Any]:
     """The winner and the next, the lead between them in nats per token, the larger of their spreads between seeds
-    (None where there is one seed), whether the lead is larger than that, and the variants that diverged.
+    (None where there is one seed), whether the lead is larger than that, and the variants that diverged; of learning
+    rates, those that were too high.
     """
     table = standings(rows)
     trained = (row for row in table if row["validation_loss"] is not None)
@@ -98,17 +100,28 @@ def verdict(question: str, rows: Sequence[Run]) -> dict[str, Any]:
         "lead": lead,
         "spread": spread,
         "clear": first is not None and (lead is None or (spread is not None and lead > spread)),
-        "diverged": [row["variant"] for row in table if row["validation_loss"] is None],
+        "diverged": _diverged(question, table),
     }
+
+
+def _diverged(question: str, table: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of learning rates not those that are below one that learned, and only learned too little."""
+    found, learned = [], question != LEARNING_RATE
+    for row in table:
+        if row["validation_loss"] is not None:
+            learned = True
+        elif learned or not row["finite"]:
+            found.append(row["variant"])
+    return found
 
 
 def sentence(question: str, told: Mapping[str, Any]) -> str:
     """The verdict in words."""
     name = question.replace("_", " ")
     if told["winner"] is None:
-        return f"{name}: every variant diverged."
+        return f"{name}: no variant learned."
     if told["lead"] is None:
-        return f"{name}: {told['winner']}; every other variant diverged."
+        return f"{name}: {told['winner']}; no other variant learned."
     luck = "" if told["clear"] else ", which may be luck"
     spread = "with one seed, nothing is known of luck"
     if told["spread"] is not None:
@@ -135,7 +148,8 @@ def render(question: str, rows: Sequence[Run], told: Mapping[str, Any], num_toke
     for row in standings(rows):
         if row["validation_loss"] is None:
             seeds = ", ".join(map(str, row["diverged_seeds"]))
-            lines.append(f"| {row['variant']} | {row['parameters']:,} | diverged (seed {seeds}) | | |")
+            what = "diverged" if row["variant"] in told["diverged"] else "has not learned"
+            lines.append(f"| {row['variant']} | {row['parameters']:,} | {what} (seed {seeds}) | | |")
             continue
         spread = "one seed" if row["spread"] is None else f"{row['spread']:.3f}"
         lines.append(

@@ -82,12 +82,13 @@ def _write(
 def _edge_passed(rows: list[dict[str, Any]], variant: str) -> bool:
     """Whether a lower learning rate was too high already."""
     learned = False
-    for row in rows:
-        if row["variant"] == variant:
-            continue
-        if row["diverged"] and (learned or row["validation_loss"] is None):
+    for name in dict.fromkeys(row["variant"] for row in rows):
+        own = [row for row in rows if row["variant"] == name]
+        if name == variant:
+            return False
+        if any(row["diverged"] and (learned or row["validation_loss"] is None) for row in own):
             return True
-        learned = learned or not row["diverged"]
+        learned = learned or not all(row["diverged"] for row in own)
     return False
 
 

@@ -163,7 +163,7 @@ def tune_to_artifact(
         return whole
     network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
-    with publication_of as publication, StopSignals() as signals:
+    with StopSignals() as signals, publication_of as publication:
         with StepLog(publication.path / "metrics.jsonl", report, signals) as log:
             outcome = tune(Policy(network, vocabulary), log)
             log.check_signals("after the last step")

@@ -28,6 +28,7 @@ from lm.model.config import ModelConfig
 from lm.model.context import Context, Routing
 from lm.model.linear import Linear, linear_std, truncated_normal_
 from lm.model.mlp import bend
+from lm.model.precision import widened
 
 _ALIGNMENT = 8
 """The grouped product takes rows of a multiple of 16 bytes."""
@@ -76,7 +77,7 @@ class MixtureOfExperts(nn.Module):
     ) -> tuple[Float[Tensor, "tokens experts"], Int[Tensor, "tokens chosen"], Float[Tensor, "tokens chosen"]]:
         """The probability of every expert, the experts that each token goes through, and their weights."""
         with torch.autocast(tokens.device.type, enabled=False):  # a choice must not hang on bfloat16's rounding
-            logits = self.router(tokens.to(self.router.weight.dtype))
+            logits = F.linear(widened(tokens), widened(self.router.weight))
         probabilities = softmax(logits)
         scores = probabilities if self.expert_bias is None else probabilities + self.expert_bias
         chosen = scores.topk(self.experts_per_token, dim=-1).indices

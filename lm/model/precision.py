@@ -24,12 +24,12 @@ def choose_device(name: str) -> torch.device:
     num_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return torch.device("cuda" if num_gpus else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+    found = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]{0,2}))?", name)
+    if found is None:
         raise ConfigurationError(f"device: '{name}', expected auto, cpu, cuda or cuda:N")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= num_gpus:
+    if name != "cpu" and int(found[1] or 0) >= num_gpus:
         raise ConfigurationError(f"device: '{name}', but of CUDA devices this machine has {num_gpus}; expected auto")
-    return device
+    return torch.device(name)
 
 
 def default_type(device: torch.device) -> torch.dtype:

@@ -9,6 +9,7 @@ When the run is over, those that `keep_every` keeps move to the folder `kept`, w
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +20,7 @@ from lm.training.run_checkpoint import (
     Snapshot,
     checkpoint_folders,
     delete_checkpoint,
+    is_of_run,
     step_of,
     write_snapshot,
 )
@@ -57,18 +59,23 @@ class CheckpointWriter:
         self._thread.shutdown()
 
     def clear(self) -> None:
-        """Delete what only a run on its way needs, also what a killed one left; what `keep_every` keeps becomes `kept`,
-        in place of an earlier run's.
+        """Delete what only a run on its way needs, also what a killed one left; what `keep_every` keeps moves to
+        `kept`, from where an earlier run's are deleted. Killed on the way, it can be called again.
         """
         self.wait()
         kept = self.folder.with_name(KEPT)
-        staying = [path for path in checkpoint_folders(self.folder) if self._stays(path)]
-        if staying:
-            shutil.rmtree(kept, ignore_errors=True)
-            kept.mkdir()
-        for path in staying:
-            path.rename(kept / path.name)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in checkpoint_folders(kept):
+            if not is_of_run(path, self._identity):
+                delete_checkpoint(path)
+        for path in checkpoint_folders(self.folder):
+            if self._stays(path):
+                kept.mkdir(exist_ok=True)
+                shutil.rmtree(kept / path.name, ignore_errors=True)
+                shutil.move(path, kept / path.name)
+        for path in self.folder.glob("*"):
+            shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # a link to another disk stays
+            self.folder.rmdir()
 
     def _write(self, snapshot: Snapshot) -> None:
         write_snapshot(self.folder, snapshot, **self._identity)
@@ -83,4 +90,4 @@ class CheckpointWriter:
                 delete_checkpoint(old)
 
     def _stays(self, path: Path) -> bool:
-        return self._keep_every > 0 and step_of(path) % self._keep_every == 0
+        return self._keep_every > 0 and step_of(path) > 0 and step_of(path) % self._keep_every == 0

@@ -77,11 +77,13 @@ class LiveView:
             self.event({**result.row(), **self._clock(result)})
 
     def event(self, values: Mapping[str, object]) -> None:
-        """Numbers of a step, or a sentence under the key `message`.
+        """Numbers of a step, or a sentence under the key `message`; with the `seconds`.
 
         Raises:
             NoSpaceError: the disk is full.
         """
+        seconds = self._seconds_before + time.perf_counter() - self._started
+        values = {**values, "seconds": round(seconds, 3)}
         self._write(values)
         self._board.add(values)
         self._report(values)
@@ -100,7 +102,6 @@ class LiveView:
         now = time.perf_counter()
         done = result.step - self._first_step
         values: dict[str, float] = {
-            "seconds": round(self._seconds_before + now - self._started, 3),
             "seconds_left": (now - self._started) / done * (self._num_steps - result.step),
             "peak_memory_bytes": self._peak_memory_bytes(),
         }

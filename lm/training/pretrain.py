@@ -9,6 +9,7 @@ checkpoints are deleted, but for those that `keep_every` keeps, which move to OU
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from lm.training.config import PretrainConfig
 from lm.training.metrics import Report, work_folder
 from lm.training.precision import deterministic_kernels
 from lm.training.run import Run
-from lm.training.run_checkpoint import checkpoint_folders, differences
+from lm.training.run_checkpoint import checkpoint_folders, is_of_run
 from lm.training.stop import StopSignals
 
 if TYPE_CHECKING:
@@ -60,23 +61,25 @@ def pretrain(
         _clear_after_a_kill(config, identity, work_folder(output))
         return done
     text_bytes(source, "validation")  # missing, it would be noticed only after the training
-    publication_of = publish(output, kind=_KIND, **identity)
-    with publication_of as publication, deterministic_kernels(config.deterministic), StopSignals() as signals:
-        run = Run(config, source, vocabulary, work_folder(output), identity, report, signals)
-        run.resume()
-        run.train()
-        run.write_result(publication)
-    run.writer.clear()
+    with StopSignals() as signals:
+        with publish(output, kind=_KIND, **identity) as publication, deterministic_kernels(config.deterministic):
+            run = Run(config, source, vocabulary, work_folder(output), identity, report, signals)
+            run.resume()
+            run.train()
+            run.write_result(publication)
+        run.writer.clear()
     return publication.artifact
 
 
 def _clear_after_a_kill(config: PretrainConfig, identity: Mapping[str, Any], work: Path) -> None:
-    """Delete the checkpoints of this finished run where it was killed between its end and their deletion."""
-    folders = checkpoint_folders(work / "checkpoints")
-    if folders and not differences(open_artifact(folders[0]), identity["config"], identity["inputs"]):
-        writer = CheckpointWriter(work / "checkpoints", identity, keep=1, keep_every=config.keep_every)
-        writer.clear()
-        writer.close()
+    """Delete the checkpoints of this finished run where it was killed between its end and their deletion; those of a
+    run with another configuration may be on their way.
+    """
+    folder = work / "checkpoints"
+    found = checkpoint_folders(folder)
+    if found and all(is_of_run(path, identity) for path in found):
+        with contextlib.closing(CheckpointWriter(folder, identity, keep=1, keep_every=config.keep_every)) as writer:
+            writer.clear()
 
 
 def _load_tokenizer(path: Path) -> Tokenizer:

@@ -55,7 +55,7 @@ class Run:
         torch.manual_seed(config.seed)
         model = TransformerLM(config.model_config(training.vocab_size)).to(self.device)
         self.trainer = Trainer(config, model, self._loader(training))
-        self.log = MetricsLog()
+        self.log, self._saved_step = MetricsLog(), 0
         self.writer = CheckpointWriter(
             work / "checkpoints", identity, keep=config.keep_checkpoints, keep_every=config.keep_every
         )
@@ -67,6 +67,7 @@ class Run:
             return
         refuse_other_run(checkpoint, self.identity["config"], self.identity["inputs"])
         restore_run(checkpoint, self.trainer, self.log)
+        self._saved_step = self.trainer.step
         if checkpoint.code != self.identity["code"]:
             self.report({"message": f"{checkpoint.path}: the code has changed since; the run is no longer exact"})
         self.report({"message": f"resumed from {checkpoint.path}"})
@@ -94,7 +95,8 @@ class Run:
                 view.event({"step": 0, "message": self._short()})
             while trainer.step < trainer.num_steps:
                 if self.signals.received is not None:
-                    self._save()
+                    if trainer.step > self._saved_step:
+                        self._save()
                     self._wait_and_stop()
                 self.writer.raise_failure()
                 self._step(view)
@@ -154,6 +156,7 @@ class Run:
             self._save()
 
     def _save(self) -> None:
+        self._saved_step = self.trainer.step
         self.writer.write(take_snapshot(self.trainer, self.log))
 
     def _wait_and_stop(self) -> None:

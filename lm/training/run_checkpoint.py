@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lm.errors import ConfigurationError, IntegrityError
+from lm.errors import ConfigurationError, InputError, IntegrityError
 from lm.model.files import save_tensors
 from lm.storage import MANIFEST, Artifact, open_artifact, publish, write_json
 from lm.training.checkpoint import (
@@ -140,15 +140,13 @@ def newest_checkpoint(folder: Path, report: Report) -> Artifact | None:
     return None
 
 
-def differences(checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:
-    """In which fields the checkpoint's run differs from the one with this configuration and these inputs."""
-    then = _flatten({"config": checkpoint.config, "inputs": checkpoint.inputs})
-    now = _flatten({"config": config, "inputs": inputs})
-    return [
-        f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}"
-        for name in sorted(then.keys() | now.keys())
-        if then.get(name) != now.get(name) and name.rsplit(".", 1)[-1] not in FREE_TO_CHANGE
-    ]
+def is_of_run(path: Path, identity: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint was written under exactly this configuration, from these inputs, by this code."""
+    try:
+        found = open_artifact(path, kind=KIND)
+    except (IntegrityError, InputError):
+        return False
+    return {"config": found.config, "inputs": found.inputs, "code": found.code} == dict(identity)
 
 
 def refuse_other_run(checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
@@ -157,7 +155,13 @@ def refuse_other_run(checkpoint: Artifact, config: Mapping[str, Any], inputs: Ma
     Raises:
         ConfigurationError: names every field that differs, and how to start over.
     """
-    differing = differences(checkpoint, config, inputs)
+    then = _flatten({"config": checkpoint.config, "inputs": checkpoint.inputs})
+    now = _flatten({"config": config, "inputs": inputs})
+    differing = [
+        f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name) and name.rsplit(".", 1)[-1] not in FREE_TO_CHANGE
+    ]
     if differing:
         raise ConfigurationError(
             f"{checkpoint.path}: checkpoint of another run: {'; '.join(differing)}; "

@@ -7,6 +7,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from lm.errors import Interrupted
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -16,6 +18,9 @@ class StopSignals:
 
     Signals can be caught in the main thread alone; in another thread nothing is installed. A repeated signal changes
     nothing: the checkpoint is already on its way, and SIGKILL loses no more than the steps since the last one.
+
+    A signal that came and led to no `Interrupted` is sent again at the end, to whoever listens then: it may have come
+    after the last look, and what follows must not go on as if it had not.
     """
 
     def __init__(self) -> None:
@@ -32,6 +37,8 @@ class StopSignals:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self.received is not None and not isinstance(error, Interrupted):
+            signal.raise_signal(self.received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = self.received or number

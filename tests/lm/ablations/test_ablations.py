@@ -168,7 +168,7 @@ def test_what_diverged_wins_nothing():
     rows = [row("a", 0, 1.0), row("a", 1, None, "step 3: loss is nan"), row("b", 0, 9.0)]
     told = verdict("position", rows)
     assert told["winner"] == "b" and told["lead"] is None
-    assert sentence("position", told) == "position: b; every other variant diverged."
+    assert sentence("position", told) == "position: b; no other variant learned."
     assert "diverged (seed 1)" in render("position", rows, told, 10)
     assert verdict("position", rows[:2])["winner"] is None
 
@@ -198,6 +198,19 @@ def test_a_rate_too_low_to_learn_does_not_end_the_search_for_the_edge():
     assert not _edge_passed([*low, *learned, *high], "1")  # its other seed
     assert _edge_passed([*low, *learned, *high], "10")
     assert _edge_passed([row("1", 0, None, "step 3: loss is nan")], "10")
+    for half in ([low[0], row("1e-05", 1, 7.9)], [row("1e-05", 0, 7.9), low[1]]):
+        assert not _edge_passed(half, "0.01")
+
+
+def test_a_rate_too_low_to_learn_is_not_called_the_edge():
+    rows = [row("1e-05", 0, 9.0, "validation loss 9.000, unigram 8.000"), row("0.01", 0, 5.0), row("0.1", 0, 6.0)]
+    told = verdict(LEARNING_RATE, rows)
+    assert told["diverged"] == [] and sentence(LEARNING_RATE, told).endswith("the edge lies higher.")
+    assert "| has not learned (seed 0) |" in render(LEARNING_RATE, rows, told, 10)
+    rows.append(row("1", 0, 9.0, "validation loss 9.000, unigram 8.000"))
+    told = verdict(LEARNING_RATE, rows)
+    assert told["diverged"] == ["1"] and sentence(LEARNING_RATE, told).endswith("; diverged: 1.")
+    assert "| diverged (seed 0) |" in render(LEARNING_RATE, rows, told, 10)
 
 
 def test_an_interrupted_question_tells_the_same_and_keeps_its_seconds(shards, tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import shutil
 import threading
 
 import pytest
@@ -17,7 +18,7 @@ from lm.training import checkpoint_writer as writing
 from lm.training.checkpoint import verify
 from lm.training.checkpoint_writer import KEPT, CheckpointWriter
 from lm.training.metrics import MetricsLog
-from lm.training.run_checkpoint import Snapshot, checkpoint_folders, step_of, take_snapshot
+from lm.training.run_checkpoint import Snapshot, checkpoint_folders, is_of_run, step_of, take_snapshot
 from tests.lm.training.test_trainer import make_trainer, shards  # noqa: F401 - a fixture
 
 IDENTITY = {"config": {}, "inputs": {}, "code": "test"}
@@ -132,7 +133,27 @@ def steps_in(folder):
     return sorted(step_of(path) for path in checkpoint_folders(folder))
 
 
-def test_the_newest_and_every_mth_stay(tmp_path):
+def killed_after_one_move():
+    moved, move = [], shutil.move
+
+    def moving(source, target):
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(move(source, target))
+
+    return moving
+
+
+def test_step_0_is_no_multiple(tmp_path):
+    writer = CheckpointWriter(tmp_path / "c", IDENTITY, keep=1, keep_every=3)
+    for number in (0, 1):
+        writer.write(snapshot(number))
+    writer.wait()
+    assert steps_in(tmp_path / "c") == [1]
+    writer.close()
+
+
+def test_the_newest_and_every_mth_stay(tmp_path, monkeypatch):
     folder, kept = tmp_path / "checkpoints", tmp_path / KEPT
     writer = CheckpointWriter(folder, IDENTITY, keep=2, keep_every=3)
     for number in range(1, 9):
@@ -140,10 +161,21 @@ def test_the_newest_and_every_mth_stay(tmp_path):
     writer.wait()
     assert steps_in(folder) == [3, 6, 7, 8]
     (folder / "step-00000009").mkdir()  # of a write that was killed
-    (kept / "step-00000003").mkdir(parents=True)  # of a run before
+    before = CheckpointWriter(kept, {**IDENTITY, "code": "of a run before"}, keep=9)
+    for number in (3, 4):
+        before.write(snapshot(number))
+    before.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(writing.shutil, "move", killed_after_one_move())
+        with pytest.raises(KeyboardInterrupt):
+            writer.clear()
     writer.clear()
     assert steps_in(kept) == [3, 6] and not folder.exists()
-    writer.close()
+    assert all(is_of_run(path, IDENTITY) for path in checkpoint_folders(kept))
+    CheckpointWriter(folder, {**IDENTITY, "code": "of a run after"}, keep=1).clear()
+    assert steps_in(kept) == []
+    for each in (writer, before):
+        each.close()
     plain = CheckpointWriter(tmp_path / "plain", IDENTITY, keep=1)
     plain.write(snapshot(1))
     plain.clear()

@@ -17,6 +17,7 @@ from lm.storage import open_artifact, publish
 from lm.token_stream import TokenStream
 from lm.tokenizer import Tokenizer
 from lm.training import PretrainConfig, Trainer
+from lm.training import run as running
 from lm.training.__main__ import _merged, _settings, main
 from lm.training.checkpoint_writer import CheckpointWriter
 from lm.training.live_view import LiveView
@@ -135,7 +136,7 @@ def test_configuration_survives_its_mapping():
 
 
 def test_unknown_devices_and_presets_are_named(shards, tmp_path):
-    for device in ("toaster", "meta", "mps", "xpu", "cpu:x"):
+    for device in ("toaster", "meta", "mps", "xpu", "cpu:x", "cuda:01", "cuda:99999999999999"):
         with pytest.raises(ConfigurationError, match=f"device: '{device}', expected auto, cpu, cuda"):
             pretrain(_config(device=device), shards.path, tmp_path / "m")
     with pytest.raises(ConfigurationError, match="of CUDA devices this machine has"):
@@ -297,14 +298,18 @@ def test_what_a_kill_at_the_very_end_left_is_cleared(shards, tmp_path, monkeypat
     assert pretrain(_config(), shards.path, tmp_path / "m").digest == whole.digest and not checkpoints.exists()
 
 
-def test_the_checkpoints_of_another_run_are_not_cleared(shards, tmp_path):
+@pytest.mark.parametrize("other", [{"seed": 1}, {"keep_every": 2}])
+def test_the_checkpoints_of_another_run_are_not_cleared(shards, tmp_path, other):
     """A whole artifact is asked for again while another configuration is on its way to the same place."""
     whole = pretrain(_config(), shards.path, tmp_path / "m")
     with pytest.raises(Interrupted):
-        pretrain(_config(seed=1), shards.path, tmp_path / "m", lambda event: _stop_at(event, 3))
-    pretrain(_config(), shards.path, tmp_path / "m")
-    assert open_artifact(tmp_path / "m").digest == whole.digest
-    assert list((work_folder(tmp_path / "m") / "checkpoints").iterdir())
+        pretrain(_config(**other), shards.path, tmp_path / "m", lambda event: _stop_at(event, 3))
+    checkpoints = work_folder(tmp_path / "m") / "checkpoints"
+    before = sorted(checkpoints.iterdir())
+    assert pretrain(_config(), shards.path, tmp_path / "m").digest == whole.digest
+    assert before and sorted(checkpoints.iterdir()) == before
+    next(iter(before)).joinpath("manifest.json").write_text("damaged")
+    assert pretrain(_config(), shards.path, tmp_path / "m").digest == whole.digest
 
 
 def _stop_at(event, step):
@@ -332,6 +337,23 @@ def test_a_signal_at_the_very_end_is_not_lost(shards, tmp_path, monkeypatch, whe
             pretrain(config, shards.path, tmp_path / "m")
     assert stopped.value.exit_code == 128 + number and not (tmp_path / "m" / "manifest.json").exists()
     assert pretrain(config, shards.path, tmp_path / "m").digest == whole.digest
+
+
+def test_a_signal_after_the_last_look_is_sent_again(shards, tmp_path, monkeypatch):
+    """While the model is saved: the artifact becomes whole, and whoever called hears of the signal."""
+    heard, original = [], running.save_model
+
+    def saving(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        original(*arguments)
+
+    monkeypatch.setattr(running, "save_model", saving)
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        artifact = pretrain(_config(), shards.path, tmp_path / "m")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [signal.SIGTERM] and open_artifact(tmp_path / "m").digest == artifact.digest
 
 
 def test_the_live_view_of_a_resumed_run_has_each_step_once(shards, tmp_path):
