@@ -115,6 +115,8 @@ def _model_changes(asked: Mapping[str, Any], shared: ModelConfig) -> dict[str, A
     another number of matrices in the feed-forward layer, the width that leaves it as many weights.
     """
     changes = {name: value for name, value in asked.items() if getattr(shared, name) != value}
+    if "norm" in asked and shared.norm_placement == "none":
+        changes["norm_placement"] = "pre"  # a norm that stands nowhere is none
     if "ffn" in changes:
         gated = dataclasses.replace(shared, **changes, d_ff=0).is_gated
         changes["d_ff"] = round(shared.d_ff * (3 if shared.is_gated else 2) / (3 if gated else 2))

@@ -84,6 +84,9 @@ def test_a_variant_is_what_it_is_called_whatever_is_shared():
     assert config.run("norm_placement", "pre", 0).model_config(4096).norm_placement == "pre"
     assert config.run("position", "RoPE", 0).model_config(4096).position == "rope"
     assert config.run("norm", "RMSNorm", 0).model_config(4096).norm_placement == "post"  # what is shared stays
+    without = AblationConfig(training={"model": {"norm_placement": "none"}})
+    found = {name: without.run("norm", name, 0).model_config(4096).norm_placement for name in QUESTIONS["norm"]}
+    assert found == {"RMSNorm": "pre", "LayerNorm": "pre", "no norm": "none"}
 
 
 def test_the_learning_rate_rises_to_one_past_the_edge(made, shards):

@@ -1,13 +1,18 @@
 """Small token shards for tests, and a run in a process that can be killed."""
 
 import multiprocessing
+import os
+import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from lm.configuration import from_mapping
 from lm.errors import run_command
 from lm.shards import ShardWriter
 from lm.storage import Artifact, publish
+from lm.training import PretrainConfig
 from lm.training.__main__ import main
 
 END_OF_TEXT = 63
@@ -25,6 +30,17 @@ SETTINGS = {
     "device": "cpu",
     "num_threads": 1,
 }
+
+
+def config_of(**changes) -> PretrainConfig:
+    """The small run of `SETTINGS` with some fields changed."""
+    return from_mapping(PretrainConfig, {**SETTINGS, **changes})
+
+
+def stop_at(event: Mapping[str, object], step: int) -> None:
+    """A report that sends this process SIGTERM after a step."""
+    if event.get("step") == step:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def make_shards(target: Path, *, num_documents: int = 12, seed: int = 0, digest: str = "tokenizer-1") -> Artifact:
