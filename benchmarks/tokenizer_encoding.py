@@ -26,8 +26,8 @@ from lm.errors import LoamError
 from lm.progress import track
 from lm.tokenizer import Tokenizer, warm
 from lm.tokenizer.patterns import PATTERNS
-from lm.tokenizer.pretokenize import pattern_code, scan
-from lm.tokenizer.unicode_tables import kinds
+from lm.tokenizer.pretokenizing.pretokenize import pattern_code, scan
+from lm.tokenizer.pretokenizing.unicode_tables import kinds
 
 ONE_CORE_TARGETS = {TIKTOKEN: 6.0, HUGGINGFACE: 30.0, GIGATOKEN: 1.0}
 MIN_PRE_TOKENIZE_MB_PER_S = 300

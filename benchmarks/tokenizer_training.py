@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.report import Row, timed
 from lm.tokenizer import train_bpe
-from lm.tokenizer.formats import from_printable
+from lm.tokenizer.gpt2_files import from_printable
 from lm.tokenizer.patterns import PATTERNS
 
 VOCAB_SIZE = 32_000

@@ -119,7 +119,7 @@ def train_corpus_tokenizer(documents: Artifact, target: Path, config: TokenizerC
         kind=TOKENIZER_KIND,
         config=to_mapping(config),
         inputs={"documents": documents.digest},
-        code=source_digest("lm.tokenizer.train"),
+        code=source_digest("lm.tokenizer.training.train"),
     )
 
 

@@ -25,7 +25,7 @@ from lm.progress import track
 from lm.storage import Artifact, Publication
 from lm.tokenizer import SPECIAL_TOKENS, Tokenizer, train_bpe
 from lm.tokenizer.baselines import TextTokenizer, baselines, compare, split
-from lm.tokenizer.train import with_fewer_merges
+from lm.tokenizer.training.train import with_fewer_merges
 from pipelines.language import UNDETERMINED, identify_language
 from pipelines.tables import read_batches
 

@@ -161,6 +161,6 @@ def _most_frequent(pieces: Iterable[Iterable[str]], number: int) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    from lm.tokenizer.pretokenize import pre_tokens
+    from lm.tokenizer.pretokenizing.pretokenize import pre_tokens
 
     return pre_tokens(text, "gpt2")

@@ -12,16 +12,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lm.errors import InputError
-from lm.tokenizer.patterns import OTHER_SPELLINGS, PATTERNS, printable_order
+from lm.tokenizer.gpt2_files import Pair, merge_of, read_gpt2, read_json_object, read_lines, to_printable, vocab_of
+from lm.tokenizer.patterns import OTHER_SPELLINGS, PATTERNS
 from lm.tokenizer.tokenizer import Tokenizer
-
-Pair = tuple[bytes, bytes]
 
 
 def load_gpt2(
@@ -32,12 +30,7 @@ def load_gpt2(
     Raises:
         InputError: a file is missing, damaged, or does not fit the other; names the line or token.
     """
-    entries = _json_object(vocab_path)
-    vocab = _vocab(entries, special_tokens, vocab_path)
-    merges, known = [], set(vocab.values())
-    for number, line in enumerate(_lines(merges_path), 1):
-        if line and not (number == 1 and line.startswith("#version")):
-            merges.append(_merge_of(line.split(" "), known, f"{merges_path}: line {number}"))
+    vocab, merges = read_gpt2(vocab_path, merges_path, special_tokens)
     return Tokenizer(vocab, merges, special_tokens, pattern=pattern)
 
 
@@ -54,16 +47,16 @@ def load_huggingface(path: Path) -> Tokenizer:
     Raises:
         InputError: it is damaged, no byte-level BPE, or prepares text in a way that Loam does not.
     """
-    content = _json_object(path)
+    content = read_json_object(path)
     try:
         model, added = content["model"], content["added_tokens"]
         _check_supported(content, path)
         specials = [token["content"] for token in added]
         entries = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
-        vocab = _vocab(entries, specials, path)
+        vocab = vocab_of(entries, specials, path)
         known = set(vocab.values())
         merges = [
-            _merge_of(merge.split(" ") if isinstance(merge, str) else merge, known, f"{path}: merge {rank}")
+            merge_of(merge.split(" ") if isinstance(merge, str) else merge, known, f"{path}: merge {rank}")
             for rank, merge in enumerate(model["merges"])
         ]
         return Tokenizer(vocab, merges, specials, pattern=_pattern_of(content["pre_tokenizer"], path))
@@ -120,7 +113,7 @@ def load_tiktoken(path: Path, pattern: str, special_tokens: Mapping[str, int]) -
         InputError: a line that is no token and rank, or a token that no two earlier ones make.
     """
     ranks: dict[bytes, int] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line:
             try:
                 token, rank = line.split(" ")
@@ -179,59 +172,9 @@ def _merged_below(token: bytes, ranks: Mapping[bytes, int], limit: int) -> list[
     return parts
 
 
-@cache
-def _characters() -> tuple[dict[int, str], dict[str, int]]:
-    """GPT-2's printable character for each byte, and back: itself, or one from U+0100 on."""
-    printable, others = printable_order()
-    characters = {byte: chr(byte) for byte in printable}
-    characters.update((byte, chr(0x100 + i)) for i, byte in enumerate(others))
-    return characters, {character: byte for byte, character in characters.items()}
-
-
-def to_printable(token: bytes) -> str:
-    """The token with GPT-2's character for each byte."""
-    characters, _ = _characters()
-    return "".join(characters[byte] for byte in token)
-
-
-def from_printable(text: str) -> bytes:
-    """The bytes behind such a token.
-
-    Raises:
-        KeyError: a character that stands for no byte.
-    """
-    _, byte_of = _characters()
-    return bytes(byte_of[character] for character in text)
-
-
 def _printable_vocab(tokenizer: Tokenizer) -> dict[str, int]:
     names = {tokenizer.special_id(name): name for name in tokenizer.special_tokens}
     return {names.get(i) or to_printable(token): i for i, token in tokenizer.vocab.items()}
-
-
-def _vocab(entries: Mapping[str, Any], special_tokens: Sequence[str], path: Path) -> dict[int, bytes]:
-    vocab: dict[int, bytes] = {}
-    for text, i in entries.items():
-        if type(i) is not int or i < 0 or i in vocab:
-            raise InputError(f"{path}: token {text!r} has the id {i!r}, expected a number of its own from 0 on")
-        try:
-            vocab[i] = text.encode() if text in special_tokens else from_printable(text)
-        except KeyError as error:
-            raise InputError(f"{path}: token {text!r}: {error.args[0]!r} stands for no byte") from None
-    return vocab
-
-
-def _merge_of(parts: Sequence[str], known: set[bytes], place: str) -> Pair:
-    if len(parts) != 2:
-        raise InputError(f"{place}: {len(parts)} tokens, expected two")
-    try:
-        left, right = map(from_printable, parts)
-    except KeyError as error:
-        raise InputError(f"{place}: {error.args[0]!r} stands for no byte") from None
-    for token in (left, right, left + right):
-        if token not in known:
-            raise InputError(f"{place}: the vocabulary has no {to_printable(token)!r}")
-    return left, right
 
 
 def _check_supported(content: Mapping[str, Any], path: Path) -> None:
@@ -262,26 +205,3 @@ def _pattern_of(pre_tokenizer: Mapping[str, Any], path: Path) -> str:
 
 def _byte_level(*, use_regex: bool) -> dict[str, Any]:
     return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_text(path))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a JSON {type(content).__name__}, expected an object")
-    return content
-
-
-def _lines(path: Path) -> Iterator[str]:
-    yield from _text(path).replace("\r\n", "\n").split("\n")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None

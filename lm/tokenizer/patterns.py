@@ -1,7 +1,7 @@
-"""The patterns by which text is cut into pre-tokens, the pieces that a merge never reaches across.
+"""Pre-token patterns: the boundaries that no merge crosses, as regular expressions.
 
-Each is written here as the regular expression that defines it (in the syntax of the `regex` module). Nothing runs these
-expressions outside of tests: `lm.tokenizer.pretokenize` cuts by scanners over bytes that are held equal to them.
+Each expression defines its pattern, in the syntax of the `regex` module. Only tests run the expressions: the scanners
+in `lm.tokenizer.pretokenizing` split bytes and are tested against them.
 
 gpt2        contractions, words with the space before them, numbers, marks, white space (Radford et al. 2019)
 digits      as gpt2, but every digit stands alone and without a space, so that a number is always written in the
@@ -65,12 +65,3 @@ def special_splitter(names: Iterable[str]) -> re.Pattern[str]:
     """A pattern that finds the special tokens `names`, of overlapping ones the longest."""
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(f"({alternatives})")
-
-
-def printable_order() -> tuple[list[int], list[int]]:
-    """The bytes that GPT-2's files write as the character they are in Latin-1, and the others.
-
-    Both ascending; in this order lie the characters that stand for them.
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    return printable, [byte for byte in range(256) if byte not in printable]

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
 from lm.tokenizer.patterns import special_splitter
-from lm.tokenizer.pretokenize import pre_tokens
-
-if TYPE_CHECKING:
-    from lm.tokenizer.tokenizer import Tokenizer
+from lm.tokenizer.pretokenizing.pretokenize import pre_tokens
 
 _BLOCK_CHARACTERS = 1 << 15
 _OPEN_PRE_TOKENS = 4
 """How many pre-tokens at the end of a text can still change when more text follows. A scanner looks past the end of a
 pre-token at most over the two that follow it and a contraction; tests hold this for every pattern."""
+
+
+class BytesDecoder(Protocol):
+    """A decoder of ids to bytes, such as `Tokenizer`."""
+
+    def decode_bytes(self, ids: Iterable[int]) -> bytes:
+        """Return the bytes of `ids`."""
+        ...
 
 
 class StreamDecoder:
@@ -26,7 +31,7 @@ class StreamDecoder:
     Bytes that are no UTF-8 become U+FFFD as soon as that is certain.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: BytesDecoder) -> None:
         self._tokenizer = tokenizer
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
@@ -39,12 +44,6 @@ class StreamDecoder:
         text = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return text
-
-
-def encode_stream(tokenizer: Tokenizer, texts: Iterable[str], allowed: frozenset[str]) -> Iterator[int]:
-    """The ids of the concatenated `texts`, as soon as no further text can change them."""
-    for part in final_parts(texts, tokenizer.pattern, allowed):
-        yield from tokenizer.encode(part, allowed_special=allowed)
 
 
 def final_parts(texts: Iterable[str], pattern: str, special_tokens: Collection[str] = ()) -> Iterator[str]:

@@ -23,13 +23,14 @@ import numpy.typing as npt
 from lm.errors import ConfigurationError, InputError
 from lm.locations import is_remote, locate
 from lm.storage import MANIFEST, Artifact, open_artifact, write_json
+from lm.tokenizer.gpt2_files import read_gpt2
 from lm.tokenizer.patterns import check_pattern, special_splitter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lm.tokenizer.encode import Encoder
-    from lm.tokenizer.join import Joiner
+    from lm.tokenizer.encoding.decode import Joiner
+    from lm.tokenizer.encoding.encode import Encoder
 
 FILE = "tokenizer.json"
 END_OF_TEXT = "<|endoftext|>"
@@ -78,7 +79,7 @@ class Tokenizer:
 
     @cached_property
     def _encoder(self) -> Encoder:
-        from lm.tokenizer.encode import Encoder
+        from lm.tokenizer.encoding.encode import Encoder
 
         return Encoder(self._ids, self.merges, self.pattern)
 
@@ -89,7 +90,7 @@ class Tokenizer:
 
     @cached_property
     def _joiner(self) -> Joiner:
-        from lm.tokenizer.join import Joiner
+        from lm.tokenizer.encoding.decode import Joiner
 
         return Joiner(self._token_bytes)
 
@@ -158,15 +159,17 @@ class Tokenizer:
         Raises:
             InputError: the array is not of strings, or holds a null or invalid UTF-8.
         """
-        from lm.tokenizer.arrow import encode_strings
+        from lm.tokenizer.encoding.arrow import encode_strings
 
         return encode_strings(documents, self._encoder, self.vocab_size)
 
     def encode_iterable(self, texts: Iterable[str], allowed_special: AllowedSpecial = "none") -> Iterator[int]:
         """The ids of the concatenated `texts`, lazily; memory holds some 100 kB or the longest pre-token."""
-        from lm.tokenizer.stream import encode_stream
+        from lm.tokenizer.stream import final_parts
 
-        return encode_stream(self, texts, self._allowed(allowed_special))
+        allowed = self._allowed(allowed_special)
+        parts = final_parts(texts, self.pattern, allowed)
+        return itertools.chain.from_iterable(self.encode(part, allowed_special=allowed) for part in parts)
 
     def encode_offsets(
         self, text: str, allowed_special: AllowedSpecial = "none"
@@ -215,10 +218,9 @@ class Tokenizer:
         *,
         pattern: str = "gpt2",
     ) -> Tokenizer:
-        """Read GPT-2's form, `vocab.json` and `merges.txt`; `lm.tokenizer.formats` has the others."""
-        from lm.tokenizer.formats import load_gpt2
-
-        return load_gpt2(Path(vocab_filepath), Path(merges_filepath), special_tokens or (), pattern)
+        """Read GPT-2's files, `vocab.json` and `merges.txt`; `lm.tokenizer.formats` reads the others."""
+        vocab, merges = read_gpt2(Path(vocab_filepath), Path(merges_filepath), special_tokens or ())
+        return cls(vocab, merges, special_tokens, pattern=pattern)
 
     @classmethod
     def load(cls, source: Path | str | Artifact) -> Tokenizer:

@@ -13,7 +13,7 @@ _TEXT = "The same words, the same 1799 words: they'd é 中 😀\n\n  and a long
 def warm() -> None:
     """Train and encode: each compiled function once with the types that it is always called with."""
     from lm.tokenizer import train_bpe
-    from lm.tokenizer.count import PreTokenCounts
+    from lm.tokenizer.training.count import PreTokenCounts
 
     tokenizer = train_bpe([_TEXT], 270, ["<|endoftext|>"], num_threads=2)
     tokenizer.decode(tokenizer.encode_array(_TEXT + 200 * "a"))

@@ -6,7 +6,7 @@ import pytest
 
 from lm.errors import ConfigurationError, InputError
 from lm.tokenizer import SPECIAL_TOKENS, train_bpe
-from lm.tokenizer.train import with_fewer_merges
+from lm.tokenizer.training.train import with_fewer_merges
 from pipelines.tokenize import TokenizerConfig, train_corpus_tokenizer
 from pipelines.tokenizer_report import (
     COMPARISON,

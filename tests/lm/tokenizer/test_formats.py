@@ -7,7 +7,6 @@ import pytest
 from lm.errors import InputError
 from lm.tokenizer import SPECIAL_TOKENS, Tokenizer, train_bpe
 from lm.tokenizer.formats import (
-    from_printable,
     load_gpt2,
     load_huggingface,
     load_tiktoken,
@@ -15,7 +14,6 @@ from lm.tokenizer.formats import (
     save_gpt2,
     save_huggingface,
     save_tiktoken,
-    to_printable,
 )
 from lm.tokenizer.patterns import OTHER_SPELLINGS, PATTERNS
 
@@ -26,12 +24,6 @@ def assert_same_ids(loaded, tokenizer):
     assert loaded.vocab == tokenizer.vocab
     for allowed in ("none", "all"):
         assert loaded.encode(TEXT, allowed) == tokenizer.encode(TEXT, allowed)
-
-
-def test_every_byte_has_its_character():
-    everything = bytes(range(256))
-    assert from_printable(to_printable(everything)) == everything
-    assert to_printable(b" a\n") == "ĠaĊ"
 
 
 def test_gpt2_files(tokenizer, tmp_path):
@@ -84,39 +76,10 @@ def test_the_merges_of_gpt2_follow_from_its_ranks(gpt2):
 @pytest.mark.parametrize("expression", sorted(OTHER_SPELLINGS))
 def test_other_spellings_have_the_same_matches(expression):
     regex = pytest.importorskip("regex")
-    from tests.lm.tokenizer.test_pretokenize import awkward_texts
+    from tests.lm.tokenizer.pretokenizing.test_pretokenize import awkward_texts
 
     for text in awkward_texts(9, 3_000):
         assert regex.findall(expression, text) == regex.findall(PATTERNS[OTHER_SPELLINGS[expression]], text)
-
-
-def test_what_does_not_fit_is_named(tokenizer, tmp_path):
-    save_gpt2(tokenizer, tmp_path)
-    vocab, merges = tmp_path / "vocab.json", tmp_path / "merges.txt"
-    good_merges, good_vocab = merges.read_text(), json.loads(vocab.read_text())
-
-    def refused(match):
-        with pytest.raises(InputError, match=match):
-            load_gpt2(vocab, merges, SPECIAL_TOKENS)
-
-    merges.write_text(good_merges + "zq zq\n")
-    number = good_merges.count("\n") + 1
-    refused(rf"merges\.txt: line {number}: the vocabulary has no 'zq'")
-    merges.write_text(good_merges + "a b c\n")
-    refused(rf"merges\.txt: line {number}: 3 tokens, expected two")
-    merges.write_text("#version: 0.2\n\u4e2d a\n")
-    refused(r"merges\.txt: line 2: '中' stands for no byte")
-    merges.write_bytes(b"a \xff\n")
-    refused(r"merges\.txt: not UTF-8 at byte 2")
-    merges.write_text(good_merges)
-    vocab.write_text(json.dumps({**good_vocab, "zz": 5}))
-    refused(r"vocab\.json: token 'zz' has the id 5, expected a number of its own")
-    vocab.write_text(json.dumps({**good_vocab, "中": 900}))
-    refused(r"vocab\.json: token '中': '中' stands for no byte")
-    vocab.write_text("[1")
-    refused(r"vocab\.json: not JSON")
-    vocab.unlink()
-    refused(r"vocab\.json: no such file")
 
 
 @pytest.mark.parametrize(

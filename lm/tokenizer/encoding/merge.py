@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.words import load_byte, load_half, load_word, mix
+from lm.tokenizer.raw_memory import load_byte, load_half, load_word, mix
 
 SHORT = 96
 """Bytes from which on the heap is faster than the search."""

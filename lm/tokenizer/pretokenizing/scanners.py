@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from lm.tokenizer import lanes
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.unicode_tables import LETTER, LOWER, MARK, NUMBER, OTHER, OTHER_LETTER, SPACE, UPPER
-from lm.tokenizer.words import load_byte
+from lm.tokenizer.pretokenizing import simd_masks
+from lm.tokenizer.pretokenizing.unicode_tables import LETTER, LOWER, MARK, NUMBER, OTHER, OTHER_LETTER, SPACE, UPPER
+from lm.tokenizer.raw_memory import load_byte
 
 _UNSPACED = MARK | OTHER  # [^\s\p{L}\p{N}]
 _UPPER_PART = UPPER | OTHER_LETTER | MARK
@@ -79,13 +79,13 @@ def _cased_word_end(data: int, start: int, stop: int, table: int, after_mark: bo
     Caseless letters and marks count as both. What the expression finds by stepping back is found by remembering where
     the last caseless character ended. After a mark, which is a word by itself, the second form is never tried.
     """
-    if start + lanes.LANES <= stop:
-        letters, lowers = lanes.letters(data + start), lanes.lowers(data + start)
-        num_upper = lanes.lowest_bit(~(letters & ~lowers))
+    if start + simd_masks.LANES <= stop:
+        letters, lowers = simd_masks.letters(data + start), simd_masks.lowers(data + start)
+        num_upper = simd_masks.lowest_bit(~(letters & ~lowers))
         end = start + num_upper
-        if num_upper < lanes.LANES:
-            end += lanes.lowest_bit(~(lowers >> np.uint64(num_upper)))
-        if end < start + lanes.LANES and load_byte(data + end) < 0x80:
+        if num_upper < simd_masks.LANES:
+            end += simd_masks.lowest_bit(~(lowers >> np.uint64(num_upper)))
+        if end < start + simd_masks.LANES and load_byte(data + end) < 0x80:
             is_word = end > start and not (after_mark and end == start + num_upper)
             return end if is_word else 0
     position, caseless_end = start, 0
@@ -164,8 +164,8 @@ def _space_end(data: int, start: int, stop: int, table: int) -> int:
 def _word_end(data: int, position: int, stop: int, table: int) -> int:
     """The end of the letters from `position` on. How long a word is cannot be foretold: many bytes are asked at once
     instead of each whether it is the last."""
-    if position + lanes.LANES <= stop:
-        position += lanes.lowest_bit(~lanes.letters(data + position))
+    if position + simd_masks.LANES <= stop:
+        position += simd_masks.lowest_bit(~simd_masks.letters(data + position))
     return _run(data, position, stop, table, LETTER)
 
 

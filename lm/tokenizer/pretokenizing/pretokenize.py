@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lm.tokenizer.blocks import ROOM, gpt2_ends
 from lm.tokenizer.compiled import compiled
 from lm.tokenizer.patterns import PATTERNS, check_pattern
-from lm.tokenizer.scanners import cl100k_end, gpt2_end, o200k_end
-from lm.tokenizer.unicode_tables import kinds
-from lm.tokenizer.words import address
+from lm.tokenizer.pretokenizing.block_scanner import ROOM, gpt2_ends
+from lm.tokenizer.pretokenizing.scanners import cl100k_end, gpt2_end, o200k_end
+from lm.tokenizer.pretokenizing.unicode_tables import kinds
+from lm.tokenizer.raw_memory import address
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.merge import HALF, MASKS, SHORT, merge, merge_short, table
-from lm.tokenizer.merge_tables import KEY_BYTES, MAX_KEY_BYTES, build_tables, hash_of, key_of
-from lm.tokenizer.pretokenize import pattern_code, scan
-from lm.tokenizer.unicode_tables import kinds
-from lm.tokenizer.words import address, load_half, load_word, store_word
+from lm.tokenizer.encoding.merge import HALF, MASKS, SHORT, merge, merge_short, table
+from lm.tokenizer.encoding.merge_tables import KEY_BYTES, MAX_KEY_BYTES, build_tables, hash_of, key_of
+from lm.tokenizer.pretokenizing.pretokenize import pattern_code, scan
+from lm.tokenizer.pretokenizing.unicode_tables import kinds
+from lm.tokenizer.raw_memory import address, load_half, load_word, store_word
 
 Ids = npt.NDArray[np.uint32]
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from lm.errors import ConfigurationError
-from lm.tokenizer import unicode_tables
-from lm.tokenizer.blocks import ROOM
 from lm.tokenizer.patterns import PATTERNS
-from lm.tokenizer.pretokenize import pattern_code, pre_tokens, scan
+from lm.tokenizer.pretokenizing import unicode_tables
+from lm.tokenizer.pretokenizing.block_scanner import ROOM
+from lm.tokenizer.pretokenizing.pretokenize import pattern_code, pre_tokens, scan
+from lm.tokenizer.pretokenizing.unicode_runs import UNICODE_VERSION
+from lm.tokenizer.pretokenizing.unicode_tables import LETTER, LOWER, MARK, NUMBER, SPACE, UPPER, kinds
 from lm.tokenizer.stream import _OPEN_PRE_TOKENS
-from lm.tokenizer.unicode_runs import UNICODE_VERSION
-from lm.tokenizer.unicode_tables import LETTER, LOWER, MARK, NUMBER, SPACE, UPPER, kinds
 
 AWKWARD = list("aAbBsStTlLrReEvVmMdD'''’ \n\r\t\v/.,!12२²ſßéÉ中ǅʰ\u0301\u0300 \u3000\xa0\x85\x1c\u200b😀\0")
 """Letters of each case and of none, marks, digits of several kinds, every kind of space, contractions, the long s."""

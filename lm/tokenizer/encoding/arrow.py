@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lm.errors import InputError
-from lm.tokenizer.encode import Encoder
+from lm.tokenizer.encoding.encode import Encoder
 
 
 def encode_strings(documents: pa.Array | pa.ChunkedArray, encoder: Encoder, vocab_size: int) -> pa.Array:

@@ -23,9 +23,9 @@ import numpy.typing as npt
 from lm.errors import InputError
 from lm.progress import bar
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.pretokenize import pattern_code, scan
-from lm.tokenizer.unicode_tables import kinds
-from lm.tokenizer.words import mix, read_word
+from lm.tokenizer.pretokenizing.pretokenize import pattern_code, scan
+from lm.tokenizer.pretokenizing.unicode_tables import kinds
+from lm.tokenizer.raw_memory import mix, read_word
 
 _BLOCK = 1 << 14
 _GROUP_BYTES = 1 << 20

@@ -18,7 +18,7 @@ from lm.tokenizer.patterns import check_pattern, special_splitter
 from lm.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
-    from lm.tokenizer.count import Counted, PreTokenCounts
+    from lm.tokenizer.training.count import Counted, PreTokenCounts
 
 NUM_BYTES = 256
 _MAX_THREADS = 16
@@ -60,7 +60,7 @@ def train_bpe(
         raise ConfigurationError(f"tokenizer.max_pre_tokens: {max_pre_tokens}, expected at least 2")
     if ties not in ("greater", "huggingface"):
         raise ConfigurationError(f"tokenizer.ties: '{ties}', expected greater or huggingface")
-    from lm.tokenizer.count import count_pre_tokens, group_texts
+    from lm.tokenizer.training.count import count_pre_tokens, group_texts
 
     parts = _parts(_documents(paths_or_documents), special_tokens, pattern)
     num_threads = num_threads or min(_MAX_THREADS, os.cpu_count() or 1)
@@ -125,7 +125,7 @@ def _checked_num_merges(vocab_size: int, special_tokens: Sequence[str]) -> int:
 def _learn(
     counts: PreTokenCounts, num_merges: int, ties: Literal["greater", "huggingface"]
 ) -> list[tuple[bytes, bytes]]:
-    from lm.tokenizer.learn import learn_merges
+    from lm.tokenizer.training.learn import learn_merges
 
     tokens = [bytes([byte]) for byte in range(NUM_BYTES)]
     merges: list[tuple[bytes, bytes]] = []

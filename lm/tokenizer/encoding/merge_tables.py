@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from lm.errors import InputError
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.merge import HALF, ID_BITS, NO_PAIR, NO_RANK, RANK_BITS, rank_of
-from lm.tokenizer.words import address, load_byte, load_word, mix
+from lm.tokenizer.encoding.merge import HALF, ID_BITS, NO_PAIR, NO_RANK, RANK_BITS, rank_of
+from lm.tokenizer.raw_memory import address, load_byte, load_word, mix
 
 MAX_KEY_BYTES = 15
 """The longest pre-token that has a key."""

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.count import PreTokenCounts
-from lm.tokenizer.pair_heap import most_frequent, pop, push
-from lm.tokenizer.pairs import (
+from lm.tokenizer.gpt2_files import printable_order
+from lm.tokenizer.training.count import PreTokenCounts
+from lm.tokenizer.training.pair_heap import most_frequent, pop, push
+from lm.tokenizer.training.pairs import (
     FIRST,
     HEAP_LEAST,
     KEY,
@@ -39,7 +40,6 @@ from lm.tokenizer.pairs import (
     fill_table,
     slot_of,
 )
-from lm.tokenizer.patterns import printable_order
 
 Ties = Literal["greater", "huggingface"]
 """Of equally frequent pairs: `greater` takes the lexicographically greater pair of byte strings; `huggingface` the one

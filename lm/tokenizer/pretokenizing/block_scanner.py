@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from lm.tokenizer import lanes
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.scanners import contraction, gpt2_end, kind_at, wide_kind_at
-from lm.tokenizer.unicode_tables import LETTER, NUMBER, SPACE
-from lm.tokenizer.words import address, load_byte
+from lm.tokenizer.pretokenizing import simd_masks
+from lm.tokenizer.pretokenizing.scanners import contraction, gpt2_end, kind_at, wide_kind_at
+from lm.tokenizer.pretokenizing.unicode_tables import LETTER, NUMBER, SPACE
+from lm.tokenizer.raw_memory import address, load_byte
 
 ROOM = 80
 """How many ends a block may write: one a byte, and what is written eight at a time beyond them."""
@@ -48,14 +48,14 @@ def gpt2_ends(
             place = address(tail)
         is_last = stop - start <= _LANES
         starts = _starts(text, start, stop, place, table, numbers_in_runs)
-        apostrophes = lanes.apostrophes(place) & (starts | _ONE)
+        apostrophes = simd_masks.apostrophes(place) & (starts | _ONE)
         if apostrophes:
             starts = _with_contractions(text, start, stop, starts, apostrophes, is_last)
         if starts:
             write_ends(ends, count, start, starts)
-            count += lanes.num_bits(starts)
+            count += simd_masks.num_bits(starts)
             if not is_last:
-                start += lanes.highest_bit(starts)
+                start += simd_masks.highest_bit(starts)
         elif not is_last:
             start = gpt2_end(text, start, stop, table, numbers_in_runs)
             ends[count] = start
@@ -73,16 +73,16 @@ def _starts(text: int, start: int, stop: int, place: int, table: int, numbers_in
     valid = _ALL
     if stop - start < _LANES:
         valid = _ALL >> np.uint64(_LANES - (stop - start))
-    letter, number, blank = lanes.letters(place), lanes.digits(place), lanes.blanks(place)
-    narrow_space = blank | lanes.control_spaces(place)
+    letter, number, blank = simd_masks.letters(place), simd_masks.digits(place), simd_masks.blanks(place)
+    narrow_space = blank | simd_masks.control_spaces(place)
     space, last_wide = narrow_space, np.uint64(0)
-    leads = lanes.wide(place) & valid
+    leads = simd_masks.wide(place) & valid
     continuation = np.uint64(0)
     if leads:
-        continuation = lanes.continuations(place)
+        continuation = simd_masks.continuations(place)
         leads &= ~continuation
         while leads:
-            bit = lanes.lowest_bit(leads)
+            bit = simd_masks.lowest_bit(leads)
             leads &= leads - _ONE
             position = start + bit
             kind, size = wide_kind_at(text, position, load_byte(text + position), table)
@@ -113,7 +113,7 @@ def _starts(text: int, start: int, stop: int, place: int, table: int, numbers_in
 def _with_contractions(text: int, start: int, stop: int, starts: Any, apostrophes: Any, is_last: bool) -> Any:
     """`starts` where each of `apostrophes` that begins a contraction takes its letters, and what follows is cut off."""
     while apostrophes:
-        bit = lanes.lowest_bit(apostrophes)
+        bit = simd_masks.lowest_bit(apostrophes)
         apostrophes &= apostrophes - _ONE
         if bit >= _CONTRACTION_REACH and not is_last:
             return starts & ((_ONE << np.uint64(bit + 1)) - _ONE)
@@ -130,6 +130,6 @@ def write_ends(ends: Any, count: int, start: int, bits: Any) -> None:
     """Write `start` plus the place of each bit, eight at a time: fewer branches to guess than one at a time."""
     while bits:
         for k in range(8):
-            ends[count + k] = start + lanes.lowest_bit(bits)
+            ends[count + k] = start + simd_masks.lowest_bit(bits)
             bits &= bits - _ONE
         count += 8

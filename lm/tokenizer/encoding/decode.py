@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.words import load_half, load_word, store_word
+from lm.tokenizer.raw_memory import load_half, load_word, store_word
 
 _WORD = 8
 _SLACK = 3 * _WORD  # bytes that may be read or written beyond the last

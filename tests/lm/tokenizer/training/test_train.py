@@ -10,8 +10,8 @@ import pytest
 
 from lm.errors import ConfigurationError, InputError
 from lm.tokenizer import SPECIAL_TOKENS, train_bpe
-from lm.tokenizer.count import PreTokenCounts
 from lm.tokenizer.patterns import PATTERNS
+from lm.tokenizer.training.count import PreTokenCounts
 
 TEXT = "low low low low low lower lower widest widest widest newest newest newest newest newest newest"
 
@@ -92,7 +92,7 @@ def test_counts_are_true_when_the_table_grows():
 
 def merges_of_hugging_face(texts, vocab_size):
     tokenizers = pytest.importorskip("tokenizers")
-    from lm.tokenizer.formats import from_printable
+    from lm.tokenizer.gpt2_files import from_printable
 
     model = tokenizers.Tokenizer(tokenizers.models.BPE())
     model.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.tokenizer.compiled import compiled
-from lm.tokenizer.words import mix
+from lm.tokenizer.raw_memory import mix
 
 KEY, TOTAL, FIRST, SIZE = range(4)
 """Columns of `Pairs.rows`: left token << 32 | right token, count, where its list in `places` starts, its length."""
