@@ -1,7 +1,7 @@
 """Configuration dataclasses as Dagster configuration: every field with its type, default, choices and description.
 
 The dataclass beside the code stays the only definition; the launchpad shows it, and `from_mapping` still checks what
-comes back. A field's description is the string literal that follows it in the dataclass.
+comes back. A field's description is its `Doc`, followed by its `Range`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def schema_of(cls: type, **defaults: Any) -> dict[str, dg.Field]:
         if not field.init:
             continue
         if field.name not in descriptions:
-            raise TypeError(f"{cls.__name__}.{field.name}: has no description (a string literal below the field)")
+            raise TypeError(f"{cls.__name__}.{field.name}: has no description (`Doc`)")
         kind = _config_type(hints[field.name], f"{cls.__name__}_{field.name}")
         options: dict[str, Any] = {"description": descriptions[field.name]}
         default = defaults.get(field.name, _default(field))

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from benchmarks.report import Row
 from lm.model import TransformerLM
-from lm.model.config import ModelConfig, preset
+from lm.model.config import ModelConfig
+from lm.model.presets import preset
 from lm.progress import track
 from lm.shards import ShardWriter
 from lm.storage import Artifact, publish

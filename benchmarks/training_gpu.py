@@ -114,7 +114,7 @@ def _rows(case: _Case) -> Iterator[Row]:
 
 
 def _vocab_size(config: PretrainConfig) -> int:
-    from lm.model.config import PRESETS
+    from lm.model.presets import PRESETS
 
     return int(PRESETS[config.preset]["vocab_size"])
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from lm.configuration import from_mapping, settle, unknown_key
+from lm.configuration import Doc, Range, from_mapping, settle, unknown_key
 from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
 from lm.training.config import PretrainConfig
@@ -58,16 +58,22 @@ class AblationConfig:
         ConfigurationError: a value out of its range, or a shared setting that the training refuses.
     """
 
-    num_tokens: int = 200_000
-    """Training tokens of each run: the equal budget."""
-    seeds: tuple[int, ...] = (0, 1)
-    """Every variant is trained once per seed; the spread between seeds is what luck alone does."""
-    training: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the training that all runs share, over those of the ablations: tiny_cpu, AdamW, batches of 4."""
-    learning_rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
-    """Learning rates to try, rising; the first that is too high is the last."""
-    num_evaluations: int = 8
-    """Looks at the validation split on the way of each run."""
+    num_tokens: Annotated[int, Doc("Training tokens of each run: the equal budget."), Range(1)] = 200_000
+    seeds: Annotated[
+        tuple[int, ...],
+        Doc("Every variant is trained once per seed; the spread between seeds is what luck alone does."),
+        Range(0),
+    ] = (0, 1)
+    training: Annotated[
+        Mapping[str, Any],
+        Doc(
+            "Settings of the training that all runs share, over those of the ablations: tiny_cpu, AdamW, batches of 4."
+        ),
+    ] = field(default_factory=dict)
+    learning_rates: Annotated[
+        tuple[float, ...], Doc("Learning rates to try, rising; the first that is too high is the last."), Range(above=0)
+    ] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
+    num_evaluations: Annotated[int, Doc("Looks at the validation split on the way of each run."), Range(1)] = 8
 
     def __post_init__(self) -> None:
         settle(self, "ablations")
@@ -75,8 +81,6 @@ class AblationConfig:
             raise ConfigurationError(f"ablations.seeds: {self.seeds}, expected one or more, each once")
         if not self.learning_rates or list(self.learning_rates) != sorted(set(self.learning_rates)):
             raise ConfigurationError(f"ablations.learning_rates: {self.learning_rates}, expected rising numbers")
-        if self.num_evaluations < 1:
-            raise ConfigurationError(f"ablations.num_evaluations: {self.num_evaluations}, expected at least 1")
         for question in QUESTIONS:
             for variant in self.variants(question):
                 self.run(question, variant, self.seeds[0])

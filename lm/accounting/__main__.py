@@ -11,7 +11,7 @@ from lm.accounting.memory import Precision, largest_microbatch, training_memory
 from lm.accounting.parameters import count_parameters
 from lm.accounting.throughput import training_seconds
 from lm.errors import run_command
-from lm.model.config import PRESETS, preset
+from lm.model.presets import PRESETS, preset
 
 _HEADINGS = ("preset", "weights", "FLOPs/token", "GB, 1 window", "windows that fit", "hours/1B tokens")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 
 Normalization = Literal["token", "sequence", "constant"]
@@ -15,110 +16,104 @@ Optimizer = Literal["adamw", "muon"]
 class TuningConfig:
     """What every stage sets; each stage has its own defaults. One step is one optimizer update."""
 
-    seed: int = 0
-    """Draws the order of batches and every sample."""
-    num_steps: int = 100
-    """Optimizer updates."""
-    batch_size: int = 32
-    """Examples a step: instructions, pairs or problems."""
-    optimizer: Optimizer = "muon"
-    """Muon for the layers' matrices, or AdamW for everything; both take about the same learning rate."""
-    learning_rate: float = 1e-4
-    """The highest learning rate, after the warm-up."""
-    warmup_steps: int = 5
-    """Steps until the learning rate is at its highest."""
-    final_lr_fraction: float = 0.1
-    """The learning rate at the end, as a share of the highest; a cosine leads there."""
-    weight_decay: float = 0.0
-    """Decoupled decay of matrices."""
-    max_gradient_norm: float = 1.0
-    """Gradients with a larger norm are scaled down to it."""
-    max_new_tokens: int = 48
-    """Longest answer."""
-    evaluation_problems: int = 200
-    """Held-out problems to answer before and after; the first of the file, so that every stage answers the same."""
-    device: str = "auto"
-    """cpu, cuda, or auto: a GPU where there is one."""
-    num_threads: int = 0
-    """Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."""
+    seed: Annotated[int, Doc("Draws the order of batches and every sample."), Range(0)] = 0
+    num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
+    batch_size: Annotated[int, Doc("Examples a step: instructions, pairs or problems."), Range(1, 2**24)] = 32
+    optimizer: Annotated[
+        Optimizer,
+        Doc("Muon for the layers' matrices, or AdamW for everything; both take about the same learning rate."),
+    ] = "muon"
+    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-4
+    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 5
+    final_lr_fraction: Annotated[
+        float, Doc("The learning rate at the end, as a share of the highest; a cosine leads there."), Range(0, 1)
+    ] = 0.1
+    weight_decay: Annotated[float, Doc("Decoupled decay of matrices."), Range(0)] = 0.0
+    max_gradient_norm: Annotated[float, Doc("Gradients with a larger norm are scaled down to it."), Range(above=0)] = (
+        1.0
+    )
+    max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
+    evaluation_problems: Annotated[
+        int,
+        Doc(
+            "Held-out problems to answer before and after; the first of the file, so that every stage answers the same."
+        ),
+        Range(1),
+    ] = 200
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+    num_threads: Annotated[
+        int,
+        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
+        Range(0, 4_096),
+    ] = 0
 
     def __post_init__(self) -> None:
-        for name in ("num_steps", "batch_size", "max_new_tokens", "evaluation_problems"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name}: {getattr(self, name)}, expected at least 1")
-        for name in ("learning_rate", "max_gradient_norm"):
-            if not 0.0 < getattr(self, name) < float("inf"):
-                raise ConfigurationError(f"{name}: {getattr(self, name)}, expected a positive number")
+        settle(self)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SFTConfig(TuningConfig):
     """Supervised fine-tuning."""
 
-    num_steps: int = 100
-    """Optimizer updates."""
-    learning_rate: float = 5e-3
-    """The highest learning rate, after the warm-up."""
-    warmup_steps: int = 10
-    """Steps until the learning rate is at its highest."""
-    max_examples: int | None = None
-    """Take only the first so many training examples; empty takes all."""
+    num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
+    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 5e-3
+    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 10
+    max_examples: Annotated[
+        int | None, Doc("Take only the first so many training examples; empty takes all."), Range(1)
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DPOConfig(TuningConfig):
     """Direct preference optimization."""
 
-    num_steps: int = 60
-    """Optimizer updates."""
-    learning_rate: float = 1e-3
-    """The highest learning rate, after the warm-up."""
-    beta: float = 0.1
-    """How strongly the policy is held to the reference."""
-    sft_weight: float = 1.0
-    """Weight of the chosen answer's own likelihood in the loss; 0 is plain DPO."""
+    num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 60
+    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
+    beta: Annotated[float, Doc("How strongly the policy is held to the reference."), Range(above=0)] = 0.1
+    sft_weight: Annotated[
+        float, Doc("Weight of the chosen answer's own likelihood in the loss; 0 is plain DPO."), Range(0)
+    ] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class GRPOConfig(TuningConfig):
     """Group-relative policy optimization: a step draws problems, samples a group of answers to each, and updates."""
 
-    num_steps: int = 90
-    """Rollouts of a batch of problems."""
-    batch_size: int = 64
-    """Problems a step."""
-    learning_rate: float = 1e-3
-    """The highest learning rate, after the warm-up."""
-    group_size: int = 8
-    """Answers sampled to each problem."""
-    temperature: float = 1.0
-    """Of the samples."""
-    updates_per_rollout: int = 1
-    """Into how many parts a step's problems are divided, with one update on each; the later ones are off-policy."""
-    microbatch_size: int = 128
-    """Responses in one forward pass; changes memory, not the gradient."""
-    clip_low: float = 0.2
-    """How far the probability ratio may fall below 1."""
-    clip_high: float = 0.2
-    """How far the probability ratio may rise above 1."""
-    kl_weight: float = 0.0
-    """Weight of the divergence from the model that training starts from; 0 leaves it out."""
-    divide_by_std: bool = True
-    """Divide a group's advantages by the standard deviation of its rewards."""
-    negative_weight: float = 0.2
-    """What advantages below 0 are multiplied by: 1 is plain GRPO, less leans on what went right."""
-    normalization: Normalization = "token"
-    """What the summed loss of tokens is divided by: all tokens, each sequence's, or a constant."""
-    format_reward: float = 0.0
-    """For a well-formed wrong answer; a right one has 1."""
+    num_steps: Annotated[int, Doc("Rollouts of a batch of problems."), Range(1)] = 90
+    batch_size: Annotated[int, Doc("Problems a step."), Range(1, 2**24)] = 64
+    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
+    group_size: Annotated[int, Doc("Answers sampled to each problem."), Range(2, 2**16)] = 8
+    temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
+    updates_per_rollout: Annotated[
+        int,
+        Doc(
+            "Into how many parts a step's problems are divided, with one update on each; the later ones are off-policy."
+        ),
+        Range(1),
+    ] = 1
+    microbatch_size: Annotated[
+        int, Doc("Responses in one forward pass; changes memory, not the gradient."), Range(1)
+    ] = 128
+    clip_low: Annotated[float, Doc("How far the probability ratio may fall below 1."), Range(0, 1)] = 0.2
+    clip_high: Annotated[float, Doc("How far the probability ratio may rise above 1."), Range(0)] = 0.2
+    kl_weight: Annotated[
+        float, Doc("Weight of the divergence from the model that training starts from; 0 leaves it out."), Range(0)
+    ] = 0.0
+    divide_by_std: Annotated[bool, Doc("Divide a group's advantages by the standard deviation of its rewards.")] = True
+    negative_weight: Annotated[
+        float,
+        Doc("What advantages below 0 are multiplied by: 1 is plain GRPO, less leans on what went right."),
+        Range(0),
+    ] = 0.2
+    normalization: Annotated[
+        Normalization, Doc("What the summed loss of tokens is divided by: all tokens, each sequence's, or a constant.")
+    ] = "token"
+    format_reward: Annotated[float, Doc("For a well-formed wrong answer; a right one has 1."), Range(0, below=1)] = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.group_size < 2:
-            raise ConfigurationError(f"group_size: {self.group_size}, expected at least 2: an advantage compares")
-        if self.temperature <= 0.0:
+        if self.updates_per_rollout > self.batch_size:
             raise ConfigurationError(
-                f"temperature: {self.temperature}, expected more than 0: greedy groups do not differ"
+                f"updates_per_rollout: {self.updates_per_rollout}, expected at most batch_size = {self.batch_size}: "
+                "an update needs a problem"
             )
-        if not 0.0 <= self.format_reward < 1.0:
-            raise ConfigurationError(f"format_reward: {self.format_reward}, expected at least 0 and less than 1")

@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lm.errors import ConfigurationError, InputError
+from lm.configuration import Doc, Range, settle
+from lm.errors import InputError
 from lm.inference.kv_cache import KVCache
 from lm.inference.sampling import sample
 from lm.model import TransformerLM
@@ -31,20 +33,15 @@ from lm.model import TransformerLM
 class GenerationConfig:
     """How to continue: temperature 0 is greedy; `top_k` and `top_p` restrict the draw where they are set."""
 
-    max_new_tokens: int = 128
-    temperature: float = 1.0
-    top_k: int | None = None
-    top_p: float | None = None
+    max_new_tokens: Annotated[int, Doc("Longest continuation."), Range(1)] = 128
+    temperature: Annotated[float, Doc("What logits are divided by; 0 is greedy."), Range(0)] = 1.0
+    top_k: Annotated[int | None, Doc("Draw from the k likeliest tokens."), Range(1)] = None
+    top_p: Annotated[
+        float | None, Doc("Draw from the fewest tokens that reach this probability."), Range(above=0, most=1)
+    ] = None
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise ConfigurationError(f"max_new_tokens: {self.max_new_tokens}, expected at least 1")
-        if not 0.0 <= self.temperature < float("inf"):
-            raise ConfigurationError(f"temperature: {self.temperature}, expected 0 (greedy) or a positive number")
-        if self.top_k is not None and self.top_k < 1:
-            raise ConfigurationError(f"top_k: {self.top_k}, expected at least 1")
-        if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
-            raise ConfigurationError(f"top_p: {self.top_p}, expected more than 0 and at most 1")
+        settle(self)
 
 
 @dataclass(frozen=True, slots=True)

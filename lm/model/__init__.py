@@ -7,7 +7,7 @@ from lm.lazy import lazy_names
 if TYPE_CHECKING:
     from lm.model.attention import CausalSelfAttention, scaled_dot_product_attention, softmax
     from lm.model.block import TransformerBlock
-    from lm.model.config import PRESETS, ModelConfig, preset
+    from lm.model.config import ModelConfig
     from lm.model.context import Context, KVCache, causal_mask
     from lm.model.files import load_model, save_model
     from lm.model.latent_attention import LatentAttention
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lm.model.moe import MixtureOfExperts
     from lm.model.norm import LayerNorm, RMSNorm
     from lm.model.precision import autocast, choose_device
+    from lm.model.presets import PRESETS, preset
     from lm.model.rope import RotaryEmbedding
     from lm.model.ssm import StateSpaceLayer
     from lm.model.transformer import TransformerLM
@@ -25,7 +26,8 @@ __getattr__ = lazy_names(
     {
         "lm.model.attention": ("CausalSelfAttention", "scaled_dot_product_attention", "softmax"),
         "lm.model.block": ("TransformerBlock",),
-        "lm.model.config": ("PRESETS", "ModelConfig", "preset"),
+        "lm.model.config": ("ModelConfig",),
+        "lm.model.presets": ("PRESETS", "preset"),
         "lm.model.context": ("Context", "KVCache", "causal_mask"),
         "lm.model.files": ("load_model", "save_model"),
         "lm.model.latent_attention": ("LatentAttention",),

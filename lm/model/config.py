@@ -1,49 +1,21 @@
-"""The shape of a model: one frozen dataclass and one table of presets.
+"""The shape of a model as a frozen dataclass; `lm.model.presets` has the shapes by name.
 
-A decoder-only Transformer of the Llama kind (pre-norm RMSNorm, RoPE, SwiGLU, no biases) is what the defaults give. A
-preset named after another model has that model's exact parts: `gpt2_*` learned positions, LayerNorm, a plain GELU layer
-and biases, `llama_*` the stretched RoPE of Llama 3.2, `qwen3_*` normalized queries and keys. docs/model.md lists every
-switch with its paper and its test.
+The defaults give a decoder-only Transformer of the Llama kind (pre-norm RMSNorm, RoPE, SwiGLU, no biases).
+docs/model.md lists every switch with its paper and its test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from lm.configuration import from_mapping, settle, unknown_key
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 
 LAYER_KINDS = ("full", "window", "ssm")
 """What a layer mixes tokens with: attention to all before, to the last `window`, or a state-space layer."""
 
 _GATED = ("swiglu", "geglu")
-_POSITIVE = (
-    "vocab_size",
-    "context_length",
-    "d_model",
-    "num_layers",
-    "num_heads",
-    "num_kv_heads",
-    "d_head",
-    "d_ff",
-    "rope_theta",
-    "norm_epsilon",
-    "experts_per_token",
-    "d_state",
-)
-_NOT_NEGATIVE = (
-    "window",
-    "latent_rank",
-    "query_rank",
-    "d_rope",
-    "rope_original_context",
-    "num_experts",
-    "balance_weight",
-    "logit_soft_cap",
-    "base_width",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,89 +26,124 @@ class ModelConfig:
         ConfigurationError: a combination that cannot work, with the reason.
     """
 
-    vocab_size: int
-    context_length: int
-    d_model: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int = 0
-    """Heads of keys and values: `num_heads` is multi-head attention, fewer is grouped-query, 1 is multi-query; 0
-    means `num_heads`.
-    """
-    d_head: int = 0
-    """Coordinates of a head; 0 means d_model / num_heads."""
-    d_ff: int = 0
-    """Width of the feed-forward layer; 0 means as many weights as two matrices of 4 d_model: 8/3 d_model for a gated
-    layer, 4 d_model for a plain one, rounded up to a multiple of 64.
-    """
-    layer_pattern: tuple[str, ...] = ("full",)
-    """Kinds of layers (full, window, ssm), repeated until all layers have one: (window, window, full) is every third
-    layer without a window.
-    """
-    window: int = 0
-    """How many of the last tokens, itself included, a token of a `window` layer looks at."""
-    latent_rank: int = 0
-    """Multi-head latent attention: keys and values are made from one vector of this length a token, which alone is
-    cached; 0 is ordinary attention.
-    """
-    query_rank: int = 0
-    """With `latent_rank`: queries too are made from a vector of this length; 0 makes them from the stream."""
-    d_rope: int = 0
-    """With `latent_rank`: coordinates of each head that carry the position, beside d_head that do not."""
-    qk_norm: bool = False
-    """Normalize queries and keys, each head alone, before they turn (Qwen3)."""
-    position: Literal["rope", "none", "learned", "sinusoidal"] = "rope"
-    """How a token knows its place: queries and keys turn (rope), not at all (none), or a vector is added to its
-    embedding.
-    """
-    rope_theta: float = 10_000.0
-    """RoPE's base: pair k of d turns by theta^(-2k/d) a position."""
-    rope_layout: Literal["interleaved", "half"] = "interleaved"
-    """Which coordinates rotate together: (2k, 2k+1), or (k, k + d_head/2) as in Llama's published weights."""
-    rope_factor: float = 1.0
-    """Llama 3's stretching of RoPE: pairs that turn slowly turn this many times slower; 1 leaves them."""
-    rope_original_context: int = 0
-    """With `rope_factor`: the context length before stretching, which says what is slow."""
-    norm: Literal["rms", "layer"] = "rms"
-    """RMSNorm, or LayerNorm with a bias."""
-    norm_placement: Literal["pre", "post", "sandwich", "none"] = "pre"
-    """Before each part of a layer, after it on the stream (as in 2017), before it and after it off the stream, or
-    nowhere.
-    """
-    norm_epsilon: float = 1e-5
-    """Added under the root of every norm."""
-    bias: bool = False
-    """Biases in the matrices of attention and feed-forward layers (GPT-2)."""
-    ffn: Literal["swiglu", "geglu", "relu2", "silu", "gelu"] = "swiglu"
-    """The feed-forward layer: gated by SiLU or GELU; or plain, with ReLU squared, SiLU or GELU."""
-    num_experts: int = 0
-    """Feed-forward layers a token may choose from (mixture of experts); 0 has a single one."""
-    experts_per_token: int = 2
-    """How many of the experts a token goes through."""
-    expert_balance: Literal["loss", "bias", "none"] = "loss"
-    """What keeps experts equally busy: a term of the loss, or a bias on the choice that follows the load."""
-    balance_weight: float = 0.01
-    """The weight of that term, or the bias's change a step."""
-    d_state: int = 64
-    """State-space layers: numbers that each channel remembers."""
-    tie_embeddings: bool = False
-    """One matrix for the token embeddings and the output layer."""
-    logit_soft_cap: float = 0.0
-    """Logits become cap * tanh(logit / cap); 0 leaves them."""
-    base_width: int = 0
-    """Scale by width (muP) from a model of this d_model: its learning rate then fits this one, which must differ in
-    width and number of heads alone, not in d_head. Not with latent attention. 0 does not scale.
-    """
-    attention: Literal["fused", "reference"] = "fused"
-    """`fused` calls torch's kernel, `reference` the formula written out; equal up to rounding."""
+    vocab_size: Annotated[int, Doc("Ids that the tokenizer has."), Range(1, 2**31)]
+    context_length: Annotated[int, Doc("Tokens that the model reads at once, at most."), Range(1, 2**24)]
+    d_model: Annotated[int, Doc("Width of the residual stream."), Range(1, 2**20)]
+    num_layers: Annotated[int, Doc("Layers, each of a mixer and a feed-forward layer."), Range(1, 4_096)]
+    num_heads: Annotated[int, Doc("Heads of the queries."), Range(1, 4_096)]
+    num_kv_heads: Annotated[
+        int,
+        Doc(
+            "Heads of keys and values: `num_heads` is multi-head attention, fewer is grouped-query, 1 is "
+            "multi-query; 0 means `num_heads`."
+        ),
+        Range(0, 4_096),
+    ] = 0
+    d_head: Annotated[int, Doc("Coordinates of a head; 0 means d_model / num_heads."), Range(0, 2**16)] = 0
+    d_ff: Annotated[
+        int,
+        Doc(
+            "Width of the feed-forward layer; 0 means as many weights as two matrices of 4 d_model: 8/3 "
+            "d_model for a gated layer, 4 d_model for a plain one, rounded up to a multiple of 64."
+        ),
+        Range(0, 2**22),
+    ] = 0
+    layer_pattern: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Kinds of layers (full, window, ssm), repeated until all layers have one: (window, window, full) "
+            "is every third layer without a window."
+        ),
+    ] = ("full",)
+    window: Annotated[
+        int, Doc("How many of the last tokens, itself included, a token of a `window` layer looks at."), Range(0, 2**24)
+    ] = 0
+    latent_rank: Annotated[
+        int,
+        Doc(
+            "Multi-head latent attention: keys and values are made from one vector of this length a token, "
+            "which alone is cached; 0 is ordinary attention."
+        ),
+        Range(0, 2**20),
+    ] = 0
+    query_rank: Annotated[
+        int,
+        Doc("With `latent_rank`: queries too are made from a vector of this length; 0 makes them from the stream."),
+        Range(0, 2**20),
+    ] = 0
+    d_rope: Annotated[
+        int,
+        Doc("With `latent_rank`: coordinates of each head that carry the position, beside d_head that do not."),
+        Range(0, 2**16),
+    ] = 0
+    qk_norm: Annotated[bool, Doc("Normalize queries and keys, each head alone, before they turn (Qwen3).")] = False
+    position: Annotated[
+        Literal["rope", "none", "learned", "sinusoidal"],
+        Doc(
+            "How a token knows its place: queries and keys turn (rope), not at all (none), or a vector is "
+            "added to its embedding."
+        ),
+    ] = "rope"
+    rope_theta: Annotated[float, Doc("RoPE's base: pair k of d turns by theta^(-2k/d) a position."), Range(above=0)] = (
+        10_000.0
+    )
+    rope_layout: Annotated[
+        Literal["interleaved", "half"],
+        Doc("Which coordinates rotate together: (2k, 2k+1), or (k, k + d_head/2) as in Llama's published weights."),
+    ] = "interleaved"
+    rope_factor: Annotated[
+        float,
+        Doc("Llama 3's stretching of RoPE: pairs that turn slowly turn this many times slower; 1 leaves them."),
+        Range(1),
+    ] = 1.0
+    rope_original_context: Annotated[
+        int, Doc("With `rope_factor`: the context length before stretching, which says what is slow."), Range(0, 2**24)
+    ] = 0
+    norm: Annotated[Literal["rms", "layer"], Doc("RMSNorm, or LayerNorm with a bias.")] = "rms"
+    norm_placement: Annotated[
+        Literal["pre", "post", "sandwich", "none"],
+        Doc(
+            "Before each part of a layer, after it on the stream (as in 2017), before it and after it off the "
+            "stream, or nowhere."
+        ),
+    ] = "pre"
+    norm_epsilon: Annotated[float, Doc("Added under the root of every norm."), Range(above=0)] = 1e-5
+    bias: Annotated[bool, Doc("Biases in the matrices of attention and feed-forward layers (GPT-2).")] = False
+    ffn: Annotated[
+        Literal["swiglu", "geglu", "relu2", "silu", "gelu"],
+        Doc("The feed-forward layer: gated by SiLU or GELU; or plain, with ReLU squared, SiLU or GELU."),
+    ] = "swiglu"
+    num_experts: Annotated[
+        int,
+        Doc("Feed-forward layers a token may choose from (mixture of experts); 0 has a single one."),
+        Range(0, 2**16),
+    ] = 0
+    experts_per_token: Annotated[int, Doc("How many of the experts a token goes through."), Range(1, 2**16)] = 2
+    expert_balance: Annotated[
+        Literal["loss", "bias", "none"],
+        Doc("What keeps experts equally busy: a term of the loss, or a bias on the choice that follows the load."),
+    ] = "loss"
+    balance_weight: Annotated[float, Doc("The weight of that term, or the bias's change a step."), Range(0)] = 0.01
+    d_state: Annotated[int, Doc("State-space layers: numbers that each channel remembers."), Range(1, 2**16)] = 64
+    tie_embeddings: Annotated[bool, Doc("One matrix for the token embeddings and the output layer.")] = False
+    logit_soft_cap: Annotated[float, Doc("Logits become cap * tanh(logit / cap); 0 leaves them."), Range(0)] = 0.0
+    base_width: Annotated[
+        int,
+        Doc(
+            "Scale by width (muP) from a model of this d_model: its learning rate then fits this one, which "
+            "must differ in width and number of heads alone, not in d_head. Not with latent attention. 0 does "
+            "not scale."
+        ),
+        Range(0, 2**20),
+    ] = 0
+    attention: Annotated[
+        Literal["fused", "reference"],
+        Doc("`fused` calls torch's kernel, `reference` the formula written out; equal up to rounding."),
+    ] = "fused"
 
     def __post_init__(self) -> None:
         settle(self, "model")
         self._fill_in()
-        for name in _POSITIVE:
-            self._expect(name, getattr(self, name) > 0, "more than 0")
-        for name in _NOT_NEGATIVE:
-            self._expect(name, getattr(self, name) >= 0, "at least 0")
         self._check_layers()
         self._check_heads()
         self._check_positions()
@@ -196,9 +203,9 @@ class ModelConfig:
         if self.num_kv_heads == 0:
             object.__setattr__(self, "num_kv_heads", self.num_heads)
         if self.d_head == 0:
-            if self.num_heads > 0 and self.d_model % self.num_heads:
+            if self.d_model % self.num_heads:
                 raise ConfigurationError(f"model.num_heads: {self.num_heads} does not divide d_model = {self.d_model}")
-            object.__setattr__(self, "d_head", self.d_model // max(1, self.num_heads))
+            object.__setattr__(self, "d_head", self.d_model // self.num_heads)
         if self.d_ff == 0:
             object.__setattr__(self, "d_ff", default_d_ff(self.d_model, self.is_gated))
 
@@ -216,7 +223,6 @@ class ModelConfig:
     def _check_positions(self) -> None:
         if self.position == "sinusoidal" and self.d_model % 2:
             raise ConfigurationError(f"model.d_model: {self.d_model}, expected an even number for sines and cosines")
-        self._expect("rope_factor", self.rope_factor >= 1, "at least 1")
         if self.rope_factor > 1:
             self._expect("rope_factor", self.position == "rope", f"1 with position = {self.position}")
             self._expect(
@@ -265,76 +271,3 @@ class ModelConfig:
 def default_d_ff(d_model: int, gated: bool = True) -> int:
     """8/3 d_model for three matrices, 4 d_model for two, rounded up to a multiple of 64."""
     return -(-8 * d_model // ((3 if gated else 2) * 64)) * 64
-
-
-_GPT2: Mapping[str, Any] = {
-    "vocab_size": 50_257,
-    "context_length": 1_024,
-    "position": "learned",
-    "norm": "layer",
-    "ffn": "gelu",
-    "bias": True,
-    "tie_embeddings": True,
-}
-_LLAMA3_2: Mapping[str, Any] = {
-    "vocab_size": 128_256,
-    "context_length": 8_192,  # its stretched RoPE reaches 131,072
-    "num_kv_heads": 8,
-    "rope_theta": 500_000.0,
-    "rope_layout": "half",
-    "rope_factor": 32.0,
-    "rope_original_context": 8_192,
-    "tie_embeddings": True,
-}
-_QWEN3: Mapping[str, Any] = {
-    "vocab_size": 151_936,
-    "context_length": 40_960,
-    "num_kv_heads": 8,
-    "d_head": 128,
-    "qk_norm": True,
-    "rope_theta": 1_000_000.0,
-    "rope_layout": "half",
-    "norm_epsilon": 1e-6,
-    "tie_embeddings": True,
-}
-
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "test": {
-        "vocab_size": 128,
-        "context_length": 32,
-        "d_model": 32,
-        "num_layers": 2,
-        "num_heads": 4,
-        "num_kv_heads": 2,
-    },
-    "tiny_cpu": {
-        "vocab_size": 4_096,
-        "context_length": 256,
-        "d_model": 128,
-        "num_layers": 4,
-        "num_heads": 4,
-        "tie_embeddings": True,
-    },
-    "small_cpu": {"vocab_size": 8_192, "context_length": 512, "d_model": 384, "num_layers": 6, "num_heads": 6},
-    "gpt2_124m": {**_GPT2, "d_model": 768, "num_layers": 12, "num_heads": 12},
-    "gpt2_355m": {**_GPT2, "d_model": 1_024, "num_layers": 24, "num_heads": 16},
-    "llama_1b": {**_LLAMA3_2, "d_model": 2_048, "num_layers": 16, "num_heads": 32, "d_ff": 8_192},
-    "llama_3b": {**_LLAMA3_2, "d_model": 3_072, "num_layers": 28, "num_heads": 24, "d_ff": 8_192},
-    "qwen3_0_6b": {**_QWEN3, "d_model": 1_024, "num_layers": 28, "num_heads": 16, "d_ff": 3_072},
-    "qwen3_1_7b": {**_QWEN3, "d_model": 2_048, "num_layers": 28, "num_heads": 16, "d_ff": 6_144},
-}
-"""Name to the fields of a `ModelConfig`."""
-
-
-def preset(name: str, **overrides: Any) -> ModelConfig:
-    """The preset `name` with some fields replaced.
-
-    An override of `d_model` or `num_heads` leaves what follows from them (`d_ff`, `num_kv_heads`) to be derived again
-    where the preset does.
-
-    Raises:
-        ConfigurationError: no such preset, no such field, or a combination that cannot work.
-    """
-    if name not in PRESETS:
-        raise ConfigurationError(unknown_key(name, PRESETS, "preset"))
-    return from_mapping(ModelConfig, {**PRESETS[name], **overrides}, "model")

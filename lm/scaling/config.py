@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 
 
@@ -11,16 +13,17 @@ from lm.errors import ConfigurationError
 class PlanConfig:
     """The budgets to plan for, and the size of the step whose memory is counted."""
 
-    budgets_flops: tuple[float, ...] = (1e13, 1e15, 1e17, 1e19, 1e21)
-    """Training budgets, in floating-point operations; for each the best shape and number of tokens is planned."""
-    context_length: int = 1_024
-    """Tokens a planned model reads at once."""
-    microbatch_size: int = 8
-    """Sequences a step computes at once, for the memory of the presets."""
+    budgets_flops: Annotated[
+        tuple[float, ...],
+        Doc("Training budgets, in floating-point operations; for each the best shape and number of tokens is planned."),
+        Range(above=0),
+    ] = (1e13, 1e15, 1e17, 1e19, 1e21)
+    context_length: Annotated[int, Doc("Tokens a planned model reads at once."), Range(1, 2**24)] = 1_024
+    microbatch_size: Annotated[
+        int, Doc("Sequences a step computes at once, for the memory of the presets."), Range(1, 2**24)
+    ] = 8
 
     def __post_init__(self) -> None:
-        if not self.budgets_flops or min(self.budgets_flops) <= 0:
-            raise ConfigurationError(f"plan.budgets_flops: {self.budgets_flops}, expected at least one, above 0")
-        for name in ("context_length", "microbatch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"plan.{name}: {getattr(self, name)}, expected at least 1")
+        settle(self, "plan")
+        if not self.budgets_flops:
+            raise ConfigurationError("plan.budgets_flops: none, expected at least one")

@@ -16,7 +16,7 @@ from lm.accounting import count_parameters, training_flops_per_token, training_m
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
-from lm.model.config import PRESETS, preset
+from lm.model.presets import PRESETS, preset
 from lm.scaling.config import PlanConfig
 from lm.scaling.plan import plan
 from lm.shards import TokenShards

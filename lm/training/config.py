@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from lm.configuration import settle, unknown_key
+from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
-from lm.model.config import ModelConfig, preset
+from lm.model.config import ModelConfig
+from lm.model.presets import preset
 
 FREE_TO_CHANGE = frozenset({"checkpoint_interval", "keep_checkpoints", "keep_every", "prefetch_batches"})
 """Fields that shape no weight and no line of the log: a run may be resumed with others."""
 
 ROLES = ("embeddings", "lm_head", "matrices", "vectors")
 """What a weight can be; `lm.training.parameter_groups` tells which is which."""
-
-_MOST_THREADS = 4_096
-_ABOVE_ZERO = (
-    "batch_size",
-    "learning_rate",
-    "max_gradient_norm",
-    "keep_checkpoints",
-    "log_interval",
-    "epsilon",
-    "sample_tokens",
-)
-_AT_LEAST_ZERO = (
-    "microbatch_size",
-    "prefetch_batches",
-    "final_learning_rate",
-    "warmup_steps",
-    "weight_decay",
-    "z_loss",
-    "spike_threshold",
-    "evaluation_interval",
-    "evaluation_tokens",
-    "checkpoint_interval",
-    "keep_every",
-    "sample_interval",
-    "num_threads",
-    "seed",
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,98 +28,127 @@ class PretrainConfig:
         ConfigurationError: a value out of range, or not exactly one of `num_steps` and `num_tokens`.
     """
 
-    preset: str = "tiny_cpu"
-    """Shape of the model, by name: test, tiny_cpu, small_cpu, gpt2_124m, gpt2_355m, llama_1b, llama_3b, qwen3_0_6b,
-    qwen3_1_7b.
-    """
-    model: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of the preset to replace; the vocabulary size always comes from the shards."""
-    num_steps: int = 0
-    """How long, in steps; 0 where `num_tokens` says it."""
-    num_tokens: int = 0
-    """How long, in training tokens (padding counts), rounded up to whole steps; 0 where `num_steps` says it."""
-    batch_size: int = 4
-    """Windows of `context_length` tokens a step."""
-    microbatch_size: int = 0
-    """Windows computed at once, to bound memory; 0 means the whole batch. The gradient is the same, but for the
-    balancing term of a mixture of experts, which is a mean over what is computed at once.
-    """
-    packing: Literal["stream", "best_fit", "padded"] = "stream"
-    """How documents become windows: cut anywhere (stream), packed whole (best_fit), or each alone (padded)."""
-    document_masks: bool = False
-    """Tokens look only at tokens of their own document."""
-    source_weights: Mapping[str, float] = field(default_factory=dict)
-    """Sources of the shards and their shares of the windows; without any, all rows are one stream."""
-    prefetch_batches: int = 2
-    """Batches that a thread reads ahead; 0 reads them when they are due."""
-    optimizer: Literal["adamw", "muon", "sgd"] = "muon"
-    """muon orthogonalizes the updates of the layers' matrices and leaves the rest to adamw; sgd has momentum alone."""
-    learning_rate: float = 1e-2
-    """The highest learning rate, after the warm-up."""
-    final_learning_rate: float = 1e-3
-    """The learning rate at the end."""
-    schedule: Literal["cosine", "wsd", "linear"] = "cosine"
-    """How the learning rate gets there: by half a cosine, a straight line, or (wsd) flat first and a line at last."""
-    decay_share: float = 0.2
-    """The share of the steps in which wsd goes down."""
-    warmup_steps: int = 20
-    """Steps until the learning rate is at its highest."""
-    learning_rate_multipliers: Mapping[str, float] = field(default_factory=dict)
-    """Factors of the learning rate for embeddings, lm_head, matrices, vectors; those left out have 1."""
-    momentum: float = 0.95
-    """Muon's and SGD's memory of the gradient."""
-    nesterov: bool = False
-    """SGD looks one step ahead along its momentum; Muon always does."""
-    beta1: float = 0.9
-    """AdamW's memory of the gradient."""
-    beta2: float = 0.95
-    """AdamW's memory of the gradient's square."""
-    epsilon: float = 1e-8
-    """AdamW's guard against division by zero."""
-    weight_decay: float = 0.1
-    """Decay of matrices; decoupled from the gradient but for sgd."""
-    decay_last: bool = False
-    """AdamW moves a weight before it shrinks it, not after."""
-    z_loss: float = 0.0
-    """Weight of (log of the softmax's normalizer)² in the loss, against drifting logits; 1e-4 is usual."""
-    max_gradient_norm: float = 1.0
-    """Gradients with a larger norm are scaled down to it."""
-    spike_threshold: float = 8.0
-    """A loss so many robust deviations above the median of the last 128 is told as a spike; 0 looks for none."""
-    skip_spikes: bool = False
-    """The update of a step whose loss is a spike is left out, and counted."""
-    seed: int = 0
-    """Draws the first weights and the order of windows."""
-    log_interval: int = 1
-    """Steps between two lines of the log."""
-    evaluation_interval: int = 100
-    """Steps between two evaluations on the way."""
-    evaluation_tokens: int = 16_384
-    """Validation tokens of the evaluations on the way; the last one takes all."""
-    checkpoint_interval: int = 200
-    """Steps between two checkpoints."""
-    keep_checkpoints: int = 2
-    """How many of the newest checkpoints stay."""
-    keep_every: int = 0
-    """Checkpoints of steps that this divides stay as well, also after the end; 0 keeps none of them."""
-    sample_interval: int = 0
-    """Steps between two samples of text; needs the tokenizer."""
-    sample_tokens: int = 64
-    """Tokens of a sample."""
-    device: str = "auto"
-    """cpu, cuda, or auto: a GPU where there is one."""
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Of matrix products; weights and moments are float32. auto is bfloat16 on a GPU, float32 on a CPU; float16 scales
-    the loss.
-    """
-    compile: bool = False
-    """torch.compile the model: slow to start, then faster."""
-    checkpoint_activations: bool = False
-    """Keep only each layer's input and compute the layer again for its gradient: less memory, a third more work."""
-    deterministic: bool = False
-    """Only kernels that give the same bits every time, which a CPU does anyway; slower on a GPU."""
-    num_threads: int = 0
-    """Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."""
+    preset: Annotated[
+        str,
+        Doc(
+            "Shape of the model, by name: test, tiny_cpu, small_cpu, gpt2_124m, gpt2_355m, llama_1b, "
+            "llama_3b, qwen3_0_6b, qwen3_1_7b."
+        ),
+    ] = "tiny_cpu"
+    model: Annotated[
+        Mapping[str, Any], Doc("Fields of the preset to replace; the vocabulary size always comes from the shards.")
+    ] = field(default_factory=dict)
+    num_steps: Annotated[int, Doc("How long, in steps; 0 where `num_tokens` says it."), Range(0)] = 0
+    num_tokens: Annotated[
+        int,
+        Doc("How long, in training tokens (padding counts), rounded up to whole steps; 0 where `num_steps` says it."),
+        Range(0),
+    ] = 0
+    batch_size: Annotated[int, Doc("Windows of `context_length` tokens a step."), Range(1, 2**24)] = 4
+    microbatch_size: Annotated[
+        int,
+        Doc(
+            "Windows computed at once, to bound memory; 0 means the whole batch. The gradient is the same, "
+            "but for the balancing term of a mixture of experts, which is a mean over what is computed at "
+            "once."
+        ),
+        Range(0, 2**24),
+    ] = 0
+    packing: Annotated[
+        Literal["stream", "best_fit", "padded"],
+        Doc("How documents become windows: cut anywhere (stream), packed whole (best_fit), or each alone (padded)."),
+    ] = "stream"
+    document_masks: Annotated[bool, Doc("Tokens look only at tokens of their own document.")] = False
+    source_weights: Annotated[
+        Mapping[str, float],
+        Doc("Sources of the shards and their shares of the windows; without any, all rows are one stream."),
+        Range(above=0),
+    ] = field(default_factory=dict)
+    prefetch_batches: Annotated[
+        int, Doc("Batches that a thread reads ahead; 0 reads them when they are due."), Range(0, 1_024)
+    ] = 2
+    optimizer: Annotated[
+        Literal["adamw", "muon", "sgd"],
+        Doc(
+            "muon orthogonalizes the updates of the layers' matrices and leaves the rest to adamw; sgd has "
+            "momentum alone."
+        ),
+    ] = "muon"
+    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-2
+    final_learning_rate: Annotated[float, Doc("The learning rate at the end."), Range(0)] = 1e-3
+    schedule: Annotated[
+        Literal["cosine", "wsd", "linear"],
+        Doc(
+            "How the learning rate gets there: by half a cosine, a straight line, or (wsd) flat first and a "
+            "line at last."
+        ),
+    ] = "cosine"
+    decay_share: Annotated[float, Doc("The share of the steps in which wsd goes down."), Range(above=0, most=1)] = 0.2
+    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 20
+    learning_rate_multipliers: Annotated[
+        Mapping[str, float],
+        Doc("Factors of the learning rate for embeddings, lm_head, matrices, vectors; those left out have 1."),
+        Range(0),
+    ] = field(default_factory=dict)
+    momentum: Annotated[float, Doc("Muon's and SGD's memory of the gradient."), Range(0, below=1)] = 0.95
+    nesterov: Annotated[bool, Doc("SGD looks one step ahead along its momentum; Muon always does.")] = False
+    beta1: Annotated[float, Doc("AdamW's memory of the gradient."), Range(0, below=1)] = 0.9
+    beta2: Annotated[float, Doc("AdamW's memory of the gradient's square."), Range(0, below=1)] = 0.95
+    epsilon: Annotated[float, Doc("AdamW's guard against division by zero."), Range(above=0)] = 1e-8
+    weight_decay: Annotated[float, Doc("Decay of matrices; decoupled from the gradient but for sgd."), Range(0)] = 0.1
+    decay_last: Annotated[bool, Doc("AdamW moves a weight before it shrinks it, not after.")] = False
+    z_loss: Annotated[
+        float,
+        Doc("Weight of (log of the softmax's normalizer)² in the loss, against drifting logits; 1e-4 is usual."),
+        Range(0),
+    ] = 0.0
+    max_gradient_norm: Annotated[float, Doc("Gradients with a larger norm are scaled down to it."), Range(above=0)] = (
+        1.0
+    )
+    spike_threshold: Annotated[
+        float,
+        Doc("A loss so many robust deviations above the median of the last 128 is told as a spike; 0 looks for none."),
+        Range(0),
+    ] = 8.0
+    skip_spikes: Annotated[bool, Doc("The update of a step whose loss is a spike is left out, and counted.")] = False
+    seed: Annotated[int, Doc("Draws the first weights and the order of windows."), Range(0)] = 0
+    log_interval: Annotated[int, Doc("Steps between two lines of the log."), Range(1)] = 1
+    evaluation_interval: Annotated[int, Doc("Steps between two evaluations on the way."), Range(0)] = 100
+    evaluation_tokens: Annotated[
+        int, Doc("Validation tokens of the evaluations on the way; the last one takes all."), Range(0)
+    ] = 16_384
+    checkpoint_interval: Annotated[int, Doc("Steps between two checkpoints."), Range(0)] = 200
+    keep_checkpoints: Annotated[int, Doc("How many of the newest checkpoints stay."), Range(1)] = 2
+    keep_every: Annotated[
+        int,
+        Doc("Checkpoints of steps that this divides stay as well, also after the end; 0 keeps none of them."),
+        Range(0),
+    ] = 0
+    sample_interval: Annotated[int, Doc("Steps between two samples of text; needs the tokenizer."), Range(0)] = 0
+    sample_tokens: Annotated[int, Doc("Tokens of a sample."), Range(1)] = 64
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Doc(
+            "Of matrix products; weights and moments are float32. auto is bfloat16 on a GPU, float32 on a "
+            "CPU; float16 scales the loss."
+        ),
+    ] = "auto"
+    compile: Annotated[bool, Doc("torch.compile the model: slow to start, then faster.")] = False
+    checkpoint_activations: Annotated[
+        bool,
+        Doc(
+            "Keep only each layer's input and compute the layer again for its gradient: less memory, a third more work."
+        ),
+    ] = False
+    deterministic: Annotated[
+        bool, Doc("Only kernels that give the same bits every time, which a CPU does anyway; slower on a GPU.")
+    ] = False
+    num_threads: Annotated[
+        int,
+        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
+        Range(0, 4_096),
+    ] = 0
 
     def __post_init__(self) -> None:
         settle(self)
@@ -154,18 +156,7 @@ class PretrainConfig:
             raise ConfigurationError(
                 f"num_steps: {self.num_steps}, num_tokens: {self.num_tokens}; expected exactly one above 0"
             )
-        self._expect("num_steps", self.num_steps >= 0, "at least 0")
-        self._expect("num_tokens", self.num_tokens >= 0, "at least 0")
-        self._expect("seed", self.seed < 2**63, "below 2^63")
-        self._expect("num_threads", self.num_threads <= _MOST_THREADS, f"at most {_MOST_THREADS:,}")
-        for name in _ABOVE_ZERO:
-            self._expect(name, getattr(self, name) > 0, "more than 0")
-        for name in _AT_LEAST_ZERO:
-            self._expect(name, getattr(self, name) >= 0, "at least 0")
-        for name in ("beta1", "beta2", "momentum"):
-            self._expect(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._expect("final_learning_rate", self.final_learning_rate <= self.learning_rate, "at most learning_rate")
-        self._expect("decay_share", 0 < self.decay_share <= 1, "above 0 and at most 1")
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -173,14 +164,9 @@ class PretrainConfig:
         self._expect("nesterov", not self.nesterov or self.momentum > 0, "false without momentum")
         self._expect("decay_last", not self.decay_last or self.optimizer != "sgd", "false where optimizer is sgd")
         self._expect("skip_spikes", not self.skip_spikes or self.spike_threshold > 0, "false without spike_threshold")
-        for name, factor in self.learning_rate_multipliers.items():
+        for name in self.learning_rate_multipliers:
             if name not in ROLES:
                 raise ConfigurationError(unknown_key(name, ROLES, "learning_rate_multipliers"))
-            if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 <= factor < math.inf:
-                raise ConfigurationError(f"learning_rate_multipliers.{name}: {factor!r}, expected a number from 0 on")
-        for name, weight in self.source_weights.items():
-            if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < math.inf:
-                raise ConfigurationError(f"source_weights.{name}: {weight!r}, expected a number above 0")
         if "vocab_size" in self.model:
             raise ConfigurationError("model.vocab_size: comes from the token shards and cannot be set")
 

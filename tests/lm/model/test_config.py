@@ -80,7 +80,7 @@ def test_a_description_from_before_a_switch_existed_keeps_its_meaning():
         ({"rope_factor": 0.5}, "at least 1"),
         ({"position": "sinusoidal", "d_model": 33, "num_heads": 3, "num_kv_heads": 3}, "sines and cosines"),
         ({"logit_soft_cap": -1.0}, "logit_soft_cap: -1.0, expected at least 0"),
-        ({"vocab_size": 0}, "vocab_size: 0, expected more than 0"),
+        ({"vocab_size": 0}, "vocab_size: 0, expected 1 to"),
         ({"num_layer": 2}, "did you mean 'num_layers'"),
         ({"rope_layout": "diagonal"}, "none of 'interleaved', 'half'"),
         ({"logit_soft_cap": float("inf")}, "logit_soft_cap: inf, expected a finite number"),
