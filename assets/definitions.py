@@ -9,7 +9,10 @@ import dagster as dg
 # Single-run backfills and pools are what this project is built on; their beta status is known and pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
-from assets import (  # noqa: E402 - the warnings come at import
+from assets.automation.jobs import JOBS  # noqa: E402
+from assets.automation.schedules import SCHEDULES  # noqa: E402
+from assets.automation.sensors import SENSORS  # noqa: E402
+from assets.graph import (  # noqa: E402 - the warnings come at import
     ablations,
     alignment,
     classifiers,
@@ -22,10 +25,7 @@ from assets import (  # noqa: E402 - the warnings come at import
     scaling,
     tokens,
 )
-from assets.jobs import JOBS  # noqa: E402
-from assets.resources import RESOURCES  # noqa: E402
-from assets.schedules import SCHEDULES  # noqa: E402
-from assets.sensors import SENSORS  # noqa: E402
+from assets.support.resources import RESOURCES  # noqa: E402
 
 _ROOMS = [
     crawl,

@@ -24,7 +24,7 @@ import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from lm.errors import ConfigurationError, Interrupted, LoamError, run_command
-from pipelines import layout
+from pipelines import paths
 
 INSTANCE_SETTINGS = "dagster.yaml"
 _POLL_S = 0.2
@@ -79,9 +79,9 @@ def run_demo(num_pages: int | None, seed: int) -> None:
         DemoFailedError: an asset or a check failed.
         Interrupted: SIGINT; what was whole stays, and a training goes on from its checkpoint.
     """
-    from assets import dead_runs
+    from assets.automation.jobs import demo_run_config, demo_tags, register_demo_groups
     from assets.definitions import defs
-    from assets.jobs import demo_run_config, demo_tags, register_demo_groups
+    from assets.support import dead_runs
 
     run_id = str(uuid.uuid4())
     locks = Path(os.environ["DAGSTER_HOME"]) / "locks"
@@ -167,17 +167,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", help="folder or store for all that is made (default: $LOAM_HOME or .loam)")
     arguments = parser.parse_args(argv)
     if arguments.home is not None:
-        os.environ["LOAM_HOME"] = str(layout.root_at(arguments.home))
+        os.environ["LOAM_HOME"] = str(paths.root_at(arguments.home))
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigurationError("DAGSTER_HOME is not set: run `make demo`, or name a folder for Dagster's records")
     _prepare_instance(Path(os.environ["DAGSTER_HOME"]))
     warnings.simplefilter("ignore", dg.BetaWarning)
     warnings.simplefilter("ignore", dg.PreviewWarning)
     run_demo(arguments.num_pages, arguments.seed)
-    from assets.jobs import demo_partitions
-    from assets.summary import summary_lines
+    from assets.automation.jobs import demo_partitions
+    from assets.support.summary import summary_lines
 
-    print("\n".join(summary_lines(layout.home(), demo_partitions())))
+    print("\n".join(summary_lines(paths.home(), demo_partitions())))
     return 0
 
 

@@ -19,7 +19,7 @@ from benchmarks.web.held_out import held_out_f1
 from benchmarks.web.pages import TruePage, precision_recall_f1, shared_data, true_pages, write_warc
 from lm.errors import run_command
 from lm.progress import track
-from pipelines.html import extract_text
+from pipelines.extract.html import extract_text
 
 MIB = 2**20
 NUM_PARTITIONS = 4

@@ -20,9 +20,9 @@ from benchmarks.report import Row, finish, parser, timed
 from benchmarks.web.pages import shared_data
 from lm.errors import IntegrityError, run_command
 from lm.progress import track
-from pipelines.evaluation_index import EvaluationIndex
-from pipelines.evaluation_items import Item
-from pipelines.normalization import normalize
+from pipelines.decontamination.index import EvaluationIndex
+from pipelines.decontamination.items import Item
+from pipelines.dedup.normalization import normalize
 
 NGRAM = 13
 MIN_SPEEDUP, MAX_GROWTH = 10.0, 1.2

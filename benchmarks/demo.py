@@ -14,7 +14,7 @@ from benchmarks.report import Row, finish, parser
 from lm.errors import run_command
 from lm.progress import track
 from lm.storage import open_artifact
-from pipelines import layout
+from pipelines import paths
 
 MAX_SECONDS = 600
 MAX_MEMORY_GIB = 6
@@ -60,10 +60,10 @@ def measure(seed: int) -> list[Row]:
 
 
 def _learned(seed: int, home: Path) -> list[Row]:
-    stages = open_artifact(layout.artifact_path("evaluation_report", root=home)).summary
-    ngram = open_artifact(layout.artifact_path("ngram_baseline", root=home)).summary["bits_per_byte"]
-    sft = open_artifact(layout.artifact_path("sft_model", root=home)).summary
-    dpo = open_artifact(layout.artifact_path("dpo_model", root=home)).summary
+    stages = open_artifact(paths.artifact_path("evaluation_report", root=home)).summary
+    ngram = open_artifact(paths.artifact_path("ngram_baseline", root=home)).summary["bits_per_byte"]
+    sft = open_artifact(paths.artifact_path("sft_model", root=home)).summary
+    dpo = open_artifact(paths.artifact_path("dpo_model", root=home)).summary
     bits = stages["pretrained"]["bits_per_byte"]
     verified = {stage: stages[stage]["greedy_verified_rate"] for stage in ("sft", "dpo", "grpo")}
     return [

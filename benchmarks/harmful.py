@@ -14,9 +14,9 @@ from typing import Any
 from benchmarks.report import Row, finish, parser
 from benchmarks.web.pages import shared_data
 from lm.errors import run_command
-from pipelines.classifier import train_classifier
-from pipelines.harmful import DEFAULT_CONFIG, document_scores
-from pipelines.labels import read_labels
+from pipelines.classifiers.fasttext_training import train_classifier
+from pipelines.filters.harmful import DEFAULT_CONFIG, document_scores
+from pipelines.filters.labels import read_labels
 
 TWEETS = Path("toxicity") / "davidson_2017.csv"
 HARMFUL = ("0", "1")

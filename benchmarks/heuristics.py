@@ -16,7 +16,7 @@ from benchmarks.web.documents import documents
 from benchmarks.web.pages import shared_data
 from lm.errors import run_command
 from lm.progress import track
-from pipelines.text_statistics import measure
+from pipelines.filters.text_statistics import measure
 
 MIN_AGREEMENT = 0.99
 MIN_WORDS = 50

@@ -1,4 +1,4 @@
-"""The language identifiers that can stand behind `pipelines.language`, each as a function from a text to a code.
+"""Language identifiers to choose from for `pipelines.filters.language`, each as a function from a text to a code.
 
 Every candidate is a package that ships its model: nothing is downloaded when it is first used. Codes are brought to
 ISO 639-1, since the candidates disagree on how to write them.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.language import identify_language
+from pipelines.filters.language import identify_language
 
 Identify = Callable[[str], str | None]
 

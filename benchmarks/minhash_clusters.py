@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from benchmarks.report import Row
 from lm.progress import track
-from pipelines.array_files import map_array, save_array
-from pipelines.buckets import MEMORY_BYTES, Buckets, ShingleSets, candidates, cluster, find_buckets
-from pipelines.minhash import Bands
+from pipelines.dedup.array_files import map_array, save_array
+from pipelines.dedup.lsh import MEMORY_BYTES, Buckets, ShingleSets, candidates, cluster, find_buckets
+from pipelines.dedup.minhash import Bands
 
 _BANDS, _SHINGLES, _THREADS, _REPEATS = 14, 100, 2, 3
 _FEW, _MANY = 1_000_000, 10_000_000

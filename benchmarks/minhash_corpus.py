@@ -21,13 +21,13 @@ from benchmarks.minhash_signing import pages
 from benchmarks.report import Row, timed
 from lm import storage
 from lm.storage import Artifact
-from pipelines.buckets import ShingleSets
-from pipelines.deduplicate import deduplicate_partitions
-from pipelines.document import DOCUMENT_SCHEMA
-from pipelines.exact_dedup import hash_text
-from pipelines.minhash import shingle_sets
-from pipelines.repeated_lines import LineFilter, RepeatedLines
-from pipelines.tables import DOCUMENTS
+from pipelines.dedup.corpus import deduplicate_partitions
+from pipelines.dedup.exact import hash_text
+from pipelines.dedup.lsh import ShingleSets
+from pipelines.dedup.minhash import shingle_sets
+from pipelines.dedup.repeated_lines import LineFilter, RepeatedLines
+from pipelines.documents.schema import DOCUMENT_SCHEMA
+from pipelines.documents.tables import DOCUMENTS
 
 _PAGES = 12_000
 _SHORT = 50_000, 200_000

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from benchmarks.report import Row
 from lm.progress import track
-from pipelines import minhash, minhash_reference
-from pipelines.minhash import MinHashConfig, preset
+from pipelines.dedup import deduplicate, minhash, minhash_reference
+from pipelines.dedup.minhash_config import MinHashConfig, preset
 
 _JACCARDS = np.arange(0.5, 0.951, 0.05)
 _PAIRS, _NUM_WORDS = 4000, 120
@@ -29,7 +29,7 @@ def recall_rows() -> Iterator[Row]:
             rows = config.num_hashes // config.num_bands
             expected = float(np.mean(1 - (1 - true**rows) ** config.num_bands))
             gaps[name].append(abs(float(_met(texts, config).mean()) - expected))
-        labels = minhash.deduplicate(texts).cluster_ids
+        labels = deduplicate(texts).cluster_ids
         same = labels[::2] == labels[1::2]
         joined += int((labels != np.arange(labels.size)).sum())  # also those who joined another pair
         right += int((same & (true >= 0.8)).sum())

@@ -20,7 +20,8 @@ import pyarrow as pa
 from benchmarks.open_text import open_text
 from benchmarks.report import Row, timed
 from lm.progress import track
-from pipelines.minhash import MinHashConfig, Signatures, shingle_sets, sign
+from pipelines.dedup.minhash import Signatures, shingle_sets, sign
+from pipelines.dedup.minhash_config import MinHashConfig
 
 NUM_HASHES, NGRAM, SEED = 128, 5, 1
 _WORDS_PER_PAGE, _REPEATS = 500, 7

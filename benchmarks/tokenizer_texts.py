@@ -20,8 +20,8 @@ import pyarrow as pa
 from lm.code_version import source_digest
 from lm.tokenizer import Tokenizer, train_bpe
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
-from pipelines.extract import extract_warc_files
-from pipelines.warc_files import WarcFile
+from pipelines.extract.records import extract_warc_files
+from pipelines.sources.warc_file import WarcFile
 
 CRAWL = DemoCrawlConfig(num_pages=15_000)
 END_OF_TEXT = "<|endoftext|>"
@@ -58,7 +58,9 @@ def corpora() -> list[Corpus]:
 
 def crawl_documents(config: DemoCrawlConfig = CRAWL) -> list[str]:
     """The text of every page of a demo crawl from which the pipeline extracts one."""
-    key = json.dumps([asdict(config), source_digest("pipelines.demo_crawl.write"), source_digest("pipelines.extract")])
+    key = json.dumps(
+        [asdict(config), source_digest("pipelines.demo_crawl.write"), source_digest("pipelines.extract.records")]
+    )
     cached = Path(tempfile.gettempdir()) / f"loam-benchmark-{sha256(key.encode()).hexdigest()[:16]}.json"
     if not cached.exists():
         with tempfile.TemporaryDirectory() as folder:

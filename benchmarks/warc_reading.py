@@ -17,7 +17,7 @@ from benchmarks.report import Row, finish, parser, timed
 from benchmarks.web.pages import true_pages, write_warc
 from lm.errors import run_command
 from lm.progress import track
-from pipelines.warc import Loss, read_records
+from pipelines.warc.records import Loss, read_records
 
 MIB = 2**20
 MIN_RATIO = 0.75

@@ -1,7 +1,7 @@
 """The digest of the code behind a result: a module's source and that of all it imports from this project.
 
-It is part of an artifact's fingerprint. Editing `pipelines/html.py` makes the extracted documents stale, and by their
-digests all that follows from them, but not the crawl before them.
+It is part of an artifact's fingerprint. Editing `pipelines/extract/html.py` makes the extracted documents stale, and by
+their digests all that follows from them, but not the crawl before them.
 """
 
 from __future__ import annotations

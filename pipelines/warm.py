@@ -11,21 +11,22 @@ import pyarrow as pa
 from lm.errors import run_command
 from lm.progress import track
 from lm.tokenizer import warm
-from pipelines import minhash
-from pipelines.buckets import ShingleSets
-from pipelines.evaluation_index import EvaluationIndex
-from pipelines.evaluation_items import Item
-from pipelines.linear_scores import LinearScorer, document_bytes
-from pipelines.repetition import repetition_shares
-from pipelines.text_statistics import measure
+from pipelines.classifiers.fasttext_scoring import LinearScorer, document_bytes
+from pipelines.decontamination.index import EvaluationIndex
+from pipelines.decontamination.items import Item
+from pipelines.dedup import deduplicate
+from pipelines.dedup.lsh import ShingleSets
+from pipelines.dedup.minhash import shingle_sets
+from pipelines.filters.repetition import repetition_shares
+from pipelines.filters.text_statistics import measure
 
 _TEXT = "The miller's 12 geese crossed the river before noon, and the ferryman counted every one of them twice."
 
 
 def _deduplication() -> None:
-    minhash.deduplicate([_TEXT, _TEXT, f"{_TEXT} Nobody knew why."])
+    deduplicate([_TEXT, _TEXT, f"{_TEXT} Nobody knew why."])
     first = np.zeros(1, np.int64)
-    ShingleSets.of(first, minhash.shingle_sets([_TEXT], 5)).jaccard(first, first)
+    ShingleSets.of(first, shingle_sets([_TEXT], 5)).jaccard(first, first)
 
 
 def _decontamination() -> None:

@@ -103,7 +103,7 @@ def test_nothing_loads_a_pickle():
 
 
 @pytest.mark.parametrize(
-    "module", ["pipelines", "pipelines.curate", "pipelines.trace", "assets.definitions", *sorted(WITHOUT_TORCH)]
+    "module", ["pipelines", "pipelines.curation", "pipelines.trace.trace", "assets.definitions", *sorted(WITHOUT_TORCH)]
 )
 def test_import_loads_no_torch(module):
     if module.startswith("assets"):

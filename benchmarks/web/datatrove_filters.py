@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.heuristics import FINEWEB, GOPHER, RULES, HeuristicFilter
-from pipelines.repetition import THRESHOLDS, repetition_shares
+from pipelines.filters.heuristics import FINEWEB, GOPHER, RULES, HeuristicFilter
+from pipelines.filters.repetition import THRESHOLDS, repetition_shares
 
 FILTERS = ("gopher", "repetition", "c4", "fineweb")
 _ENDS = re.compile(r"[.!?…][\"'”’)\]]{0,3}(?=\s|$)")

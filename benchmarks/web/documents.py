@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.html import extract_text
+from pipelines.extract.html import extract_text
 
 Locate = Callable[[str], Path]
 """From a path below the folder of real inputs to where it lies; a test's skips where it is absent."""

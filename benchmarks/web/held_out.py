@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from benchmarks.web.pages import TruePage, precision_recall_f1
-from pipelines.charset import decode_html
-from pipelines.main_content import SecondLook, second_look
-from pipelines.page_blocks import Block, candidate_blocks
+from pipelines.extract.blocks import Block, candidate_blocks
+from pipelines.extract.charset import decode_html
+from pipelines.extract.main_content import SecondLook, second_look
 
 CHOICES: Mapping[str, Sequence[float]] = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""Loam's own refinery for benchmarks: the stages of `pipelines.curate.CURATION`, from WARC files to one corpus."""
+"""Loam's own refinery for benchmarks: the stages of `pipelines.curation.CURATION`, from WARC files to one corpus."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lm.storage import Artifact
-from pipelines import layout
-from pipelines.classifier import ClassifierConfig
-from pipelines.curate import CURATION, deduplicate_partitions, extract_partition
-from pipelines.decontaminate import decontaminate_corpus
+from pipelines.classifiers.fasttext_training import ClassifierConfig
+from pipelines.curation import CURATION
+from pipelines.decontamination.corpus import decontaminate_corpus
+from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
+from pipelines.dedup.corpus import deduplicate_partitions
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
-from pipelines.document import Stage
-from pipelines.engine import run_partitions, run_stage
-from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
-from pipelines.harmful import DEFAULT_CONFIG
-from pipelines.heuristics import HeuristicFilter
-from pipelines.language import LanguageFilter
-from pipelines.pii import PiiMasker
-from pipelines.repetition import RepetitionFilter
-from pipelines.trained_classifiers import (
+from pipelines.documents.schema import Stage
+from pipelines.executor.partitions import run_partitions
+from pipelines.extract.partition import extract_partition
+from pipelines.filters.harmful import DEFAULT_CONFIG
+from pipelines.filters.heuristics import HeuristicFilter
+from pipelines.filters.language import LanguageFilter
+from pipelines.filters.pii import PiiMasker
+from pipelines.filters.repetition import RepetitionFilter
+from pipelines.filters.run import run_stage
+from pipelines.filters.trained import (
     harmful_filter,
     make_harmful_classifiers,
     make_quality_classifier,
     quality_filter,
 )
-from pipelines.warc_files import WarcFile
+from pipelines.paths import artifact_path, partition_key
+from pipelines.sources.warc_file import WarcFile
 
 _LABELS = DemoCrawlConfig(
     num_pages=40,
@@ -78,15 +81,15 @@ def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
 
 def extract(path: Path, target: Path) -> Artifact:
     """WARC to documents, charset, guard and accounts included, one child parsing."""
-    return extract_partition([_warc_file(path)], layout.partition_key("bench", 0), target)
+    return extract_partition([_warc_file(path)], partition_key("bench", 0), target)
 
 
 def curate(paths: Sequence[Path], refinery: Refinery, home: Path, num_workers: int = 1) -> Artifact:
     """All of `CURATION`, a partition a WARC file, over `num_workers` processes."""
-    jobs = {layout.partition_key("bench", number): path for number, path in enumerate(paths)}
+    jobs = {partition_key("bench", number): path for number, path in enumerate(paths)}
     job = functools.partial(_curate_partition, refinery.stages, home)
     masked = run_partitions(job, {key: (key, path) for key, path in jobs.items()}, num_workers=num_workers)
-    unique, clean = (layout.artifact_path(step.artifact, root=home) for step in CURATION if not step.partitioned)
+    unique, clean = (artifact_path(step.artifact, root=home) for step in CURATION if not step.partitioned)
     return decontaminate_corpus(deduplicate_partitions(masked, unique, num_workers=num_workers), refinery.items, clean)
 
 
@@ -94,7 +97,7 @@ def _curate_partition(stages: Sequence[Stage], home: Path, job: tuple[str, Path]
     """Everything that is done to one partition alone."""
     partition, path = job
     first, *judging = (step for step in CURATION if step.partitioned)
-    target = functools.partial(layout.artifact_path, partition=partition, root=home)
+    target = functools.partial(artifact_path, partition=partition, root=home)
     made = extract_partition([_warc_file(path)], partition, target(first.artifact))
     for step, stage in zip(judging, stages, strict=True):
         made = run_stage(stage, made, target(step.artifact))

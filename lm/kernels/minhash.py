@@ -5,7 +5,7 @@
 Decisions:
 - One program takes one segment, up to `SEGMENT` hashes of one document, and a block of permutations. It keeps a block
   of running minima in registers and meets the other segments of its document in an atomic minimum. A minimum does not
-  depend on the order, so the signatures are the same bits in every run, and those of `pipelines.minhash` on a CPU.
+  depend on the order: the signatures are the same bits in every run, and those of `pipelines.dedup.minhash` on a CPU.
 - uint32 travels as int32 of the same bits, since PyTorch knows few operations on uint32.
 - The tile is fixed: its [`BLOCK_HASHES`, `BLOCK_PERMUTATIONS`] minima take 32 registers a thread. Compiled for sm_90
   the kernel has 56 registers, no spills and no shared memory; its speed on a GPU is not measured.

@@ -15,7 +15,7 @@ In the last two, a longer document is cut into windows of `context_length` and a
 another one has lost what came before it: its first token is no target there.
 
 The order is a permutation from (seed, epoch) alone, so that (epoch, position) says all that resuming needs. No torch
-here: `pipelines.trace` asks the same order which steps read a document.
+here: `pipelines.trace.trace` asks the same order which steps read a document.
 """
 
 from __future__ import annotations

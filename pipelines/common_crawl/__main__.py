@@ -28,8 +28,8 @@ from pipelines.common_crawl.listing import (
     newest_crawl,
 )
 from pipelines.common_crawl.pages import fetch_pages, read_urls, url_lines
-from pipelines.download import Downloader, DownloadPolicy
-from pipelines.layout import partition_key
+from pipelines.fetch.download import Downloader, DownloadPolicy
+from pipelines.paths import partition_key
 
 
 def main(argv: list[str] | None = None) -> int:

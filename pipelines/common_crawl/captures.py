@@ -24,10 +24,10 @@ from urllib.parse import urlencode, urlsplit
 from lm.errors import InputError
 from lm.locations import redacted
 from pipelines.common_crawl.listing import INDEX_URL, check_crawl_name, client, file_url
-from pipelines.remote_names import path_below
+from pipelines.fetch.urls import path_below
 
 if TYPE_CHECKING:
-    from pipelines.download import Downloader
+    from pipelines.fetch.download import Downloader
 
 _MAX_ANSWER_BYTES = 64 * 2**20
 _MAX_URL_CHARACTERS = 8192
@@ -126,7 +126,7 @@ def _ask(downloader: Downloader, address: str, query: dict[str, str]) -> Iterato
 
 def _read(downloader: Downloader, address: str, query: dict[str, str]) -> bytes | None:
     """The answer; None where the index says that there is no capture."""
-    from pipelines.download import RefusedError
+    from pipelines.fetch.download import RefusedError
 
     try:
         return downloader.read(f"{address}?{urlencode(query)}", _MAX_ANSWER_BYTES)

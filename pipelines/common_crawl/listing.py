@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Literal
 
 from lm.errors import ConfigurationError, InputError
 from lm.locations import is_url, locate
-from pipelines.remote_files import copy_path, fetch_file, is_http, read_file
-from pipelines.remote_names import check_url, path_below
+from pipelines.fetch.remote_files import copy_path, fetch_file, is_http, read_file
+from pipelines.fetch.urls import check_url, path_below
 
 if TYPE_CHECKING:
-    from pipelines.download import Downloader
+    from pipelines.fetch.download import Downloader
 
 DATA_URL = "https://data.commoncrawl.org/"
 INDEX_URL = "https://index.commoncrawl.org/"
@@ -160,6 +160,6 @@ def _gunzip(stored: bytes, url: str) -> bytes:
 
 def client(downloader: Downloader | None) -> Downloader:
     """The given client, or a new one; its HTTP library is loaded only by who downloads."""
-    from pipelines.download import Downloader
+    from pipelines.fetch.download import Downloader
 
     return downloader or Downloader()

@@ -30,11 +30,11 @@ from lm.locations import explained, is_remote, locate, workspace
 from lm.storage import sha256_of
 from pipelines.common_crawl.captures import Capture, best_capture, check_page_url, find_captures
 from pipelines.common_crawl.listing import DATA_URL, INDEX_URL, check_crawl_name, client, file_url
-from pipelines.part_file import PartFile, part_of
-from pipelines.remote_files import read_file, read_range
+from pipelines.fetch.partial_file import PartFile, part_of
+from pipelines.fetch.remote_files import read_file, read_range
 
 if TYPE_CHECKING:
-    from pipelines.download import Downloader
+    from pipelines.fetch.download import Downloader
 
 Reason = Literal["no_address", "not_captured", "no_page", "damaged"]
 """Why a URL is missing: it is none, the crawl does not have it, every capture has another status than 200, or the
@@ -211,7 +211,7 @@ class _Fetch:
                 raise InputError("a pattern, expected the address of one page")
         except InputError as error:
             return MissingPage(url, "no_address", str(error)), b""
-        from pipelines.download import RefusedError
+        from pipelines.fetch.download import RefusedError
 
         captures = find_captures(url, self.crawl, index_url=self.index_url, downloader=self.downloader)
         capture = best_capture(captures, url)
@@ -233,7 +233,7 @@ class _Fetch:
 
 def record_fault(stored: bytes, capture: Capture) -> str | None:
     """Why the stored bytes are not the record of a capture; None where they are."""
-    from pipelines.warc import Loss, read_records
+    from pipelines.warc.records import Loss, read_records
 
     with TemporaryDirectory(prefix="loam-") as folder:
         path = Path(folder) / "record.warc.gz"

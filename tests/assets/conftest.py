@@ -7,7 +7,7 @@ import pytest
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    from assets import jobs
+    from assets.automation import jobs
     from assets.definitions import defs
 
 TINY = {

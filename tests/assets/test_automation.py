@@ -5,7 +5,7 @@ import json
 import dagster as dg
 import pytest
 
-from assets import jobs, schedules, sensors
+from assets.automation import jobs, schedules, sensors
 from tests.assets.conftest import defs
 from tests.pipelines.crawl_server import CrawlServer
 

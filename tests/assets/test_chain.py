@@ -3,10 +3,10 @@
 import dagster as dg
 import pytest
 
-from assets.jobs import demo_partitions
-from assets.summary import summary_lines
+from assets.automation.jobs import demo_partitions
+from assets.support.summary import summary_lines
 from lm.storage import MANIFEST
-from pipelines.curate import CURATION
+from pipelines.curation import CURATION
 from tests.assets.conftest import run_demo
 
 LEARNING = {

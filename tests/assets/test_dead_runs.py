@@ -9,14 +9,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets import dead_runs
+from assets.support import dead_runs
 from tests.conftest import REPOSITORY
 
 POOLED = """
 import dagster as dg
 import sys
 from pathlib import Path
-from assets import dead_runs
+from assets.support import dead_runs
 
 @dg.asset(pool="gpu")
 def model() -> None:

@@ -16,7 +16,7 @@ import dagster as dg
 from pathlib import Path
 import sys
 from assets.demo import _raise_if_failed
-from assets.processes import pipes_client, run_training
+from assets.support.processes import pipes_client, run_training
 from lm.errors import run_command
 from lm.training.config import PretrainConfig
 

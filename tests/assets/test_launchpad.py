@@ -6,8 +6,8 @@ from typing import Literal
 import dagster as dg
 import pytest
 
-from assets.failures import explained
-from assets.launchpad import config_of, schema_of
+from assets.support.failures import explained
+from assets.support.launchpad import config_of, schema_of
 from lm.errors import ConfigurationError
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lm.shards import TokenShards
-from pipelines.engine import DOCUMENTS
+from pipelines.documents.tables import DOCUMENTS
 from tests.assets.conftest import defs
 from tests.pipelines.crawl_server import CrawlServer
 

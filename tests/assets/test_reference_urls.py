@@ -6,14 +6,14 @@ import gzip
 import dagster as dg
 
 from pipelines import common_crawl
-from pipelines.download import Downloader
-from pipelines.repetition import THRESHOLDS
-from pipelines.trained_classifiers import measurements
+from pipelines.fetch.download import Downloader
+from pipelines.filters.repetition import THRESHOLDS
+from pipelines.filters.trained import measurements
 from tests.assets.test_real_input import artifact, materialize
 from tests.pipelines import warc_making as making
+from tests.pipelines.common_crawl.test_pages import CRAWL, FILE, QUICK, capture, payload_digest
 from tests.pipelines.crawl_server import CrawlServer
-from tests.pipelines.test_page_fetching import CRAWL, FILE, QUICK, capture, payload_digest
-from tests.pipelines.test_reference_pages import bad, good, json_lines
+from tests.pipelines.filters.test_reference_pages import bad, good, json_lines
 
 NUM_PAGES = 60
 

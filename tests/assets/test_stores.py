@@ -6,10 +6,10 @@ import dagster as dg
 import pyarrow.parquet as pq
 import pytest
 
-from assets.resources import LoamHome
+from assets.support.resources import LoamHome
 from lm.locations import cache_folder, locate
-from pipelines.tables import DOCUMENTS
-from pipelines.trace import trace
+from pipelines.documents.tables import DOCUMENTS
+from pipelines.trace.trace import trace
 from tests.assets.conftest import TINY, defs
 from tests.stores import SECRET
 

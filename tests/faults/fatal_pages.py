@@ -1,11 +1,11 @@
 """The extractor of real runs, but a page that says `kill: …` does to its process what it says."""
 
-from pipelines import response_text
+from pipelines.extract import page_text
 from tests.pipelines import hostile_functions
 
 
 def extractor(settings):
-    extract, act = response_text.extractor(settings), hostile_functions.factory({})
+    extract, act = page_text.extractor(settings), hostile_functions.factory({})
 
     def run(response):
         _, found, order = response.partition(b"kill: ")

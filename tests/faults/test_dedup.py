@@ -13,11 +13,13 @@ import pytest
 from lm.errors import IntegrityError, NoSpaceError
 from lm.tokenizer import Tokenizer
 from lm.tokenizer.tokenizer import SPECIAL_TOKENS
-from pipelines import deduplicate, engine, exact_dedup, minhash
-from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
-from pipelines.pii import PiiMasker
-from pipelines.tables import read_batches
-from pipelines.tokenize import write_token_shards
+from pipelines.dedup import corpus, exact, minhash
+from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
+from pipelines.documents.tables import DOCUMENTS, read_batches
+from pipelines.executor.partitions import run_partitions
+from pipelines.filters.pii import PiiMasker
+from pipelines.filters.run import run_stage
+from pipelines.tokens.shards import write_token_shards
 from tests.pipelines.published import publish_documents
 
 
@@ -39,12 +41,12 @@ def test_texts_with_the_same_hash_are_compared():
     def collide(text):
         return 42
 
-    assert exact_dedup.deduplicate_documents(["a", "b", "a", "c"], hash_of=collide) == [True, True, False, True]
+    assert exact.deduplicate_documents(["a", "b", "a", "c"], hash_of=collide) == [True, True, False, True]
 
 
 @pytest.mark.fault(14)
 def test_a_collision_in_the_corpus_removes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(deduplicate, "hash_text", lambda text: 42)
+    monkeypatch.setattr(corpus, "hash_text", lambda text: 42)
     sources = {
         "t/g0000": publish_documents(tmp_path / "a", ["one text", "another text"]),
         "t/g0001": publish_documents(tmp_path / "b", ["a third text", "one text"], first=2),
@@ -90,13 +92,13 @@ def test_workers_killed_while_they_sign_and_compare_change_nothing(tmp_path, mon
                 for i in range(3)}  # fmt: skip
 
     calm = deduplicate_partitions(sources(tmp_path / "a"), tmp_path / "calm")
-    run = engine.run_partitions
+    run_jobs = run_partitions
 
     def run_with_a_death(function, jobs, **options):
-        return run(partial(kill_me_once, str(tmp_path), function), jobs, **options)
+        return run_jobs(partial(kill_me_once, str(tmp_path), function), jobs, **options)
 
-    monkeypatch.setattr(deduplicate, "run_partitions", run_with_a_death)
-    monkeypatch.setattr(deduplicate, "FEWEST_FOR_WORKERS", 0)
+    monkeypatch.setattr(corpus, "run_partitions", run_with_a_death)
+    monkeypatch.setattr(corpus, "FEWEST_FOR_WORKERS", 0)
     killed = deduplicate_partitions(sources(tmp_path / "b"), tmp_path / "killed", num_workers=2)
     assert {path.name for path in tmp_path.glob("died in *")} == {
         "died in _index_partition",
@@ -112,7 +114,7 @@ def noise(seed, num_words):
 
 
 def write_stage(source, target):
-    engine.run_stage(PiiMasker(), source, target)
+    run_stage(PiiMasker(), source, target)
 
 
 def write_tokens(source, target):
@@ -136,7 +138,7 @@ def test_a_full_disk_is_named_and_nothing_half_written_stays(tmp_path, small_dis
 @pytest.mark.fault(22)
 def test_a_flipped_bit_in_documents_is_refused(tmp_path):
     source = publish_documents(tmp_path / "in", ["one text", "another"])
-    path = source.folder / engine.DOCUMENTS
+    path = source.folder / DOCUMENTS
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.write_bytes(data)

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from lm.errors import InputError, IntegrityError
-from pipelines import line_corrections
-from pipelines.classifier import ClassifierConfig, load_classifier, predict_scores, train_classifier
-from pipelines.harmful import sentence_windows
-from pipelines.heuristics import PRESETS, HeuristicFilter
-from pipelines.pii import MASKERS, PiiMasker, mask_all
+from pipelines.classifiers.fasttext_training import ClassifierConfig, load_classifier, predict_scores, train_classifier
+from pipelines.filters import line_corrections
+from pipelines.filters.harmful import sentence_windows
+from pipelines.filters.heuristics import PRESETS, HeuristicFilter
+from pipelines.filters.pii import MASKERS, PiiMasker, mask_all
 
 ATTACKS = [
     "a", "a@", "a.", "a@a.", "@a.", "a-", "a@a-", "1", "1-", "1 ", "1.", "(", "()", "(1)", "+", "+1", "+1-", ":", "1:",

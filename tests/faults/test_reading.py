@@ -11,13 +11,13 @@ import zlib
 import pytest
 
 from lm.errors import InputError
-from pipelines import extract as extract_module
 from pipelines.common_crawl import download_path, list_paths
-from pipelines.download import Downloader, DownloadPolicy
-from pipelines.extract import ExtractConfig, extract_warc_files
-from pipelines.guard import Guard
-from pipelines.html import extract_text
-from pipelines.warc import Loss, WarcRecord, read_records
+from pipelines.extract import records as extract_module
+from pipelines.extract.html import extract_text
+from pipelines.extract.records import ExtractConfig, extract_warc_files
+from pipelines.extract.sandbox import Guard
+from pipelines.fetch.download import Downloader, DownloadPolicy
+from pipelines.warc.records import Loss, WarcRecord, read_records
 from tests.pipelines import warc_making as making
 from tests.pipelines.crawl_server import CrawlServer, Fault
 

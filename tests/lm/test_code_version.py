@@ -30,14 +30,14 @@ def test_an_edit_below_changes_the_digest_and_an_edit_elsewhere_does_not(edited)
 
 
 def test_imports_are_followed_to_any_depth(edited):
-    before = code_version.source_digest("pipelines.layout")
-    followed = code_version._closure("pipelines.layout")
-    assert followed >= {"pipelines.layout", "lm.locations"}
-    edited("pipelines.layout", b"\nfrom pipelines import document")
-    with_import = code_version.source_digest("pipelines.layout")
+    before = code_version.source_digest("pipelines.paths")
+    followed = code_version._closure("pipelines.paths")
+    assert followed >= {"pipelines.paths", "lm.locations"}
+    edited("pipelines.paths", b"\nfrom pipelines import document")
+    with_import = code_version.source_digest("pipelines.paths")
     assert with_import != before
-    assert code_version._closure("pipelines.layout") == followed | code_version._closure("pipelines.document")
-    assert "pipelines.document" not in followed
+    assert code_version._closure("pipelines.paths") == followed | code_version._closure("pipelines.documents.schema")
+    assert "pipelines.documents.schema" not in followed
 
 
 def test_an_unknown_module_is_an_error():

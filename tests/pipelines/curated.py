@@ -2,25 +2,27 @@
 
 from pathlib import Path
 
-from pipelines import layout
-from pipelines.classifier import ClassifierConfig
-from pipelines.curate import CURATION, DeduplicationConfig, deduplicate_partitions, extract_partition
-from pipelines.decontaminate import decontaminate_corpus
+from pipelines import paths
+from pipelines.classifiers.fasttext_training import ClassifierConfig
+from pipelines.curation import CURATION
+from pipelines.decontamination.corpus import decontaminate_corpus
+from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
+from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
-from pipelines.engine import run_stage_partitions
-from pipelines.evaluation_items import EvaluationSet, publish_evaluation_items
-from pipelines.heuristics import HeuristicFilter
-from pipelines.language import LanguageFilter
-from pipelines.pii import PiiMasker
-from pipelines.repetition import RepetitionFilter
-from pipelines.tokenize import TokenizeConfig, TokenizerConfig, train_corpus_tokenizer, write_token_shards
-from pipelines.trained_classifiers import (
+from pipelines.extract.partition import extract_partition
+from pipelines.filters.heuristics import HeuristicFilter
+from pipelines.filters.language import LanguageFilter
+from pipelines.filters.pii import PiiMasker
+from pipelines.filters.repetition import RepetitionFilter
+from pipelines.filters.run import run_stage_partitions
+from pipelines.filters.trained import (
     harmful_filter,
     make_harmful_classifiers,
     make_quality_classifier,
     quality_filter,
 )
-from pipelines.warc_files import WarcSource, list_groups, resolve_group
+from pipelines.sources.warc_groups import WarcSource, list_groups, resolve_group
+from pipelines.tokens.shards import TokenizeConfig, TokenizerConfig, train_corpus_tokenizer, write_token_shards
 
 CRAWL = DemoCrawlConfig(
     num_pages=240,
@@ -45,12 +47,12 @@ def curate_demo(root: Path, crawl_folder: Path, num_workers: int = 1) -> dict[st
     made = {CURATION[0].artifact: {}}
     for partition in list_groups(source):
         files = resolve_group(source, partition, root / "downloads")
-        target = layout.artifact_path(CURATION[0].artifact, partition, root)
+        target = paths.artifact_path(CURATION[0].artifact, partition, root)
         made[CURATION[0].artifact][partition] = extract_partition(files, partition, target, num_workers=num_workers)
     partitioned = [step for step in CURATION if step.partitioned]
     for before, step, stage in zip(partitioned, partitioned[1:], stages(root, crawl_folder), strict=False):
         sources = made[before.artifact]
-        targets = {partition: layout.artifact_path(step.artifact, partition, root) for partition in sources}
+        targets = {partition: paths.artifact_path(step.artifact, partition, root) for partition in sources}
         made[step.artifact] = run_stage_partitions(stage, sources, targets, num_workers=num_workers)
     return made | tokens(root, made[partitioned[-1].artifact], crawl_folder, num_workers)
 
@@ -59,10 +61,10 @@ def stages(root, crawl_folder):
     """The stages between extraction and deduplication, with classifiers trained on the crawl's labels."""
     config = ClassifierConfig(min_examples_seen=4000)
     quality = make_quality_classifier(
-        crawl_folder / "quality_labels.jsonl", layout.artifact_path("quality_classifier", root=root), config
+        crawl_folder / "quality_labels.jsonl", paths.artifact_path("quality_classifier", root=root), config
     )
     harmful = make_harmful_classifiers(
-        crawl_folder / "harmful_labels.jsonl", layout.artifact_path("harmful_classifiers", root=root), config
+        crawl_folder / "harmful_labels.jsonl", paths.artifact_path("harmful_classifiers", root=root), config
     )
     return (
         LanguageFilter(),
@@ -78,20 +80,20 @@ def tokens(root, masked, crawl_folder, num_workers):
     """The corpus-level artifacts: deduplicated and decontaminated documents, tokenizer, shards."""
     unique = deduplicate_partitions(
         masked,
-        layout.artifact_path("deduplicated_documents", root=root),
+        paths.artifact_path("deduplicated_documents", root=root),
         DeduplicationConfig(),
         num_workers=num_workers,
     )
     prompts = EvaluationSet(
         name="problems", path=str(crawl_folder / "problems.jsonl"), fields=("prompt",), split="heldout"
     )
-    items = publish_evaluation_items([prompts], layout.artifact_path("evaluation_items", root=root))
-    documents = decontaminate_corpus(unique, items, layout.artifact_path("decontaminated_documents", root=root))
+    items = publish_evaluation_items([prompts], paths.artifact_path("evaluation_items", root=root))
+    documents = decontaminate_corpus(unique, items, paths.artifact_path("decontaminated_documents", root=root))
     tokenizer = train_corpus_tokenizer(
-        documents, layout.artifact_path("tokenizer", root=root), TokenizerConfig(vocab_size=600)
+        documents, paths.artifact_path("tokenizer", root=root), TokenizerConfig(vocab_size=600)
     )
     shards = write_token_shards(
-        documents, tokenizer, layout.artifact_path("token_shards", root=root), TokenizeConfig(validation_share=0.2)
+        documents, tokenizer, paths.artifact_path("token_shards", root=root), TokenizeConfig(validation_share=0.2)
     )
     return {
         "deduplicated_documents": {None: unique},

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lm import storage
-from pipelines.document import DOCUMENT_SCHEMA, REMOVAL_SCHEMA
-from pipelines.engine import DOCUMENTS, REMOVALS
+from pipelines.documents.schema import DOCUMENT_SCHEMA, REMOVAL_SCHEMA
+from pipelines.documents.tables import DOCUMENTS, REMOVALS
 
 
 def doc_id(number):

@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 from lm.errors import InputError
-from pipelines.deduplicate import DeduplicationConfig, deduplicate_partitions
-from pipelines.engine import run_stage_partitions
-from pipelines.heuristics import HeuristicFilter
-from pipelines.workers import run_partitions
+from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
+from pipelines.executor.partitions import run_partitions
+from pipelines.filters.heuristics import HeuristicFilter
+from pipelines.filters.run import run_stage_partitions
 from tests.pipelines.published import publish_documents
 
 NUM_PARTITIONS = 4

@@ -7,7 +7,7 @@ import random
 import uuid
 from pathlib import Path
 
-from pipelines.warc_files import WarcFile
+from pipelines.sources.warc_file import WarcFile
 
 WORDS = (
     *("the", "river", "carries", "small", "boats", "past", "green", "hills", "while", "old", "farmers"),

@@ -72,7 +72,7 @@ def test_masks():
 
 
 def test_the_masker_room_masks_the_data(demo_crawl):
-    pii = pytest.importorskip("pipelines.pii")
+    pii = pytest.importorskip("pipelines.filters.pii")
     masked = [pii.mask_all(each["body_text"])[0] for each in demo_crawl.rows]
     scores = scoring.score_pii(demo_crawl.truth, documents(demo_crawl.rows, text=masked))
     assert scores["num_data"] > 50 and scores["recall"] == 1 and scores["num_false_masks"] == 0

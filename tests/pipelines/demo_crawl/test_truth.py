@@ -14,7 +14,7 @@ from pipelines.demo_crawl.truth import TRUTH_SCHEMA
 from pipelines.demo_crawl.worlds.articles import article
 from pipelines.demo_crawl.worlds.lessons import lesson
 from pipelines.demo_crawl.worlds.stories import story
-from pipelines.document import is_doc_id
+from pipelines.documents.schema import is_doc_id
 
 GOOD = ("lesson", "article", "story", "how_to")
 

@@ -1,0 +1,1 @@
+"""Automation: partitions, jobs, schedules, sensors, presets."""

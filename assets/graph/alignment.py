@@ -1,0 +1,138 @@
+"""Alignment: from a model that continues text to one that answers, by SFT, DPO and GRPO."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from assets.graph.crawl import demo_crawl
+from assets.graph.pretraining import metrics, pretrained_model
+from assets.graph.tokens import tokenizer
+from assets.support import plots
+from assets.support.failures import explained
+from assets.support.launchpad import config_of, schema_of
+from assets.support.processes import run_training
+from assets.support.resources import LoamHome
+from assets.support.results import Stopwatch, result
+from lm.alignment.config import DPOConfig, GRPOConfig, SFTConfig, TuningConfig
+from lm.alignment.data import FILES, publish_alignment_data
+from lm.storage import Artifact
+from pipelines.fetch.remote_files import local_path
+
+MIN_WELL_FORMED = 0.9
+MIN_PREFERRED = 0.9
+_NUM_SAMPLES_SHOWN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentSource:
+    """Where the alignment data comes from."""
+
+    folder: str | None = None
+    """Folder with instructions.jsonl, preferences.jsonl and problems.jsonl; empty means the built-in crawl's."""
+
+
+@dg.asset(group_name="alignment", deps=[demo_crawl], config_schema=schema_of(AlignmentSource))
+@explained
+def alignment_data(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """Instructions, preference pairs and verifiable problems, each with a held-out part, checked line by line."""
+    watch = Stopwatch()
+    folder = config_of(context, AlignmentSource).folder
+    files = {
+        name: local_path(f"{folder}/{name}", home.downloads) if folder else home.artifact("demo_crawl").file(name)
+        for name in FILES
+    }
+    return result(publish_alignment_data(files, home.target("alignment_data")), watch)
+
+
+@dg.asset(
+    group_name="alignment",
+    deps=[pretrained_model, tokenizer, alignment_data],
+    config_schema=schema_of(SFTConfig),
+    pool="gpu",
+)
+@explained
+def sft_model(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """The model fine-tuned on instructions: it learns the form of an answer."""
+    config = config_of(context, SFTConfig)
+    return _tune(context, home, pipes, "sft", config, base="pretrained_model", data="instructions")
+
+
+@dg.asset(
+    group_name="alignment", deps=[sft_model, tokenizer, alignment_data], config_schema=schema_of(DPOConfig), pool="gpu"
+)
+@explained
+def dpo_model(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """The model after direct preference optimization: it learns which of two answers is wanted."""
+    return _tune(context, home, pipes, "dpo", config_of(context, DPOConfig), base="sft_model", data="preferences")
+
+
+@dg.asset(
+    group_name="alignment", deps=[dpo_model, tokenizer, alignment_data], config_schema=schema_of(GRPOConfig), pool="gpu"
+)
+@explained
+def grpo_model(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """The model after group-relative policy optimization: it learns from verified answers of its own."""
+    return _tune(context, home, pipes, "grpo", config_of(context, GRPOConfig), base="dpo_model", data="problems")
+
+
+@dg.asset_check(asset=sft_model, description=f"At least {MIN_WELL_FORMED:.0%} of held-out answers are well-formed.")
+def sft_answers_are_well_formed(home: LoamHome) -> dg.AssetCheckResult:
+    """Greedy answers to held-out instructions end in `#### <number>` and an end-of-turn token."""
+    rate = home.artifact("sft_model").summary["greedy"]["well_formed_rate"]
+    return dg.AssetCheckResult(
+        passed=rate >= MIN_WELL_FORMED, metadata={"well_formed_rate": rate, "minimum": MIN_WELL_FORMED}
+    )
+
+
+@dg.asset_check(
+    asset=dpo_model, description=f"The chosen answer is preferred in at least {MIN_PREFERRED:.0%} of held-out pairs."
+)
+def dpo_prefers_the_chosen_answer(home: LoamHome) -> dg.AssetCheckResult:
+    """The implicit reward of the chosen answer is above that of the rejected one."""
+    rates = home.artifact("dpo_model").summary["preference"]["after"]
+    return dg.AssetCheckResult(passed=rates["by_margin"] >= MIN_PREFERRED, metadata={**rates, "minimum": MIN_PREFERRED})
+
+
+def _tune(
+    context: dg.AssetExecutionContext,
+    home: LoamHome,
+    pipes: dg.PipesSubprocessClient,
+    stage: str,
+    config: TuningConfig,
+    *,
+    base: str,
+    data: str,
+) -> dg.MaterializeResult[Any]:
+    """Tune the model of asset `base` on one of the data files and show how it went."""
+    watch = Stopwatch()
+    paths = {
+        "model": home.target(base),
+        "tokenizer": home.target("tokenizer"),
+        data: home.artifact("alignment_data").file(f"{data}.jsonl"),
+        "output": home.target(f"{stage}_model"),
+    }
+    run_training(context, pipes, stage, config, paths)
+    artifact = home.artifact(f"{stage}_model")
+    return result(artifact, watch, _tuning_plots(artifact))
+
+
+def _tuning_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """What each step measured, and the first held-out answers."""
+    rows = metrics(artifact)
+    shown = [name for name in ("loss", "reward", "verified_rate", "mean_margin") if name in rows[0]]
+    curves: dict[str, dg.MetadataValue[Any]] = {
+        name: plots.lines(name, {name: ([r["step"] for r in rows], [r[name] for r in rows])}, x="step", y=name)
+        for name in shown
+    }
+    samples = [json.loads(line) for line in artifact.file("samples.jsonl").read_text().splitlines()]
+    return {**curves, "samples": plots.table(samples[:_NUM_SAMPLES_SHOWN])}

@@ -1,0 +1,130 @@
+"""The crawl: the built-in one, and the groups of WARC files that everything starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import dagster as dg
+
+from assets.automation.partitions import PER_GROUP
+from assets.automation.presets import DEMO_CRAWL
+from assets.support import plots
+from assets.support.failures import explained
+from assets.support.launchpad import config_of, schema_of
+from assets.support.resources import LoamHome
+from assets.support.results import Stopwatch, in_log, partition_results, result
+from lm import storage
+from lm.code_version import source_digest
+from lm.configuration import to_mapping
+from lm.storage import Artifact
+from pipelines import paths
+from pipelines.common_crawl import DATA_URL
+from pipelines.demo_crawl.configuration import DemoCrawlConfig
+from pipelines.sources.warc_file import WarcFile
+from pipelines.sources.warc_groups import WarcSource, read_files, resolve_group, write_files
+
+_LISTING = "files.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrawlSource:
+    """Where the WARC files of a group come from."""
+
+    folder: str | None = None
+    """Folder of WARC files: here, in a store such as s3://bucket/prefix, or https://… with `files`; empty takes the
+    built-in crawl for partitions demo/…, Common Crawl for the others."""
+    files: tuple[str, ...] = ()
+    """Names of this group's files within the folder; empty cuts groups from the sorted names."""
+    files_per_group: int = 2
+    """WARC files in a group; a file of Common Crawl has about a gigabyte."""
+    file_kind: Literal["warc", "wet"] = "warc"
+    """Of Common Crawl: pages as fetched, or their text as extracted there."""
+    base_url: str = DATA_URL
+    """Address that Common Crawl's paths are fetched from."""
+
+
+@dg.asset(group_name="crawl", config_schema=schema_of(DemoCrawlConfig))
+@explained
+def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The built-in crawl: genuine WARC files of an invented web, and beside them the truth about every page."""
+    watch = Stopwatch()
+    config = config_of(context, DemoCrawlConfig)
+
+    def write(publication: storage.Publication) -> None:
+        from pipelines.demo_crawl.write import write_demo_crawl  # its grammars take a while to load
+
+        publication.summary.update(write_demo_crawl(config, publication.path, in_log(context)))
+
+    artifact = storage.make(
+        home.target("demo_crawl"),
+        write,
+        kind="demo_crawl",
+        config=to_mapping(config),
+        inputs={},
+        code=source_digest("pipelines.demo_crawl"),
+    )
+    pages = plots.bars("Pages of the built-in crawl", artifact.summary["num_pages_by_world"], x="pages")
+    return result(artifact, watch, {"worlds": pages})
+
+
+@dg.asset(group_name="crawl", deps=[demo_crawl], config_schema=schema_of(CrawlSource), **PER_GROUP)
+@explained
+def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """A group of WARC files: of the built-in crawl, of a local folder, or downloaded from Common Crawl."""
+    watch = Stopwatch()
+    config = config_of(context, CrawlSource)
+    artifacts = {key: _list_group(context, home, config, key) for key in context.partition_keys}
+    return partition_results(context, artifacts, watch, lambda _, artifact: {"files": _files_table(artifact, home)})
+
+
+def read_listing(listing: Artifact, home: LoamHome) -> list[WarcFile]:
+    """The files of a published group; remote ones may still have to be fetched to this machine."""
+    return read_files(listing.file(_LISTING), home.downloads)
+
+
+def content_digests(files: list[WarcFile]) -> dict[str, str]:
+    """The sha256 of each file by its name: what work on them depends on, wherever they lie."""
+    return {file.name: file.sha256 for file in files}
+
+
+def _list_group(context: dg.AssetExecutionContext, home: LoamHome, config: CrawlSource, partition: str) -> Artifact:
+    """Find or fetch the files of one group and publish the list.
+
+    The list names where the files lie, so what follows depends on their content, not on the list.
+    """
+    source = source_of(config, home, paths.parse_partition(partition)[0])
+    known = {partition: config.files} if config.files else None
+    files = resolve_group(source, partition, home.downloads, in_log(context), known=known)
+
+    def write(publication: storage.Publication) -> None:
+        write_files(publication.path / _LISTING, files)
+        publication.summary.update(num_warc_files=len(files), warc_bytes=sum(file.size_bytes for file in files))
+
+    return storage.make(
+        home.target("warc_files", partition),
+        write,
+        kind="warc_files",
+        config={"partition": partition, "files_per_group": config.files_per_group},
+        inputs={**content_digests(files), "folder": files[0].location.rpartition("/")[0]},
+        code=source_digest("pipelines.sources.warc_groups"),
+    )
+
+
+def source_of(config: CrawlSource, home: LoamHome, crawl: str) -> WarcSource:
+    """The source that a crawl's name and the configuration mean."""
+    common: dict[str, Any] = {"crawl": crawl, "files_per_group": config.files_per_group}
+    if config.folder:
+        return WarcSource(kind="folder", folder=config.folder, **common)
+    if crawl == DEMO_CRAWL:
+        return WarcSource(kind="demo", folder=str(home.artifact("demo_crawl").folder / "warc"), **common)
+    return WarcSource(kind="common_crawl", base_url=config.base_url, file_kind=config.file_kind, **common)
+
+
+def _files_table(listing: Artifact, home: LoamHome) -> dg.MetadataValue[Any]:
+    rows: list[Mapping[str, Any]] = [
+        {"name": file.name, "size_bytes": file.size_bytes, "path": file.location}
+        for file in read_listing(listing, home)
+    ]
+    return plots.table(rows)

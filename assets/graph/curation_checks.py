@@ -1,0 +1,260 @@
+"""Checks of the curation: exact accounts everywhere, and precision and recall against the built-in crawl's truth."""
+
+# No `from __future__ import annotations` here: Dagster compares the context's annotation with its classes unresolved.
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from assets.automation.partitions import WARC_GROUPS
+from assets.automation.presets import DEMO_CRAWL
+from assets.graph import curation
+from assets.support.resources import LoamHome
+from lm.configuration import from_mapping
+from lm.errors import InputError
+from lm.storage import Artifact
+from pipelines.decontamination.corpus import DecontaminationConfig, contaminated_documents
+from pipelines.demo_crawl import scoring
+from pipelines.documents.tables import DOCUMENTS, REMOVALS
+
+_NUM_SHOWN = 20
+MIN_EXTRACTION_F1 = 0.9
+MIN_LANGUAGE_ACCURACY = 0.98
+MIN_PRECISION = 0.9
+MIN_RECALL = 0.9
+MIN_PII_RECALL = 0.95
+
+Figures = Mapping[str, Any]
+
+
+def _accounts_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
+    """The check of a partitioned stage: in = kept + removed + lost in every group, and no group is empty."""
+
+    @dg.asset_check(asset=asset, name="accounts_are_exact", description="in = kept + removed + lost, in every group.")
+    def accounts_are_exact(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
+        artifacts = dict(_published(context.instance, home, asset.key.to_user_string()))
+        wrong = [key for key, artifact in artifacts.items() if not _adds_up(artifact)]
+        totals = {
+            name: sum(a.summary[name] for a in artifacts.values())
+            for name in ("num_in", "num_kept", "num_removed", "num_lost")
+        }
+        return dg.AssetCheckResult(passed=bool(artifacts) and not wrong, metadata={**totals, "wrong": wrong})
+
+    return accounts_are_exact
+
+
+def _adds_up(artifact: Artifact) -> bool:
+    """Whether the counts of the summary agree with each other and with the rows of the tables."""
+    counts = artifact.summary
+    rows = {name: pq.read_metadata(artifact.file(name)).num_rows for name in (DOCUMENTS, REMOVALS)}
+    return bool(
+        counts["num_in"] == counts["num_kept"] + counts["num_removed"] + counts["num_lost"]
+        and rows[DOCUMENTS] == counts["num_kept"]
+        and rows[REMOVALS] == counts["num_removed"]
+    )
+
+
+ACCOUNTS = [
+    _accounts_check(asset)
+    for asset in (
+        curation.extracted_documents,
+        curation.language_documents,
+        curation.heuristic_documents,
+        curation.varied_documents,
+        curation.harmless_documents,
+        curation.quality_documents,
+        curation.masked_documents,
+    )
+]
+
+
+def _corpus_accounts_check(asset: dg.AssetsDefinition, *before: str) -> dg.AssetChecksDefinition:
+    """The check of a step over the whole corpus: in = kept + removed + lost, and in is what `before` kept."""
+
+    @dg.asset_check(asset=asset, name="accounts_are_exact", description="in = kept + removed + lost.")
+    def accounts_are_exact(home: LoamHome) -> dg.AssetCheckResult:
+        artifact = home.artifact(asset.key.to_user_string())
+        counts = {name: artifact.summary[name] for name in ("num_in", "num_kept", "num_removed", "num_lost")}
+        all_came = not before or counts["num_in"] == sum(home.artifact(name).summary["num_kept"] for name in before)
+        return dg.AssetCheckResult(passed=_adds_up(artifact) and all_came, metadata=counts)
+
+    return accounts_are_exact
+
+
+CORPUS_ACCOUNTS = [
+    _corpus_accounts_check(curation.deduplicated_documents),
+    _corpus_accounts_check(curation.added_documents),
+    _corpus_accounts_check(curation.decontaminated_documents, "deduplicated_documents", "added_documents"),
+]
+
+
+@dg.asset_check(asset=curation.decontaminated_documents, description="No evaluation item that is looked for is left.")
+def no_evaluation_item_is_left(home: LoamHome) -> dg.AssetCheckResult:
+    """The documents that stayed are searched once more."""
+    artifact = home.artifact("decontaminated_documents")
+    config = {name: value for name, value in artifact.config.items() if name != "stage"}
+    left = contaminated_documents(
+        artifact, home.artifact("evaluation_items"), from_mapping(DecontaminationConfig, config)
+    )
+    found = artifact.summary["evaluation_sets"]
+    return dg.AssetCheckResult(
+        passed=not left,
+        metadata={"num_left": len(left), "left": left[:_NUM_SHOWN], "evaluation_sets": found},
+    )
+
+
+@dg.asset_check(
+    asset=curation.extracted_documents,
+    description=f"F1 of the text against the true bodies is at least {MIN_EXTRACTION_F1}.",
+)
+def text_is_the_body(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
+    """What was extracted is the page's body, without what stands around it."""
+
+    def judge(truth: pa.Table) -> tuple[bool, Figures]:
+        documents = _documents(context.instance, home, "extracted_documents")
+        found = scoring.score_extraction(truth, documents)
+        return found["f1"] >= MIN_EXTRACTION_F1, found
+
+    return _against_truth(context, home, judge)
+
+
+@dg.asset_check(asset=curation.extracted_documents, description="Damaged records are lost, and no other.")
+def only_damaged_records_are_lost(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
+    """Records that the crawl damaged on purpose are lost; every sound one was read."""
+
+    def judge(truth: pa.Table) -> tuple[bool, Figures]:
+        name = "extracted_documents"
+        read = [*_ids(_documents(context.instance, home, name)), *_ids(_removals(context.instance, home, name))]
+        found = scoring.score_records(truth, read)
+        return found["num_wrongly_lost"] == 0 and found["num_wrongly_kept"] == 0, found
+
+    return _against_truth(context, home, judge)
+
+
+@dg.asset_check(
+    asset=curation.language_documents,
+    description=f"Precision and recall of removing other languages are at least {MIN_PRECISION}.",
+)
+def other_languages_are_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
+    """Pages in other languages than English leave, English ones stay."""
+    return _removal_check(context, home, "language_documents", scoring.is_foreign)
+
+
+@dg.asset_check(
+    asset=curation.harmless_documents,
+    description=f"Precision and recall of removing harmful pages are at least {MIN_PRECISION}.",
+)
+def harmful_pages_are_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
+    """Insulting and adult pages leave, others stay."""
+    return _removal_check(context, home, "harmless_documents", scoring.is_harmful)
+
+
+@dg.asset_check(
+    asset=curation.quality_documents,
+    description=f"At most {1 - MIN_RECALL:.0%} of low-quality pages pass heuristics and classifier together.",
+)
+def low_quality_is_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
+    """Spam and the like leave by some rule before the quality classifier or by it; good pages stay."""
+
+    def judge(truth: pa.Table) -> tuple[bool, Figures]:
+        stages = ("heuristic_documents", "varied_documents", "harmless_documents", "quality_documents")
+        removed = [i for name in stages for i in _ids(_removals(context.instance, home, name))]
+        kept = _ids(_documents(context.instance, home, "quality_documents"))
+
+        def is_bad(row: Mapping[str, Any]) -> bool:
+            return scoring.is_low_quality(row) or scoring.is_harmful(row)
+
+        found = scoring.score_removed(truth, removed, kept, is_bad)
+        return found["recall"] >= MIN_RECALL and found["precision"] >= MIN_PRECISION, found
+
+    return _against_truth(context, home, judge)
+
+
+@dg.asset_check(
+    asset=curation.masked_documents, description=f"At least {MIN_PII_RECALL:.0%} of personal data is masked."
+)
+def personal_data_is_masked(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
+    """E-mail addresses, phone numbers and the like no longer stand in the text."""
+
+    def judge(truth: pa.Table) -> tuple[bool, Figures]:
+        found = scoring.score_pii(truth, _documents(context.instance, home, "masked_documents"))
+        return found["recall"] >= MIN_PII_RECALL, found
+
+    return _against_truth(context, home, judge)
+
+
+@dg.asset_check(
+    asset=curation.deduplicated_documents,
+    description=f"Recall of near-duplicate pairs is at least {MIN_RECALL}, precision {MIN_PRECISION}.",
+)
+def duplicates_are_found(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
+    """Mirrors and near-duplicates of the built-in crawl are removed, and little else."""
+
+    def judge(truth: pa.Table) -> tuple[bool, Figures]:
+        artifact = home.artifact("deduplicated_documents")
+        removals = pq.read_table(artifact.file(REMOVALS)).to_pylist()
+        kept = _ids(pq.read_table(artifact.file(DOCUMENTS), columns=["doc_id"]))
+        found = scoring.score_duplicates(truth, kept, {row["doc_id"]: row["duplicate_of"] for row in removals})
+        return found["precision"] >= MIN_PRECISION and found["recall"] >= MIN_RECALL, found
+
+    return _against_truth(context, home, judge)
+
+
+def _removal_check(
+    context: dg.AssetCheckExecutionContext, home: LoamHome, name: str, is_bad: Callable[[Any], bool]
+) -> dg.AssetCheckResult:
+    def judge(truth: pa.Table) -> tuple[bool, Figures]:
+        removed, kept = _removals(context.instance, home, name), _documents(context.instance, home, name)
+        found = scoring.score_removed(truth, _ids(removed), _ids(kept), is_bad)
+        return found["precision"] >= MIN_PRECISION and found["recall"] >= MIN_RECALL, found
+
+    return _against_truth(context, home, judge)
+
+
+def _against_truth(
+    context: dg.AssetCheckExecutionContext, home: LoamHome, judge: Callable[[pa.Table], tuple[bool, Figures]]
+) -> dg.AssetCheckResult:
+    """The verdict where the built-in crawl is among the groups; elsewhere there is no truth, and the check says so."""
+    try:
+        truth = pq.read_table(home.artifact("demo_crawl").file("truth.parquet"))
+        passed, figures = judge(truth)
+    except InputError as error:
+        return dg.AssetCheckResult(
+            passed=True,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"not measured: no truth for these groups ({error})",
+        )
+    return dg.AssetCheckResult(passed=passed, metadata=dict(figures))
+
+
+def _published(
+    instance: dg.DagsterInstance, home: LoamHome, name: str, crawl: str | None = None
+) -> Iterator[tuple[str, Artifact]]:
+    """What asset `name` has published, by group; of one crawl, or of all."""
+    for key in sorted(instance.get_dynamic_partitions(str(WARC_GROUPS.name))):
+        if crawl is None or key.startswith(f"{crawl}/"):
+            try:
+                yield key, home.artifact(name, key)
+            except InputError:
+                continue  # not materialized yet
+
+
+def _table(instance: dg.DagsterInstance, home: LoamHome, name: str, file: str) -> pa.Table:
+    artifacts = [artifact for _, artifact in _published(instance, home, name, DEMO_CRAWL)]
+    if not artifacts:
+        raise InputError(f"no group of crawl '{DEMO_CRAWL}' has {name}")
+    return pa.concat_tables([pq.read_table(artifact.file(file)) for artifact in artifacts])
+
+
+def _documents(instance: dg.DagsterInstance, home: LoamHome, name: str) -> pa.Table:
+    return _table(instance, home, name, DOCUMENTS)
+
+
+def _removals(instance: dg.DagsterInstance, home: LoamHome, name: str) -> pa.Table:
+    return _table(instance, home, name, REMOVALS)
+
+
+def _ids(table: pa.Table) -> list[str]:
+    return [str(doc_id) for doc_id in table.column("doc_id").to_pylist()]

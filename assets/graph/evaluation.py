@@ -1,0 +1,73 @@
+"""Evaluation: every stage answers the same held-out problems, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from assets.graph.alignment import alignment_data, dpo_model, grpo_model, sft_model
+from assets.graph.pretraining import pretrained_model
+from assets.graph.tokens import token_shards, tokenizer
+from assets.support import plots
+from assets.support.failures import explained
+from assets.support.launchpad import config_of, schema_of
+from assets.support.processes import run_training
+from assets.support.resources import LoamHome
+from assets.support.results import Stopwatch, result
+from lm.evaluation.config import ReportConfig
+
+MIN_GRPO_GAIN = 0.10
+MIN_WELL_FORMED = 0.9
+_STAGES = ("pretrained", "sft", "dpo", "grpo")
+
+
+@dg.asset(
+    group_name="evaluation",
+    deps=[pretrained_model, sft_model, dpo_model, grpo_model, tokenizer, token_shards, alignment_data],
+    config_schema=schema_of(ReportConfig),
+    pool="gpu",
+)
+@explained
+def evaluation_report(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """Bits per byte, well-formed and verified rates of every stage, and their answers to the same problems."""
+    watch = Stopwatch()
+    data = home.artifact("alignment_data")
+    paths = {
+        "models": {stage: home.target(f"{stage}_model") for stage in _STAGES},
+        "tokenizer": home.target("tokenizer"),
+        "problems": data.file("problems.jsonl"),
+        "preferences": data.file("preferences.jsonl"),
+        "shards": home.target("token_shards"),
+        "output": home.target("evaluation_report"),
+    }
+    run_training(context, pipes, "evaluate", config_of(context, ReportConfig), paths)
+    artifact = home.artifact("evaluation_report")
+    report = dg.MetadataValue.md(artifact.file("report.md").read_text())
+    rates = {stage: artifact.summary[stage]["greedy_verified_rate"] for stage in _STAGES}
+    return result(
+        artifact, watch, {"report": report, "verified": plots.bars("Verified answers, greedy", rates, x="share")}
+    )
+
+
+@dg.asset_check(
+    asset=evaluation_report,
+    description=f"GRPO answers rightly at least {MIN_GRPO_GAIN * 100:.0f} points more often than SFT, in good form.",
+)
+def grpo_raises_the_verified_rate(home: LoamHome) -> dg.AssetCheckResult:
+    """On the same held-out problems GRPO answers more rightly than SFT, and keeps the format."""
+    rows = home.artifact("evaluation_report").summary
+    gain = round(rows["grpo"]["greedy_verified_rate"] - rows["sft"]["greedy_verified_rate"], 6)
+    well_formed = rows["grpo"]["greedy_well_formed_rate"]
+    return dg.AssetCheckResult(
+        passed=gain >= MIN_GRPO_GAIN and well_formed >= MIN_WELL_FORMED,
+        metadata={
+            "gain": gain,
+            "minimum_gain": MIN_GRPO_GAIN,
+            "well_formed_rate": well_formed,
+            "sft_verified_rate": rows["sft"]["greedy_verified_rate"],
+            "grpo_verified_rate": rows["grpo"]["greedy_verified_rate"],
+        },
+    )

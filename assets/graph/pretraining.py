@@ -1,0 +1,133 @@
+"""Pre-training: the model, and the n-gram model that it must beat."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.graph.mixture import mixed, training_mixture
+from assets.graph.tokens import token_shards, tokenizer
+from assets.support import plots
+from assets.support.failures import explained
+from assets.support.launchpad import config_of, schema_of
+from assets.support.processes import run_training
+from assets.support.resources import LoamHome
+from assets.support.results import Stopwatch, result
+from lm.evaluation.config import NgramConfig
+from lm.storage import Artifact
+from lm.training.config import PretrainConfig
+from lm.training.metrics import live_rows
+
+NUM_TOKENS = 1_000_000
+"""The default length of a run: what two cores of a laptop do in about two minutes."""
+SAMPLE_INTERVAL = 250
+"""Steps between two samples of text, by default."""
+
+
+@dg.asset(group_name="pretraining", deps=[token_shards], config_schema=schema_of(NgramConfig))
+@explained
+def ngram_baseline(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """The yardstick: a Kneser-Ney n-gram model counted on the same tokens, scored on the same held-out part."""
+    watch = Stopwatch()
+    paths = {"shards": home.target("token_shards"), "output": home.target("ngram_baseline")}
+    run_training(context, pipes, "ngram", config_of(context, NgramConfig), paths)
+    return result(home.artifact("ngram_baseline"), watch)
+
+
+@dg.asset(
+    group_name="pretraining",
+    deps=[token_shards, tokenizer, training_mixture],
+    config_schema=schema_of(PretrainConfig, num_tokens=NUM_TOKENS, sample_interval=SAMPLE_INTERVAL),
+    pool="gpu",
+)
+@explained
+def pretrained_model(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """A Transformer trained from scratch on the token shards; launched again, it goes on from its last checkpoint."""
+    watch = Stopwatch()
+    output = home.target("pretrained_model")
+    paths = {"shards": home.target("token_shards"), "tokenizer": home.target("tokenizer"), "output": output}
+    run_training(context, pipes, "pretrain", mixed(config_of(context, PretrainConfig), home), paths)
+    artifact = home.artifact("pretrained_model")
+    return result(artifact, watch, {**loss_plots(artifact), **samples(artifact), **speed(live_rows(output))})
+
+
+@dg.asset_check(
+    asset=pretrained_model, description="Every loss is finite, and the last tenth lies below the first tenth."
+)
+def loss_is_finite_and_falls(home: LoamHome) -> dg.AssetCheckResult:
+    """The loss is a number at every step, and falls."""
+    losses = [row["loss"] for row in metrics(home.artifact("pretrained_model")) if "loss" in row]
+    tenth = max(1, len(losses) // 10)
+    first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
+    # A non-finite loss stops training before it is logged, and NaN compares false, so the comparison covers both.
+    return dg.AssetCheckResult(
+        passed=last < first, metadata={"first_tenth": first, "last_tenth": last, "steps": len(losses)}
+    )
+
+
+@dg.asset_check(
+    asset=pretrained_model,
+    additional_deps=[ngram_baseline],
+    description="Bits per byte on held-out documents are below the n-gram model's.",
+)
+def beats_ngram(home: LoamHome) -> dg.AssetCheckResult:
+    """The Transformer predicts held-out text better than counting does."""
+    ours = home.artifact("pretrained_model").summary["bits_per_byte"]
+    theirs = home.artifact("ngram_baseline").summary["bits_per_byte"]
+    return dg.AssetCheckResult(passed=ours < theirs, metadata={"bits_per_byte": ours, "ngram_bits_per_byte": theirs})
+
+
+def metrics(artifact: Artifact) -> list[dict[str, Any]]:
+    """The rows of a training's `metrics.jsonl`."""
+    return [json.loads(line) for line in artifact.file("metrics.jsonl").read_text().splitlines()]
+
+
+def loss_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """Training and validation loss, the learning rate and the gradient's norm over the steps."""
+    rows = metrics(artifact)
+    by_source = sorted({name for row in rows for name in row if name.startswith("validation_loss/")})
+    names = {"training": "loss", "validation": "validation_loss"}
+    names |= {name.replace("_loss/", ": "): name for name in by_source}
+    return {
+        "loss": _curves("Loss", rows, names, y="nats per token"),
+        "learning_rate": _curves("Learning rate", rows, {"learning rate": "learning_rate"}, y=""),
+        "gradient_norm": _curves("Gradient norm before clipping", rows, {"norm": "gradient_norm"}, y=""),
+    }
+
+
+def samples(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """What the model wrote on its way."""
+    rows = [{"step": row["step"], "text": row["sample"]} for row in metrics(artifact) if "sample" in row]
+    return {"samples": plots.table(rows)} if rows else {}
+
+
+def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
+    """How fast the steps were, from what the live view wrote; nothing where the model was whole already."""
+    timed = [row for row in rows if "tokens_per_s" in row]
+    if not timed:
+        return {}
+    found: dict[str, dg.MetadataValue[Any]] = {
+        "speed": _curves("Speed", timed, {"speed": "tokens_per_s"}, y="tokens per second"),
+        "peak_memory_bytes": dg.MetadataValue.int(max(row["peak_memory_bytes"] for row in timed)),
+    }
+    for name in ("tokens_per_s", "mfu_measured", "mfu_data_sheet"):
+        if name in timed[0]:
+            found[name] = dg.MetadataValue.float(statistics.median(row[name] for row in timed))
+    return found
+
+
+def _curves(title: str, rows: Sequence[dict[str, Any]], names: dict[str, str], *, y: str) -> dg.MetadataValue[Any]:
+    """Curves over the steps, by the name in the legend and the name in the rows; one without points is left out."""
+    curves = {
+        name: ([row["step"] for row in rows if key in row], [row[key] for row in rows if key in row])
+        for name, key in names.items()
+    }
+    return plots.lines(title, {name: curve for name, curve in curves.items() if curve[0]}, x="step", y=y)

@@ -1,0 +1,156 @@
+"""Tokens: a tokenizer learned from the curated documents, and the documents as shards of its ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets.graph.curation import decontaminated_documents, extracted_documents
+from assets.support import plots
+from assets.support.failures import explained
+from assets.support.launchpad import config_of, schema_of
+from assets.support.resources import LoamHome
+from assets.support.results import Stopwatch, result
+from lm.shards import TokenShards
+from lm.storage import Artifact
+from lm.tokenizer import Tokenizer
+from pipelines.curation import CORPUS
+from pipelines.report.curation import steps_of
+from pipelines.tokens.shards import TokenizeConfig, TokenizerConfig, train_corpus_tokenizer, write_token_shards
+from pipelines.tokens.tokenizer_report import (
+    COMPARISON,
+    PAGE,
+    SAMPLES,
+    TRAINED,
+    TokenizerReportConfig,
+    write_tokenizer_report,
+)
+
+_NUM_SHOWN = 16
+
+ALL_PAGES = dg.AssetDep(extracted_documents, partition_mapping=dg.AllPartitionMapping())
+"""The pages of every group, in all their languages."""
+
+
+@dg.asset(group_name="tokens", deps=[decontaminated_documents], config_schema=schema_of(TokenizerConfig))
+@explained
+def tokenizer(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """A byte-level BPE tokenizer, trained from scratch on the curated documents."""
+    watch = Stopwatch()
+    config = config_of(context, TokenizerConfig)
+    artifact = train_corpus_tokenizer(home.artifact(CORPUS), home.target("tokenizer"), config)
+    return result(artifact, watch, _tokenizer_tables(artifact))
+
+
+@dg.asset(group_name="tokens", deps=[decontaminated_documents, tokenizer], config_schema=schema_of(TokenizeConfig))
+@explained
+def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The documents as memory-mapped shards of token ids, a part held out for validation."""
+    watch = Stopwatch()
+    artifact = write_token_shards(
+        home.artifact(CORPUS),
+        home.artifact("tokenizer"),
+        home.target("token_shards"),
+        config_of(context, TokenizeConfig),
+    )
+    return result(artifact, watch, _shard_plots(artifact))
+
+
+@dg.asset(
+    group_name="tokens",
+    deps=[ALL_PAGES, decontaminated_documents, tokenizer],
+    config_schema=schema_of(TokenizerReportConfig),
+)
+@explained
+def tokenizer_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    """The tokenizer beside characters, bytes, words and itself at other sizes: compression, fertility by language,
+    speed."""
+    watch = Stopwatch()
+    pages = steps_of(home.root)["extract"]
+    speeds: list[Mapping[str, object]] = []
+    artifact = write_tokenizer_report(
+        home.artifact(CORPUS),
+        home.artifact("tokenizer"),
+        pages,
+        home.target("tokenizer_report"),
+        config_of(context, TokenizerReportConfig),
+        report=speeds.append,
+    )
+    return result(artifact, watch, {**_comparison_plots(artifact), "speed": plots.table(speeds)})
+
+
+@dg.asset_check(
+    asset=tokenizer_report, description="Byte pairs compress better than bytes and, unlike words, lose nothing."
+)
+def byte_pairs_lose_nothing(home: LoamHome) -> dg.AssetCheckResult:
+    """The corpus's tokenizer gives every text back, knows every piece, and needs fewer tokens than there are bytes."""
+    own = json.loads(home.artifact("tokenizer_report").file(COMPARISON).read_text())["tokenizers"][0]
+    return dg.AssetCheckResult(
+        passed=own["texts_that_come_back"] == 1 and own["unknown_share"] == 0 and own["bytes_per_token"] > 1,
+        metadata={name: value for name, value in own.items() if name != "tokenizer"},
+    )
+
+
+@dg.asset_check(
+    asset=tokenizer, description="Texts in several scripts come back from their ids, and no special token from outside."
+)
+def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
+    """Encoding and decoding give the same text, also for text the tokenizer never saw."""
+    loaded = Tokenizer.load(home.artifact("tokenizer"))
+    special = {loaded.special_id(name) for name in loaded.special_tokens}
+    ids = {text: loaded.encode(text) for text in SAMPLES}
+    failed = [text for text in SAMPLES if loaded.decode(ids[text]) != text or special & set(ids[text])]
+    return dg.AssetCheckResult(passed=not failed, metadata={"num_texts": len(SAMPLES), "failed": failed})
+
+
+@dg.asset_check(asset=token_shards, description="Every curated document is in one split, and decodes to its text.")
+def shards_hold_every_document(home: LoamHome) -> dg.AssetCheckResult:
+    """As many rows as documents, and every document came back from its ids when they were written."""
+    shards = home.artifact("token_shards")
+    opened = {split: TokenShards.open(shards, split) for split in ("train", "validation")}
+    num_documents = sum(split.num_documents for split in opened.values())
+    expected = home.artifact(CORPUS).summary["num_kept"]
+    return dg.AssetCheckResult(
+        passed=num_documents == expected and all(split.num_documents for split in opened.values()),
+        metadata={"num_documents": num_documents, "expected": expected},
+    )
+
+
+def _tokenizer_tables(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    loaded = Tokenizer.load(artifact)
+    longest = sorted(loaded.vocab.values(), key=len, reverse=True)[:_NUM_SHOWN]
+    merges = loaded.merges[:_NUM_SHOWN]
+    first = [{"merge": i, "left": _shown(left), "right": _shown(right)} for i, (left, right) in enumerate(merges)]
+    return {
+        "first_merges": plots.table(first),
+        "longest_tokens": plots.table([{"token": _shown(token), "bytes": len(token)} for token in longest]),
+    }
+
+
+def _shown(token: bytes) -> str:
+    return token.decode(errors="backslashreplace")
+
+
+def _comparison_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    content = json.loads(artifact.file(COMPARISON).read_text())
+    rows = content["tokenizers"]
+    sizes = {row["vocab_size"]: row["bytes_per_token"] for row in rows if row["tokenizer"].startswith("bpe")}
+    curve = {"byte pairs": (list(sizes), list(sizes.values()))}
+    fertility = {row["language"]: row["fertility"][TRAINED] for row in content["languages"]}
+    return {
+        "report": dg.MetadataValue.md(artifact.file(PAGE).read_text()),
+        "compression": plots.lines("Compression by vocabulary", curve, x="ids", y="bytes per token"),
+        "all_compression": plots.bars(
+            "Compression", {row["tokenizer"]: row["bytes_per_token"] for row in rows}, x="bytes per token"
+        ),
+        "fertility_by_language": plots.bars("Tokens per word, by language", fertility, x="tokens per word"),
+    }
+
+
+def _shard_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    shards = TokenShards.open(artifact, "train")
+    lengths = [int(n) for shard in shards.shards for n in shard.offsets[1:] - shard.offsets[:-1]]
+    return {"document_lengths": plots.histogram("Tokens in a training document", lengths, x="tokens")}

@@ -1,0 +1,1 @@
+"""What assets share: configuration, errors, metadata, child processes."""

@@ -1,0 +1,126 @@
+"""Plots and tables for asset metadata: pictures inside Markdown, and Dagster tables."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from pipelines.report import charts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SIZE_INCHES = (7.0, 3.4)
+_DOTS_PER_INCH = 110
+
+
+class Picture:
+    """What `drawing` yields: axes to draw on, then the picture as metadata."""
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes = axes
+        self.metadata: dg.MarkdownMetadataValue = dg.MetadataValue.md("")
+
+
+@contextmanager
+def drawing(title: str, *, x: str = "", y: str = "") -> Iterator[Picture]:
+    """A titled plot: draw on `.axes` inside the block; after it, `.metadata` holds the PNG as Markdown."""
+    # Figure rather than pyplot: no display, no shared state. Imported here, since it is slow to load.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(title=title, xlabel=x, ylabel=y)
+    picture = Picture(axes)
+    yield picture
+    picture.metadata = _markdown_picture(title, figure)
+
+
+def _markdown_picture(title: str, figure: Figure) -> dg.MarkdownMetadataValue:
+    png = io.BytesIO()
+    figure.savefig(png, format="png", metadata={"Software": None})
+    encoded = base64.b64encode(png.getvalue()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/png;base64,{encoded})")
+
+
+def lines(
+    title: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x: str, y: str
+) -> dg.MarkdownMetadataValue:
+    """Named curves of (x values, y values) in one plot."""
+    with drawing(title, x=x, y=y) as picture:
+        for name, (xs, ys) in curves.items():
+            picture.axes.plot(xs, ys, label=name, linewidth=1.5)
+        picture.axes.grid(alpha=0.3)
+        if len(curves) > 1:
+            picture.axes.legend(frameon=False)
+    return picture.metadata
+
+
+def side_by_side(
+    title: str, panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], *, y: str
+) -> dg.MarkdownMetadataValue:
+    """Panels that share a legend, each named by its x axis, each with named curves; a name has one colour in all."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.4 * _SIZE_INCHES[0], _SIZE_INCHES[1]), dpi=_DOTS_PER_INCH, layout="constrained")
+    figure.suptitle(title)
+    names = list(dict.fromkeys(name for curves in panels.values() for name in curves))
+    for index, (x, curves) in enumerate(panels.items()):
+        axes = figure.add_subplot(1, len(panels), index + 1)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(xlabel=x, ylabel=y if index == 0 else "")
+        for name, (xs, ys) in curves.items():
+            axes.plot(xs, ys, label=name, linewidth=1.5, color=f"C{names.index(name) % 10}")
+        axes.grid(alpha=0.3)
+        if index == len(panels) - 1:
+            axes.legend(frameon=False, fontsize="small")
+    return _markdown_picture(title, figure)
+
+
+def bars(title: str, values: Mapping[str, float], *, x: str) -> dg.MarkdownMetadataValue:
+    """Horizontal bars, the first on top, each with its value."""
+    return svg(title, charts.bars(title, values, x))
+
+
+def shares(title: str, values: Mapping[str, float]) -> dg.MarkdownMetadataValue:
+    """Horizontal bars of shares, in percent."""
+    return svg(title, charts.bars(title, values, percent=True))
+
+
+def histogram(
+    title: str, values: Sequence[float], *, x: str, threshold: float | None = None
+) -> dg.MarkdownMetadataValue:
+    """A histogram of scores, with the threshold as a line."""
+    with drawing(title, x=x, y="documents") as picture:
+        picture.axes.hist(values, bins=40, color="#4c72b0")
+        if threshold is not None:
+            picture.axes.axvline(threshold, color="#c44e52", label=f"threshold {threshold:.3g}")
+            picture.axes.legend(frameon=False)
+    return picture.metadata
+
+
+def svg(title: str, drawn: str) -> dg.MarkdownMetadataValue:
+    """A chart of `pipelines.report.charts` as a picture in Markdown."""
+    encoded = base64.b64encode(drawn.encode()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:
+    """Rows of plain values as a table; all rows have the keys of the first."""
+    if not rows:
+        return dg.MetadataValue.text("no rows")
+    kinds: dict[type, str] = {bool: "bool", int: "int", float: "float"}
+    columns = [dg.TableColumn(name, kinds.get(type(value), "string")) for name, value in rows[0].items()]
+    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,68 @@
+"""Starting a training function as a child process of an asset, so that torch stays out of Dagster and a run can be
+cancelled.
+
+Cancelling a run sends SIGINT to the child, which writes a checkpoint and ends; it has `_GRACE_S` seconds for that.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.errors import DagsterPipesExecutionError
+
+from lm.configuration import to_mapping
+
+_GRACE_S = 60.0
+
+
+def pipes_client() -> dg.PipesSubprocessClient:
+    """The client that assets use: it gives a cancelled training the time to write its checkpoint."""
+    return dg.PipesSubprocessClient(termination_timeout_seconds=_GRACE_S)
+
+
+def run_training(
+    context: dg.AssetExecutionContext,
+    pipes: dg.PipesSubprocessClient,
+    function: str,
+    config: Any,
+    paths: Mapping[str, Any],
+    **values: str,
+) -> None:
+    """Run one of `training_process.FUNCTIONS` with its configuration dataclass, paths and other values, to its end.
+
+    Raises:
+        dagster.Failure: the process ended with an error; the message is the process's own.
+    """
+    with tempfile.TemporaryDirectory(prefix="loam-") as folder:
+        error_file = Path(folder) / "error.json"
+        extras = {
+            "function": function,
+            "config": to_mapping(config),
+            "paths": _as_strings(paths),
+            "values": values,
+            "error_file": str(error_file),
+        }
+        command = [sys.executable, "-m", "assets.support.training_process"]
+        try:
+            pipes.run(command=command, context=context.op_execution_context, extras=extras)
+        except DagsterPipesExecutionError as error:
+            raise _failure(function, error_file, error) from error
+
+
+def _failure(function: str, error_file: Path, error: Exception) -> dg.Failure:
+    """The child's own last word, or, where it died without one, how it ended."""
+    if not error_file.exists():
+        return dg.Failure(description=f"{function}: the process died without a message ({error})")
+    told = json.loads(error_file.read_text())
+    metadata = {"exit_code": told["exit_code"], "error": told["kind"]}
+    return dg.Failure(description=told["message"], metadata=metadata, allow_retries=False)
+
+
+def _as_strings(paths: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _as_strings(value) if isinstance(value, Mapping) else str(value) for key, value in paths.items()}

@@ -1,0 +1,84 @@
+"""What a step of the curation shows in Dagster: the funnel so far, what each rule removed, how its scores lie, samples
+of what stayed and what left, and how fast it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from assets.support import plots
+from assets.support.resources import LoamHome
+from lm.errors import InputError
+from lm.storage import Artifact
+from pipelines.curation import CURATION, Step, funnel
+
+Metadata = dict[str, dg.MetadataValue[Any]]
+
+_NOT_YET_JUDGED = "\nThese pages were not yet judged for harmful text.\n"
+
+
+def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) -> Metadata:
+    """Charts and samples of one artifact of a step, made of `groups`."""
+    # Here, since loading the definitions should not wait for what only a run needs.
+    from pipelines.report import charts
+    from pipelines.report.html_page import stage_charts
+    from pipelines.report.samples import HARMFUL_STAGE, markdown_table
+    from pipelines.report.step_facts import stage_facts
+
+    step = next(step for step in CURATION if step.stage == artifact.summary["stage"])
+    before = CURATION[: CURATION.index(step)]
+    facts = stage_facts([artifact], _published(home, before[-1], groups) if before else [])
+    earlier = [each for other in before for each in _published(home, other, groups)]
+    rows = funnel([*earlier, artifact])
+    metadata: Metadata = {"funnel": plots.svg("Documents at each step", charts.funnel("Documents at each step", rows))}
+    for name, drawn in stage_charts(facts).items():
+        metadata[name] = plots.svg(name, drawn)
+    judged = step.stage == HARMFUL_STAGE or any(other.stage == HARMFUL_STAGE for other in before)
+    note = "" if judged else _NOT_YET_JUDGED
+    if facts.kept:
+        metadata["kept_samples"] = dg.MetadataValue.md(markdown_table(facts.kept, "found") + note)
+    if facts.removed:
+        metadata["removed_samples"] = dg.MetadataValue.md(markdown_table(facts.removed, "why") + note)
+    return metadata
+
+
+def digests(home: LoamHome, name: str, partitions: Iterable[str | None]) -> dict[str | None, str]:
+    """The digests of what asset `name` has published so far, by partition."""
+    found = {}
+    for partition in partitions:
+        try:
+            found[partition] = home.artifact(name, partition).digest
+        except InputError:
+            continue  # not materialized yet
+    return found
+
+
+def throughput(
+    artifacts: Mapping[str, Artifact] | Mapping[None, Artifact],
+    seconds: float,
+    before: Mapping[str | None, str],
+    num_bytes: int | None = None,
+) -> Metadata:
+    """Documents and megabytes a second: of text that came in, or of `num_bytes`. Nothing where not all was made anew:
+    what was whole already took no time."""
+    if not seconds or any(artifact.digest == before.get(key) for key, artifact in artifacts.items()):
+        return {}
+    summaries = [artifact.summary for artifact in artifacts.values()]
+    size = num_bytes if num_bytes is not None else sum(summary["text_bytes_in"] for summary in summaries)
+    return {
+        "documents_per_second": dg.MetadataValue.float(round(sum(s["num_in"] for s in summaries) / seconds, 1)),
+        "megabytes_per_second": dg.MetadataValue.float(round(size / 1e6 / seconds, 3)),
+    }
+
+
+def _published(home: LoamHome, step: Step, groups: Sequence[str]) -> list[Artifact]:
+    """A step's artifacts of the groups, where they are published."""
+    found = []
+    for group in groups if step.partitioned else [None]:
+        try:
+            found.append(home.artifact(step.artifact, group))
+        except InputError:
+            continue  # removed since; what follows can still be shown
+    return found

@@ -1,0 +1,71 @@
+"""What came of a run, in a few lines of text: documents at each stage, what the models score, sample answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lm.storage import Artifact, open_artifact
+from pipelines import paths
+from pipelines.curation import CURATION, funnel
+
+_STAGES = {"pretrained": "pre-trained", "sft": "SFT", "dpo": "DPO", "grpo": "GRPO"}
+_NUM_SAMPLES = 3
+
+
+def summary_lines(root: Path, partitions: list[str]) -> list[str]:
+    """The lines that `make demo` ends with, from the artifacts below `root`."""
+    return [
+        "",
+        *_documents(root, partitions),
+        "",
+        *_models(root),
+        "",
+        *_samples(open_artifact(paths.artifact_path("evaluation_report", root=root))),
+        "",
+        "Look at it: make ui",
+    ]
+
+
+def _documents(root: Path, partitions: list[str]) -> Iterator[str]:
+    yield f"{'documents':<14}{'in':>8}{'kept':>8}{'removed':>9}{'lost':>6}   most frequent reasons"
+    artifacts = list(curated_artifacts(root, partitions))
+    changed = {a.summary["stage"]: f"{a.summary['num_cut']} cut" for a in artifacts if a.summary.get("num_cut")}
+    for row in funnel(artifacts):
+        gone = {**row["removed_by_rule"], **row["lost_by_reason"]}
+        reasons = ", ".join(f"{rule} {n}" for rule, n in sorted(gone.items(), key=lambda item: -item[1])[:3])
+        reasons = ", ".join(filter(None, (reasons, changed.get(row["stage"]))))
+        counts = f"{row['num_in']:>8,}{row['num_kept']:>8,}{row['num_removed']:>9,}{row['num_lost']:>6,}"
+        yield f"{row['stage']:<14}{counts}   {reasons}".rstrip()
+
+
+def curated_artifacts(root: Path, partitions: list[str]) -> Iterator[Artifact]:
+    """The artifacts of every step of the curation, of every given group."""
+    for step in CURATION:
+        for partition in partitions if step.partitioned else [None]:
+            yield open_artifact(paths.artifact_path(step.artifact, partition, root))
+
+
+def _models(root: Path) -> Iterator[str]:
+    rows = open_artifact(paths.artifact_path("evaluation_report", root=root)).summary
+    ngram = open_artifact(paths.artifact_path("ngram_baseline", root=root)).summary
+    yield f"{'model':<14}{'bits/byte':>10}{'well-formed':>13}{'verified':>10}{'prefers chosen':>16}"
+    yield f"{str(ngram['order']) + '-gram':<14}{ngram['bits_per_byte']:>10.3f}"
+    for stage, name in _STAGES.items():
+        row = rows[stage]
+        yield (
+            f"{name:<14}{row['bits_per_byte']:>10.3f}{row['greedy_well_formed_rate']:>13.1%}"
+            f"{row['greedy_verified_rate']:>10.1%}{row['prefers_chosen']:>16.1%}"
+        )
+
+
+def _samples(report: Artifact) -> Iterator[str]:
+    facts: dict[str, Any] = json.loads(report.file("report.json").read_text())
+    for sample in facts["samples"][:_NUM_SAMPLES]:
+        answer = sample["responses"][-1]
+        verdict = "right" if answer["verified"] else f"wrong, expected {sample['expected']}"
+        text = " / ".join(line for line in answer["text"].splitlines() if line)
+        yield f"> {sample['prompt']}"
+        yield f"  {text}   ({verdict})"

@@ -1,0 +1,89 @@
+"""The child process of a training asset: `python -m assets.support.training_process`, started by Dagster Pipes.
+
+It imports `lm` and the small `dagster_pipes`, never dagster itself. The parent names one function of `FUNCTIONS`, its
+configuration and its paths; every event that the function reports goes into the run's log. A `LoamError` is written
+where the parent looks for it, and the exit code is the error's.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dagster_pipes import open_dagster_pipes
+
+from lm.configuration import from_mapping
+from lm.errors import InputError, LoamError, run_command
+from lm.locations import locate
+
+FUNCTIONS = {
+    "pretrain": "lm.training.pretrain:pretrain",
+    "ablation": "lm.ablations.run:run_ablation",
+    "ngram": "lm.evaluation.ngram_baseline:write_ngram_baseline",
+    "plan": "lm.scaling.training_plan:write_training_plan",
+    "sft": "lm.alignment.sft:train_sft",
+    "dpo": "lm.alignment.dpo:train_dpo",
+    "grpo": "lm.alignment.grpo:train_grpo",
+    "evaluate": "lm.evaluation.report:write_evaluation_report",
+}
+"""What a training asset can start, by name; nothing else can be named from outside."""
+
+
+def load(name: str) -> tuple[Callable[..., Any], type]:
+    """The function that `name` stands for, and the dataclass that its parameter `config` takes."""
+    if name not in FUNCTIONS:
+        raise InputError(f"function '{name}': expected one of {', '.join(sorted(FUNCTIONS))}")
+    module, attribute = FUNCTIONS[name].split(":")
+    function = getattr(importlib.import_module(module), attribute)
+    hint = typing.get_type_hints(function)["config"]
+    choices = [choice for choice in typing.get_args(hint) or (hint,) if choice is not type(None)]
+    return function, choices[0]
+
+
+def call(
+    name: str,
+    config: Mapping[str, Any],
+    paths: Mapping[str, Any],
+    report: Callable[..., None],
+    values: Mapping[str, str] | None = None,
+) -> None:
+    """Call one function of `FUNCTIONS` with its configuration, paths, and other values that it takes as they are."""
+    function, config_class = load(name)
+    function(config=from_mapping(config_class, config), report=report, **_as_paths(paths), **(values or {}))
+
+
+def _as_paths(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Strings become paths, also inside mappings such as {stage: model folder}."""
+    return {key: _as_paths(value) if isinstance(value, Mapping) else locate(value) for key, value in values.items()}
+
+
+def _sentence(event: Mapping[str, object]) -> str:
+    return "  ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in event.items()
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the request from Pipes, run it, and tell the parent why where it fails."""
+    with open_dagster_pipes() as pipes:
+        try:
+            call(
+                pipes.get_extra("function"),
+                pipes.get_extra("config"),
+                pipes.get_extra("paths"),
+                lambda event: pipes.log.info(_sentence(event)),
+                pipes.get_extra("values"),
+            )
+        except LoamError as error:
+            told = {"message": str(error), "exit_code": error.exit_code, "kind": type(error).__name__}
+            Path(pipes.get_extra("error_file")).write_text(json.dumps(told))
+            raise
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,1 @@
+"""fastText classifiers: trained, measured, and scored."""

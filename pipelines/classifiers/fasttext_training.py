@@ -1,0 +1,274 @@
+"""fastText classifiers: trained from labelled texts, measured on a held-out part, opened only by digest.
+
+Decisions: a text is put in lower case on one line with its punctuation split off, which also keeps `__label__` in a
+page from becoming a label. Examples are ordered by the hash of their text, so that neither the file's order nor its
+runs of one class matter; the same hash says which are held out, so that equal texts lie on one side.
+
+Reproducible: with `num_threads=1` (the default) training gives the same bytes each time. With more threads the weights
+are updated without locks (Hogwild): finite and as good, but not the same bytes twice.
+
+fastText (0.9.3, and 0.10 of fasttext-numpy2) fills its input matrix in ten blocks, of which each thread fills one:
+below ten threads the rest is whatever the memory held, at worst NaN. `zeroed_allocations` makes it zeros.
+
+A damaged model can crash the process that loads it; therefore a model is named by path and sha256, and both its layout
+(`pipelines.classifiers.model_file`) and its digest are checked before fastText sees it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lm.errors import ConfigurationError, InputError, IntegrityError
+from pipelines.classifiers.metrics import (
+    Labels,
+    Scores,
+    calibration,
+    confusion,
+    roc_auc,
+    roc_curve,
+    threshold_for_f1,
+    threshold_for_precision,
+    threshold_for_share,
+)
+from pipelines.classifiers.model_file import check_model_file
+from pipelines.classifiers.preprocessing import normalize
+
+if TYPE_CHECKING:
+    from pipelines.classifiers.fasttext_scoring import LinearScorer
+
+Example = tuple[str, bool]
+
+_POSITIVE, _NEGATIVE = "__label__positive", "__label__negative"
+_M_PERTURB = -6  # glibc, malloc.h
+_WANTED = ("wanted_precision", "wanted_share", "wanted_negative_share")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierConfig:
+    """How a classifier is trained, and which threshold is chosen on the held-out part."""
+
+    dimensions: int = 16
+    """Length of the word vectors."""
+    epochs: int = 5
+    """Passes over the training part, at least."""
+    min_examples_seen: int = 20_000
+    """Epochs are added until so many examples have been seen, so that a small set is learned too."""
+    learning_rate: float = 0.5
+    """fastText's first learning rate; it falls to 0."""
+    word_ngrams: int = 2
+    """Longest word n-gram."""
+    min_count: int = 2
+    """Words that occur less often are left out."""
+    min_letters: int = 0
+    """Shortest letter n-gram; 0 means none."""
+    max_letters: int = 0
+    """Longest letter n-gram; 0 means none."""
+    num_buckets: int = 2**17
+    """Hash buckets that all n-grams share."""
+    num_threads: int = 1
+    """Threads of training; only 1 gives the same bytes every time."""
+    seed: int = 0
+    """Seed of fastText's initial weights."""
+    heldout_share: float = 0.2
+    """Share of the examples, chosen by a hash of their text, that is measured on and not trained on."""
+    wanted_precision: float | None = None
+    """Take the lowest threshold that reaches this precision; with all three `wanted` empty: the highest F1."""
+    wanted_share: float | None = None
+    """Take the threshold that flags this share of the held-out part."""
+    wanted_negative_share: float | None = None
+    """Take the threshold that flags this share of the held-out negatives: the keep rate of a crawl's random pages."""
+
+    def __post_init__(self) -> None:
+        wanted = [name for name in _WANTED if getattr(self, name) is not None]
+        if len(wanted) > 1:
+            raise ConfigurationError(f"classifier: {' and '.join(wanted)} are set, expected one of them")
+        for name in wanted:
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigurationError(f"classifier.{name}: {getattr(self, name)}, expected above 0 and up to 1")
+        if not 0 < self.heldout_share < 1:
+            raise ConfigurationError(f"classifier.heldout_share: {self.heldout_share}, expected between 0 and 1")
+        for field in ("dimensions", "epochs", "word_ngrams", "min_count", "num_buckets", "num_threads"):
+            if getattr(self, field) < 1:
+                raise ConfigurationError(f"classifier.{field}: {getattr(self, field)}, expected at least 1")
+
+
+def predict_scores(model: Any, texts: Sequence[str]) -> Scores:
+    """The probability of the positive class for each text, from 0 to 1; 0 for a text without a character to judge."""
+    from pipelines.classifiers.fasttext_scoring import document_bytes  # it imports numba, which is slow to import
+
+    return linear_scorer(model).scores(document_bytes(texts))
+
+
+def linear_scorer(model: Any) -> LinearScorer:
+    """What scores texts by `model`, its features' weights summed up.
+
+    Raises:
+        InputError: it is no two-class model of ours.
+    """
+    from pipelines.classifiers.fasttext_scoring import scorer
+
+    return scorer(model, _POSITIVE, _NEGATIVE)
+
+
+def train_classifier(
+    examples: Iterable[Example],
+    config: ClassifierConfig,
+    folder: Path,
+    *,
+    name: str = "model",
+    score: Callable[[Any, Sequence[str]], Scores] = predict_scores,
+) -> dict[str, Any]:
+    """Train on one part of `examples`, write `folder/NAME.bin`, measure on the other part; returns the measurements.
+
+    `score` gives the scores that are measured, where a stage scores documents otherwise than in one piece.
+    The keys: `threshold`, `roc_auc`, `precision`, `recall`, `f1`, `false_positive_rate`, `flagged_share`,
+    `roc_curve`, `calibration`, `top_words`, `num_train`, `num_heldout`, `num_heldout_positive`, `num_positive` and
+    `model_sha256`.
+
+    Raises:
+        InputError: a class is missing from the training or the held-out part, or fastText cannot learn from the text.
+    """
+    train, heldout = split_examples(examples, config.heldout_share)
+    for part, rows in (("training", train), ("held-out", heldout)):
+        num_positive = sum(label for _, label in rows)
+        if not 0 < num_positive < len(rows):
+            raise InputError(
+                f"classifier '{name}': {num_positive:,} positive of {len(rows):,} {part} examples, expected both kinds"
+            )
+    model = _fit(train, config, name)
+    path = folder / f"{name}.bin"
+    model.save_model(str(path))
+    scores = score(model, [text for text, _ in heldout])
+    return {
+        "num_train": len(train),
+        "num_heldout": len(heldout),
+        "num_positive": sum(label for _, label in train + heldout),
+        "model_sha256": _sha256(path),
+        **measure_scores(scores, np.array([label for _, label in heldout]), config),
+        "top_words": top_words(model),
+    }
+
+
+def measure_scores(scores: Scores, labels: Labels, config: ClassifierConfig) -> dict[str, Any]:
+    """The threshold that `config` wants, and how good the scores are there and everywhere."""
+    if config.wanted_precision is not None:
+        threshold = threshold_for_precision(scores, labels, config.wanted_precision)
+    elif config.wanted_share is not None:
+        threshold = threshold_for_share(scores, config.wanted_share)
+    elif config.wanted_negative_share is not None:
+        threshold = threshold_for_share(scores[~labels], config.wanted_negative_share)
+    else:
+        threshold = threshold_for_f1(scores, labels)
+    return {
+        "threshold": threshold,
+        "roc_auc": roc_auc(scores, labels),
+        **confusion(scores, labels, threshold),
+        "roc_curve": roc_curve(scores, labels),
+        "calibration": calibration(scores, labels),
+        "num_heldout_positive": int(labels.sum()),
+    }
+
+
+def split_examples(examples: Iterable[Example], heldout_share: float) -> tuple[list[Example], list[Example]]:
+    """`(train, held out)`, without repeated examples, in the order of their texts' hashes."""
+    distinct = {(_hash(text), bool(label)): (text, bool(label)) for text, label in examples}
+    border = int(heldout_share * 2**64)
+    ordered = sorted(distinct.items())
+    train = [example for (digest, _), example in ordered if digest >= border]
+    return train, [example for (digest, _), example in ordered if digest < border]
+
+
+def top_words(model: Any, num: int = 20, min_occurrences: int = 5) -> dict[str, list[str]]:
+    """The words that weigh most for and against the positive class: input vector times difference of output vectors."""
+    words, occurrences = model.get_words(include_freq=True)
+    labels, output = model.get_labels(), model.get_output_matrix()
+    direction = output[labels.index(_POSITIVE)] - output[labels.index(_NEGATIVE)]
+    weights = model.get_input_matrix()[: len(words)] @ direction
+    frequent = [
+        i for i in np.argsort(-weights, kind="stable") if occurrences[i] >= min_occurrences and words[i] != "</s>"
+    ]
+    return {"positive": [words[i] for i in frequent[:num]], "negative": [words[i] for i in frequent[::-1][:num]]}
+
+
+@functools.lru_cache(maxsize=8)
+def load_classifier(path: str, sha256: str) -> Any:
+    """The fastText model at `path`, opened once per process, after its layout and digest were found right.
+
+    Raises:
+        InputError: no such file, or no whole fastText model.
+        IntegrityError: another sha256.
+    """
+    actual = _sha256(Path(path))
+    check_model_file(Path(path))
+    if actual != sha256:
+        raise IntegrityError(f"{path}: sha256 is {actual}, expected {sha256}")
+    import fasttext
+
+    return fasttext.load_model(path)
+
+
+def _fit(train: Sequence[Example], config: ClassifierConfig, name: str) -> Any:
+    import fasttext  # only trainers and scorers need it
+
+    with tempfile.TemporaryDirectory(prefix="loam-classifier-") as scratch:
+        lines = Path(scratch) / "train.txt"
+        with lines.open("w", encoding="utf-8") as file:
+            file.writelines(f"{_POSITIVE if label else _NEGATIVE} {normalize(text)}\n" for text, label in train)
+        try:
+            with zeroed_allocations():
+                return fasttext.train_supervised(
+                    input=str(lines),
+                    dim=config.dimensions,
+                    epoch=max(config.epochs, -(-config.min_examples_seen // len(train))),
+                    lr=config.learning_rate,
+                    wordNgrams=config.word_ngrams,
+                    minCount=config.min_count,
+                    minn=config.min_letters,
+                    maxn=config.max_letters,
+                    bucket=config.num_buckets,
+                    thread=config.num_threads,
+                    seed=config.seed,
+                    verbose=0,
+                )
+        except (RuntimeError, ValueError) as error:
+            raise InputError(
+                f"classifier '{name}': fastText cannot learn from {len(train):,} examples: {error}"
+            ) from error
+
+
+@contextlib.contextmanager
+def zeroed_allocations() -> Iterator[None]:
+    """Within it, the C library hands out zeroed memory: glibc's M_PERTURB fills with the complement of its byte.
+
+    Raises:
+        ConfigurationError: a C library without mallopt (not glibc).
+    """
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt") or library.mallopt(_M_PERTURB, 0xFF) != 1:
+        raise ConfigurationError("classifier: fastText trains on uninitialised memory without glibc's mallopt")
+    try:
+        yield
+    finally:
+        library.mallopt(_M_PERTURB, 0)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(normalize(text).encode(), digest_size=8).digest(), "big")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error

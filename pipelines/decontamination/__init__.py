@@ -1,0 +1,1 @@
+"""Decontamination: evaluation items leave the corpus."""

@@ -1,0 +1,297 @@
+"""Decontamination: what the model will be measured on leaves the corpus that it learns from.
+
+A document that shares a run of 13 words with an evaluation item is contaminated (`pipelines.decontamination.index` says
+what counts as shared). Two ways to deal with it:
+
+    remove    the document leaves
+    cut       the shared run and `margin_characters` on either side leave, as does a piece that is then shorter than
+              `min_piece_characters`; a document that would fall into more than `max_pieces` pieces leaves whole
+
+Decisions:
+- The way, the 200 characters and the 10 pieces are those of Brown et al. 2020, arXiv:2005.14165, appendix C. There each
+  piece is a document of its own; here the pieces stay one document, an empty line where the cut was, so that a doc_id
+  names one document all the way to the gradient.
+- A cut ends between words: it grows outward to the next white space, by up to `_WORD_REACH` characters.
+- What is left is searched again, since pieces that meet could say what neither said; if it is found, the document
+  leaves. So no item that is looked for is left, whatever the text.
+- They spare n-grams that more than 10 documents hold, as common phrases. We do not: a leaked question that was copied
+  eleven times would stay. `matches.parquet` tells which n-grams were common, so that a set can be changed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lm import progress, storage
+from lm.code_version import source_digest
+from lm.configuration import to_mapping
+from lm.errors import ConfigurationError
+from lm.storage import Artifact, Publication
+from pipelines.decontamination.index import EvaluationIndex, Overlap, found_items, load_index
+from pipelines.decontamination.items import ITEMS
+from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
+from pipelines.documents.schema import Verdict, split_batch
+from pipelines.documents.tables import TableWriter, count_rows, read_batches, read_schema
+
+STAGE, MATCHES = "decontaminate", "matches.parquet"
+NUM_CUT = "num_cut_passages"
+
+MATCH_SCHEMA = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("evaluation_set", pa.string(), nullable=False),
+        pa.field("item", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("num_items", pa.int32(), nullable=False),
+        pa.field("ngram", pa.string(), nullable=False),
+        pa.field("num_words", pa.int32(), nullable=False),
+        pa.field("start", pa.int64(), nullable=False),
+        pa.field("end", pa.int64(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+    ]
+)
+"""One shared run of one document. `item` of `num_items` shares most of it; `ngram` is its first n-gram in normalised
+words; `start` and `end` count characters of the text as it came in; `outcome` is `cut` or `removed`."""
+
+_WORD_REACH = 64
+_JOINT = "\n\n"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecontaminationConfig:
+    """What counts as contaminated, and what becomes of it.
+
+    Raises:
+        ConfigurationError: at construction, a value out of its range.
+    """
+
+    action: Literal["cut", "remove"] = "cut"
+    """Cut the shared passage out of a document, or remove the document."""
+    ngram: int = 13
+    """Words in a row that a document must share with an evaluation item."""
+    min_item_words: int = 8
+    """A shorter item than the n-gram is looked for as a whole from this many words on."""
+    margin_characters: int = 200
+    """Characters that are cut on either side of a shared passage."""
+    min_piece_characters: int = 200
+    """A shorter piece between cuts, or beside one, leaves too."""
+    max_pieces: int = 10
+    """A document that would fall into more pieces leaves whole."""
+
+    def __post_init__(self) -> None:
+        least = {"ngram": 1, "min_item_words": 1, "margin_characters": 0, "min_piece_characters": 0, "max_pieces": 1}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise ConfigurationError(f"decontamination.{name}: {getattr(self, name)}, expected at least {smallest}")
+
+
+class _Judged(NamedTuple):
+    """What becomes of one document: its text, or the verdict that removes it, and what it shared."""
+
+    text: str
+    verdict: Verdict | None
+    overlaps: Sequence[Overlap]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decontaminator:
+    """Cut or remove what documents share with evaluation items; adds `num_cut_passages`."""
+
+    items_path: str
+    items_sha256: str
+    config: DecontaminationConfig = field(default_factory=DecontaminationConfig)
+
+    name: ClassVar[str] = STAGE
+
+    @property
+    def index(self) -> EvaluationIndex:
+        """The items as an index, made once a process."""
+        return load_index(self.items_path, self.items_sha256, self.config.ngram, self.config.min_item_words)
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Judge a batch of documents."""
+        kept, removed, _ = self.judge(batch)
+        return kept, removed
+
+    def judge(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch, list[tuple[int, _Judged]]]:
+        """`(kept, removed)`, and of every contaminated document its row and what became of it."""
+        column = batch.column("text")
+        suspects = np.flatnonzero(self.index.suspects(column)).tolist()
+        judged = [(row, found) for row in suspects if (found := self._judge(column[row].as_py())).overlaps]
+        verdicts: list[Verdict | None] = [None] * batch.num_rows
+        num_cut = np.zeros(batch.num_rows, np.int32)
+        texts = column
+        if judged:
+            rewritten = column.to_pylist()
+            for row, found in judged:
+                rewritten[row], verdicts[row], num_cut[row] = found.text, found.verdict, len(found.overlaps)
+            texts = pa.array(rewritten, column.type)
+        kept, removed = split_batch(batch, self.name, verdicts, {"text": texts, NUM_CUT: pa.array(num_cut)})
+        return kept, removed, judged
+
+    def _judge(self, text: str) -> _Judged:
+        overlaps = self.index.overlaps(text)
+        if not overlaps:
+            return _Judged(text, None, overlaps)
+        longest = max(overlaps, key=lambda overlap: overlap.num_words)
+        found = Verdict(rule=f"shares_{longest.item.set}", value=longest.num_words, threshold=self.config.ngram)
+        if self.config.action == "remove":
+            return _Judged(text, found, overlaps)
+        pieces = cut_pieces(text, [(overlap.start, overlap.end) for overlap in overlaps], self.config.margin_characters)
+        if len(pieces) > self.config.max_pieces:
+            return _Judged(text, Verdict(rule="pieces", value=len(pieces), threshold=self.config.max_pieces), overlaps)
+        left = _JOINT.join(piece for piece in pieces if len(piece) >= max(1, self.config.min_piece_characters))
+        if not left:
+            most = max(map(len, pieces), default=0)
+            verdict = Verdict(rule="piece_length", value=most, threshold=self.config.min_piece_characters)
+            return _Judged(text, verdict, overlaps)
+        return _Judged(left, found if self.index.overlaps(left) else None, overlaps)
+
+
+def cut_pieces(text: str, spans: Sequence[tuple[int, int]], margin: int) -> list[str]:
+    """What is left of `text`, stripped and not empty, when each of the ascending `spans` leaves with `margin`
+    characters on either side, whole words at a time."""
+    pieces, position = [], 0
+    for start, end in spans:
+        cut_start = _border(text, max(0, start - margin), -1)
+        pieces.append(text[position : max(position, cut_start)].strip())
+        position = max(position, _border(text, min(len(text), end + margin), 1))
+    pieces.append(text[position:].strip())
+    return [piece for piece in pieces if piece]
+
+
+def decontaminate_corpus(
+    documents: Artifact,
+    items: Artifact,
+    target: Path,
+    config: DecontaminationConfig | None = None,
+    added: Artifact | None = None,
+) -> Artifact:
+    """Send `documents`, then those of `added`, through the decontamination and publish `documents.parquet`,
+    `removals.parquet` and `matches.parquet`.
+
+    `items` are of `publish_evaluation_items`. `added` documents (of `publish_added_documents`) were not judged before:
+    their verdict columns are empty.
+
+    Raises:
+        NoSpaceError: the disk is full.
+    """
+    config = config or DecontaminationConfig()
+    stage = _stage(items, config)
+    sources = [documents, *([added] if added is not None and added.summary["num_kept"] else [])]
+    return storage.make(
+        target,
+        functools.partial(_write, sources, stage),
+        kind=DOCUMENTS_KIND,
+        config={"stage": STAGE, **to_mapping(config)},
+        inputs={
+            "documents": documents.digest,
+            "items": items.files[ITEMS].sha256,
+            **({"added": added.digest} if len(sources) > 1 and added else {}),
+        },
+        code=source_digest("pipelines.decontamination.corpus"),
+    )
+
+
+def contaminated_documents(documents: Artifact, items: Artifact, config: DecontaminationConfig) -> list[str]:
+    """The ids of the documents that share anything with `items`: none, of what `decontaminate_corpus` published."""
+    index = _stage(items, config).index
+    return [
+        batch.column("doc_id")[row].as_py()
+        for batch in read_batches(documents, ["doc_id", "text"])
+        for row in np.flatnonzero(index.suspects(batch.column("text"))).tolist()
+        if index.overlaps(batch.column("text")[row].as_py())
+    ]
+
+
+def first_matches(corpus: Artifact, number: int = 10) -> list[dict[str, Any]]:
+    """The first rows of a corpus's `MATCH_SCHEMA`."""
+    rows: list[dict[str, Any]] = pq.read_table(corpus.file(MATCHES)).slice(0, number).to_pylist()
+    return rows
+
+
+def sets_of(corpus: Artifact) -> list[dict[str, Any]]:
+    """Of each evaluation set: its items, those long enough to be looked for, those of which a part was found."""
+    return [{"evaluation_set": name, **counts} for name, counts in corpus.summary["evaluation_sets"].items()]
+
+
+def _stage(items: Artifact, config: DecontaminationConfig) -> Decontaminator:
+    return Decontaminator(items_path=str(items.file(ITEMS)), items_sha256=items.files[ITEMS].sha256, config=config)
+
+
+def _write(sources: Sequence[Artifact], stage: Decontaminator, publication: Publication) -> None:
+    counts, found, num_cut = Counts(), set[int](), 0
+    columns = read_schema(sources[0])
+    schema = stage(pa.RecordBatch.from_pylist([], schema=columns))[0].schema
+    with (
+        PartitionWriter(publication.path, schema) as writer,
+        TableWriter(publication.path / MATCHES, MATCH_SCHEMA) as matches,
+        progress.bar(STAGE, total=sum(map(count_rows, sources)), unit="doc") as bar,
+    ):
+        for batch in (_widened(batch, columns) for source in sources for batch in read_batches(source)):
+            kept, removed, judged = stage.judge(batch)
+            counts.judge(batch, kept, removed)
+            writer.write(kept, removed)
+            matches.write(pa.RecordBatch.from_pylist(list(_matches(batch, judged)), schema=MATCH_SCHEMA))
+            found.update(place for _, each in judged for overlap in each.overlaps for place in overlap.items)
+            num_cut += sum(each.verdict is None for _, each in judged)
+            bar.update(batch.num_rows)
+        num_matches = matches.num_rows
+    publication.summary.update(
+        counts.summary(STAGE),
+        num_cut=num_cut,
+        num_matches=num_matches,
+        evaluation_sets=found_items(stage.index, found),
+    )
+
+
+def _widened(batch: pa.RecordBatch, columns: pa.Schema) -> pa.RecordBatch:
+    """The batch with all `columns`: what nobody judged is empty."""
+    return pa.RecordBatch.from_arrays(
+        [
+            batch.column(column.name) if column.name in batch.schema.names else pa.nulls(batch.num_rows, column.type)
+            for column in columns
+        ],
+        schema=columns,
+    )
+
+
+def _matches(batch: pa.RecordBatch, judged: Sequence[tuple[int, _Judged]]) -> Sequence[Mapping[str, Any]]:
+    """The rows of `MATCH_SCHEMA`."""
+    return [
+        {
+            "doc_id": batch.column("doc_id")[row].as_py(),
+            "url": batch.column("url")[row].as_py(),
+            "evaluation_set": overlap.item.set,
+            "item": overlap.item.item,
+            "field": overlap.item.field,
+            "num_items": len(overlap.items),
+            "ngram": overlap.ngram,
+            "num_words": overlap.num_words,
+            "start": overlap.start,
+            "end": overlap.end,
+            "outcome": "cut" if each.verdict is None else "removed",
+        }
+        for row, each in judged
+        for overlap in each.overlaps
+    ]
+
+
+def _border(text: str, position: int, step: int) -> int:
+    """The nearest border between words at or beyond `position`, forward or backward; `position` where none is near."""
+    for distance in range(_WORD_REACH):
+        place = position + step * distance
+        if not 0 < place < len(text):
+            return min(max(place, 0), len(text))
+        if text[place - 1].isspace() or text[place].isspace():
+            return place
+    return position

@@ -1,0 +1,218 @@
+"""An index of evaluation items by their word n-grams, and the search of documents for them.
+
+    item of at least `ngram` words        every run of `ngram` normalised words
+    item of `min_item_words` and more     the whole item, as one run
+    a shorter item                        is not looked for, and counted: it would meet ordinary language
+
+Documents pass a compiled sieve of hashes first. What it lets through is compared word by word, so a collision of hashes
+cuts nothing. Words are those of `pipelines.dedup.normalization`: lower case, without accents, punctuation and symbols.
+
+Source: Brown et al. 2020, arXiv:2005.14165, appendix C: n-grams of 13 words in lower case without punctuation; of
+shorter examples there, n is the 5th percentile of their lengths in words, at least 8. Here each short item is one run.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lm.errors import IntegrityError
+from lm.storage import sha256_of
+from pipelines.decontamination.items import Item, read_items
+from pipelines.dedup.normalization import fold, folding_table
+
+Hashes = npt.NDArray[np.uint64]
+_TOKEN = re.compile(r"\S+")
+_MIN_SLOTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """A run of a document's words whose every n-gram (or which itself) stands in evaluation items.
+
+    `start` and `end` count characters of the document's text; `num_words` is the length of the run. `item` is, of the
+    items that share its n-grams, the one that shares most distinct ones (of equals, the first); `ngram` is the first
+    n-gram, in normalised words. `items` are the places, within the index, of all items that share one.
+    """
+
+    item: Item
+    ngram: str
+    num_words: int
+    start: int
+    end: int
+    items: frozenset[int]
+
+
+class EvaluationIndex:
+    """The n-grams of evaluation items, to search documents for.
+
+    Memory: 20 bytes an n-gram, 8 a word of the items, and 16 to 32 for the sieve.
+    """
+
+    def __init__(self, items: Sequence[Item], *, ngram: int, min_item_words: int) -> None:
+        from pipelines.decontamination.kernels import fill_table
+
+        self.items = items
+        self.words = [normalized_words(item.text)[0] for item in items]
+        self.lengths_of = np.array([_length(len(words), ngram, min_item_words) for words in self.words], np.int64)
+        self.lengths = np.unique(self.lengths_of[self.lengths_of > 0])
+        self.hashes, self.owners, self.starts = self._postings()
+        distinct = np.unique(self.hashes)
+        slots = max(_MIN_SLOTS, 1 << int(4 * distinct.size - 1).bit_length() if distinct.size else 0)
+        self.sieve = np.zeros(slots, np.uint64)
+        fill_table(distinct, self.sieve)
+
+    def is_sought(self, item: int) -> bool:
+        """Whether an item is long enough to be looked for."""
+        return bool(self.lengths_of[item] > 0)
+
+    def suspects(self, texts: pa.Array) -> npt.NDArray[np.bool_]:
+        """Which of `texts` hold an n-gram whose hash is known; all others hold no item."""
+        from pipelines.decontamination.kernels import find_suspects
+
+        data, offsets = _buffers(texts)
+        found = np.zeros(len(texts), np.bool_)
+        if self.lengths.size:
+            find_suspects(data, offsets, *folding_table(), self.lengths, self.sieve, found)
+        return found
+
+    def overlaps(self, text: str) -> list[Overlap]:
+        """The overlaps of one text, from left to right; n-grams that overlap each other are one overlap."""
+        words, starts, ends = normalized_words(text)
+        runs: list[list[tuple[int, int, list[int]]]] = []
+        reached = 0
+        for hit in self._hits(text, words):
+            if not runs or hit[0] >= reached:
+                runs.append([])
+            runs[-1].append(hit)
+            reached = max(reached, hit[0] + hit[1])
+        return [self._overlap(run, words, starts, ends) for run in runs]
+
+    def _hits(self, text: str, words: list[str]) -> list[tuple[int, int, list[int]]]:
+        """The n-grams of a text that stand in items: first word, number of words, the items; by their first words."""
+        from pipelines.decontamination.kernels import ngram_hashes, words_of
+
+        data = np.frombuffer(text.encode(), np.uint8)
+        hashes_of_words = words_of(data, *folding_table())
+        hits, asked = [], dict[tuple[str, ...], list[int]]()  # an n-gram that a document repeats is looked up once
+        for length in self.lengths.tolist():
+            hashes = ngram_hashes(hashes_of_words, length)
+            places = np.searchsorted(self.hashes, hashes)
+            known = np.flatnonzero(self.hashes[np.minimum(places, self.hashes.size - 1)] == hashes)
+            for first in known.tolist():
+                ngram = tuple(words[first : first + length])
+                if ngram not in asked:
+                    asked[ngram] = self._owners(hashes[first], int(places[first]), list(ngram))
+                if asked[ngram]:
+                    hits.append((first, length, asked[ngram]))
+        return sorted(hits, key=lambda hit: hit[:2])
+
+    def _owners(self, value: np.uint64, place: int, ngram: list[str]) -> list[int]:
+        """The items that hold exactly these words; `place` is the first posting of their hash."""
+        owners = []
+        for posting in range(place, int(np.searchsorted(self.hashes, value, side="right"))):
+            item, start = int(self.owners[posting]), int(self.starts[posting])
+            if self.words[item][start : start + len(ngram)] == ngram:
+                owners.append(item)
+        return owners
+
+    def _overlap(
+        self, run: list[tuple[int, int, list[int]]], words: list[str], starts: list[int], ends: list[int]
+    ) -> Overlap:
+        first, length, _ = run[0]
+        last = max(start + size for start, size, _ in run)
+        distinct = {id(owners): owners for _, _, owners in run}.values()
+        shared = Counter(owner for owners in distinct for owner in set(owners))
+        item = min(shared, key=lambda owner: (-shared[owner], owner))
+        return Overlap(
+            item=self.items[item],
+            ngram=" ".join(words[first : first + length]),
+            num_words=last - first,
+            start=starts[first],
+            end=ends[last - 1],
+            items=frozenset(shared),
+        )
+
+    def _postings(self) -> tuple[Hashes, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Hash, item and first word of every n-gram, by hash, then in the items' order."""
+        from pipelines.decontamination.kernels import ngram_hashes, words_of
+
+        hashes, owners, starts = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], [np.empty(0, np.int32)]
+        for index, item in enumerate(self.items):
+            if self.lengths_of[index]:
+                data = np.frombuffer(item.text.encode(), np.uint8)
+                found = ngram_hashes(words_of(data, *folding_table()), int(self.lengths_of[index]))
+                hashes.append(found)
+                owners.append(np.full(found.size, index, np.int32))
+                starts.append(np.arange(found.size, dtype=np.int32))
+        joined = np.concatenate(hashes)
+        order = np.argsort(joined, kind="stable")
+        return joined[order], np.concatenate(owners)[order], np.concatenate(starts)[order]
+
+
+@functools.lru_cache(maxsize=2)
+def load_index(path: str, sha256: str, ngram: int, min_item_words: int) -> EvaluationIndex:
+    """The index over a published file of items, made once a process.
+
+    Raises:
+        IntegrityError: the file's bytes are not those of `sha256`.
+    """
+    actual = sha256_of(Path(path))
+    if actual != sha256:
+        raise IntegrityError(f"{path}: sha256 is {actual}, expected {sha256}")
+    return EvaluationIndex(read_items(Path(path)), ngram=ngram, min_item_words=min_item_words)
+
+
+def normalized_words(text: str) -> tuple[list[str], list[int], list[int]]:
+    """The words of `pipelines.dedup.normalization.normalize(text)`, and where in `text` each begins and ends."""
+    words, starts, ends = [], [], []
+    for token in _TOKEN.finditer(text):
+        word = "".join(map(fold, token[0]))
+        if word:
+            words.append(word)
+            starts.append(token.start())
+            ends.append(token.end())
+    return words, starts, ends
+
+
+def _length(num_words: int, ngram: int, min_item_words: int) -> int:
+    """The n-gram length that an item of so many words is looked for with; 0 for one that is too short."""
+    if num_words >= ngram:
+        return ngram
+    return num_words if num_words >= min_item_words else 0
+
+
+def _buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The UTF-8 bytes of all texts, and where each begins."""
+    column = texts.cast(pa.large_string())
+    _, offsets, data = column.buffers()
+    if offsets is None or len(column) == 0:
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    positions: npt.NDArray[Any] = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    return (np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)), positions
+
+
+def found_items(index: EvaluationIndex, found: Set[int]) -> dict[str, dict[str, int]]:
+    """By set: its items (rows), those with a text long enough to be looked for, and those of which a part was found.
+
+    `found` are places within the index.
+    """
+    counts: dict[str, dict[str, int]] = {}
+    for name in dict.fromkeys(item.set for item in index.items):
+        places = [place for place, item in enumerate(index.items) if item.set == name]
+        among = {
+            "num_items": places,
+            "num_sought": [place for place in places if index.is_sought(place)],
+            "num_found": [place for place in places if place in found],
+        }
+        counts[name] = {key: len({index.items[place].item for place in chosen}) for key, chosen in among.items()}
+    return counts

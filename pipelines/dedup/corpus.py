@@ -1,0 +1,394 @@
+"""Deduplication of a whole corpus: all partitions in, one artifact out, each document with its duplicates once.
+
+    1. each partition, in worker processes: ids, addresses, text hashes, band keys → an index on disk (no texts)
+    2. same_url        equal addresses
+    3. same_text       equal hashes, then equal texts
+    4. near_duplicate  signatures that meet in a band, then the true Jaccard index of the shingles
+    5. repeated_lines  on request: lines that stand in several places of what is left
+    6. the documents that stay, in the order of partitions and rows; removals with `duplicate_of`; the table of clusters
+
+Decisions: of every group the best document stays (`clusters.Ranking`), whatever the order of partitions. Each step sees
+only what the one before has kept, so `duplicate_of` may name a document that a later step removed: follow it on. The
+value of a near duplicate is its Jaccard index with the winner; it may lie below the threshold where a third document
+links the two.
+
+Out of core: the index, the band rows, the shingles of the candidates and the documents are streamed or memory-mapped.
+In memory: about half a kilobyte a document, mapped pages included, `memory_bytes` for sorting, and one text for each
+that repeats exactly.
+`docs/deduplication.md` says how far that goes.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lm import progress, storage
+from lm.code_version import source_digest
+from lm.configuration import to_mapping
+from lm.errors import ConfigurationError, InputError
+from lm.storage import Artifact, Publication
+from pipelines.dedup import lsh, minhash
+from pipelines.dedup.array_files import map_values, write_array
+from pipelines.dedup.clusters import Indices, Ranking, group_labels
+from pipelines.dedup.exact import Keep, TextGroups, hash_text, repeated, url_key
+from pipelines.dedup.index import DocumentIndex, read_document_index, write_document_index
+from pipelines.dedup.lsh import MEMORY_BYTES, ShingleSets
+from pipelines.dedup.minhash_config import MinHashConfig
+from pipelines.dedup.repeated_lines import LineFilter, find_repeated_lines
+from pipelines.dedup.verdicts import CLUSTER_SCHEMA, DuplicateVerdicts
+from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
+from pipelines.documents.schema import Verdict, split_batch
+from pipelines.documents.tables import CLUSTERS, TableWriter, count_rows, read_batches, read_schema, stored_schema
+from pipelines.executor.partitions import Report, engine, run_partitions
+
+STAGE = "dedup"
+FEWEST_FOR_WORKERS = 50_000
+"""Documents below which this process signs them and makes their shingles: to start workers would take longer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeduplicationConfig:
+    """Which duplicates to look for, and who of them stays."""
+
+    same_url: bool = True
+    """Keep one document of each address."""
+    same_text: bool = True
+    """Keep one document of each text."""
+    near_duplicates: bool = True
+    """Keep one document of each cluster of near-duplicates."""
+    minhash: MinHashConfig = field(default_factory=MinHashConfig)
+    """How near-duplicates are found."""
+    winner_seed: int | None = None
+    """Empty keeps the best document (quality, then length); a number keeps a random one."""
+    repeated_lines: Literal["keep_all", "keep_first", "keep_none"] = "keep_all"
+    """What becomes of lines that stand in more than one place of the documents that are left: nothing, all but the
+    first go, or all go. A document that they leave empty is removed."""
+    min_line_characters: int = 1
+    """Shorter lines are left alone; 1 spares empty ones, which part paragraphs."""
+    memory_bytes: int = MEMORY_BYTES
+    """Memory for sorting band rows; what exceeds it is spilled to disk. Changes no result."""
+
+    def __post_init__(self) -> None:
+        if self.memory_bytes < 2**20:
+            raise ConfigurationError(f"deduplication.memory_bytes: {self.memory_bytes}, expected at least {2**20}")
+        if self.min_line_characters < 0:
+            raise ConfigurationError(
+                f"deduplication.min_line_characters: {self.min_line_characters}, expected 0 or more"
+            )
+
+
+def deduplicate_partitions(
+    sources: Mapping[str, Artifact],
+    target: Path,
+    config: DeduplicationConfig | None = None,
+    *,
+    num_workers: int = 1,
+    report: Report | None = None,
+) -> Artifact:
+    """Deduplicate the documents of all partitions together and publish one artifact.
+
+    It holds `documents.parquet`, `removals.parquet` and `clusters.parquet`. The partitions count in the sorted order of
+    their keys.
+
+    Raises:
+        InputError: there is no partition, or partitions have different columns.
+        NoSpaceError: the disk is full.
+    """
+    if not sources:
+        raise InputError("deduplication: no partition is given, expected at least one")
+    config = config or DeduplicationConfig()
+    ordered = dict(sorted(sources.items()))
+    return storage.make(
+        target,
+        functools.partial(_write, ordered, config, num_workers, report),
+        kind=DOCUMENTS_KIND,
+        config={"stage": STAGE, **{key: value for key, value in to_mapping(config).items() if key != "memory_bytes"}},
+        inputs={key: artifact.digest for key, artifact in ordered.items()},
+        code=source_digest("pipelines.dedup.corpus"),
+    )
+
+
+def _write(
+    sources: Mapping[str, Artifact],
+    config: DeduplicationConfig,
+    num_workers: int,
+    report: Report | None,
+    publication: Publication,
+) -> None:
+    scratch = publication.path / "scratch"
+    scratch.mkdir()
+    index = _index(sources, config.minhash, num_workers, report, scratch / "index")
+    ranking = Ranking(doc_ids=index.doc_ids, lengths=index.lengths, qualities=index.qualities)
+    verdicts = DuplicateVerdicts(index, ranking.positions(config.winner_seed))
+    if config.same_url:
+        alive = verdicts.alive()
+        verdicts.decide("same_url", alive, _same_urls(index, alive))
+    if config.same_text:
+        alive = verdicts.alive()
+        verdicts.decide("same_text", alive, _same_texts(sources, index, alive))
+    if config.near_duplicates:
+        _remove_near_duplicates(sources, config, verdicts, num_workers, report, scratch)
+    shutil.rmtree(scratch / "buckets", ignore_errors=True)
+    lines = _line_filter(sources, config, verdicts, num_workers, report, scratch)
+    counts = _write_documents(sources, verdicts, lines, publication.path)
+    publication.summary.update(
+        counts.summary(STAGE),
+        **verdicts.summary(),
+        **({} if lines is None else {"num_lines_dropped": lines.num_dropped}),
+        num_unsigned=int((~index.valid).sum()),
+        signature_scheme=index.scheme,
+    )
+    shutil.rmtree(scratch)
+
+
+def _index(
+    sources: Mapping[str, Artifact], config: MinHashConfig, num_workers: int, report: Report | None, folder: Path
+) -> DocumentIndex:
+    """The index of all partitions, made by the workers and memory-mapped from folders below `folder`."""
+    folder.mkdir()
+    jobs = {key: (artifact, folder / str(number)) for number, (key, artifact) in enumerate(sources.items())}
+    num_documents = sum(map(count_rows, sources.values()))
+    paths = run_partitions(
+        functools.partial(_index_partition, config),
+        jobs,
+        num_workers=num_workers if num_documents >= FEWEST_FOR_WORKERS else 1,
+        report=report,
+        description="signatures",
+    )
+    return DocumentIndex.join([read_document_index(path) for path in paths.values()])
+
+
+def _index_partition(config: MinHashConfig, job: tuple[Artifact, Path]) -> Path:
+    source, path = job
+    columns = ["doc_id", "url", "text"]
+    if "quality_score" in read_schema(source).names:
+        columns.append("quality_score")
+    parts = [index_batch(batch, config) for batch in read_batches(source, columns)]
+    shutil.rmtree(path, ignore_errors=True)  # of a worker that died here
+    write_document_index(path, DocumentIndex.join(parts) if parts else DocumentIndex.empty(config))
+    return path
+
+
+def index_batch(batch: pa.RecordBatch, config: MinHashConfig) -> DocumentIndex:
+    """The index of a batch of documents: a pure function, for any engine."""
+    texts = batch.column("text")
+    if "quality_score" in batch.schema.names:
+        qualities = batch.column("quality_score").cast(pa.float64()).to_numpy(zero_copy_only=False)
+    else:
+        qualities = np.full(batch.num_rows, np.nan)
+    signatures = minhash.sign(texts, config)
+    urls = batch.column("url")
+    return DocumentIndex(
+        scheme=signatures.scheme,
+        doc_ids=pa.chunked_array([batch.column("doc_id")]),
+        urls=pa.chunked_array([urls]),
+        url_hashes=np.array([hash_text(url_key(url)) for url in urls.to_pylist()], np.uint64),
+        hashes=np.array([hash_text(text) for text in texts.to_pylist()], np.uint64),
+        lengths=pc.utf8_length(texts).to_numpy().astype(np.int64),
+        qualities=qualities,
+        valid=signatures.valid,
+        bands=[minhash.bands(signatures, config)],
+    )
+
+
+def _same_urls(index: DocumentIndex, alive: Indices) -> Indices:
+    """Labels of `alive` by equal addresses; only those whose hash repeats are looked at, and then compared."""
+    doubtful = np.flatnonzero(repeated(index.url_hashes[alive]))
+    labels = np.arange(alive.size, dtype=np.int64)
+    urls = index.urls.take(pa.array(alive[doubtful])).to_pylist()
+    labels[doubtful] = doubtful[group_labels([url_key(url) for url in urls])]
+    return labels
+
+
+def _same_texts(sources: Mapping[str, Artifact], index: DocumentIndex, alive: Indices) -> Indices:
+    """Labels of `alive` by equal texts; only texts whose hash repeats are read again, and then compared."""
+    doubtful = np.flatnonzero(repeated(index.hashes[alive]))
+    labels = np.arange(alive.size, dtype=np.int64)
+    places = iter(doubtful.tolist())
+    groups = TextGroups()
+    for _, texts in _texts(sources, alive[doubtful], "same texts"):
+        for text, place in zip(texts.to_pylist(), places, strict=False):
+            labels[place] = groups.add(place, text)
+    return labels
+
+
+def _remove_near_duplicates(
+    sources: Mapping[str, Artifact],
+    config: DeduplicationConfig,
+    verdicts: DuplicateVerdicts,
+    num_workers: int,
+    report: Report | None,
+    scratch: Path,
+) -> None:
+    """Buckets of what is alive; the shingles of all candidates, by reading their texts once more; clusters."""
+    alive, index = verdicts.alive(), verdicts.index
+    among = np.zeros(verdicts.num_documents, np.bool_)
+    among[alive] = True
+    threshold = config.minhash.jaccard_threshold
+    if engine() == "ray":
+        from pipelines.dedup import lsh_ray  # here, since Ray is an extra
+
+        met = lsh_ray.find_buckets_on_ray(index.bands, among, scratch / "buckets")
+        candidates = np.flatnonzero(lsh_ray.candidates_on_ray(met, among.size))
+    else:
+        found = lsh.find_buckets(
+            index.bands, scratch / "buckets", among=among, memory_bytes=config.memory_bytes, num_threads=num_workers
+        )
+        candidates = np.flatnonzero(lsh.candidates(found, among.size))
+    sets = _shingle_sets(sources, candidates, config.minhash.ngram, num_workers, report, scratch / "shingles")
+    if engine() == "ray":
+        labels = lsh_ray.cluster_on_ray(met, sets, index.content(), threshold, scratch / "sets")
+    else:
+        labels = lsh.cluster(found, sets, index.content(), threshold, num_threads=num_workers)
+    verdicts.decide(
+        "near_duplicate",
+        alive,
+        np.searchsorted(alive, labels[alive]),
+        value=sets.jaccard,
+        threshold=config.minhash.jaccard_threshold,
+    )
+
+
+def _shingle_sets(
+    sources: Mapping[str, Artifact],
+    candidates: Indices,
+    ngram: int,
+    num_workers: int,
+    report: Report | None,
+    folder: Path,
+) -> ShingleSets:
+    """The shingles of the candidates, made by the workers, as the pages of one file."""
+    folder.mkdir()
+    rows = _rows_by_partition(sources, candidates).items()
+    jobs = {key: (*job, folder / str(number)) for number, (key, job) in enumerate(rows)}
+    shingle = functools.partial(_shingle_partition, ngram)
+    num_workers = num_workers if candidates.size >= FEWEST_FOR_WORKERS else 1
+    sizes = run_partitions(shingle, jobs, num_workers=num_workers, report=report, description="near-duplicates")
+    with (folder / "values").open("wb") as joint:
+        for _, _, path in jobs.values():
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, joint, 1 << 24)
+            path.unlink()
+    starts = np.concatenate([[0], np.cumsum(np.concatenate(list(sizes.values())))]).astype(np.int64)
+    return ShingleSets(candidates, starts, map_values(folder / "values", np.uint64))
+
+
+def _rows_by_partition(sources: Mapping[str, Artifact], wanted: Indices) -> dict[str, tuple[Artifact, Indices]]:
+    """Every partition with the rows of those of the `wanted` documents (ascending) that are its own."""
+    found, first = {}, 0
+    for key, artifact in sources.items():
+        last = first + count_rows(artifact)
+        here = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, last)]
+        found[key], first = (artifact, here - first), last
+    return found
+
+
+def _line_filter(
+    sources: Mapping[str, Artifact],
+    config: DeduplicationConfig,
+    verdicts: DuplicateVerdicts,
+    num_workers: int,
+    report: Report | None,
+    scratch: Path,
+) -> LineFilter | None:
+    """What drops repeated lines from the documents that are left, where that is asked for."""
+    if config.repeated_lines == "keep_all":
+        return None
+    repeated_lines = find_repeated_lines(
+        _rows_by_partition(sources, verdicts.alive()),
+        scratch / "lines",
+        min_characters=config.min_line_characters,
+        memory_bytes=config.memory_bytes,
+        num_workers=num_workers,
+        report=report,
+    )
+    keep: Keep = "first" if config.repeated_lines == "keep_first" else "none"
+    return LineFilter(repeated_lines, keep, config.min_line_characters)
+
+
+def _shingle_partition(ngram: int, job: tuple[Artifact, Indices, Path]) -> Indices:
+    """Write the shingles of some documents of a partition; how many each has."""
+    source, wanted, path = job
+    sizes: list[int] = []
+    with path.open("wb") as file:
+        for _, texts in _texts({"": source}, wanted, "shingles"):
+            sets = minhash.shingle_sets(texts, ngram)
+            sizes += [each.size for each in sets]
+            write_array(file, np.concatenate(sets))
+    return np.array(sizes, np.int64)
+
+
+def _texts(
+    sources: Mapping[str, Artifact], wanted: Indices, description: str
+) -> Iterator[tuple[Indices, pa.LargeStringArray]]:
+    """The texts of the `wanted` documents (ascending) with their indices, batch by batch."""
+    if wanted.size == 0:
+        return
+    for first, batch in _batches(sources, description, ["text"]):
+        here = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, first + batch.num_rows)]
+        if here.size:
+            yield here, batch.column("text").take(pa.array(here - first))
+
+
+def _batches(
+    sources: Mapping[str, Artifact], description: str, columns: Sequence[str] | None = None
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Every batch of every partition, with the index of its first document."""
+    first = 0
+    for artifact in progress.track(sources.values(), description, total=len(sources), unit="partition"):
+        for batch in read_batches(artifact, columns):
+            yield first, batch
+            first += batch.num_rows
+
+
+def _write_documents(
+    sources: Mapping[str, Artifact], verdicts: DuplicateVerdicts, lines: LineFilter | None, folder: Path
+) -> Counts:
+    counts = Counts()
+    with PartitionWriter(folder, _joint_schema(sources)) as writer:
+        for first, batch in _batches(sources, "deduplicated documents"):
+            here, columns = verdicts.verdicts(first, batch.num_rows), {}
+            if lines is not None:
+                columns["text"] = _drop_lines(lines, batch, here)
+            kept, removed = split_batch(batch, STAGE, here, columns)
+            counts.judge(batch, kept, removed)
+            writer.write(kept, removed)
+    with TableWriter(folder / CLUSTERS, CLUSTER_SCHEMA) as clusters:
+        for members in verdicts.members():
+            clusters.write(members)
+    return counts
+
+
+def _drop_lines(lines: LineFilter, batch: pa.RecordBatch, verdicts: list[Verdict | None]) -> pa.Array:
+    """The texts without their repeated lines; a document that is left empty gets its verdict here."""
+    texts = batch.column("text").to_pylist()
+    alive = [row for row, verdict in enumerate(verdicts) if verdict is None]
+    left, shares = lines([texts[row] for row in alive])
+    for row, text, share in zip(alive, left, shares, strict=True):
+        texts[row] = text
+        if share and not text.strip():
+            verdicts[row] = Verdict(rule="repeated_lines", value=share)
+    return pa.array(texts, batch.schema.field("text").type)
+
+
+def _joint_schema(sources: Mapping[str, Artifact]) -> pa.Schema:
+    """The columns that all partitions share.
+
+    Raises:
+        InputError: a partition has others.
+    """
+    schemas = {key: stored_schema(read_schema(artifact)) for key, artifact in sources.items()}
+    first_key, first = next(iter(schemas.items()))
+    for key, schema in schemas.items():
+        if not schema.equals(first):
+            raise InputError(f"partition '{key}' has columns {schema.names}, '{first_key}' has {first.names}")
+    return first

@@ -1,0 +1,164 @@
+"""The compiled loops over buckets: who shares a key, and how alike documents are that met. All release the GIL."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.dedup.cluster_kernels import find, union
+
+Array64 = NDArray[np.uint64]
+Indices = NDArray[np.int64]
+
+_compiled = numba.njit(cache=True, nogil=True)
+_MOST_INSERTED = 64
+
+
+@_compiled
+def group_equal(keys: Array64, members: Indices) -> tuple[Indices, Indices]:
+    """The members whose key is not theirs alone, in groups by key, and where each group starts (and the last ends).
+
+    Within a group members keep their order. The keys are hashes: their upper bits deal them evenly into cells of about
+    16, so the whole is linear; a cell that equal keys fill is sorted by comparing.
+    """
+    bits = 1
+    while bits < 20 and keys.size >> (bits + 4):
+        bits += 1
+    shift = np.uint64(64 - bits)
+    ends = np.zeros(1 << bits, np.int64)
+    for key in keys:
+        ends[key >> shift] += 1
+    total = 0
+    for cell in range(ends.size):
+        ends[cell], total = total, total + ends[cell]
+    dealt, whose = np.empty_like(keys), np.empty(members.size, np.int64)
+    for index in range(keys.size):
+        cell = keys[index] >> shift
+        dealt[ends[cell]], whose[ends[cell]] = keys[index], members[index]
+        ends[cell] += 1
+    starts, begin, found = np.empty(members.size // 2 + 1, np.int64), 0, 0
+    num_groups = 0
+    for cell in range(ends.size):
+        end = ends[cell]
+        _sort_cell(dealt[begin:end], whose[begin:end])
+        while begin < end:
+            same = begin + 1
+            while same < end and dealt[same] == dealt[begin]:
+                same += 1
+            if same - begin > 1:
+                starts[num_groups], num_groups = found, num_groups + 1
+                for index in range(begin, same):  # never ahead of what is still to be read
+                    whose[found], found = whose[index], found + 1
+            begin = same
+    starts[num_groups] = found
+    return whose[:found].copy(), starts[: num_groups + 1].copy()
+
+
+@_compiled
+def _sort_cell(keys: Array64, members: Indices) -> None:
+    """Sort by key, keeping the order of equal ones."""
+    if keys.size > _MOST_INSERTED:
+        order = np.argsort(keys, kind="mergesort")
+        keys[:], members[:] = keys[order], members[order]
+        return
+    for index in range(1, keys.size):
+        key, member, place = keys[index], members[index], index
+        while place > 0 and keys[place - 1] > key:
+            keys[place], members[place] = keys[place - 1], members[place - 1]
+            place -= 1
+        keys[place], members[place] = key, member
+
+
+@_compiled
+def jaccard(left: Array64, right: Array64) -> float:
+    """|A ∩ B| / |A ∪ B| of two sorted arrays without repetitions."""
+    i, j, shared = 0, 0, 0
+    while i < left.size and j < right.size:
+        if left[i] == right[j]:
+            i, j, shared = i + 1, j + 1, shared + 1
+        elif left[i] < right[j]:
+            i += 1
+        else:
+            j += 1
+    joint = left.size + right.size - shared
+    return shared / joint if joint else 0.0
+
+
+@_compiled
+def pair_jaccards(left: Indices, right: Indices, values: Array64, starts: Indices) -> NDArray[np.float64]:
+    """The Jaccard index of the sets in rows `left[i]` and `right[i]`."""
+    found = np.empty(left.size, np.float64)
+    for pair in range(left.size):
+        i, j = left[pair], right[pair]
+        found[pair] = jaccard(values[starts[i] : starts[i + 1]], values[starts[j] : starts[j + 1]])
+    return found
+
+
+@_compiled
+def _similar(left: int, right: int, values: Array64, starts: Indices, threshold: float) -> bool:
+    """Whether the Jaccard index reaches `threshold`; sizes too far apart are told without comparing."""
+    first, second = values[starts[left] : starts[left + 1]], values[starts[right] : starts[right + 1]]
+    if min(first.size, second.size) < threshold * max(first.size, second.size):
+        return False
+    return jaccard(first, second) >= threshold
+
+
+@_compiled
+def join_buckets(
+    members: Indices,
+    bounds: Indices,
+    rows: Indices,
+    roots: Indices,
+    content: Array64,
+    values: Array64,
+    starts: Indices,
+    threshold: float,
+    most_pairwise: int,
+    num_representatives: int,
+    left: Indices,
+    right: Indices,
+) -> int:
+    """Edges that join the documents of each bucket whose true Jaccard index reaches `threshold`, into `left` and
+    `right`; how many there are, fewer than documents.
+
+    `rows` are the rows of the members' sets, `roots` the clusters that earlier bands have made: in a bucket whose pairs
+    are all compared, who shares one needs no comparison. So the components do not depend on which bands came before.
+    In a bucket of up to `most_pairwise` every pair is compared. In a larger one each document meets the
+    bucket's representatives (the first `num_representatives` that were like none before them) and, unlike these, its
+    predecessor: linear in the bucket.
+    """
+    representatives = np.empty(num_representatives, np.int64)
+    found = 0
+    for bucket in range(bounds.size - 1):
+        begin, size = bounds[bucket], bounds[bucket + 1] - bounds[bucket]
+        if size <= most_pairwise:
+            parents = np.arange(size)
+            for i in range(size):
+                for j in range(i):
+                    if roots[members[begin + i]] == roots[members[begin + j]]:
+                        union(parents, i, j)
+                        break  # the others of that root are joined with j already
+            for i in range(size):
+                for j in range(i + 1, size):
+                    if find(parents, i) != find(parents, j) and _similar(
+                        rows[begin + i], rows[begin + j], values, starts, threshold
+                    ):
+                        union(parents, i, j)
+                        left[found], right[found], found = members[begin + i], members[begin + j], found + 1
+            continue
+        order = begin + np.argsort(content[members[begin : begin + size]], kind="mergesort")
+        known = 0
+        for place in range(size):
+            here, met = order[place], False
+            for number in range(known + 1):
+                if met or (number == known and place == 0):
+                    break
+                other = representatives[number] if number < known else order[place - 1]
+                if _similar(rows[here], rows[other], values, starts, threshold):
+                    met = True
+                    left[found], right[found], found = members[here], members[other], found + 1
+            if not met and known < num_representatives:
+                representatives[known] = here
+                known += 1
+    return found

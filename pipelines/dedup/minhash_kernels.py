@@ -1,0 +1,175 @@
+"""The compiled loops of MinHash: shingles from UTF-8 bytes, signatures, band keys.
+
+This module imports numba and is imported only where documents are signed. `pipelines.dedup.minhash_reference` is the
+same in plain Python. All loops release the GIL and are linear in their input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.dedup.normalization import DROP, EXPANDS, SPACE
+
+FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+Array64 = NDArray[np.uint64]
+Array32 = NDArray[np.uint32]
+
+_compiled = numba.njit(cache=True, nogil=True)
+_SPACE, _DROP, _EXPANDS = np.uint32(SPACE), np.uint32(DROP), np.uint32(EXPANDS)
+_BLOCK = 2048  # shingles whose 32-bit hashes stay in the nearest cache while every permutation passes over them
+
+
+@_compiled
+def mix64(value: Any) -> Any:
+    """The finaliser of SplitMix64: every bit of the input moves every bit of the output."""
+    value = (value ^ (value >> np.uint64(30))) * MIX_1
+    value = (value ^ (value >> np.uint64(27))) * MIX_2
+    return value ^ (value >> np.uint64(31))
+
+
+@_compiled
+def mix32(shingle: Any) -> Any:
+    """The finaliser of MurmurHash3 over the upper half of a shingle's hash."""
+    value = np.uint32(shingle >> np.uint64(32))
+    value = np.uint32((value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    value = np.uint32((value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return value ^ (value >> np.uint32(16))
+
+
+@_compiled
+def _decode(data: NDArray[np.uint8], position: int) -> Any:
+    """The code point at `position` of valid UTF-8, and the position after it."""
+    lead = np.uint32(data[position])
+    if lead < 0x80:
+        return lead, position + 1
+    if lead < 0xE0:
+        return (lead & np.uint32(0x1F)) << np.uint32(6) | np.uint32(data[position + 1] & 0x3F), position + 2
+    code = np.uint32(data[position + 1] & 0x3F) << np.uint32(6) | np.uint32(data[position + 2] & 0x3F)
+    if lead < 0xF0:
+        return (lead & np.uint32(0x0F)) << np.uint32(12) | code, position + 3
+    code = code << np.uint32(6) | np.uint32(data[position + 3] & 0x3F)
+    return (lead & np.uint32(0x07)) << np.uint32(18) | code, position + 4
+
+
+@_compiled
+def word_hashes(
+    data: NDArray[np.uint8], start: int, end: int, table: Array32, expansions: Array32, out: Array64
+) -> int:
+    """FNV-1a over the code points of every normalised word of `data[start:end]`; how many there were."""
+    num_words, running, in_word, position = 0, FNV_OFFSET, False, start
+    while position < end:
+        code, position = _decode(data, position)
+        folded = table[code]
+        if folded == _SPACE:
+            if in_word:
+                out[num_words] = running
+                num_words, running, in_word = num_words + 1, FNV_OFFSET, False
+        elif folded >= _EXPANDS and folded != _DROP:
+            first = folded & np.uint32(0x0FFFFFFF)
+            for index in range(expansions[first]):
+                running = (running ^ np.uint64(expansions[first + np.uint32(1) + np.uint32(index)])) * FNV_PRIME
+            in_word = True
+        elif folded != _DROP:
+            running = (running ^ np.uint64(folded)) * FNV_PRIME
+            in_word = True
+    if in_word:
+        out[num_words] = running
+        num_words += 1
+    return num_words
+
+
+@_compiled
+def shingle_hashes(words: Array64, ngram: int) -> Array64:
+    """The 64-bit hash of every run of `ngram` words."""
+    num_shingles = max(0, words.size - ngram + 1)
+    out = np.empty(num_shingles, np.uint64)
+    for first in range(num_shingles):
+        running = FNV_OFFSET
+        for index in range(first, first + ngram):
+            running = (running ^ words[index]) * FNV_PRIME
+        out[first] = mix64(running)
+    return out
+
+
+@_compiled
+def shingles_of(
+    data: NDArray[np.uint8], start: int, end: int, table: Array32, expansions: Array32, ngram: int
+) -> Array64:
+    """The shingle hashes of one text, in the order of the text."""
+    words = np.empty((end - start) // 2 + 1, np.uint64)
+    return shingle_hashes(words[: word_hashes(data, start, end, table, expansions, words)], ngram)
+
+
+@_compiled
+def sign(shingles: Array64, multipliers: Array32, increments: Array32, out: Array32) -> None:
+    """`out[j] = min over shingles of (a[j] * fmix32(h) + b[j]) mod 2**32`, with `h` the upper half of the shingle."""
+    block = np.empty(_BLOCK, np.uint32)
+    for begin in range(0, shingles.size, _BLOCK):
+        length = min(_BLOCK, shingles.size - begin)
+        for index in range(length):
+            block[index] = mix32(shingles[begin + index])
+        for permutation in range(out.size):
+            a, b, least = multipliers[permutation], increments[permutation], out[permutation]
+            for index in range(length):
+                least = min(least, np.uint32(np.uint32(a * block[index]) + b))
+            out[permutation] = least
+
+
+@_compiled
+def sign_texts(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    table: Array32,
+    expansions: Array32,
+    ngram: int,
+    multipliers: Array32,
+    increments: Array32,
+    signatures: Array32,
+    valid: NDArray[np.bool_],
+) -> None:
+    """Sign every text `data[offsets[i]:offsets[i + 1]]`; a text without a single shingle stays invalid."""
+    for text in range(offsets.size - 1):
+        shingles = shingles_of(data, offsets[text], offsets[text + 1], table, expansions, ngram)
+        valid[text] = shingles.size > 0
+        if valid[text]:
+            sign(shingles, multipliers, increments, signatures[text])
+
+
+@_compiled
+def mixed_shingles(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    table: Array32,
+    expansions: Array32,
+    ngram: int,
+    out: Array32,
+    bounds: NDArray[np.int64],
+) -> None:
+    """What `sign` permutes, of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i + 1]]`."""
+    bounds[0] = 0
+    for text in range(offsets.size - 1):
+        shingles = shingles_of(data, offsets[text], offsets[text + 1], table, expansions, ngram)
+        begin = bounds[text]
+        for index in range(shingles.size):
+            out[begin + index] = mix32(shingles[index])
+        bounds[text + 1] = begin + shingles.size
+
+
+@_compiled
+def band_keys(signatures: Array32, num_bands: int) -> Array64:
+    """One 64-bit key per band and document, `[num_bands, docs]`: equal rows of a band give equal keys."""
+    num_rows = signatures.shape[1] // num_bands
+    keys = np.empty((num_bands, signatures.shape[0]), np.uint64)
+    for document in range(signatures.shape[0]):
+        for band in range(num_bands):
+            running = FNV_OFFSET
+            for row in range(band * num_rows, (band + 1) * num_rows):
+                running = (running ^ np.uint64(signatures[document, row])) * FNV_PRIME
+            keys[band, document] = mix64(running)
+    return keys

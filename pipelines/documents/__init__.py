@@ -1,0 +1,1 @@
+"""Documents in Arrow: their schema, their tables, their accounts."""

@@ -1,0 +1,96 @@
+"""Documents on disk: Parquet files written as a stream, the same bytes for the same rows.
+
+Rows are gathered into row groups by count and by bytes, so a file of many small batches reads fast and a file of long
+documents stays within memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lm.storage import Artifact
+from pipelines.documents.schema import DOCUMENT_SCHEMA
+
+DOCUMENTS, REMOVALS, LOSSES, CLUSTERS = "documents.parquet", "removals.parquet", "losses.parquet", "clusters.parquet"
+
+_ROWS_PER_GROUP = 4096
+_BYTES_PER_GROUP = 64 * 2**20
+_BATCH_ROWS = 512
+_DICTIONARY_COLUMNS = ("crawl", "warc_path", "language", "stage", "rule", "reason")
+
+
+def stored_schema(schema: pa.Schema) -> pa.Schema:
+    """`schema` with the contract's fields as the contract has them and every verdict column nullable, so that no batch
+    decides by its values how the file is typed."""
+    known = {field.name: field for field in DOCUMENT_SCHEMA}
+    return pa.schema([known.get(field.name, field.with_nullable(True)) for field in schema])
+
+
+class TableWriter:
+    """Streams record batches into one Parquet file (zstd). A context manager; `num_rows` counts what was written."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.num_rows = 0
+        self._schema = schema
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = 0
+        dictionary = [name for name in schema.names if name in _DICTIONARY_COLUMNS]
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=dictionary)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add the rows of a batch."""
+        if batch.num_rows == 0:
+            return
+        self._waiting.append(batch.cast(self._schema))
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += batch.nbytes
+        self.num_rows += batch.num_rows
+        if self._waiting_rows >= _ROWS_PER_GROUP or self._waiting_bytes >= _BYTES_PER_GROUP:
+            self._flush()
+
+    def __enter__(self) -> TableWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._writer.close()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            table = pa.Table.from_batches(self._waiting, self._schema)
+            self._writer.write_table(table, row_group_size=table.num_rows)
+            self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+
+
+def read_batches(
+    artifact: Artifact, columns: Sequence[str] | None = None, name: str = DOCUMENTS
+) -> Iterator[pa.RecordBatch]:
+    """The rows of one of an artifact's tables, in order, a batch at a time; the file's sha256 is checked first."""
+    with pq.ParquetFile(artifact.file(name)) as file:
+        yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
+
+
+def read_schema(artifact: Artifact, name: str = DOCUMENTS) -> pa.Schema:
+    """The columns of one of an artifact's tables."""
+    return pq.read_schema(artifact.file(name))
+
+
+def count_rows(artifact: Artifact, name: str = DOCUMENTS) -> int:
+    """The number of rows of one of an artifact's tables."""
+    return int(pq.read_metadata(artifact.file(name)).num_rows)
+
+
+def text_bytes(batch: pa.RecordBatch) -> int:
+    """The UTF-8 bytes of all texts of a batch."""
+    return int(pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0)

@@ -1,0 +1,1 @@
+"""Executors: a function over partitions, on this machine or a Ray cluster."""

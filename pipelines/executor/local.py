@@ -1,0 +1,156 @@
+"""Jobs over local child processes that may die.
+
+Decisions:
+- Children are spawned, not forked: no locks or threads of the parent are copied, and what they run is what a fresh
+  process would run. A job and its result must be picklable; they pass through pipes and never touch a disk.
+- A child that dies (killed, out of memory, a crash in a library) is replaced and its job is done again, up to
+  `ATTEMPTS` times. A job publishes atomically, so nothing is there twice.
+- An exception in a job is the caller's: it ends the whole run, and the children with it.
+- Children die with their parent, also when that is killed (Linux: PR_SET_PDEATHSIG), and leave Ctrl-C to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, cast
+
+from lm.errors import PartialError
+
+ATTEMPTS = 3
+"""How often a job may take its worker with it."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    job: str | None = None
+
+
+@dataclass(slots=True)
+class LocalPool:
+    """The workers of one run, and what is still to do."""
+
+    function: Callable[[Any], Any]
+    jobs: Mapping[str, Any]
+    waiting: deque[str] = field(default_factory=deque)
+    deaths: Counter[str] = field(default_factory=Counter)
+    num_finished: int = 0
+
+    def run(self, num_workers: int) -> Iterator[tuple[str, Any]]:
+        """Yield `(name, result)` as the jobs end; whatever happens, no child is left."""
+        self.waiting.extend(self.jobs)
+        workers: list[_Worker] = []
+        try:
+            while self.num_finished < len(self.jobs):
+                while self.waiting and len(workers) < num_workers:
+                    workers.append(self._start())
+                ready = wait([worker.connection for worker in workers])
+                for worker in [each for each in workers if each.connection in ready]:
+                    yield from self._answer(worker)
+                    if worker.job is None:
+                        _stop(worker)
+                        workers.remove(worker)
+        finally:
+            for worker in workers:
+                worker.process.kill()
+                _stop(worker)
+
+    def _start(self) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self.function, os.getpid()))
+        process.start()
+        theirs.close()  # the child holds the only other end, so its death ends the pipe
+        worker = _Worker(process, ours)
+        self._assign(worker)
+        return worker
+
+    def _assign(self, worker: _Worker) -> None:
+        """Give the worker the next job, or none."""
+        worker.job = self.waiting.popleft() if self.waiting else None
+        if worker.job is not None:
+            with suppress(BrokenPipeError):  # it is dead: the pipe's end will tell
+                worker.connection.send((self.jobs[worker.job],))
+
+    def _answer(self, worker: _Worker) -> Iterator[tuple[str, Any]]:
+        """Take a worker's result and give it the next job; or note its death, which leaves its job to another."""
+        job = cast(str, worker.job)
+        try:
+            succeeded, value = worker.connection.recv()
+        except (EOFError, ConnectionResetError):
+            worker.job = None
+            self._note_death(job, worker.process)
+            return
+        if not succeeded:
+            raise value
+        self.num_finished += 1
+        self._assign(worker)
+        yield job, value
+
+    def _note_death(self, job: str, process: SpawnProcess) -> None:
+        process.join()
+        self.deaths[job] += 1
+        if self.deaths[job] >= ATTEMPTS:
+            code = process.exitcode or 0
+            how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            raise PartialError(
+                f"partition '{job}': its worker died {ATTEMPTS} times, last by {how}; "
+                f"{self.num_finished} of {len(self.jobs)} are done"
+            )
+        self.waiting.appendleft(job)
+
+
+def _stop(worker: _Worker) -> None:
+    worker.connection.close()
+    worker.process.join()
+    worker.process.close()
+
+
+def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) -> None:
+    """A child's life: take a job, answer, until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with(parent)
+    os.environ["LOAM_PROGRESS"] = "0"  # the parent draws one bar for all
+    while True:
+        try:
+            (job,) = connection.recv()
+        except (EOFError, ConnectionResetError):
+            return
+        try:
+            answer = (True, function(job))
+        except Exception as error:
+            answer = (False, portable(error))
+        try:
+            connection.send(answer)
+        except (AttributeError, TypeError, ValueError) as error:  # what it would send cannot be pickled
+            connection.send((False, TypeError(f"a job's answer cannot leave its process: {error}")))
+
+
+def portable(error: Exception) -> Exception:
+    """The error as the parent can rebuild it, with the child's traceback as a note."""
+    told = "".join(traceback.format_exception(error))
+    try:
+        rebuilt = type(error)(*error.args)
+    except TypeError:
+        rebuilt = RuntimeError(f"{type(error).__name__}: {error}")
+    rebuilt.add_note(f"in a worker process:\n{told}")
+    return rebuilt
+
+
+def _die_with(parent: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG
+        if os.getppid() != parent:  # it died before the request
+            os._exit(1)

@@ -1,0 +1,73 @@
+"""A function over the partitions of a run: in this process, in local child processes, or over a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+
+from lm import progress
+from lm.errors import ConfigurationError
+from pipelines.executor.local import LocalPool
+
+Job = TypeVar("Job")
+
+
+Result = TypeVar("Result")
+
+
+Report = Callable[[Mapping[str, object]], None]
+
+
+def run_partitions(
+    function: Callable[[Job], Result],
+    jobs: Mapping[str, Job],
+    *,
+    num_workers: int = 1,
+    report: Report | None = None,
+    description: str = "partitions",
+) -> dict[str, Result]:
+    """`function` of every job, by the jobs' names and in their order; one worker means this process.
+
+    With `LOAM_ENGINE=ray` the jobs go to a Ray cluster instead, whatever `num_workers` says.
+
+    `report` gets `{"partition", "finished", "total", "seconds"}` after each job.
+
+    Raises:
+        PartialError: a job's worker died `ATTEMPTS` times; names the job and counts what is done.
+        ConfigurationError: fewer than one worker; and whatever `function` raises.
+    """
+    if num_workers < 1:
+        raise ConfigurationError(f"num_workers: {num_workers}, expected at least 1")
+    if engine() == "ray":
+        from pipelines.executor.ray import run_on_ray  # here, since Ray is an extra
+
+        return run_on_ray(function, jobs, report, description)
+    num_workers = min(num_workers, len(jobs))
+    start = time.monotonic()
+    results: dict[str, Result] = {}
+    finished = _run_here(function, jobs) if num_workers <= 1 else LocalPool(function, jobs).run(num_workers)
+    for name, result in progress.track(finished, description, total=len(jobs), unit="partition"):
+        results[name] = result
+        if report is not None:
+            seconds = round(time.monotonic() - start, 2)
+            report({"partition": name, "finished": len(results), "total": len(jobs), "seconds": seconds})
+    return {name: results[name] for name in jobs}
+
+
+def engine() -> str:
+    """Where jobs run, by `$LOAM_ENGINE`: `local` (processes of this machine, the default) or `ray`.
+
+    Raises:
+        ConfigurationError: it names neither.
+    """
+    named = os.environ.get("LOAM_ENGINE") or "local"
+    if named not in ("local", "ray"):
+        raise ConfigurationError(f"LOAM_ENGINE: '{named}', expected local or ray")
+    return named
+
+
+def _run_here(function: Callable[[Job], Result], jobs: Mapping[str, Job]) -> Iterator[tuple[str, Result]]:
+    for name, job in jobs.items():
+        yield name, function(job)

@@ -1,0 +1,76 @@
+"""One HTTP response to its text: the work that `pipelines.extract.records` gives to a guarded child.
+
+    response bytes -> join chunks, undo encodings -> is it a page? -> charset -> main content -> text, or a rule
+
+An answer is one line of JSON, `{"charset", "rule", "value", "threshold"}`, and the text in UTF-8 behind it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.extract.charset import charset_of_header, decode_html
+from pipelines.extract.html import extract_main_text, normalise_lines
+from pipelines.extract.http_response import BodyError, decode_body, parse_head
+from pipelines.extract.media_type import page_kind
+
+_REPLACEMENT = "\ufffd"
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """The text of a response, or the rule by which it has none; `charset` says by whose word it was decoded."""
+
+    text: str = ""
+    charset: str = ""
+    rule: str = ""
+    value: float | None = None
+    threshold: float | None = None
+
+
+def extractor(settings: Mapping[str, Any]) -> Callable[[bytes], bytes]:
+    """The function for `pipelines.extract.sandbox`; settings: `max_body_bytes`, `max_replaced_share`."""
+    max_body_bytes, max_replaced_share = int(settings["max_body_bytes"]), float(settings["max_replaced_share"])
+    return lambda response: pack(page_text(response, max_body_bytes, max_replaced_share))
+
+
+def page_text(response: bytes, max_body_bytes: int, max_replaced_share: float) -> PageText:
+    """The text of a whole HTTP response; `max_replaced_share` is as in `judge_text`."""
+    head = parse_head(response)
+    if head is None:
+        return PageText(rule="bad_http")
+    try:
+        body = decode_body(response, head, max_body_bytes)
+    except BodyError as error:
+        return PageText(rule=error.rule)
+    kind = page_kind(head.media_type, body)
+    if kind is None:
+        return PageText(rule="content_type")
+    page, charset = decode_html(body, charset_of_header(head.headers.get("content-type")))
+    text = extract_main_text(page) if kind == "html" else normalise_lines(page)
+    return judge_text(text, charset, max_replaced_share)
+
+
+def judge_text(text: str, charset: str, max_replaced_share: float) -> PageText:
+    """The text, unless there is none, or a larger share of it than `max_replaced_share` is U+FFFD."""
+    if not text:
+        return PageText(rule="empty", charset=charset)
+    share = text.count(_REPLACEMENT) / len(text)
+    if share > max_replaced_share:
+        return PageText(rule="encoding", charset=charset, value=share, threshold=max_replaced_share)
+    return PageText(text=text, charset=charset)
+
+
+def pack(page: PageText) -> bytes:
+    """The answer of a child."""
+    head = {"charset": page.charset, "rule": page.rule, "value": page.value, "threshold": page.threshold}
+    return json.dumps(head).encode() + b"\n" + page.text.encode("utf-8")
+
+
+def unpack(answer: bytes) -> PageText:
+    """The answer of a child, read."""
+    head, _, text = answer.partition(b"\n")
+    return PageText(text=text.decode("utf-8"), **json.loads(head))

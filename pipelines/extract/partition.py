@@ -1,0 +1,129 @@
+"""The extraction of a partition: the pages of a group of WARC files become documents, removals and losses."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lm import storage
+from lm.code_version import source_digest
+from lm.configuration import to_mapping
+from lm.storage import Artifact, Publication
+from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
+from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA
+from pipelines.documents.tables import DOCUMENTS, LOSSES, TableWriter, text_bytes
+from pipelines.executor.partitions import Report, run_partitions
+from pipelines.extract.records import ExtractConfig, extract_warc_files
+from pipelines.extract.site_boilerplate import SiteLines, Spans
+from pipelines.paths import parse_partition
+from pipelines.sources.warc_file import WarcFile
+
+STAGE = "extract"
+
+
+def extract_partition(
+    files: Sequence[WarcFile],
+    partition: str,
+    target: Path,
+    config: ExtractConfig | None = None,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    num_workers: int = 1,
+) -> Artifact:
+    """Extract the text of every page of a group of WARC files and publish documents, removals and losses.
+
+    `inputs` are the digests of the files' content, by name; where not given, what the files say of themselves. Where
+    they lie on this machine and how many children parse changes nothing.
+
+    Raises:
+        InputError: a file is missing, empty, or no WARC file.
+        NoSpaceError: the disk is full.
+    """
+    config = config or ExtractConfig()
+    return storage.make(
+        target,
+        functools.partial(_write_extracted, files, partition, config, num_workers),
+        kind=DOCUMENTS_KIND,
+        config={"stage": STAGE, "partition": partition, **to_mapping(config)},
+        inputs=inputs or {file.name: file.sha256 for file in files},
+        code=source_digest("pipelines.extract.records"),
+    )
+
+
+class ExtractJob(NamedTuple):
+    """A group of WARC files to extract: where its documents go, and the digests of the files' content."""
+
+    files: Sequence[WarcFile]
+    partition: str
+    target: Path
+    inputs: Mapping[str, str]
+
+
+def extract_partitions(
+    jobs: Mapping[str, ExtractJob], config: ExtractConfig, *, num_children: int, report: Report | None = None
+) -> dict[str, Artifact]:
+    """`extract_partition` for every group, one after the other (each with `num_children` children that parse), or over
+    a Ray cluster."""
+    return run_partitions(functools.partial(_extract, config, num_children), jobs, report=report, description="extract")
+
+
+def _extract(config: ExtractConfig, num_children: int, job: ExtractJob) -> Artifact:
+    return extract_partition(job.files, job.partition, job.target, config, inputs=job.inputs, num_workers=num_children)
+
+
+def _write_extracted(
+    files: Sequence[WarcFile], partition: str, config: ExtractConfig, num_workers: int, publication: Publication
+) -> None:
+    """Every page's record counts as in: it is kept, removed or lost. Other records are counted beside them."""
+    crawl, _ = parse_partition(partition)
+    counts, told, lines = Counts(), Counter[str](), SiteLines()
+    with (
+        PartitionWriter(publication.path, DOCUMENT_SCHEMA) as writer,
+        TableWriter(publication.path / LOSSES, LOSS_SCHEMA) as losses,
+    ):
+        for batch in extract_warc_files(files, crawl, config, num_workers=num_workers):
+            counts.keep(batch.documents)
+            counts.remove(batch.removed)
+            counts.lose(batch.losses)
+            told.update(batch.counts)
+            writer.write(batch.documents, batch.removed)
+            losses.write(batch.losses)
+            if config.min_site_pages:
+                lines.add(batch.documents.column("url").to_pylist(), batch.documents.column("text").to_pylist())
+    if config.min_site_pages:
+        spans = lines.spans(config.min_site_pages)
+        told["num_site_lines"] = _drop_site_lines(publication.path / DOCUMENTS, spans, counts)
+    counts.num_in = told["num_records"]
+    beside = {name: told[name] for name in sorted(told) if name not in _ACCOUNTED}
+    publication.summary.update(counts.summary(STAGE), num_files=len(files), **beside)
+
+
+def _drop_site_lines(path: Path, spans: Spans, counts: Counts) -> int:
+    """Write the table at `path` anew, each text cut to its span of lines; returns the number of lines that went."""
+    if not spans:
+        return 0
+    num_dropped = first = 0
+    whole = path.rename(path.with_suffix(".whole"))
+    with pq.ParquetFile(whole) as file, TableWriter(path, DOCUMENT_SCHEMA) as writer:
+        for batch in file.iter_batches():
+            texts = batch.column("text").to_pylist()
+            for row in spans.keys() & range(first, first + batch.num_rows):
+                lines = texts[row - first].split("\n")
+                start, stop = spans[row]
+                texts[row - first] = "\n".join(lines[start:stop])
+                num_dropped += len(lines) - (stop - start)
+            cut = batch.set_column(batch.schema.get_field_index("text"), "text", pa.array(texts, pa.large_string()))
+            counts.text_bytes_kept += text_bytes(cut) - text_bytes(batch)
+            writer.write(cut)
+            first += batch.num_rows
+    whole.unlink()
+    return num_dropped
+
+
+_ACCOUNTED = ("num_records", "num_kept", "num_removed", "num_lost")

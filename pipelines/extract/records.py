@@ -1,0 +1,265 @@
+"""WARC and WET files to documents: the first stage, where records become text.
+
+    in = kept + removed + lost, over `response` and `conversion` records; records of other types are counted as skipped
+
+A record that cannot be read is lost (see `pipelines.warc.records`). A record that is read but is no page with text is
+removed:
+
+    http_status       the status is not 200                 encoding       too many characters are U+FFFD
+    content_type      neither HTML nor plain text           empty          no text is left
+    bad_http          no HTTP response in a response        timeout, out_of_memory, crashed, failed
+    content_encoding  the body does not decode                             by what the page did to its `sandbox`
+    too_large         it decodes to more than the limit
+
+Decisions:
+- Rows are in file order, whatever the number of children that parse, so the same files give the same bytes.
+- A WARC-Record-ID that is no UUID, or comes a second time, gives an id derived from it (UUID version 5).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from lm import progress
+from lm.errors import ConfigurationError
+from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA, REMOVAL_SCHEMA
+from pipelines.extract.html import normalise_lines
+from pipelines.extract.http_response import parse_head
+from pipelines.extract.media_type import may_be_page
+from pipelines.extract.page_text import PageText, judge_text, pack, unpack
+from pipelines.extract.sandbox import Guard, GuardLimits, Outcome
+from pipelines.sources.warc_file import WarcFile
+from pipelines.warc.records import Loss, WarcLimits, WarcRecord, read_records
+
+STAGE = "extract"
+RECORD_TYPES = ("response", "conversion")
+"""The types that can hold a page: a capture in a WARC file, its text in a WET file."""
+
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_BATCH_CHARACTERS = 1 << 25
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractConfig:
+    """What one record and one page may take, and what text is good enough to be judged."""
+
+    max_record_bytes: int = 16 * 2**20
+    """Larger records are dropped."""
+    max_body_bytes: int = 16 * 2**20
+    """Larger decoded pages are dropped."""
+    timeout_s: float = 5.0
+    """Seconds of CPU that one page may take; a page that takes longer is dropped, and the run goes on."""
+    max_memory_bytes: int = 2**30
+    """Memory that one page may take."""
+    max_replaced_share: float = 0.05
+    """Pages in which more characters than this share could not be decoded are dropped."""
+    min_site_pages: int = 3
+    """Lines with which so many pages of a site begin or end are dropped from them; 0 keeps them."""
+    batch_documents: int = 1024
+    """Records in a batch."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_replaced_share <= 1:
+            raise ConfigurationError(f"extract.max_replaced_share: {self.max_replaced_share}, expected 0 to 1")
+        if self.min_site_pages < 0 or self.min_site_pages == 1:
+            raise ConfigurationError(f"extract.min_site_pages: {self.min_site_pages}, expected 0, or 2 or more")
+        for name in ("max_body_bytes", "batch_documents"):
+            if getattr(self, name) < 1:
+                raise ConfigurationError(f"extract.{name}: {getattr(self, name)}, expected at least 1")
+        self.warc_limits()
+        self.guard_limits()
+
+    def warc_limits(self) -> WarcLimits:
+        """The limits on a stored record."""
+        return WarcLimits(max_record_bytes=self.max_record_bytes)
+
+    def guard_limits(self) -> GuardLimits:
+        """The limits on the parsing of one page."""
+        return GuardLimits(timeout_s=self.timeout_s, max_memory_bytes=self.max_memory_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractBatch:
+    """Some records' worth of output.
+
+    `counts`: `num_records` = `num_kept` + `num_removed` + `num_lost`; `num_skipped` records of other types;
+    `num_repeated_ids`; `charset_<outcome>` pages by the word by which they were decoded.
+    """
+
+    documents: pa.RecordBatch
+    removed: pa.RecordBatch
+    losses: pa.RecordBatch
+    counts: Mapping[str, int]
+
+
+def extract_warc_files(
+    files: Sequence[WarcFile], crawl: str, config: ExtractConfig | None = None, *, num_workers: int = 1
+) -> Iterator[ExtractBatch]:
+    """Read one partition's files and yield its documents, removals and losses in file order.
+
+    `num_workers` children parse; their number does not change the output.
+
+    Raises:
+        InputError: a file is missing, empty, or no WARC file.
+    """
+    config = config or ExtractConfig()
+    settings = {"max_body_bytes": config.max_body_bytes, "max_replaced_share": config.max_replaced_share}
+    with Guard("pipelines.extract.page_text:extractor", settings, config.guard_limits(), num_workers) as guard:
+        yield from _Extraction(crawl, config).batches(files, guard)
+
+
+def document_id(record_id: str) -> str:
+    """The UUID in a WARC-Record-ID such as `<urn:uuid:…>`; one derived from it where it holds none."""
+    bare = record_id.strip("<> ").lower().removeprefix("urn:uuid:")
+    return bare if _UUID.fullmatch(bare) else str(uuid.uuid5(uuid.NAMESPACE_URL, record_id))
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows of the batch that is being filled."""
+
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    removed: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[dict[str, Any]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    num_characters: int = 0
+
+    def batch(self) -> ExtractBatch:
+        return ExtractBatch(
+            documents=pa.RecordBatch.from_pylist(self.documents, schema=DOCUMENT_SCHEMA),
+            removed=pa.RecordBatch.from_pylist(self.removed, schema=REMOVAL_SCHEMA),
+            losses=pa.RecordBatch.from_pylist(self.losses, schema=LOSS_SCHEMA),
+            counts=dict(sorted(self.counts.items())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a record came from: the columns of a document without its text."""
+
+    doc_id: str
+    url: str
+    warc_path: str
+    warc_offset: int
+    fetched_at: str
+
+
+class _Extraction:
+    """One pass over a partition. Everything that was read goes through the guard in its turn, which keeps the order."""
+
+    def __init__(self, crawl: str, config: ExtractConfig) -> None:
+        self._crawl = crawl
+        self._config = config
+        self._seen: set[str] = set()
+        self._under_way: deque[_Source | Loss | None] = deque()
+
+    def batches(self, files: Sequence[WarcFile], guard: Guard) -> Iterator[ExtractBatch]:
+        rows = _Rows()
+        for outcome in guard.map(self._read(files)):
+            self._account(self._under_way.popleft(), outcome, rows)
+            num_rows = len(rows.documents) + len(rows.removed) + len(rows.losses)
+            if num_rows >= self._config.batch_documents or rows.num_characters >= _BATCH_CHARACTERS:
+                yield rows.batch()
+                rows = _Rows()
+        if rows.counts:
+            yield rows.batch()
+
+    def _read(self, files: Sequence[WarcFile]) -> Iterator[bytes | Outcome]:
+        """The responses that a child must parse, and in place of all other records what is known of them already."""
+        with progress.bar("extract", total=sum(file.size_bytes for file in files), unit="B") as bar:
+            for file in files:
+                position = 0
+                for record in read_records(file.path, limits=self._config.warc_limits(), name=file.name):
+                    bar.update(record.offset - position)
+                    position = record.offset
+                    yield self._request(record, file.name)
+                bar.update(file.size_bytes - position)
+
+    def _request(self, record: WarcRecord | Loss, name: str) -> bytes | Outcome:
+        """Note what is under way, and say what a child must do for it, if anything."""
+        if isinstance(record, Loss) or record.type not in RECORD_TYPES:
+            self._under_way.append(record if isinstance(record, Loss) else None)
+            return Outcome(None)
+        doc_id = document_id(record.record_id)
+        self._under_way.append(_Source(doc_id, record.target_uri, name, record.offset, record.date))
+        if record.type == "conversion":
+            if not record.headers.get("content-type", "text/plain").lower().startswith("text/plain"):
+                return Outcome(pack(PageText(rule="content_type")))
+            text = normalise_lines(record.block.decode("utf-8", "replace"))
+            return Outcome(pack(judge_text(text, "utf-8", self._config.max_replaced_share)))
+        head = parse_head(record.block)
+        if head is None:
+            return Outcome(pack(PageText(rule="bad_http")))
+        if head.status != 200:
+            return Outcome(pack(PageText(rule="http_status", value=head.status, threshold=200)))
+        if not may_be_page(head.media_type):
+            return Outcome(pack(PageText(rule="content_type")))
+        return record.block
+
+    def _account(self, entry: _Source | Loss | None, outcome: Outcome, rows: _Rows) -> None:
+        if entry is None:
+            rows.counts["num_skipped"] += 1
+            return
+        rows.counts["num_records"] += 1
+        if isinstance(entry, Loss):
+            rows.counts["num_lost"] += 1
+            rows.losses.append(asdict(entry))
+            return
+        page = PageText(rule=str(outcome.failure)) if outcome.value is None else unpack(outcome.value)
+        if outcome.failure:
+            _log.warning("%s at %s+%d: %s, %s", *_place(entry), outcome.failure, outcome.detail)
+        if page.charset:
+            rows.counts[f"charset_{page.charset}"] += 1
+        doc_id = self._unique(entry, rows)
+        if page.rule:
+            rows.counts["num_removed"] += 1
+            rows.removed.append(_removal(doc_id, entry.url, page))
+        else:
+            rows.counts["num_kept"] += 1
+            rows.num_characters += len(page.text)
+            rows.documents.append(self._document(doc_id, entry, page.text))
+
+    def _document(self, doc_id: str, source: _Source, text: str) -> dict[str, Any]:
+        return {
+            "doc_id": doc_id,
+            "url": source.url,
+            "crawl": self._crawl,
+            "warc_path": source.warc_path,
+            "warc_offset": source.warc_offset,
+            "fetched_at": source.fetched_at,
+            "text": text,
+        }
+
+    def _unique(self, source: _Source, rows: _Rows) -> str:
+        """The document's id, or where another record of the partition has it, one derived from it and the place."""
+        doc_id = source.doc_id
+        while doc_id in self._seen:
+            rows.counts["num_repeated_ids"] += 1
+            doc_id = str(uuid.uuid5(uuid.UUID(doc_id), f"{source.warc_path}+{source.warc_offset}"))
+        self._seen.add(doc_id)
+        return doc_id
+
+
+def _place(source: _Source) -> tuple[str, str, int]:
+    return source.doc_id, source.warc_path, source.warc_offset
+
+
+def _removal(doc_id: str, url: str, page: PageText) -> dict[str, Any]:
+    return {
+        "doc_id": doc_id,
+        "url": url,
+        "stage": STAGE,
+        "rule": page.rule,
+        "value": page.value,
+        "threshold": page.threshold,
+        "duplicate_of": None,
+    }

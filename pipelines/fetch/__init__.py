@@ -1,0 +1,1 @@
+"""Files from other places: downloads over HTTP, copies out of object stores."""

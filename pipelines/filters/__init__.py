@@ -1,0 +1,1 @@
+"""Filters: stages that keep, remove or mask documents."""

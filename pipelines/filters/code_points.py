@@ -1,0 +1,35 @@
+"""Kinds of code points: white space, letters, digits, ends of sentences and bullets, as bits of one table."""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+SPACE, LETTER, DIGIT, END, BULLET = 1, 2, 4, 8, 16
+"""What a code point is, as bits of the table: `END` ends a sentence or closes a quotation after it."""
+
+
+_ENDS = '…"”’»'
+
+
+_SENTENCE_TERMINAL = regex.compile(r"\p{Sentence_Terminal}")
+
+
+_BULLETS = "•‣▶◀◦■□▪▫●○◆⁃∙·-–*"
+
+
+@functools.cache
+def kinds_of_code_points() -> NDArray[np.uint8]:
+    """What each code point is, from Python's Unicode data."""
+    table = np.zeros(sys.maxunicode + 1, np.uint8)
+    for code in range(0x32000):  # the planes above hold no letters or spaces
+        character = chr(code)
+        table[code] = SPACE * character.isspace() | LETTER * character.isalpha() | DIGIT * character.isdigit()
+    terminal = _SENTENCE_TERMINAL.findall("".join(chr(code) for code in range(0x32000) if not 0xD800 <= code < 0xE000))
+    for bit, characters in ((END, (*_ENDS, *terminal)), (BULLET, _BULLETS)):
+        table[[ord(character) for character in characters]] |= bit
+    return table

@@ -1,0 +1,213 @@
+"""Heuristic quality rules as data: Gopher's, C4's, FineWeb's and RefinedWeb's, in one table that cites its papers.
+
+A rule asks one statistic of a text for a lower or an upper bound; both bounds pass. A document leaves by the first rule
+it fails, in the table's order. The presets `c4`, `fineweb` and `refinedweb` first drop single lines
+(`pipelines.filters.line_corrections`) and judge what is left, save for the rules that C4 asks of the page as it came.
+
+Where public implementations differ we follow the paper:
+  mean word length is a mean; Gopher's stop words are counted as distinct ones, in any case and without the punctuation
+  around them; words are what white space separates, so the word rules mean nothing in scripts that do not separate
+  words (judge the language first); FineWeb's share of characters in duplicated lines is .1 (its code has .01).
+Not covered: C4's list of bad words (`pipelines.filters.harmful` judges content) and its three-sentence deduplication
+(`pipelines.dedup.exact`).
+
+Sources:
+  [G] Rae et al. 2021, Scaling Language Models, appendix A.1.1, "Quality filtering". arXiv:2112.11446
+  [C] Raffel et al. 2020, Exploring the Limits of Transfer Learning, section 2.2. arXiv:1910.10683
+  [F] Penedo et al. 2024, The FineWeb Datasets, section 3.5. arXiv:2406.17557
+  [R] Penedo et al. 2023, The RefinedWeb Dataset for Falcon LLM, appendix G.2. arXiv:2306.01116
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+import pyarrow as pa
+
+from lm.configuration import unknown_key
+from lm.errors import ConfigurationError
+from pipelines.documents.schema import Verdict, split_batch
+from pipelines.filters.line_corrections import Correction, correct_c4, correct_c4_for_fineweb, correct_refinedweb
+from pipelines.filters.repetition import duplicate_share
+from pipelines.filters.text_statistics import TextStatistics, measure
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """What the rules measure: the text as it came, what the line corrections left of it, and that one's statistics."""
+
+    original: str
+    correction: Correction
+    statistics: TextStatistics
+
+    def count(self, name: str) -> int:
+        """One of the counts of `TextStatistics`."""
+        return self.statistics.counts[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One bound on one statistic. `paper` is the source above, with what it says there."""
+
+    bound: Literal["at least", "at most"]
+    threshold: float
+    measure: Callable[[Page], float]
+    paper: str
+
+    def passes(self, value: float, threshold: float) -> bool:
+        """Whether `value` keeps within `threshold`."""
+        return value >= threshold if self.bound == "at least" else value <= threshold
+
+
+def _ratio(part: str, whole: str) -> Callable[[Page], float]:
+    return lambda page: page.count(part) / max(1, page.count(whole))
+
+
+def _count(name: str) -> Callable[[Page], float]:
+    return lambda page: page.count(name)
+
+
+def _count_sentences(page: Page) -> int:
+    """Ends of sentences before white space, and the unended last one of every line."""
+    text = page.correction.text
+    return sum(1 for _ in _SENTENCE_END.finditer(text)) + sum(1 for _ in _UNENDED_LINE.finditer(text))
+
+
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]{0,3}(?=\s|$)")
+_UNENDED_LINE = re.compile(r"[^\s.!?…\"'”’)\]][\"'”’)\] \t]{0,8}(?:\n|$)")
+_WORD_LENGTH = _ratio("word_characters", "num_words")
+
+RULES: Mapping[str, Rule] = MappingProxyType(
+    {
+        "curly_brackets": Rule("at most", 0, lambda page: page.original.count("{"), "[C] no page with a curly bracket"),
+        "lorem_ipsum": Rule("at most", 0, lambda page: "lorem ipsum" in page.original.lower(), "[C] placeholder text"),
+        "dropped_words": Rule(
+            "at most", 0.05, lambda page: page.correction.dropped_share, "[R] words in dropped lines"
+        ),
+        "min_words": Rule("at least", 50, _count("num_words"), "[G] between 50 and 100,000 words"),
+        "max_words": Rule("at most", 100_000, _count("num_words"), "[G] between 50 and 100,000 words"),
+        "min_mean_word_length": Rule("at least", 3, _WORD_LENGTH, "[G] mean word length 3 to 10 characters"),
+        "max_mean_word_length": Rule("at most", 10, _WORD_LENGTH, "[G] mean word length 3 to 10 characters"),
+        "hashes_per_word": Rule("at most", 0.1, _ratio("hashes", "num_words"), "[G] symbol-to-word ratio, hash"),
+        "ellipses_per_word": Rule(
+            "at most", 0.1, _ratio("ellipses", "num_words"), "[G] symbol-to-word ratio, ellipsis"
+        ),
+        "bullet_lines": Rule("at most", 0.9, _ratio("bullet_lines", "num_lines"), "[G] lines starting with a bullet"),
+        "ellipsis_lines": Rule(
+            "at most", 0.3, _ratio("ellipsis_lines", "num_lines"), "[G] lines ending in an ellipsis"
+        ),
+        "alphabetic_words": Rule("at least", 0.8, _ratio("letter_tokens", "num_tokens"), "[G] words with a letter"),
+        "stop_words": Rule("at least", 2, _count("stop_words"), "[G] of the, be, to, of, and, that, have, with"),
+        "sentences": Rule("at least", 3, _count_sentences, "[C] no page with fewer than 3 sentences"),
+        "ended_lines": Rule("at least", 0.12, _ratio("ended_lines", "num_lines"), "[F] lines ending in punctuation"),
+        "short_lines": Rule("at most", 0.67, _ratio("short_lines", "num_lines"), "[F] lines of at most 30 characters"),
+        "duplicate_line_characters": Rule(
+            "at most",
+            0.1,
+            lambda page: duplicate_share(*page.statistics.lines).characters,
+            "[F] characters in duplicated lines",
+        ),
+        "newlines_per_word": Rule("at most", 0.3, _ratio("newlines", "num_words"), "[F] in its code: lists"),
+    }
+)
+"""Every rule by name, in the order in which a document is judged."""
+
+GOPHER = (
+    "min_words", "max_words", "min_mean_word_length", "max_mean_word_length", "hashes_per_word", "ellipses_per_word",
+    "bullet_lines", "ellipsis_lines", "alphabetic_words", "stop_words",
+)  # fmt: skip
+C4 = ("curly_brackets", "lorem_ipsum", "sentences")
+FINEWEB = ("ended_lines", "short_lines", "duplicate_line_characters", "newlines_per_word")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """Which lines are dropped, which rules are asked, and where a threshold is not the one of its paper."""
+
+    rules: tuple[str, ...]
+    correct: Callable[[str], Correction] | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        "gopher": Preset(rules=GOPHER),
+        "c4": Preset(rules=C4, correct=correct_c4),
+        # FineWeb asks Gopher's rules, C4's save for the end of lines, and its own ([F] section 3.6).
+        # Its code asks C4's of 5 sentences and of lines of 3 words, where C4's paper has 3 and 5.
+        "fineweb": Preset(
+            rules=(*GOPHER, *C4, *FINEWEB),
+            correct=correct_c4_for_fineweb,
+            thresholds=MappingProxyType({"sentences": 5}),
+        ),
+        "refinedweb": Preset(rules=("dropped_words", *GOPHER), correct=correct_refinedweb),
+    }
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeuristicFilter:
+    """Keep documents that pass every rule of `preset`.
+
+    Presets with line corrections replace `text`.
+
+    Raises:
+        ConfigurationError: at construction, an unknown preset or rule.
+    """
+
+    preset: str = "gopher"
+    """Rule set: gopher, c4, fineweb or refinedweb."""
+    overrides: Mapping[str, float | None] = field(default_factory=dict)
+    """Thresholds by rule, in place of the preset's; null switches a rule off, a rule that the preset lacks is added."""
+
+    name: ClassVar[str] = "heuristics"
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ConfigurationError(unknown_key(self.preset, PRESETS, "heuristics.preset"))
+        for rule in self.overrides:
+            if rule not in RULES:
+                raise ConfigurationError(unknown_key(rule, RULES, "heuristics.overrides"))
+
+    def thresholds(self) -> dict[str, float]:
+        """The rules asked and their thresholds, in the order in which they are asked."""
+        preset = PRESETS[self.preset]
+        asked: dict[str, float | None] = {rule: RULES[rule].threshold for rule in preset.rules}
+        asked.update(preset.thresholds)
+        asked.update(self.overrides)
+        return {rule: threshold for rule in RULES if (threshold := asked.get(rule)) is not None}
+
+    def violations(self, text: str) -> list[Verdict]:
+        """Every rule that `text` fails after its lines were corrected, in the order in which they are asked."""
+        return list(_violations(_page(text, PRESETS[self.preset].correct), self.thresholds()))
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Correct the lines, then judge what is left."""
+        thresholds, correct = self.thresholds(), PRESETS[self.preset].correct
+        pages = [_page(text, correct) for text in batch.column("text").to_pylist()]
+        verdicts = [next(_violations(page, thresholds), None) for page in pages]
+        columns = {}
+        if correct is not None:
+            columns["text"] = pa.array([page.correction.text for page in pages], pa.large_string())
+        return split_batch(batch, self.name, verdicts, columns)
+
+
+def gopher_violations(text: str) -> list[Verdict]:
+    """Every Gopher quality rule that `text` fails, with the value measured and the threshold; empty where it passes."""
+    return HeuristicFilter(preset="gopher").violations(text)
+
+
+def _page(text: str, correct: Callable[[str], Correction] | None) -> Page:
+    correction = Correction(text=text, dropped_share=0.0) if correct is None else correct(text)
+    return Page(original=text, correction=correction, statistics=measure(correction.text))
+
+
+def _violations(page: Page, thresholds: Mapping[str, float]) -> Iterator[Verdict]:
+    for name, threshold in thresholds.items():
+        value = float(RULES[name].measure(page))
+        if not RULES[name].passes(value, threshold):
+            yield Verdict(rule=name, value=value, threshold=threshold)

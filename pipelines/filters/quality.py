@@ -1,0 +1,51 @@
+"""The quality classifier: does a page read like reference pages, or like the rest of the crawl."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from pipelines.classifiers.fasttext_training import (
+    ClassifierConfig,
+    Example,
+    load_classifier,
+    predict_scores,
+    train_classifier,
+)
+from pipelines.documents.schema import Verdict, split_batch
+
+MODEL_FILE = "quality.bin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityFilter:
+    """Keep documents that score at least `threshold`; adds `quality_score`, the probability of high quality."""
+
+    model_path: str
+    model_sha256: str
+    threshold: float = 0.5
+
+    name: ClassVar[str] = "quality"
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Score and judge every document."""
+        model = load_classifier(self.model_path, self.model_sha256)
+        scores = predict_scores(model, batch.column("text").to_pylist())
+        verdicts = [
+            None if score >= self.threshold else Verdict(rule="quality_score", value=score, threshold=self.threshold)
+            for score in scores.tolist()
+        ]
+        return split_batch(batch, self.name, verdicts, {"quality_score": pa.array(scores, pa.float32())})
+
+
+def train_quality_classifier(examples: Iterable[Example], config: ClassifierConfig, folder: Path) -> dict[str, Any]:
+    """Train on `(text, is high quality)` and write `folder/quality.bin`; returns the summary of `train_classifier`.
+
+    Raises:
+        InputError: a class is missing.
+    """
+    return train_classifier(examples, config, folder, name=MODEL_FILE.removesuffix(".bin"))

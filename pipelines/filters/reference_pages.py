@@ -1,0 +1,148 @@
+"""The pages that the quality classifier learns from: reference pages against random pages of a crawl.
+
+Reference pages are those that somebody found worth a link, such as the ones that Wikipedia cites: fetched by URL from a
+crawl (`pipelines.common_crawl.fetch_pages`) into a WARC file, or given as JSON Lines. Both sides go through the same
+extraction and the same filters, so that the classifier learns how a page reads, and not from which side its markup,
+language or boilerplate came.
+
+Decisions: a text on both sides counts as a reference page. Where a side has more than `max_pages`, those with the
+lowest hash of their text are taken: a random sample that is the same whatever the order of the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from lm.errors import ConfigurationError, InputError
+from lm.storage import sha256_of
+from pipelines.classifiers.fasttext_training import Example
+from pipelines.documents.schema import Stage
+from pipelines.filters.heuristics import HeuristicFilter
+from pipelines.filters.labels import read_texts
+from pipelines.filters.language import LanguageFilter
+from pipelines.filters.repetition import RepetitionFilter
+from pipelines.sources.warc_file import WarcFile
+
+_BATCH_DOCUMENTS = 256
+_SCHEMA = pa.schema([("doc_id", pa.string()), ("url", pa.string()), ("text", pa.large_string())])
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageFilters:
+    """What a page of either side must pass before the classifier learns from it; the same as in the curation."""
+
+    language: LanguageFilter = field(default_factory=LanguageFilter)
+    """The language of pages to learn from."""
+    heuristics: HeuristicFilter = field(default_factory=HeuristicFilter)
+    """The heuristic rules that they pass."""
+    repetition: RepetitionFilter = field(default_factory=RepetitionFilter)
+    """The repetition rules that they pass."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The filters in the order of the curation."""
+        return self.language, self.heuristics, self.repetition
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPages:
+    """Files of reference pages and of a crawl's random pages: WARC, WET, or JSON Lines with `text`.
+
+    Raises:
+        ConfigurationError: at construction, one side is empty.
+    """
+
+    reference: tuple[str, ...]
+    """Files of pages that are worth learning from."""
+    crawl: tuple[str, ...]
+    """Files of random pages."""
+    filters: PageFilters = field(default_factory=PageFilters)
+    """What pages of both sides must pass."""
+    max_pages: int = 100_000
+    """The most pages of each side."""
+
+    def __post_init__(self) -> None:
+        for side in ("reference", "crawl"):
+            if not getattr(self, side):
+                raise ConfigurationError(f"quality_classifier: no {side} pages, expected files of both sides")
+        if self.max_pages < 1:
+            raise ConfigurationError(f"quality_classifier.max_pages: {self.max_pages}, expected at least 1")
+
+    def digests(self) -> dict[str, str]:
+        """The sha256 of every file by side and place in the list: no path, for the same pages may lie elsewhere.
+
+        Raises:
+            InputError: a file is missing.
+        """
+        return {
+            f"{side}_{number}": _sha256(path)
+            for side in ("reference", "crawl")
+            for number, path in enumerate(getattr(self, side))
+        }
+
+
+def labelled_pages(pages: LabelledPages) -> tuple[list[Example], dict[str, int]]:
+    """`(text, is a reference page)` for every page that passes the filters, and how many passed or left, by reason.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or no page of a side passes.
+    """
+    counts = Counter[str]()
+    taken: dict[str, bool] = {}
+    for side, label in (("reference", True), ("crawl", False)):
+        texts = _sample(_passing(getattr(pages, side), pages.filters.stages, side, counts), pages.max_pages)
+        if not texts:
+            raise InputError(f"quality_classifier: none of {counts[f'{side}_pages']:,} {side} pages passes the filters")
+        counts[f"{side}_pages_taken"] = len(texts)
+        for text in texts:
+            taken.setdefault(text, label)
+    return list(taken.items()), dict(sorted(counts.items()))
+
+
+def _sample(texts: Iterator[str], most: int) -> list[str]:
+    """The `most` distinct texts of the lowest hashes."""
+    by_hash = {hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest(): text for text in texts}
+    return [by_hash[digest] for digest in sorted(by_hash)[:most]]
+
+
+def _passing(paths: Sequence[str], stages: Sequence[Stage], side: str, counts: Counter[str]) -> Iterator[str]:
+    for path in paths:
+        for batch in _batches(Path(path)):
+            counts[f"{side}_pages"] += batch.num_rows
+            for stage in stages:
+                batch, removed = stage(batch)
+                if removed.num_rows:
+                    counts[f"{side}_removed_by_{stage.name}"] += removed.num_rows
+            yield from batch.column("text").to_pylist()
+
+
+def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The documents of a file of either kind."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected pages as WARC, WET or JSON Lines")
+    if ".jsonl" in path.suffixes:
+        texts = list(read_texts(path))
+        for start in range(0, len(texts), _BATCH_DOCUMENTS):
+            rows = [
+                {"doc_id": f"{start + number}", "url": "", "text": text}
+                for number, text in enumerate(texts[start : start + _BATCH_DOCUMENTS])
+            ]
+            yield pa.RecordBatch.from_pylist(rows, schema=_SCHEMA)
+        return
+    from pipelines.extract.records import extract_warc_files  # it loads the parsers
+
+    file = WarcFile(path.name, path, path.stat().st_size, sha256_of(path))
+    for batch in extract_warc_files([file], "pages"):
+        yield batch.documents
+
+
+def _sha256(path: str) -> str:
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file, expected pages as WARC, WET or JSON Lines")
+    return sha256_of(Path(path))

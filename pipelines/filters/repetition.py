@@ -1,0 +1,115 @@
+"""Repetition within a document: Gopher's thirteen rules (Rae et al. 2021, arXiv:2112.11446, appendix A.1.1, table A1).
+
+Decisions: a line or paragraph is a duplicate where an equal one came before; a duplicate n-gram likewise, and the walk
+goes on behind it, so that no character counts twice. The share of a text's characters takes the text as its words
+joined by single spaces, in the n-gram and in the whole alike, so that shares lie between 0 and 1. Equality is that of
+64-bit hashes. Where no 5-gram repeats, no longer one can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from lm.configuration import unknown_key
+from lm.errors import ConfigurationError
+from pipelines.documents.schema import Verdict, split_batch
+from pipelines.filters.text_statistics import Array, TextStatistics, measure
+
+THRESHOLDS: Mapping[str, float] = MappingProxyType(
+    {
+        "duplicate_lines": 0.30,
+        "duplicate_paragraphs": 0.30,
+        "duplicate_line_characters": 0.20,
+        "duplicate_paragraph_characters": 0.20,
+        "top_2_gram": 0.20,
+        "top_3_gram": 0.18,
+        "top_4_gram": 0.16,
+        "duplicate_5_grams": 0.15,
+        "duplicate_6_grams": 0.14,
+        "duplicate_7_grams": 0.13,
+        "duplicate_8_grams": 0.12,
+        "duplicate_9_grams": 0.11,
+        "duplicate_10_grams": 0.10,
+    }
+)
+"""Table A1: the greatest share that passes, in the table's order; n-gram rules are shares of characters."""
+
+_TOP = {"top_2_gram": 2, "top_3_gram": 3, "top_4_gram": 4}
+_DUPLICATE = {f"duplicate_{n}_grams": n for n in range(5, 11)}
+
+
+class Share(NamedTuple):
+    """Duplicates by number of items and by their characters, each from 0 to 1."""
+
+    items: float
+    characters: float
+
+
+def duplicate_share(hashes: Array, lengths: Array) -> Share:
+    """How much of a sequence of hashed items of `lengths` characters repeats an earlier item."""
+    _, first = np.unique(hashes, return_index=True)
+    total = int(lengths.sum())
+    if total == 0:
+        return Share(0.0, 0.0)
+    return Share(1 - len(first) / len(hashes), 1 - int(lengths[first].sum()) / total)
+
+
+def repetition_shares(text: str) -> dict[str, float]:
+    """The thirteen shares of table A1 for `text`."""
+    return dict(_shares(measure(text)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepetitionFilter:
+    """Keep documents within table A1, as changed by `overrides`.
+
+    Raises:
+        ConfigurationError: at construction, an unknown rule.
+    """
+
+    overrides: Mapping[str, float | None] = field(default_factory=dict)
+    """Thresholds by rule, in place of the table's; null switches a rule off."""
+
+    name: ClassVar[str] = "repetition"
+
+    def __post_init__(self) -> None:
+        for rule in self.overrides:
+            if rule not in THRESHOLDS:
+                raise ConfigurationError(unknown_key(rule, THRESHOLDS, "repetition.overrides"))
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Judge every document by the first rule that it fails."""
+        thresholds = {**THRESHOLDS, **dict(self.overrides)}
+        verdicts = [self._verdict(text, thresholds) for text in batch.column("text").to_pylist()]
+        return split_batch(batch, self.name, verdicts)
+
+    def _verdict(self, text: str, thresholds: Mapping[str, float | None]) -> Verdict | None:
+        for rule, share in _shares(measure(text)):  # lazily: what comes after the first failure is not computed
+            threshold = thresholds[rule]
+            if threshold is not None and share > threshold:
+                return Verdict(rule=rule, value=share, threshold=threshold)
+        return None
+
+
+def _shares(statistics: TextStatistics) -> Iterator[tuple[str, float]]:
+    from pipelines.filters.text_kernels import duplicate_ngram_characters, top_ngram_characters
+
+    lines, paragraphs = duplicate_share(*statistics.lines), duplicate_share(*statistics.paragraphs)
+    yield "duplicate_lines", lines.items
+    yield "duplicate_paragraphs", paragraphs.items
+    yield "duplicate_line_characters", lines.characters
+    yield "duplicate_paragraph_characters", paragraphs.characters
+    hashes, lengths = statistics.words
+    total = int(lengths.sum()) + max(0, len(lengths) - 1)
+    for rule, n in _TOP.items():
+        yield rule, min(1.0, top_ngram_characters(hashes, lengths, n) / max(1, total))
+    characters = 1
+    for rule, n in _DUPLICATE.items():
+        characters = duplicate_ngram_characters(hashes, lengths, n) if characters else 0
+        yield rule, characters / max(1, total)

@@ -1,0 +1,88 @@
+"""Stages run over artifacts: documents in, documents and removals out, published with exact accounts.
+
+Decisions: the accounts of a stage are checked before it is published: in = kept + removed + lost. A stage enters the
+fingerprint by its name and fields; fields named `*_path` stay out of it, since where a model lies changes nothing and
+its sha256 stands beside it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from lm import progress, storage
+from lm.code_version import source_digest
+from lm.configuration import to_mapping
+from lm.storage import Artifact, Publication
+from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
+from pipelines.documents.schema import Stage
+from pipelines.documents.tables import (
+    count_rows,
+    read_batches,
+    read_schema,
+)
+from pipelines.executor.partitions import Report, run_partitions
+
+
+def stage_config(stage: Stage) -> dict[str, Any]:
+    """A stage's configuration without the paths of its models, which say nothing that their sha256 does not."""
+    values = to_mapping(stage)
+    return {name: value for name, value in values.items() if not name.endswith("_path")}
+
+
+def run_stage(stage: Stage, source: Artifact, target: Path, *, code: str | None = None) -> Artifact:
+    """Send the documents of `source` through `stage` and publish at `target` what it kept and removed.
+
+    Does nothing where that work is done already. `code` is the digest of the stage's code, found where not given.
+
+    Raises:
+        IntegrityError: the stage lost or doubled a document; or `source` changed on disk.
+        NoSpaceError: the disk is full.
+    """
+    return storage.make(
+        target,
+        functools.partial(_write_stage, stage, source),
+        kind=DOCUMENTS_KIND,
+        config={"stage": stage.name, **stage_config(stage)},
+        inputs={"documents": source.digest},
+        code=code or source_digest(type(stage).__module__),
+    )
+
+
+def run_stage_partitions(
+    stage: Stage,
+    sources: Mapping[str, Artifact],
+    targets: Mapping[str, Path],
+    *,
+    num_workers: int = 1,
+    report: Report | None = None,
+) -> dict[str, Artifact]:
+    """`run_stage` for every partition of `sources`, over `num_workers` processes."""
+    jobs = {partition: (source, targets[partition]) for partition, source in sources.items()}
+    function = functools.partial(_run_job, stage)
+    return run_partitions(function, jobs, num_workers=num_workers, report=report, description=stage.name)
+
+
+def _run_job(stage: Stage, job: tuple[Artifact, Path]) -> Artifact:
+    source, target = job
+    return run_stage(stage, source, target)
+
+
+def _write_stage(stage: Stage, source: Artifact, publication: Publication) -> None:
+    """Stream the documents through; the columns are those that an empty batch comes out with."""
+    judged, _ = stage(pa.RecordBatch.from_pylist([], schema=read_schema(source)))
+    counts = Counts()
+    with (
+        PartitionWriter(publication.path, judged.schema) as writer,
+        progress.bar(stage.name, total=count_rows(source), unit="doc") as bar,
+    ):
+        for batch in read_batches(source):
+            kept, removed = stage(batch)
+            counts.judge(batch, kept, removed)
+            writer.write(kept, removed)
+            bar.update(batch.num_rows)
+    publication.summary.update(counts.summary(stage.name))

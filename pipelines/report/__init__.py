@@ -1,0 +1,1 @@
+"""Reports: facts, samples and charts of every step."""

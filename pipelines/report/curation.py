@@ -1,0 +1,130 @@
+"""The curation at a glance: what came to each step, what left it and why, how the scores lie, samples of both; as a
+table for programs and as pages for people.
+
+    funnel.json    one row a step          report.md     the same in words, with samples
+    report.html    the same with charts, in one file that needs nothing else
+
+Decisions: nothing here depends on time or machine; how fast a step was is metadata of its asset. Documents that the
+step for harmful text removed are counted everywhere, and shown nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from lm import storage
+from lm.code_version import source_digest
+from lm.storage import Artifact, Publication, open_artifact
+from pipelines import paths
+from pipelines.curation import CURATION
+from pipelines.decontamination.corpus import MATCHES, first_matches
+from pipelines.documents.tables import REMOVALS
+from pipelines.report.html_page import report_page
+from pipelines.report.samples import HARMFUL_STAGE, cell, code_cell, markdown_table
+from pipelines.report.step_facts import StageFacts, stage_facts
+
+FUNNEL, PAGE, MARKDOWN = "funnel.json", "report.html", "report.md"
+_NUM_REASONS = 12
+
+
+def steps_of(root: Path) -> dict[str, list[Artifact]]:
+    """The artifacts of every step below `root`, of each group that went into the deduplicated corpus, by stage.
+
+    Raises:
+        InputError: a step, or one of a group, is missing.
+    """
+    first = next(step for step in CURATION if not step.partitioned)
+    groups = sorted(open_artifact(paths.artifact_path(first.artifact, root=root)).inputs)
+    return {
+        step.stage: [
+            open_artifact(paths.artifact_path(step.artifact, group, root))
+            for group in (groups if step.partitioned else [None])
+        ]
+        for step in CURATION
+    }
+
+
+def write_curation_report(steps: Mapping[str, Sequence[Artifact]], target: Path) -> Artifact:
+    """Publish `funnel.json`, `report.md` and `report.html` over the artifacts of all steps, in their order."""
+
+    def write(publication: Publication) -> None:
+        facts = facts_of(steps)
+        rows = [each.row for each in facts]
+        matches = contamination(steps)
+        storage.write_json(publication.path / FUNNEL, rows)
+        (publication.path / MARKDOWN).write_text(render(facts, matches), encoding="utf-8")
+        (publication.path / PAGE).write_text(report_page(facts, matches), encoding="utf-8")
+        publication.summary.update(num_in=rows[0]["num_in"], num_kept=rows[-1]["num_kept"], num_steps=len(rows))
+
+    made = [artifact for artifacts in steps.values() for artifact in artifacts]
+    return storage.make(
+        target,
+        write,
+        kind="curation_report",
+        config={},
+        inputs={f"{i:04d} {artifact.summary['stage']}": artifact.digest for i, artifact in enumerate(made)},
+        code=source_digest("pipelines.report.curation"),
+    )
+
+
+def facts_of(steps: Mapping[str, Sequence[Artifact]]) -> list[StageFacts]:
+    """What there is to see of each step; harmful documents are elided in all of them."""
+    harmful = {
+        doc_id
+        for artifact in steps.get(HARMFUL_STAGE, ())
+        for doc_id in pq.read_table(artifact.file(REMOVALS), columns=["doc_id"]).column("doc_id").to_pylist()
+    }
+    found, sources = [], list[Artifact]()
+    for artifacts in steps.values():
+        found.append(stage_facts(artifacts, sources, harmful))
+        sources = list(artifacts)
+    return found
+
+
+def contamination(steps: Mapping[str, Sequence[Artifact]]) -> list[dict[str, Any]]:
+    """The first shared passages of the corpus with evaluation items."""
+    artifacts = [each for found in steps.values() for each in found if MATCHES in each.files]
+    return [row for each in artifacts for row in first_matches(each)]
+
+
+def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]]) -> str:
+    """The report as Markdown."""
+    lines = ["# Curation", "", "| step | in | kept | removed | lost | share kept |", "|---|--:|--:|--:|--:|--:|"]
+    lines += [
+        f"| {row['stage']} | {row['num_in']:,} | {row['num_kept']:,} | {row['num_removed']:,} | {row['num_lost']:,} | "
+        f"{row['kept_share']:.1%} |"
+        for row in (each.row for each in facts)
+    ]
+    lines += ["", "## Why documents left", "", "| step | rule | documents | share |", "|---|---|--:|--:|"]
+    for each in facts:
+        gone = {**each.row["removed_by_rule"], **each.row["lost_by_reason"]}
+        for rule, share in list(each.shares.items())[:_NUM_REASONS]:
+            lines.append(f"| {each.row['stage']} | {rule} | {gone[rule]:,} | {share:.2%} |")
+    for each in facts:
+        lines += _samples(each)
+    if matches:
+        lines += ["", "## Shared with evaluation sets", "", matches_table(matches).rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def matches_table(matches: Sequence[Mapping[str, Any]]) -> str:
+    """Passages shared with evaluation items, as a Markdown table."""
+    lines = ["| set | item | words shared | they begin | page | outcome |", "|---|---|--:|---|---|---|"]
+    lines += [
+        f"| {cell(row['evaluation_set'])} | {cell(row['item'])} | {row['num_words']} | {cell(row['ngram'])} | "
+        f"{code_cell(row['url'])} | {row['outcome']} |"
+        for row in matches
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _samples(facts: StageFacts) -> list[str]:
+    lines = []
+    for title, samples in (("kept", facts.kept), ("removed", facts.removed)):
+        if samples:
+            lines += ["", f"## {facts.row['stage']}: {title}", "", markdown_table(samples, "found").rstrip()]
+    return lines

@@ -1,0 +1,221 @@
+"""Where WARC files come from, which of them form a partition, and what each one holds, by its digest.
+
+Three kinds of source: the demo crawl's folder, any other folder (also one in a store, such as s3://bucket/prefix), and
+a crawl of Common Crawl. Files that lie elsewhere are copied to this machine.
+
+Decisions:
+- Groups are cut from the sorted names, `files_per_group` each. With `known`, groups that exist keep exactly their
+  files, and files that came since form new groups.
+- `WarcFile.name` is relative to the source; it is what documents carry, so they hold no path of this machine.
+- A published list names a remote file by its URL, so that another machine finds it too and fetches a copy of its own,
+  which must have the digest of the list.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from lm import progress
+from lm.configuration import from_mapping, to_mapping
+from lm.errors import ConfigurationError, InputError
+from lm.locations import is_remote, is_url, locate, redacted
+from lm.storage import sha256_of
+from pipelines.common_crawl import (
+    DATA_URL,
+    FileKind,
+    check_crawl_name,
+    download_path,
+    file_url,
+    group_paths,
+    list_paths,
+)
+from pipelines.fetch.remote_files import copy_path, fetch_file, is_http, list_files
+from pipelines.paths import parse_partition, partition_key
+from pipelines.sources.warc_file import WarcFile
+
+if TYPE_CHECKING:
+    from pipelines.fetch.download import Downloader
+
+Report = Callable[[Mapping[str, object]], None]
+
+_WARC_NAME = re.compile(r"[^.].*\.(?:warc|wet)(?:\.gz|\.lz4)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarcSource:
+    """Which files to read, as a user says it.
+
+    `folder` is needed for `demo` and `folder`; `base_url` and `file_kind` matter to `common_crawl` only, `crawl` names
+    the partitions of all three.
+    """
+
+    kind: Literal["demo", "folder", "common_crawl"] = "demo"
+    crawl: str = "demo"
+    folder: str | None = None
+    base_url: str = DATA_URL
+    file_kind: FileKind = "warc"
+    files_per_group: int = 1
+    max_files: int | None = None
+
+    def __post_init__(self) -> None:
+        check_crawl_name(self.crawl)
+        if (self.kind == "common_crawl") != (self.folder is None):
+            expected = "none" if self.kind == "common_crawl" else "a path"
+            raise ConfigurationError(f"warc_source.folder: {self.folder!r}, expected {expected} for '{self.kind}'")
+        if self.files_per_group < 1:
+            raise ConfigurationError(f"warc_source.files_per_group: {self.files_per_group}, expected at least 1")
+        if self.max_files is not None and self.max_files < 1:
+            raise ConfigurationError(f"warc_source.max_files: {self.max_files}, expected at least 1")
+
+
+def list_groups(
+    source: WarcSource,
+    *,
+    known: Mapping[str, Sequence[str]] | None = None,
+    downloads: Path | None = None,
+    downloader: Downloader | None = None,
+) -> dict[str, list[str]]:
+    """The names of the files of each partition, by its key. `downloads` keeps a remote listing for the next call.
+
+    Raises:
+        InputError: the folder or the crawl has no WARC files, or cannot be read.
+    """
+    names = _list_names(source, downloads, downloader, known)[: source.max_files]
+    groups = {key: list(known[key]) for key in sorted(known or {}) if known and parse_partition(key)[0] == source.crawl}
+    taken = {name for group in groups.values() for name in group}
+    first = 1 + max((parse_partition(key)[1] for key in groups), default=-1)
+    new = group_paths([name for name in names if name not in taken], source.files_per_group)
+    return groups | {partition_key(source.crawl, first + number): group for number, group in enumerate(new)}
+
+
+def resolve_group(
+    source: WarcSource,
+    partition: str,
+    downloads: Path,
+    report: Report | None = None,
+    *,
+    known: Mapping[str, Sequence[str]] | None = None,
+    downloader: Downloader | None = None,
+) -> list[WarcFile]:
+    """The files of one partition, on this machine: downloaded below the folder `downloads` where they are remote.
+
+    `report` gets an event a file: its name, size, and how many of the group are there.
+
+    Raises:
+        InputError: the source has no such partition, or a file cannot be had.
+    """
+    groups = list_groups(source, known=known, downloads=downloads, downloader=downloader)
+    if partition not in groups:
+        raise InputError(
+            f"partition '{partition}': not in {source.kind} '{source.crawl}', which has {len(groups)} groups"
+        )
+    names = groups[partition]
+    files = []
+    for name in progress.track(names, f"files of {partition}", total=len(names), unit="file"):
+        file = _resolve(source, name, downloads, downloader)
+        files.append(file)
+        if report is not None:
+            report({"file": name, "size_bytes": file.size_bytes, "num_files": len(files), "total_files": len(names)})
+    return files
+
+
+def write_files(path: Path, files: Sequence[WarcFile]) -> None:
+    """Write a list of files as JSON."""
+    rows = [{"name": f.name, "path": f.location, "size_bytes": f.size_bytes, "sha256": f.sha256} for f in files]
+    path.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+
+
+def read_files(path: Path, downloads: Path) -> list[WarcFile]:
+    """Read a list that `write_files` wrote; copies of remote files belong below `downloads`, but need not be there.
+
+    Raises:
+        InputError: it is not one.
+    """
+    try:
+        return [_file_of(row, downloads) for row in json.loads(path.read_text("utf-8"))]
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: no list of WARC files, expected JSON with name, path, size_bytes, sha256") from None
+
+
+def fetch_missing(files: Sequence[WarcFile], downloader: Downloader | None = None) -> None:
+    """Copy to this machine what lies elsewhere and was copied only by another one.
+
+    Raises:
+        InputError: a file cannot be had, or is not the one that was listed.
+    """
+    missing = [file for file in files if file.origin and not file.path.is_file()]
+    for file in progress.track(missing, "fetch WARC files", total=len(missing), unit="file"):
+        fetch_file(file.origin, file.path, downloader, file.sha256)
+
+
+def write_source(path: Path, source: WarcSource) -> None:
+    """Write a source as JSON."""
+    path.write_text(json.dumps(to_mapping(source), indent=1) + "\n", "utf-8")
+
+
+def read_source(path: Path) -> WarcSource:
+    """Read a source that `write_source` wrote.
+
+    Raises:
+        InputError: no JSON object.
+        ConfigurationError: an unknown key or a wrong value.
+    """
+    try:
+        values: Any = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}, expected JSON") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a {type(values).__name__}, expected a JSON object")
+    return from_mapping(WarcSource, values, str(path))
+
+
+def _list_names(
+    source: WarcSource, downloads: Path | None, downloader: Downloader | None, known: Mapping[str, Sequence[str]] | None
+) -> list[str]:
+    if source.kind == "common_crawl":
+        return list_paths(source.crawl, source.file_kind, source.base_url, folder=downloads, downloader=downloader)
+    if is_http(str(source.folder)):
+        if not known:
+            place = redacted(str(source.folder))
+            raise InputError(f"{place}: a web server's folder cannot be listed, expected the names of its files")
+        return []
+    folder = locate(str(source.folder))
+    if is_remote(folder):
+        found = list(list_files(folder))
+    elif folder.is_dir():
+        found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    else:
+        raise InputError(f"{folder}: no such folder, expected one with WARC files")
+    names = sorted(name for name in found if _WARC_NAME.fullmatch(name.rpartition("/")[2]))
+    if not names:
+        raise InputError(f"{folder}: holds no files named .warc, .wet, or so with .gz or .lz4 behind it")
+    return names
+
+
+def _resolve(source: WarcSource, name: str, downloads: Path, downloader: Downloader | None) -> WarcFile:
+    origin = ""
+    if source.kind == "common_crawl":
+        origin = file_url(name, source.base_url)
+        path = download_path(name, downloads, source.base_url, downloader)
+    elif is_url(location := f"{str(source.folder).rstrip('/')}/{name}"):
+        origin = location
+        path = copy_path(location, downloads)
+        if not is_http(location) or not path.exists():
+            fetch_file(location, path, downloader)
+    else:
+        path = Path(str(source.folder)) / name
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, though {source.kind} '{source.crawl}' lists it")
+    return WarcFile(name, path, path.stat().st_size, sha256_of(path), origin)
+
+
+def _file_of(row: Mapping[str, Any], downloads: Path) -> WarcFile:
+    name, location, size_bytes, sha256 = (row[key] for key in ("name", "path", "size_bytes", "sha256"))
+    if not is_url(location):
+        return WarcFile(name, Path(location), int(size_bytes), sha256)
+    return WarcFile(name, copy_path(location, downloads), int(size_bytes), sha256, location)

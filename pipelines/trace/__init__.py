@@ -1,0 +1,1 @@
+"""Trace: the way of one document from its WARC record to the training steps that read it."""

@@ -1,0 +1,1 @@
+"""WARC and WET files: their records, whatever is damaged around them."""

@@ -1,0 +1,334 @@
+"""WARC and WET files to records, whatever happened to the file: at most the damaged record is lost, and it is counted.
+
+    read_records(path) -> WarcRecord | Loss, in file order
+
+A record is handed out only when its header reads, its block has the length that `Content-Length` says, its member's
+checksum holds, and its block has the digest that is written beside it. Everything else becomes a `Loss`, and reading
+goes on at the next record:
+
+- in a compressed file at the next member that decodes to `WARC/`;
+- inside a member, or in a plain file, at the next line `WARC/1.x` that a complete header follows.
+
+    truncated   the file ends inside the record        bad_length  the record does not end where Content-Length says
+    damaged     its compressed bytes do not decode     too_large   beyond `WarcLimits`
+    digest      the block is not what its digest says  garbage     a stretch of bytes that is no record
+    bad_header  a field missing or impossible
+
+Decisions:
+- `WARC-Payload-Digest` is not checked: writers disagree on whether it covers the body before or after de-chunking.
+- The offset is that of the member in the stored file, so it finds the record again; in a plain file, the record's.
+- Where one gzip member holds many records, they are handed out before the checksum at its end was reached.
+
+Not covered: ARC (refused with a clear message), `.warc.zst`, records divided into `continuation` segments.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lm.errors import ConfigurationError, InputError
+from pipelines.warc.compression import FORMS, PLAIN, WARC_MAGIC, Form, MemberError, MemberReader
+from pipelines.warc.header import HEADER_END, VERSION_LINE, BadHeader, block_length, digest_holds, parse_header
+
+LossReason = Literal["truncated", "damaged", "digest", "bad_header", "bad_length", "too_large", "garbage"]
+
+_LOOKAHEAD_BYTES = 64
+"""Read beyond a block before it is believed: it reaches the member's checksum where the member ends there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarcLimits:
+    """How much of one record is held in memory."""
+
+    max_record_bytes: int = 16 * 2**20
+    max_header_bytes: int = 64 * 2**10
+
+    def __post_init__(self) -> None:
+        for name in ("max_record_bytes", "max_header_bytes"):
+            if getattr(self, name) < 1024:
+                raise ConfigurationError(f"WarcLimits.{name}: {getattr(self, name)}, expected at least 1024")
+
+
+@dataclass(frozen=True, slots=True)
+class WarcRecord:
+    """One whole record: `block` is all that follows its header; the names in `headers` are in lower case."""
+
+    type: str
+    record_id: str
+    target_uri: str
+    date: str
+    offset: int
+    headers: Mapping[str, str]
+    block: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A record, or a stretch of bytes, that could not be read: a row of `LOSS_SCHEMA`."""
+
+    warc_path: str
+    offset: int
+    reason: LossReason
+    detail: str
+
+
+def read_records(
+    path: Path, *, limits: WarcLimits | None = None, name: str | None = None
+) -> Iterator[WarcRecord | Loss]:
+    """Read the records of a WARC file: gzip (a member each, or one for all), LZ4, or plain.
+
+    `name` is what losses call the file: its own name unless given.
+
+    Raises:
+        InputError: the file is missing, empty, an ARC file, or no WARC file at all.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file, expected a WARC file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: empty, expected a WARC file")
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield from _Walk(data, _recognise(data, path), name or path.name, limits or WarcLimits()).records()
+
+
+def _recognise(data: mmap.mmap, path: Path) -> Form:
+    """How the file is stored, also where its very beginning is damaged or cut."""
+    start = data[:16]
+    for form in FORMS:
+        if start.startswith(form.magic) or form.magic.startswith(start):
+            head = form.head(data, 0)
+            if head.startswith((WARC_MAGIC, b"filedesc:")) or not head or form is PLAIN:
+                return _warc_form(form, head, path)
+    if start.startswith(b"filedesc:"):
+        return _warc_form(PLAIN, start, path)
+    for form in FORMS:
+        if _holds_record(form, data):
+            return form
+    raise InputError(f"{path}: begins with {start!r} and holds no WARC record, expected a WARC file")
+
+
+def _warc_form(form: Form, head: bytes, path: Path) -> Form:
+    if head.startswith(b"filedesc:"):
+        raise InputError(f"{path}: an ARC file, expected WARC (`warcio recompress` converts it)")
+    return form
+
+
+def _holds_record(form: Form, data: mmap.mmap) -> bool:
+    offset = form.find(data, 0)
+    while offset is not None:
+        if _header_at(form.head(data, offset)) is not None:
+            return True
+        offset = form.find(data, offset + 1)
+    return False
+
+
+def _header_at(text: bytes | bytearray, start: int = 0) -> Mapping[str, str] | None:
+    """The header that begins at `start`, where a usable one does."""
+    end = HEADER_END.search(text, start)
+    if end is None:
+        return None
+    try:
+        fields = parse_header(bytes(text[start : end.start()]))
+        block_length(fields)
+    except BadHeader:
+        return None
+    return fields
+
+
+def _is_terminator(tail: bytes) -> bool:
+    """Whether a record may end before `tail`: two line ends, or the member's end, or the next record."""
+    following = tail.lstrip(b"\r\n")
+    return not following or tail.startswith(b"\r\n\r\n") or following.startswith(WARC_MAGIC)
+
+
+def _record_of(fields: Mapping[str, str], offset: int, block: bytes) -> WarcRecord:
+    return WarcRecord(
+        type=fields["warc-type"].lower(),
+        record_id=fields["warc-record-id"],
+        target_uri=fields.get("warc-target-uri", "").strip("<>"),
+        date=fields.get("warc-date", ""),
+        offset=offset,
+        headers=fields,
+        block=block,
+    )
+
+
+class _Walk:
+    """One pass over a stored file: member by member, record by record."""
+
+    def __init__(self, data: mmap.mmap, form: Form, name: str, limits: WarcLimits) -> None:
+        self.data = data
+        self.form = form
+        self.name = name
+        self.limits = limits
+
+    def records(self) -> Iterator[WarcRecord | Loss]:
+        position = 0
+        while position < len(self.data):
+            if self.form is not PLAIN and not self.data[position : position + 8].startswith(self.form.magic):
+                loss, position = self._between_members(position)
+                yield loss
+                continue
+            self.reader = MemberReader(self.form, self.data, position)
+            try:
+                record = self._only_record()
+                if record is not None:
+                    yield record
+                else:
+                    yield from self._member()
+                position = self.reader.end or len(self.data)
+            except MemberError as error:
+                following = self.form.find(self.data, position + 1)
+                is_cut = error.reason == "truncated" and following is None
+                yield Loss(self.name, position, "truncated" if is_cut else "damaged", str(error))
+                position = len(self.data) if following is None else following
+
+    def _between_members(self, position: int) -> tuple[Loss, int]:
+        """Account for bytes where a member should begin and does not, and find the next one."""
+        magic = self.form.magic
+        following = self.form.find(self.data, position + 1)
+        end = len(self.data) if following is None else following
+        start = self.data[position : min(end, position + len(magic))]
+        num_right = sum(found == expected for found, expected in zip(start, magic, strict=False))
+        if end == len(self.data) and len(start) < len(magic) and num_right == len(start):
+            return Loss(self.name, position, "truncated", f"the file ends inside a {self.form.name} header"), end
+        # One wrong byte in the magic number is a member's damaged beginning; anything else was never a member.
+        reason: LossReason = "damaged" if num_right == len(magic) - 1 else "garbage"
+        return Loss(self.name, position, reason, f"bytes {position} to {end} are no {self.form.name} member"), end
+
+    def _member(self) -> Iterator[WarcRecord | Loss]:
+        while self._next_line():
+            yield self._record()
+
+    def _only_record(self) -> WarcRecord | None:
+        """The record of a member that holds one sound record and nothing else, as nearly all do; None for any other,
+        which then stands in the reader's window."""
+        if self.form is PLAIN:
+            return None
+        text = self.reader.whole()
+        if text is None:
+            return None
+        record = self._sound_record(text)
+        if record is None:
+            self.reader.window += text
+        return record
+
+    def _sound_record(self, text: bytes) -> WarcRecord | None:
+        header_end = HEADER_END.search(text, 0, self.limits.max_header_bytes)
+        if header_end is None or not text.startswith(WARC_MAGIC):
+            return None
+        start = header_end.end()
+        try:
+            fields = parse_header(text[:start])
+            size = block_length(fields)
+        except BadHeader:
+            return None
+        if size > self.limits.max_record_bytes or text[start + size :] != b"\r\n\r\n":
+            return None
+        block = text[start : start + size]
+        if not digest_holds(fields.get("warc-block-digest", ""), block):
+            return None
+        return _record_of(fields, self.reader.offset, block)
+
+    def _next_line(self) -> bool:
+        """Drop line ends; False where the member ends."""
+        while self.reader.fill(1):
+            head = self.reader.window[:_LOOKAHEAD_BYTES]  # stripping the whole window would copy it for each record
+            blank = len(head) - len(head.lstrip(b"\r\n"))
+            if blank == 0:
+                return True
+            self.reader.drop(blank)
+        return False
+
+    def _offset(self) -> int:
+        return self.reader.position if self.form is PLAIN else self.reader.offset
+
+    def _record(self) -> WarcRecord | Loss:
+        """The record at the window's beginning, or why it is none; the window moves past it."""
+        self.reader.fill(len(WARC_MAGIC))
+        if not self.reader.window.startswith(WARC_MAGIC):
+            return self._garbage()
+        header_end = self._header_end()
+        if header_end is None:
+            return self._lose(1, "bad_header", "the header has no end")
+        try:
+            fields = parse_header(bytes(self.reader.window[:header_end]))
+            size = block_length(fields)
+        except BadHeader as error:
+            return self._lose(1, "bad_header", str(error))
+        if size > self.limits.max_record_bytes:
+            return self._too_large(header_end, size)
+        return self._whole(fields, header_end, size)
+
+    def _header_end(self) -> int | None:
+        """Where the block begins, once the window reaches that far."""
+        reader = self.reader
+        while (end := HEADER_END.search(reader.window, 0, self.limits.max_header_bytes)) is None:
+            if len(reader.window) >= self.limits.max_header_bytes or not reader.fill(len(reader.window) + 1):
+                return None
+        return end.end()
+
+    def _whole(self, fields: Mapping[str, str], header_end: int, size: int) -> WarcRecord | Loss:
+        """The record, where its block is as long as it should be and has the right digest."""
+        reader, end = self.reader, header_end + size
+        reader.fill(end + _LOOKAHEAD_BYTES)
+        if len(reader.window) < end:
+            missing = f"Content-Length is {size}, {len(reader.window) - header_end} bytes follow"
+            return self._lose(header_end, "bad_length", missing)
+        block = bytes(memoryview(reader.window)[header_end:end])
+        digest = fields.get("warc-block-digest", "")
+        is_right = digest_holds(digest, block)
+        if not _is_terminator(bytes(reader.window[end : end + _LOOKAHEAD_BYTES])) and not (digest and is_right):
+            return self._lose(header_end, "bad_length", f"no record ends {size} bytes after its header")
+        offset = self._offset()
+        reader.drop(end)
+        if not is_right:
+            return Loss(self.name, offset, "digest", f"{fields['warc-record-id']}: the block's digest is not {digest}")
+        return _record_of(fields, offset, block)
+
+    def _too_large(self, header_end: int, size: int) -> Loss:
+        """Pass over a block that is too large to hold, or, where its length is a lie, go on behind its header."""
+        beyond = self.reader.at(self.reader.position + header_end + size)
+        if beyond is None:
+            return self._lose(header_end, "bad_length", f"Content-Length is {size}, fewer bytes follow")
+        beyond.fill(_LOOKAHEAD_BYTES)
+        if not _is_terminator(bytes(beyond.window[:_LOOKAHEAD_BYTES])):
+            return self._lose(header_end, "bad_length", f"no record ends {size} bytes after its header")
+        offset, self.reader = self._offset(), beyond
+        return Loss(self.name, offset, "too_large", f"{size} bytes, the limit is {self.limits.max_record_bytes}")
+
+    def _garbage(self) -> Loss:
+        start, offset = self.reader.position, self._offset()
+        is_cut = self.form is PLAIN and WARC_MAGIC.startswith(self.reader.window)
+        self._seek(1)
+        detail = f"bytes {start} to {self.reader.position} are no record"
+        return Loss(self.name, offset, "truncated" if is_cut else "garbage", detail)
+
+    def _lose(self, start: int, reason: LossReason, detail: str) -> Loss:
+        """Give up the record at the window's beginning and move to the next one from `start` on."""
+        offset = self._offset()
+        if not self._seek(start) and self.form is PLAIN:
+            reason = "truncated"
+        return Loss(self.name, offset, reason, detail)
+
+    def _seek(self, start: int) -> bool:
+        """Drop everything before the next usable record header; False where the member holds none."""
+        reader = self.reader
+        while True:
+            version = VERSION_LINE.search(reader.window, start)
+            if version is not None:
+                reader.fill(version.start() + self.limits.max_header_bytes)
+                if _header_at(reader.window, version.start()) is not None:
+                    reader.drop(version.start())
+                    return True
+                start = version.end()
+                continue
+            keep = min(len(reader.window), 16)
+            reader.drop(len(reader.window) - keep)
+            start = 0
+            if not reader.fill(keep + 1):
+                reader.drop(keep)
+                return False

@@ -1,0 +1,184 @@
+"""Each heuristic rule at its border, the presets' contents, and the stage's verdicts."""
+
+import random
+import time
+
+import pyarrow as pa
+import pytest
+
+from lm.configuration import from_mapping
+from lm.errors import ConfigurationError
+from pipelines.filters.heuristics import GOPHER, PRESETS, RULES, HeuristicFilter, gopher_violations
+from pipelines.filters.line_corrections import correct_c4_for_fineweb, correct_refinedweb
+from pipelines.filters.text_statistics import measure
+
+WORDS = ["river", "stone", "walking", "through", "quiet", "morning", "light", "behind", "garden", "window", "people"]
+
+
+def prose(num_words, seed=0):
+    """Sentences of ten words with the stop words that English has."""
+    chooser = random.Random(seed)
+    sentences = []
+    while len(sentences) * 10 < num_words:
+        sentences.append("The " + " ".join(chooser.choices(WORDS, k=7)) + " of it.")
+    return " ".join(" ".join(sentences).split()[:num_words])
+
+
+def batch(*texts):
+    schema = pa.schema([("doc_id", pa.string()), ("url", pa.string()), ("text", pa.large_string())])
+    rows = [{"doc_id": str(i), "url": f"https://example.org/{i}", "text": text} for i, text in enumerate(texts)]
+    return pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+def failed(text, **options):
+    """The rule that removes `text`, or None."""
+    _, removed = HeuristicFilter(**options)(batch(text))
+    return removed.column("rule").to_pylist()[0] if removed.num_rows else None
+
+
+def lines(*each):
+    return "\n".join(each)
+
+
+def test_good_prose_passes_every_gopher_rule():
+    assert gopher_violations(prose(200)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ("min_words", prose(50), prose(49)),
+        ("max_words", prose(100_000), prose(100_001)),
+        ("min_mean_word_length", "the and " + "abc " * 100, "the and " + "abc ab " * 100),
+        ("max_mean_word_length", "the of " + "abcdefghij " * 100, "the of " + "abcdefghijk " * 100),
+        ("hashes_per_word", prose(100) + "#" * 10, prose(100) + "#" * 11),
+        ("ellipses_per_word", prose(100) + " …" * 10, prose(100) + " …" * 11),
+        ("bullet_lines", "• the dog of\n" * 27 + "the dog of\n" * 3, "- the dog of\n" * 28 + "the dog of\n" * 3),
+        ("ellipsis_lines", "the end of...\n" * 9 + "the dog\n" * 21, "the end of…\n" * 10 + "the dog\n" * 21),
+        ("alphabetic_words", prose(80) + " 12" * 20, prose(80) + " 12" * 21),
+        ("stop_words", "Dogs have, they say, fun with " * 12, "dogs have fun " * 30),
+    ],
+)  # fmt: skip
+def test_gopher_rules_at_their_borders(rule, inside, outside):
+    assert rule not in [verdict.rule for verdict in gopher_violations(inside)]
+    found = {verdict.rule: verdict for verdict in gopher_violations(outside)}
+    assert found[rule].threshold == RULES[rule].threshold
+    assert not RULES[rule].passes(found[rule].value, found[rule].threshold)
+
+
+@pytest.mark.parametrize(
+    ("rule", "inside", "outside"),
+    [
+        ("ended_lines", "this line ends here.\n" * 3 + "this line does not\n" * 22,
+         "this line ends here.\n" * 2 + "this line does not\n" * 22),
+        ("short_lines", lines(*["the short line"] * 2, "a line of more than thirty characters, this one"),
+         lines(*["the short line"] * 5, *["a line of more than thirty characters, this one"] * 2)),
+        ("duplicate_line_characters", lines(*(prose(20, seed) for seed in range(5))), lines(*[prose(20)] * 2)),
+        ("newlines_per_word", lines(*["the line of words"] * 10), "\n\n".join(["the line of"] * 10)),
+    ],
+)  # fmt: skip
+def test_fineweb_rules(rule, inside, outside):
+    only = {other: None for other in PRESETS["fineweb"].rules if other != rule}
+    assert failed(inside, preset="fineweb", overrides=only) is None
+    assert failed(outside, preset="fineweb", overrides=only) == rule
+
+
+def test_c4_drops_lines_and_pages():
+    page = lines(
+        "A first sentence of the page.[3]",
+        "Home | About | Contact us today",
+        "Please enable Javascript to see the whole page.",
+        "Too short.",
+        "This line trails off into nothing...",
+        "We use cookies, as our cookie policy says here.",
+        'A second one said: "here is the end of it all."',
+        "Is a third sentence really needed on this page?",
+    )
+    kept, removed = HeuristicFilter(preset="c4")(batch(page))
+    assert removed.num_rows == 0
+    assert kept.column("text").to_pylist() == [
+        lines(
+            "A first sentence of the page.",
+            'A second one said: "here is the end of it all."',
+            "Is a third sentence really needed on this page?",
+        )
+    ]
+    assert failed(page + "\nfunction() { return }", preset="c4") == "curly_brackets"
+    assert failed(page + "\nLorem Ipsum dolor", preset="c4") == "lorem_ipsum"
+    assert failed("Only one sentence with enough words. And a second one.", preset="c4") == "sentences"
+    assert correct_c4_for_fineweb(page).text.count("\n") == 5 - 1
+
+
+def test_refinedweb_drops_navigation_and_pages_that_lose_much():
+    good = [prose(40, seed) for seed in range(6)]
+    unwanted = [
+        "3 likes",
+        "READ THIS NOW",
+        "2024",
+        "Sign in to continue",
+        "Click here to read more...",
+        "2 items in cart",
+        "Home",
+    ]
+    corrected = correct_refinedweb(lines(*good, *unwanted))
+    assert corrected.text == lines(*good)
+    assert 0.05 < corrected.dropped_share < 0.10
+    assert failed(lines(*good, *unwanted), preset="refinedweb") == "dropped_words"
+    assert failed(lines(*good, *unwanted[:3]), preset="refinedweb") is None
+
+
+def test_the_first_failing_rule_in_table_order_is_recorded_with_its_numbers():
+    kept, removed = HeuristicFilter()(batch(prose(100), "#" * 30))
+    assert kept.num_rows == 1
+    assert removed.to_pylist() == [
+        {"doc_id": "1", "url": "https://example.org/1", "stage": "heuristics", "rule": "min_words", "value": 0.0,
+         "threshold": 50.0, "duplicate_of": None}
+    ]  # fmt: skip
+
+
+def test_overrides_set_switch_off_and_add_rules():
+    stage = HeuristicFilter(overrides={"min_words": 10, "stop_words": None, "sentences": 2.0})
+    asked = stage.thresholds()
+    assert asked["min_words"] == 10
+    assert "stop_words" not in asked
+    assert asked["sentences"] == 2.0
+    assert list(asked) == [rule for rule in RULES if rule in asked]
+    assert set(GOPHER) - set(asked) == {"stop_words"}
+
+
+def test_mistakes_name_the_nearest_rule_and_preset():
+    with pytest.raises(ConfigurationError, match="did you mean 'min_words'"):
+        HeuristicFilter(overrides={"min_word": 3})
+    with pytest.raises(ConfigurationError, match="did you mean 'gopher'"):
+        HeuristicFilter(preset="gofer")
+    built = from_mapping(HeuristicFilter, {"preset": "c4", "overrides": {"min_words": 5, "sentences": None}})
+    assert built.overrides == {"min_words": 5, "sentences": None}
+
+
+def test_every_preset_passes_good_prose():
+    page = "\n\n".join(prose(60, seed) for seed in range(4))
+    for preset in PRESETS:
+        assert failed(page, preset=preset) is None, preset
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", " ", "word", "\u3000\n\x00"])
+def test_empty_and_tiny_texts_are_judged_not_crashed_on(text):
+    for preset in PRESETS:
+        assert failed(text, preset=preset) is not None
+
+
+def test_verdicts_do_not_depend_on_the_batch():
+    texts = [prose(100), "#", prose(30), prose(60)]
+    _, together = HeuristicFilter()(batch(*texts))
+    apart = [failed(text) for text in texts]
+    assert together.column("rule").to_pylist() == [rule for rule in apart if rule]
+
+
+@pytest.mark.fault(15)
+@pytest.mark.parametrize("unit", ["a", "word and the other ", "#...\n", "中"])
+def test_fifty_megabytes_take_seconds(unit):
+    text = unit * (50_000_000 // len(unit.encode()))
+    measure("warm")
+    start = time.process_time()
+    gopher_violations(text)
+    assert time.process_time() - start < 10

@@ -1,0 +1,37 @@
+"""The walk over a text against a plain reference."""
+
+import random
+
+from pipelines.filters.text_statistics import measure
+
+
+def test_measures_words_lines_and_marks():
+    counts = measure("Hello, the (World)! 12 --\n- and... that\n\n  Hello \n#tag … e.g.").counts
+    assert counts["num_tokens"] == 12
+    assert counts["num_words"] == 9  # "--", "-" and "…" are symbols
+    assert counts["word_characters"] == sum(
+        map(len, ["Hello", "the", "World", "12", "and", "that", "Hello", "tag", "e.g"])
+    )
+    assert counts["stop_words"] == 3
+    assert (counts["hashes"], counts["ellipses"]) == (1, 2)
+    assert (counts["newlines"], counts["num_lines"]) == (4, 4)
+    assert (counts["bullet_lines"], counts["ended_lines"], counts["short_lines"]) == (1, 1, 4)
+
+
+def test_words_agree_with_a_plain_reference_on_random_text():
+    chooser = random.Random(1)
+    text = "".join(chooser.choices("aé中9.,-#…\" '\n\t\u00a0()Zтhe", k=20_000))
+    tokens = text.split()
+    cores = []
+    for token in tokens:
+        solid = [i for i, c in enumerate(token) if c.isalpha() or c.isdigit()]
+        if solid:
+            cores.append(token[solid[0] : solid[-1] + 1])
+    stripped = [line.strip() for line in text.split("\n") if line.strip()]
+    statistics = measure(text)
+    assert statistics.counts["num_tokens"] == len(tokens)
+    assert statistics.words[1].tolist() == [len(core) for core in cores]
+    assert len(set(statistics.words[0].tolist())) == len(set(cores))
+    assert statistics.counts["letter_tokens"] == sum(any(map(str.isalpha, token)) for token in tokens)
+    assert statistics.lines[1].tolist() == [len(line) for line in stripped]
+    assert len(set(statistics.lines[0].tolist())) == len(set(stripped))
