@@ -67,11 +67,7 @@ def minhash_signatures(
     signatures = torch.full((num_documents, num_permutations), _ALL_ONES, dtype=torch.int32, device=hashes.device)
     documents, starts, ends = _segments(offsets)
     if documents.numel():
-        grid = (documents.numel(), triton.cdiv(num_permutations, BLOCK_PERMUTATIONS))
-        _sign_segments[grid](
-            hashes, documents, starts, ends, multipliers, increments, signatures, num_permutations,
-            BLOCK_HASHES=BLOCK_HASHES, BLOCK_PERMUTATIONS=BLOCK_PERMUTATIONS, num_warps=NUM_WARPS,
-        )  # fmt: skip
+        launch(hashes, (documents, starts, ends), multipliers, increments, signatures)
     return signatures
 
 
@@ -92,6 +88,18 @@ def minhash_signatures_reference(
         least = ((product + b) & mask).amin(0) if end > start else torch.full_like(a, mask)
         rows.append(torch.where(least >= 2**31, least - 2**32, least).int())
     return torch.stack(rows) if rows else hashes.new_empty((0, a.numel()), dtype=torch.int32)
+
+
+def launch(
+    hashes: Tensor, segments: tuple[Tensor, Tensor, Tensor], multipliers: Tensor, increments: Tensor, signatures: Tensor
+) -> None:
+    """Lower `signatures` to the minima over the segments; see `minhash_signatures`."""
+    num_permutations = multipliers.numel()
+    grid = (segments[0].numel(), triton.cdiv(num_permutations, BLOCK_PERMUTATIONS))
+    _sign_segments[grid](
+        hashes, *segments, multipliers, increments, signatures, num_permutations,
+        BLOCK_HASHES=BLOCK_HASHES, BLOCK_PERMUTATIONS=BLOCK_PERMUTATIONS, num_warps=NUM_WARPS,
+    )  # fmt: skip
 
 
 def _segments(offsets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,15 +140,3 @@ def _sign_segments(  # type: ignore[no-untyped-def]  # noqa: ANN202 - Triton rea
     document = tl.load(documents_ptr + segment)
     target = signatures_ptr.to(tl.pointer_type(tl.uint32), bitcast=True) + document * num_permutations + columns
     tl.atomic_min(target, tl.min(least, axis=0), mask=inside, sem="relaxed")
-
-
-def resources() -> dict[str, int]:
-    """What the kernel takes of an sm_90 GPU; see `lm.kernels.resources`."""
-    from lm.kernels.resources import kernel_resources
-
-    arguments = {
-        "hashes_ptr": "*i32", "documents_ptr": "*i64", "starts_ptr": "*i64", "ends_ptr": "*i64",
-        "multipliers_ptr": "*i32", "increments_ptr": "*i32", "signatures_ptr": "*i32", "num_permutations": "i32",
-    }  # fmt: skip
-    constants = {"BLOCK_HASHES": BLOCK_HASHES, "BLOCK_PERMUTATIONS": BLOCK_PERMUTATIONS}
-    return kernel_resources(_sign_segments, arguments, constants, num_warps=NUM_WARPS)

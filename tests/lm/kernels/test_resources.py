@@ -1,0 +1,22 @@
+"""Every kernel and configuration in use, compiled ahead of time for sm_90: spills, registers and shared memory."""
+
+import json
+
+import pytest
+
+from tests.lm.kernels.comparison import in_child
+
+MAX_REGISTERS = {"rms_norm": 128, "minhash": 64}
+
+
+@pytest.mark.slow
+def test_kernels_fit_an_sm_90_gpu():
+    pytest.importorskip("triton")
+    rows = [
+        json.loads(line) for line in in_child("-m", "benchmarks.kernel_resources", TRITON_INTERPRET="0").splitlines()
+    ]
+    assert {row["case"].split()[0] for row in rows} == set(MAX_REGISTERS)
+    faults = {f"{row['case']}: {row['kernel']}": row["faults"] for row in rows if row["faults"]}
+    assert not faults
+    for row in rows:
+        assert row["registers"] <= MAX_REGISTERS[row["case"].split()[0]], row
