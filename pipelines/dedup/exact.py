@@ -1,13 +1,15 @@
 """Exact duplicates: the same address, the same text, the same line.
 
 Decisions: texts are grouped by a 64-bit hash and then compared, so a collision removes nothing. A URL's fragment is no
-part of the address (no server sees it); nothing else of a URL is touched. Lines are what stands between "\\n"; they
+part of the address (no server sees it) unless it is a route of a program in the page, `#/…` or `#!…`; nothing else of a
+URL is touched. Lines are what stands between "\\n"; they
 count once per occurrence, also within one text, and are compared whole.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,9 @@ import numpy.typing as npt
 
 Keep = Literal["none", "first"]
 
+_ROUTE = re.compile(r"(?:!/?|/)[^/!]")
+"""A fragment that is a route: `/a` or `!a`; a bare `/` is the page itself."""
+
 
 def hash_text(text: str) -> int:
     """64 bits of BLAKE2b over the text's UTF-8 bytes."""
@@ -27,7 +32,8 @@ def hash_text(text: str) -> int:
 
 def url_key(url: str) -> str:
     """What two URLs of one page share."""
-    return urldefrag(url).url
+    address, fragment = urldefrag(url)
+    return url if _ROUTE.match(fragment) else address
 
 
 def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:

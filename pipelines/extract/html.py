@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from pipelines.extract.charset import charset_of_header, decode_html
+from pipelines.extract.charset import decode_html
+from pipelines.extract.content_type import parse_content_type
 from pipelines.extract.main_content import main_blocks
 
 __all__ = ["decode_html", "extract_main_text", "extract_text", "normalise_lines"]
@@ -22,7 +23,7 @@ def extract_text(html: bytes, *, content_type: str | None = None) -> str | None:
 
     A hostile page can keep this busy for minutes (parsing is quadratic in nesting): run it in `extract.sandbox`.
     """
-    page, _ = decode_html(html, charset_of_header(content_type))
+    page, _ = decode_html(html, parse_content_type(content_type).charset)
     return extract_main_text(page) or None
 
 

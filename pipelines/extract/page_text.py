@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.extract.charset import charset_of_header, decode_html
+from pipelines.extract.charset import decode_html, decode_text
 from pipelines.extract.html import extract_main_text, normalise_lines
 from pipelines.extract.http_response import BodyError, decode_body, parse_head
-from pipelines.extract.media_type import page_kind
+from pipelines.extract.media_type import PageKind, page_kind
 
 _REPLACEMENT = "\ufffd"
 
@@ -46,10 +46,15 @@ def page_text(response: bytes, max_body_bytes: int, max_replaced_share: float) -
         body = decode_body(response, head, max_body_bytes)
     except BodyError as error:
         return PageText(rule=error.rule)
-    kind = page_kind(head.media_type, body)
+    declared = head.content_type
+    kind = page_kind(declared.essence, body)
     if kind is None:
         return PageText(rule="content_type")
-    page, charset = decode_html(body, charset_of_header(head.headers.get("content-type")))
+    return _body_text(body, kind, declared.charset, max_replaced_share)
+
+
+def _body_text(body: bytes, kind: PageKind, http_charset: str | None, max_replaced_share: float) -> PageText:
+    page, charset = (decode_html if kind == "html" else decode_text)(body, http_charset)
     text = extract_main_text(page) if kind == "html" else normalise_lines(page)
     return judge_text(text, charset, max_replaced_share)
 

@@ -1,6 +1,9 @@
 """WARC and WET files to documents: the first stage, where records become text.
 
-    in = kept + removed + lost, over `response` and `conversion` records; records of other types are counted as skipped
+    in = kept + removed + lost, over the records that can hold a page; all others are counted as skipped
+
+A `response` record holds a capture, a `conversion` its text (WET), a `resource` a page without HTTP headers: one of a
+web address, in HTML or plain text.
 
 A record that cannot be read is lost (see `pipelines.warc.records`). A record that is read but is no page with text is
 removed:
@@ -31,18 +34,20 @@ import pyarrow as pa
 from lm import progress
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA, REMOVAL_SCHEMA
+from pipelines.extract.charset import decode_text
+from pipelines.extract.content_type import parse_content_type
 from pipelines.extract.html import normalise_lines
 from pipelines.extract.http_response import parse_head
-from pipelines.extract.media_type import may_be_page
+from pipelines.extract.media_type import is_binary, may_be_page
 from pipelines.extract.page_text import PageText, judge_text, pack, unpack
 from pipelines.extract.sandbox import Guard, GuardLimits, Outcome
-from pipelines.sources.warc_file import WarcFile
+from pipelines.sources.warc_groups import WarcFile
 from pipelines.warc.records import Loss, WarcLimits, WarcRecord, read_records
 
 STAGE = "extract"
-RECORD_TYPES = ("response", "conversion")
-"""The types that can hold a page: a capture in a WARC file, its text in a WET file."""
 
+_WEB_ADDRESS = re.compile(r"(?:urn:text[A-Za-z]*:)?((?:https?|ftp)://.+)", re.IGNORECASE)
+"""The address of a page, also where a browser crawler stored the page's text under it."""
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BATCH_CHARACTERS = 1 << 25
 _log = logging.getLogger(__name__)
@@ -91,8 +96,9 @@ class ExtractConfig:
 class ExtractBatch:
     """Some records' worth of output.
 
-    `counts`: `num_records` = `num_kept` + `num_removed` + `num_lost`; `num_skipped` records of other types;
-    `num_repeated_ids`; `charset_<outcome>` pages by the word by which they were decoded.
+    `counts`: `num_records` = `num_kept` + `num_removed` + `num_lost`; `num_skipped` records that hold no page;
+    `num_repeated_ids`; `num_payload_digests` of records whose block digest is their body's; `charset_<outcome>` pages
+    by the word by which they were decoded.
     """
 
     documents: pa.RecordBatch
@@ -151,6 +157,7 @@ class _Source:
     warc_path: str
     warc_offset: int
     fetched_at: str
+    is_payload_digest: bool
 
 
 class _Extraction:
@@ -186,24 +193,24 @@ class _Extraction:
 
     def _request(self, record: WarcRecord | Loss, name: str) -> bytes | Outcome:
         """Note what is under way, and say what a child must do for it, if anything."""
-        if isinstance(record, Loss) or record.type not in RECORD_TYPES:
-            self._under_way.append(record if isinstance(record, Loss) else None)
+        if isinstance(record, Loss):
+            self._under_way.append(record)
             return Outcome(None)
-        doc_id = document_id(record.record_id)
-        self._under_way.append(_Source(doc_id, record.target_uri, name, record.offset, record.date))
-        if record.type == "conversion":
-            if not record.headers.get("content-type", "text/plain").lower().startswith("text/plain"):
-                return Outcome(pack(PageText(rule="content_type")))
-            text = normalise_lines(record.block.decode("utf-8", "replace"))
-            return Outcome(pack(judge_text(text, "utf-8", self._config.max_replaced_share)))
-        head = parse_head(record.block)
+        response = _response_of(record)
+        if response is None and record.type != "conversion":
+            self._under_way.append(None)
+            return Outcome(None)
+        self._under_way.append(_source_of(record, name))
+        if response is None:
+            return Outcome(pack(_converted(record, self._config.max_replaced_share)))
+        head = parse_head(response)
         if head is None:
             return Outcome(pack(PageText(rule="bad_http")))
         if head.status != 200:
             return Outcome(pack(PageText(rule="http_status", value=head.status, threshold=200)))
         if not may_be_page(head.media_type):
             return Outcome(pack(PageText(rule="content_type")))
-        return record.block
+        return response
 
     def _account(self, entry: _Source | Loss | None, outcome: Outcome, rows: _Rows) -> None:
         if entry is None:
@@ -219,6 +226,8 @@ class _Extraction:
             _log.warning("%s at %s+%d: %s, %s", *_place(entry), outcome.failure, outcome.detail)
         if page.charset:
             rows.counts[f"charset_{page.charset}"] += 1
+        if entry.is_payload_digest:
+            rows.counts["num_payload_digests"] += 1
         doc_id = self._unique(entry, rows)
         if page.rule:
             rows.counts["num_removed"] += 1
@@ -247,6 +256,43 @@ class _Extraction:
             doc_id = str(uuid.uuid5(uuid.UUID(doc_id), f"{source.warc_path}+{source.warc_offset}"))
         self._seen.add(doc_id)
         return doc_id
+
+
+def _source_of(record: WarcRecord, name: str) -> _Source:
+    address = _WEB_ADDRESS.fullmatch(record.target_uri)
+    return _Source(
+        doc_id=document_id(record.record_id),
+        url=address[1] if address else record.target_uri,
+        warc_path=name,
+        warc_offset=record.offset,
+        fetched_at=record.date,
+        is_payload_digest=record.digest_covers == "payload",
+    )
+
+
+def _response_of(record: WarcRecord) -> bytes | None:
+    """The HTTP response in a record; of a resource that may be a page, one made of its type and block; else None."""
+    if record.type == "response":
+        return record.block
+    if record.type != "resource" or not _WEB_ADDRESS.fullmatch(record.target_uri):
+        return None
+    content_type = record.headers.get("content-type", "")
+    essence = parse_content_type(content_type).essence
+    if essence == "application/http":
+        return record.block
+    if not may_be_page(essence):
+        return None
+    return b"HTTP/1.1 200 OK\r\nContent-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n" + record.block
+
+
+def _converted(record: WarcRecord, max_replaced_share: float) -> PageText:
+    """The text of a `conversion` record, which is in UTF-8 unless its type names another charset."""
+    declared = parse_content_type(record.headers.get("content-type", "text/plain"))
+    if declared.essence != "text/plain" or is_binary(record.block):
+        return PageText(rule="content_type")
+    text, charset = decode_text(record.block, declared.charset or "utf-8")
+    said_by = "utf-8" if charset == "http" and declared.charset is None else charset
+    return judge_text(normalise_lines(text), said_by, max_replaced_share)
 
 
 def _place(source: _Source) -> tuple[str, str, int]:

@@ -42,8 +42,13 @@ if TYPE_CHECKING:
     from pipelines.fetch.download import Downloader
 
 Report = Callable[[Mapping[str, object]], None]
+_MOST_NAMED = 5
 
-_WARC_NAME = re.compile(r"[^.].*\.(?:warc|wet)(?:\.gz|\.lz4)?", re.IGNORECASE)
+_WARC_NAME = re.compile(r"[^.].*\.(?:warc|wet)(?:\.gz|\.lz4|\.zst)?", re.IGNORECASE)
+_UNREADABLE_NAME = re.compile(
+    r"[^.].*\.(?:arc(?:\.gz)?|(?:warc|wet|arc)\.(?:bz2|xz|7z|zip|br|lzma|Z)|wacz)", re.IGNORECASE
+)
+"""Names of archives in forms that are not read; a folder that holds one is refused, so that none is passed over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +197,15 @@ def _list_names(
     else:
         raise InputError(f"{folder}: no such folder, expected one with WARC files")
     names = sorted(name for name in found if _WARC_NAME.fullmatch(name.rpartition("/")[2]))
+    unreadable = sorted(name for name in found if _UNREADABLE_NAME.fullmatch(name.rpartition("/")[2]))
+    if unreadable:
+        listed = ", ".join(unreadable[:_MOST_NAMED]) + (", …" if len(unreadable) > _MOST_NAMED else "")
+        raise InputError(
+            f"{folder}: holds {len(unreadable)} archives that are not WARC files ({listed}), expected WARC: convert"
+            " them (ARC: `warcio recompress`; WACZ: unzip) or take them out"
+        )
     if not names:
-        raise InputError(f"{folder}: holds no files named .warc, .wet, or so with .gz or .lz4 behind it")
+        raise InputError(f"{folder}: holds no files named .warc, .wet, or so with .gz, .lz4 or .zst behind it")
     return names
 
 

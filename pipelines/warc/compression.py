@@ -1,16 +1,16 @@
-"""A stored WARC file as members: gzip members, LZ4 frames, or the plain file as one.
+"""A stored WARC file as members: gzip members, LZ4 or Zstandard frames, or the plain file as one.
 
 Crawlers compress each record by itself, so that a record can be fetched by its byte range. It also bounds damage: a
 member that does not decode is left, and reading goes on at the next place where a member decodes to `WARC/`.
 
 Decisions:
 - A member is decoded in chunks of at most 1 MiB, so a decompression bomb costs time, never memory.
-- The member's own checksum (CRC-32 in gzip, xxHash in LZ4 where written) is checked when its end is reached; a record
-  that ends with its member is therefore handed out only after the check.
-
+- The member's own checksum (CRC-32 in gzip, xxHash in LZ4 and Zstandard where written) is checked when its end is
+  reached; a record that ends with its member is therefore handed out only after the check.
 - gzip is decoded by zlib-ng, which takes half of zlib's time for the same bytes and the same errors.
+- Skippable frames, which LZ4 and Zstandard share, hold no records and are passed over.
 
-Not covered: Zstandard with dictionaries (`.warc.zst`).
+Zstandard needs the file's own dictionary: see `pipelines.warc.zstd`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ Chunks = Generator[bytes, None, int]
 _READ_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 20
 _LOOK_BYTES = 1 << 12
+_SKIPPABLE = b"\x2a\x4d\x18"
 WARC_MAGIC = b"WARC/"
 _GZIP_ERROR = cast(type[Exception], zlib_ng.error)  # its stub calls the class an instance
 
@@ -41,13 +42,25 @@ class MemberError(Exception):
         self.reason = reason
 
 
+def skip_frames(data: mmap.mmap, offset: int, most: int | None = None) -> int:
+    """The offset behind the skippable frames at `offset`, `most` of them at most (LZ4 Frame Format, RFC 8878)."""
+    while most != 0 and data[offset + 1 : offset + 4] == _SKIPPABLE and data[offset] & 0xF0 == 0x50:
+        end = offset + 8 + int.from_bytes(data[offset + 4 : offset + 8], "little")
+        if end > len(data):
+            break
+        offset, most = end, None if most is None else most - 1
+    return offset
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to store a WARC file: the bytes that a member begins with, and how it is decoded."""
+    """One way to store a WARC file: the bytes that a member begins with, how it is decoded, and what holds no records
+    before it."""
 
     name: str
     magic: bytes
     decode: Callable[[mmap.mmap, int], Chunks]
+    skip: Callable[[mmap.mmap, int], int] = lambda data, offset: offset
 
     def head(self, data: mmap.mmap, offset: int) -> bytes:
         """The first decoded bytes of the member at `offset`; empty where nothing decodes."""
@@ -188,5 +201,5 @@ def _lz4_frame_end(data: mmap.mmap, offset: int) -> int:
 
 PLAIN = Form("plain", WARC_MAGIC, _decode_plain)
 GZIP = Form("gzip", b"\x1f\x8b\x08", _decode_gzip)
-LZ4 = Form("lz4", b"\x04\x22\x4d\x18", _decode_lz4)
+LZ4 = Form("lz4", b"\x04\x22\x4d\x18", _decode_lz4, skip_frames)
 FORMS = (GZIP, LZ4, PLAIN)

@@ -6,16 +6,23 @@ import hashlib
 import re
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Literal
 
 VERSION_LINE = re.compile(rb"WARC/\d\.\d{1,2}\r?\n")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _FIELD = re.compile(r"\n([^:\n]*):([^\n]*)")
 HEADER_END = re.compile(rb"\n\r?\n")
+_HTTP_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_MAX_HTTP_HEAD_BYTES = 1 << 18
 _REQUIRED = ("warc-type", "warc-record-id", "content-length")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _BASE_32 = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ2345670189", "0123456789ABCDEFGHIJKLMNOPQRSTUV????")
 """From the digits of RFC 4648's base 32 to those that `int` reads, which is many times as fast as `base64`."""
 _ALGORITHMS = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha-256": "sha256", "md5": "md5"}
+
+
+Covered = Literal["block", "payload"]
+"""What a record's block digest is the digest of: the block, as the standard has it, or the HTTP body in it."""
 
 
 class BadHeader(Exception):  # noqa: N818 - it becomes a loss, not an error of the user's
@@ -52,18 +59,25 @@ def block_length(fields: Mapping[str, str]) -> int:
     return int(text)
 
 
-def digest_holds(digest: str, block: bytes) -> bool:
-    """Whether `algorithm:value` is the digest of `block`; true where algorithm or notation is none that we know.
+def digest_covers(digest: str, block: bytes) -> Covered | None:
+    """Which part of the block has the digest `algorithm:value`; None where it is no part's, so the block is damaged.
 
-    The value is written in base 32 by most crawlers, else in hexadecimal.
+    The value is written in base 32 by most crawlers, else in hexadecimal. Some writers put the digest of the HTTP body
+    into the block's field. The whole block is covered where there is no digest, or one in no known notation.
     """
     label, _, value = digest.partition(":")
     algorithm = _ALGORITHMS.get(label.strip().lower())
     if algorithm is None:
-        return True
+        return "block"
     actual = hashlib.new(algorithm, block, usedforsecurity=False).digest()
     expected = _digest_bytes(value.strip(), len(actual))
-    return expected is None or expected == actual
+    if expected is None or expected == actual:
+        return "block"
+    head_end = _HTTP_HEAD_END.search(block, 0, _MAX_HTTP_HEAD_BYTES) if block[:5].upper() == b"HTTP/" else None
+    if head_end is None:
+        return None
+    body = memoryview(block)[head_end.end() :]
+    return "payload" if hashlib.new(algorithm, body, usedforsecurity=False).digest() == expected else None
 
 
 def _digest_bytes(text: str, size: int) -> bytes | None:

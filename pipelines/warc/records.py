@@ -16,10 +16,11 @@ goes on at the next record:
 
 Decisions:
 - `WARC-Payload-Digest` is not checked: writers disagree on whether it covers the body before or after de-chunking.
+- A block digest that is the body's is a habit of some writers: the record is whole, and says so (`digest_covers`).
 - The offset is that of the member in the stored file, so it finds the record again; in a plain file, the record's.
 - Where one gzip member holds many records, they are handed out before the checksum at its end was reached.
 
-Not covered: ARC (refused with a clear message), `.warc.zst`, records divided into `continuation` segments.
+Not covered: ARC (refused with a clear message), records divided into `continuation` segments.
 """
 
 from __future__ import annotations
@@ -31,8 +32,17 @@ from pathlib import Path
 from typing import Literal
 
 from lm.errors import ConfigurationError, InputError
-from pipelines.warc.compression import FORMS, PLAIN, WARC_MAGIC, Form, MemberError, MemberReader
-from pipelines.warc.header import HEADER_END, VERSION_LINE, BadHeader, block_length, digest_holds, parse_header
+from pipelines.warc.compression import GZIP, LZ4, PLAIN, WARC_MAGIC, Form, MemberError, MemberReader
+from pipelines.warc.header import (
+    HEADER_END,
+    VERSION_LINE,
+    BadHeader,
+    Covered,
+    block_length,
+    digest_covers,
+    parse_header,
+)
+from pipelines.warc.zstd import zstd_form
 
 LossReason = Literal["truncated", "damaged", "digest", "bad_header", "bad_length", "too_large", "garbage"]
 
@@ -55,7 +65,10 @@ class WarcLimits:
 
 @dataclass(frozen=True, slots=True)
 class WarcRecord:
-    """One whole record: `block` is all that follows its header; the names in `headers` are in lower case."""
+    """One whole record: `block` is all that follows its header; the names in `headers` are in lower case.
+
+    `digest_covers` says what the block's digest is that of.
+    """
 
     type: str
     record_id: str
@@ -64,6 +77,7 @@ class WarcRecord:
     offset: int
     headers: Mapping[str, str]
     block: bytes
+    digest_covers: Covered = "block"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +93,7 @@ class Loss:
 def read_records(
     path: Path, *, limits: WarcLimits | None = None, name: str | None = None
 ) -> Iterator[WarcRecord | Loss]:
-    """Read the records of a WARC file: gzip (a member each, or one for all), LZ4, or plain.
+    """Read the records of a WARC file: gzip (a member each, or one for all), LZ4, Zstandard, or plain.
 
     `name` is what losses call the file: its own name unless given.
 
@@ -96,15 +110,18 @@ def read_records(
 
 def _recognise(data: mmap.mmap, path: Path) -> Form:
     """How the file is stored, also where its very beginning is damaged or cut."""
-    start = data[:16]
-    for form in FORMS:
-        if start.startswith(form.magic) or form.magic.startswith(start):
-            head = form.head(data, 0)
+    forms = (GZIP, LZ4, zstd_form(data), PLAIN)
+    for form in forms:
+        offset = form.skip(data, 0)
+        start = data[offset : offset + 16]
+        if start and (start.startswith(form.magic) or form.magic.startswith(start)):
+            head = form.head(data, offset)
             if head.startswith((WARC_MAGIC, b"filedesc:")) or not head or form is PLAIN:
                 return _warc_form(form, head, path)
+    start = data[:16]
     if start.startswith(b"filedesc:"):
         return _warc_form(PLAIN, start, path)
-    for form in FORMS:
+    for form in forms:
         if _holds_record(form, data):
             return form
     raise InputError(f"{path}: begins with {start!r} and holds no WARC record, expected a WARC file")
@@ -144,7 +161,7 @@ def _is_terminator(tail: bytes) -> bool:
     return not following or tail.startswith(b"\r\n\r\n") or following.startswith(WARC_MAGIC)
 
 
-def _record_of(fields: Mapping[str, str], offset: int, block: bytes) -> WarcRecord:
+def _record_of(fields: Mapping[str, str], offset: int, block: bytes, covered: Covered) -> WarcRecord:
     return WarcRecord(
         type=fields["warc-type"].lower(),
         record_id=fields["warc-record-id"],
@@ -153,6 +170,7 @@ def _record_of(fields: Mapping[str, str], offset: int, block: bytes) -> WarcReco
         offset=offset,
         headers=fields,
         block=block,
+        digest_covers=covered,
     )
 
 
@@ -167,7 +185,7 @@ class _Walk:
 
     def records(self) -> Iterator[WarcRecord | Loss]:
         position = 0
-        while position < len(self.data):
+        while (position := self.form.skip(self.data, position)) < len(self.data):
             if self.form is not PLAIN and not self.data[position : position + 8].startswith(self.form.magic):
                 loss, position = self._between_members(position)
                 yield loss
@@ -229,9 +247,8 @@ class _Walk:
         if size > self.limits.max_record_bytes or text[start + size :] != b"\r\n\r\n":
             return None
         block = text[start : start + size]
-        if not digest_holds(fields.get("warc-block-digest", ""), block):
-            return None
-        return _record_of(fields, self.reader.offset, block)
+        covered = digest_covers(fields.get("warc-block-digest", ""), block)
+        return _record_of(fields, self.reader.offset, block, covered) if covered else None
 
     def _next_line(self) -> bool:
         """Drop line ends; False where the member ends."""
@@ -280,14 +297,14 @@ class _Walk:
             return self._lose(header_end, "bad_length", missing)
         block = bytes(memoryview(reader.window)[header_end:end])
         digest = fields.get("warc-block-digest", "")
-        is_right = digest_holds(digest, block)
-        if not _is_terminator(bytes(reader.window[end : end + _LOOKAHEAD_BYTES])) and not (digest and is_right):
+        covered = digest_covers(digest, block)
+        if not _is_terminator(bytes(reader.window[end : end + _LOOKAHEAD_BYTES])) and not (digest and covered):
             return self._lose(header_end, "bad_length", f"no record ends {size} bytes after its header")
         offset = self._offset()
         reader.drop(end)
-        if not is_right:
+        if covered is None:
             return Loss(self.name, offset, "digest", f"{fields['warc-record-id']}: the block's digest is not {digest}")
-        return _record_of(fields, offset, block)
+        return _record_of(fields, offset, block, covered)
 
     def _too_large(self, header_end: int, size: int) -> Loss:
         """Pass over a block that is too large to hold, or, where its length is a lie, go on behind its header."""

@@ -9,6 +9,7 @@ import tracemalloc
 import zlib
 
 import pytest
+import zstandard
 
 from lm.errors import InputError
 from pipelines.common_crawl import download_path, list_paths
@@ -25,6 +26,10 @@ NUM_PAGES = 12
 PAGES = making.pages(NUM_PAGES)
 MEMBERS = making.members(PAGES)
 STARTS = [sum(map(len, MEMBERS[:n])) for n in range(NUM_PAGES + 1)]
+DICTIONARY = zstandard.train_dictionary(4096, making.pages(300))
+FRAMES = [b"\x5d\x2a\x4d\x18" + len(DICTIONARY.as_bytes()).to_bytes(4, "little") + DICTIONARY.as_bytes()]
+FRAMES += [zstandard.ZstdCompressor(dict_data=DICTIONARY, write_checksum=True).compress(data) for data in PAGES]
+FRAME_STARTS = [sum(map(len, FRAMES[:n])) for n in range(NUM_PAGES + 2)]
 IMPATIENT = DownloadPolicy(max_attempts=5, backoff_s=0.01, max_backoff_s=0.5, min_interval_s=0.0, read_timeout_s=2.0)
 
 
@@ -62,6 +67,50 @@ def test_a_file_cut_at_any_byte_loses_the_cut_record_alone(tmp_path):
         assert [item.block for item in records] == blocks(range(num_whole))
         expected = [] if cut in STARTS else [("cut.warc.gz", STARTS[num_whole], "truncated")]
         assert [(loss.warc_path, loss.offset, loss.reason) for loss in losses] == expected
+
+
+@pytest.mark.fault(1)
+def test_a_zstandard_file_cut_at_any_byte_loses_the_cut_record_alone(tmp_path):
+    stored, dice = b"".join(FRAMES), random.Random(1)
+    path = tmp_path / "cut.warc.zst"
+    for cut in {*(dice.randrange(FRAME_STARTS[1], len(stored)) for _ in range(300)), *FRAME_STARTS[2:-1]}:
+        path.write_bytes(stored[:cut])
+        records, losses = read(path)
+        num_whole = sum(end <= cut for end in FRAME_STARTS[2:])
+        assert [item.block for item in records] == blocks(range(num_whole))
+        assert [loss.reason for loss in losses] == ([] if cut in FRAME_STARTS else ["truncated"])
+
+
+@pytest.mark.fault(2)
+def test_a_flipped_bit_in_a_zstandard_file_loses_one_record_at_most(tmp_path):
+    stored, dice = b"".join(FRAMES), random.Random(2)
+    path = tmp_path / "flipped.warc.zst"
+    num_lost = 0
+    for place in [dice.randrange(8 * FRAME_STARTS[1], 8 * len(stored)) for _ in range(300)]:
+        data = bytearray(stored)
+        data[place // 8] ^= 1 << place % 8
+        path.write_bytes(data)
+        records, losses = read(path)
+        damaged = sum(start <= place // 8 for start in FRAME_STARTS) - 2
+        found = [item.block for item in records]
+        others = blocks(n for n in range(NUM_PAGES) if n != damaged)
+        assert found == others if len(found) < NUM_PAGES else found == blocks(range(NUM_PAGES))
+        assert losses or len(found) == NUM_PAGES
+        num_lost += len(found) < NUM_PAGES
+    assert num_lost > 250
+
+
+@pytest.mark.fault(2)
+def test_a_damaged_dictionary_costs_records_and_never_gives_other_ones(tmp_path):
+    dice = random.Random(3)
+    path = tmp_path / "flipped.warc.zst"
+    for place in [dice.randrange(8 * FRAME_STARTS[1]) for _ in range(100)]:
+        data = bytearray(b"".join(FRAMES))
+        data[place // 8] ^= 1 << place % 8
+        path.write_bytes(data)
+        records, losses = read(path)
+        assert {item.block for item in records} <= set(blocks(range(NUM_PAGES)))
+        assert losses or len(records) == NUM_PAGES
 
 
 @pytest.mark.fault(2)

@@ -52,3 +52,10 @@ def test_only_repeated_hashes_are_worth_comparing():
 
 def test_fragments_are_no_part_of_an_address():
     assert url_key("https://a.org/x?q=1#top") == url_key("https://a.org/x?q=1") != url_key("https://a.org/x")
+    for anchor in ("#", "#/", "#!", "#!/", "#a/b", "#page=2", "#:~:text=a"):
+        assert url_key(f"https://a.org/x{anchor}") == "https://a.org/x"
+
+
+@pytest.mark.parametrize("route", ["#/gates", "#!/gates", "#!gates", "#/gates?id=1", "#/1"])
+def test_routes_of_programs_are_pages(route):
+    assert url_key(f"https://a.org/x{route}") == f"https://a.org/x{route}"

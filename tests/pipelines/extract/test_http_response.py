@@ -7,10 +7,12 @@ import zlib
 import pyarrow as pa
 import pytest
 
+from pipelines.extract.content_type import ContentType, parse_content_type
 from pipelines.extract.http_response import BodyError, decode_body, join_chunks, parse_head
 from tests.pipelines.warc_making import page, response
 
 PAGE = page(1)
+ENCODINGS = ("gzip", "deflate", "br", "zstd")
 
 
 def packed(codec, data):
@@ -40,11 +42,44 @@ def body_of(block, max_bytes=1 << 20):
         ("zstd", packed("zstd", PAGE)),
         ("deflate, gzip", gzip.compress(zlib.compress(PAGE))),
         ("identity", PAGE),
-        *((encoding, PAGE) for encoding in ("gzip", "deflate", "br", "zstd")),
+        ("gzip", gzip.compress(PAGE[:200]) + gzip.compress(PAGE[200:])),
+        ("gzip", gzip.compress(PAGE) + bytes(64)),
+        ("gzip", zlib.compress(PAGE)),
+        ("zstd", zlib.compress(PAGE)),
+        ("zstd", packed("zstd", PAGE[:200]) + packed("zstd", PAGE[200:])),
+        *((encoding, gzip.compress(PAGE)) for encoding in ("deflate", "br", "zstd")),
+        ("gzip, gzip", gzip.compress(PAGE)),
+        *((encoding, PAGE) for encoding in ENCODINGS),
     ],
 )
 def test_content_encodings_also_where_the_header_lies(encoding, body):
     assert body_of(response(body, headers=[f"Content-Encoding: {encoding}"])) == PAGE
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\xef\xbb\xbf" + PAGE,
+        b"\n <style>p { }</style><p>Words</p>",
+        b"Plain words of a page stand here.",
+        "Où sont les élèves ? À la fenêtre.".encode() * 3,
+        "Слова простой страницы стоят здесь.".encode("cp1251") * 3,
+        "日本語の文章を読む。".encode("shift_jis") * 3,
+        "<html><p>in UTF-16</p></html>".encode("utf-16"),
+        b"",
+    ],
+)
+def test_a_plain_body_under_any_encoding_stays(encoding, body):
+    assert body_of(response(body, headers=[f"Content-Encoding: {encoding}"])) == body
+
+
+def test_encoded_transfers():
+    stored = gzip.compress(PAGE)
+    chunked = b"%x\r\n%s\r\n0\r\n\r\n" % (len(stored), stored)
+    assert body_of(response(chunked, headers=["Transfer-Encoding: gzip, chunked"])) == PAGE
+    assert body_of(response(chunked, headers=["Transfer-Encoding: chunked", "Content-Encoding: gzip"])) == PAGE
+    assert body_of(response(stored, headers=["Content-Encoding: identity", "content-encoding: gzip"])) == PAGE
 
 
 def test_a_body_cut_in_its_encoding_gives_what_is_there():
@@ -86,7 +121,11 @@ def test_a_damaged_body_is_refused(encoding, start):
         (b"A\r\n0123456789\r\n", b"0123456789"),
         (b"ff\r\nshort", b"short"),
         (b"<html>not chunked</html>", b"<html>not chunked</html>"),
-        (b"face up\r\n<p>", b"ace up"[:0] + b"<p>"),
+        (b"0004 \r\nWiki\r\n0\r\n\r\n", b"Wiki"),
+        (b"face up\r\n<p>", b"face up\r\n<p>"),
+        (b"2024 was a good year.\nThe second line", b"2024 was a good year.\nThe second line"),
+        (b"2024\nThe second line", b"2024\nThe second line"),
+        (b"4\r\nlines and no end of the chunk", b"4\r\nlines and no end of the chunk"),
         (b"", b""),
     ],
 )
@@ -101,7 +140,59 @@ def test_chunks_in_a_response():
 
 def test_heads():
     head = parse_head(b"HTTP/1.1 200 OK\r\nContent-Type: Text/HTML; charset=x\r\nX: 1\r\nX: 2\r\n\r\nbody")
-    assert (head.status, head.media_type, head.headers["x"], head.body_offset) == (200, "text/html", "1", 67)
+    assert (head.status, head.media_type, head.headers["x"], head.body_offset) == (200, "text/html", "1, 2", 67)
+    assert head.content_type.charset == "x"
     assert parse_head(b"HTTP/2 404\n\n").status == 404
     assert parse_head(b"GET / HTTP/1.1\r\n\r\n") is None
     assert parse_head(b"HTTP/1.1 200 OK\r\nX: no end").body_offset == 26
+    folded = parse_head(b"HTTP/1.1 200 OK\r\nContent-Type: text/html;\r\n charset=gbk\r\n\r\n")
+    assert folded.content_type == ContentType("text/html", "gbk")
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"http/1.1 200 OK",
+        b"HTTP/1.1\t200 OK",
+        b"HTTP/1.1 200",
+        b"HTTP 200 OK",
+        b"\r\nHTTP/1.1 200OK",
+        b"HTTP/2.0  200 ",
+    ],
+)
+def test_status_lines_as_writers_put_them(start):
+    head = parse_head(start + b"\r\nContent-Type: text/html\r\n\r\nbody")
+    assert (head.status, head.media_type) == (200, "text/html")
+
+
+def test_the_final_response_counts():
+    block = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + response(PAGE)
+    assert body_of(block) == PAGE
+    assert body_of(b"HTTP/1.0 200 Connection established\r\n\r\n" + response(PAGE)) == PAGE
+    assert parse_head(b"HTTP/1.1 101 Switching Protocols\r\n\r\n").status == 101
+
+
+@pytest.mark.parametrize(
+    ("header", "essence", "charset"),
+    [
+        ("text/html", "text/html", None),
+        ("Text/HTML;Charset=UTF-8", "text/html", "UTF-8"),
+        ("text/html; Charset = 'UTF-8'", "text/html", "UTF-8"),
+        ('text/html; a="; charset=x"; charset="gbk"', "text/html", "gbk"),
+        ("text/html, text/html", "text/html", None),
+        ("text/html; charset=gbk, text/html", "text/html", "gbk"),
+        ("text/html; charset=gbk, text/html; charset=big5", "text/html", "big5"),
+        ("text/plain; charset=gbk, text/html", "text/html", None),
+        ("text/html, */*", "text/html", None),
+        ("text/html, nonsense", "text/html", None),
+        (",text/html,", "text/html", None),
+        ('text/html; title="a, b", image/png', "image/png", None),
+        ("text/html charset=utf-8", "text/html", "utf-8"),
+        ("html", "", None),
+        ("*/*", "", None),
+        ("", "", None),
+        (None, "", None),
+    ],
+)
+def test_content_types(header, essence, charset):
+    assert parse_content_type(header) == ContentType(essence, charset)

@@ -8,6 +8,7 @@ import pytest
 
 from lm.errors import ConfigurationError, InputError
 from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA, REMOVAL_SCHEMA, is_doc_id
+from pipelines.extract.html import extract_text
 from pipelines.extract.page_text import PageText, pack, unpack
 from pipelines.extract.records import ExtractConfig, document_id, extract_warc_files
 from tests.pipelines import warc_making as making
@@ -52,7 +53,7 @@ def test_a_document_says_where_it_came_from(tmp_path):
         (making.response(b"", status="301 Moved"), "http_status", 301.0),
         (making.response(b"{}", content_type="application/json"), "content_type", None),
         (making.response(b"%PDF-1.7"), "content_type", None),
-        (making.response(b"GIF89a", content_type=None), "content_type", None),
+        (making.response(b"GIF89a\1\0\1\0\x80", content_type=None), "content_type", None),
         (making.response(b"<html><script>x</script></html>"), "empty", None),
         (making.response(b"\x1f\x8b\x08 broken", headers=["Content-Encoding: gzip"]), "content_encoding", None),
         (making.response(gzip.compress(bytes(1 << 20)), headers=["Content-Encoding: gzip"]), "too_large", None),
@@ -70,11 +71,72 @@ def test_what_is_removed(tmp_path, block, rule, value):
 
 def test_kinds_of_record(tmp_path):
     texts = [making.record(f"Line  one\n\n{n}".encode(), kind="conversion", number=n) for n in range(2)]
-    others = [making.record(b"x", kind=kind) for kind in ("warcinfo", "request", "metadata", "resource", "revisit")]
+    others = [making.record(b"x", kind=kind) for kind in ("warcinfo", "request", "metadata", "revisit")]
     plain = making.record(making.response(b"a\n  b", content_type="text/plain"), number=5)
     (documents, _, _), counts = extract(making.write(tmp_path / "x.warc.wet", *texts, *others, plain))
     assert [row["text"] for row in documents] == ["Line one\n0", "Line one\n1", "a\nb"]
     assert counts["num_skipped"] == len(others)
+
+
+def resource(block, content_type, uri="https://example.org/9", number=0):
+    return making.record(
+        block, kind="resource", uri=uri, number=number, extra=[f"Content-Type: {content_type}"] if content_type else []
+    )
+
+
+def test_resources_that_are_pages(tmp_path):
+    page, text = making.page(1), extract_text(making.page(1))
+    records = [
+        resource(page, "text/html"),
+        resource(page.replace(b"<h1>Page", "<h1>Pàge".encode("cp1252")), "text/html; charset=windows-1252"),
+        resource(page, "", "http://example.org/x"),
+        resource(b"Plain  words", "text/plain", "urn:text:https://example.org/x"),
+        resource(making.response(page), "application/http; msgtype=response"),
+    ]
+    records = [data.replace(b"000001>", b"%06x>" % (number + 1)) for number, data in enumerate(records)]
+    (documents, removed, _), counts = extract(making.write(tmp_path / "x.warc", *records))
+    assert removed == []
+    assert [row["text"] for row in documents] == [text, text.replace("Page", "Pàge"), text, "Plain words", text]
+    assert documents[3]["url"] == "https://example.org/x"
+    assert "num_skipped" not in counts
+
+
+@pytest.mark.parametrize(
+    ("block", "content_type", "uri"),
+    [
+        (b"\x89PNG", "image/png", "https://example.org/x.png"),
+        (b"body { }", "text/css", "https://example.org/x.css"),
+        (b"wget", "text/plain", "metadata://gnu.org/software/wget/warc/wget_arguments.txt"),
+        (b"1.2.3.4", "text/dns", "dns:example.org"),
+        (b"{}", "application/json", "urn:pageinfo:https://example.org/"),
+        (b"<p>x", "text/html", "file:///etc/motd.html"),
+    ],
+)
+def test_resources_that_are_no_pages_are_skipped(tmp_path, block, content_type, uri):
+    file = making.write(tmp_path / "x.warc", resource(block, content_type, uri), *making.pages(1))
+    (documents, removed, _), counts = extract(file)
+    assert (len(documents), removed, counts["num_skipped"]) == (1, [], 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "charset", "declared"),
+    [
+        ("Как дела?", "cp1251", "text/plain; charset=windows-1251"),
+        ("日本語①", "cp932", "text/plain;charset=Shift_JIS"),
+        ("Où est-il ?", "utf-8", "text/plain"),
+        ("Où sont les élèves ? À la fenêtre, là-bas.", "cp1252", "text/plain"),
+    ],
+)
+def test_converted_texts_are_in_their_charset(tmp_path, text, charset, declared):
+    record = making.record(text.encode(charset), kind="conversion", extra=[f"Content-Type: {declared}"])
+    (documents, _, _), _ = extract(making.write(tmp_path / "x.wet", record))
+    assert [row["text"] for row in documents] == [text]
+
+
+def test_records_with_the_digest_of_their_body_are_counted(tmp_path):
+    record = making.record(making.response(making.page(0)), digest=making.block_digest(making.page(0)))
+    (documents, _, losses), counts = extract(making.write(tmp_path / "x.warc", record, *making.pages(2)[1:]))
+    assert (len(documents), losses, counts["num_payload_digests"]) == (2, [], 1)
 
 
 def test_output_does_not_depend_on_workers_or_batches(tmp_path):

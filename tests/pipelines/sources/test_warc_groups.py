@@ -25,10 +25,10 @@ from tests.pipelines.crawl_server import CrawlServer
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with five WARC files, one deeper, and three others."""
+    """A folder with six WARC files, one deeper, and three others."""
     root = tmp_path / "crawl"
     (root / "deep").mkdir(parents=True)
-    for number, name in enumerate(["b.warc.gz", "a.warc", "deep/c.warc.gz", "d.WET.gz", "e.warc.lz4"]):
+    for number, name in enumerate(["b.warc.gz", "a.warc", "deep/c.warc.gz", "d.WET.gz", "e.warc.lz4", "f.warc.zst"]):
         making.write(root / name, *making.pages(number + 1))
     for name in ("notes.txt", ".a.warc.gz.part", ".hidden.warc"):
         (root / name).write_text("x")
@@ -44,9 +44,25 @@ def test_groups_of_a_folder(folder):
     assert groups == {
         "mine/g0000": ["a.warc", "b.warc.gz"],
         "mine/g0001": ["d.WET.gz", "deep/c.warc.gz"],
-        "mine/g0002": ["e.warc.lz4"],
+        "mine/g0002": ["e.warc.lz4", "f.warc.zst"],
     }
     assert list(list_groups(source_of(folder, max_files=2)).values()) == [["a.warc"], ["b.warc.gz"]]
+
+
+@pytest.mark.parametrize(
+    "name", ["old.arc", "OLD.ARC.GZ", "deep/old.arc.gz", "x.warc.xz", "x.warc.bz2", "x.wet.br", "x.wacz"]
+)
+def test_archives_in_forms_that_are_not_read_are_named(folder, name):
+    (folder / name).write_text("x")
+    with pytest.raises(InputError, match=f"holds 1 archives that are not WARC files .{name}., expected WARC"):
+        list_groups(source_of(folder))
+
+
+def test_many_unread_archives_are_counted(folder):
+    for number in range(9):
+        (folder / f"{number}.arc.gz").write_text("x")
+    with pytest.raises(InputError, match=r"holds 9 archives .*\(0.arc.gz, .*, 4.arc.gz, …\)"):
+        list_groups(source_of(folder))
 
 
 def test_new_files_leave_known_groups_alone(folder):
@@ -58,7 +74,7 @@ def test_new_files_leave_known_groups_alone(folder):
     assert groups == {**known, "mine/g0003": ["0-early.warc", "z-late.warc"]}
     assert list_groups(source, known=groups) == groups
     late = list_groups(source_of(folder))
-    assert late["mine/g0006"] == ["z-late.warc"]
+    assert late["mine/g0007"] == ["z-late.warc"]
 
 
 def test_files_of_a_group(folder, tmp_path):
@@ -74,7 +90,7 @@ def test_files_of_a_group(folder, tmp_path):
 
 
 def test_a_group_that_is_not_there(folder, tmp_path):
-    with pytest.raises(InputError, match=r"mine/g0009.*5 groups"):
+    with pytest.raises(InputError, match=r"mine/g0009.*6 groups"):
         resolve_group(source_of(folder), "mine/g0009", tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         list_groups(source_of(folder / "absent"))

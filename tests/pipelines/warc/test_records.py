@@ -6,9 +6,10 @@ import hashlib
 
 import pyarrow as pa
 import pytest
+import zstandard
 
 from lm.errors import ConfigurationError, InputError
-from pipelines.warc.header import BadHeader, block_length, digest_holds, parse_header
+from pipelines.warc.header import BadHeader, block_length, digest_covers, parse_header
 from pipelines.warc.records import Loss, WarcLimits, WarcRecord, read_records
 from tests.pipelines import warc_making as making
 
@@ -31,6 +32,19 @@ def lz4_frame(data):
     return sink.getvalue().to_pybytes()
 
 
+def zstd_frame(data, dictionary=None):
+    return zstandard.ZstdCompressor(dict_data=dictionary, write_checksum=True).compress(data)
+
+
+def skippable(content):
+    return b"\x5d\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+
+
+DICTIONARY = zstandard.train_dictionary(4096, making.pages(300)).as_bytes()
+SHARING = [zstd_frame(data, zstandard.ZstdCompressionDict(DICTIONARY)) for data in PAGES]
+SHARING_NONE = [zstd_frame(data) for data in PAGES]
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -39,6 +53,12 @@ def lz4_frame(data):
         pytest.param([gzip.compress(b"".join(PAGES))], id="gzip, one member"),
         pytest.param([gzip.compress(b"".join(PAGES[:2])), gzip.compress(b"".join(PAGES[2:]))], id="gzip, two members"),
         pytest.param([lz4_frame(data) for data in PAGES], id="lz4"),
+        pytest.param([skippable(b"x"), *[lz4_frame(data) for data in PAGES]], id="lz4 after a skippable frame"),
+        pytest.param([zstd_frame(data) for data in PAGES], id="Zstandard, a frame each"),
+        pytest.param([zstd_frame(b"".join(PAGES))], id="Zstandard, one frame"),
+        pytest.param([skippable(DICTIONARY), *SHARING], id="Zstandard with a dictionary"),
+        pytest.param([skippable(zstd_frame(DICTIONARY)), *SHARING], id="Zstandard with a compressed dictionary"),
+        pytest.param([*SHARING_NONE[:2], skippable(b""), *SHARING_NONE[2:]], id="Zstandard with a frame to skip"),
     ],
 )
 def test_every_form_gives_the_same_records(tmp_path, parts):
@@ -90,6 +110,7 @@ def test_a_header_in_other_manners(tmp_path):
     ("wrong", "reason"),
     [
         (making.record(b"abc", number=7, digest=making.block_digest(b"abd")), "digest"),
+        (making.record(making.response(b"abc"), number=7, digest=making.block_digest(b"abd")), "digest"),
         (making.record(b"abc", number=7).replace(b"WARC-Record-ID", b"WARC-Nothing"), "bad_header"),
         (making.record(b"abc" * 1000, number=7), "too_large"),
         (making.record(b"abc", number=7, extra=["X-Long: " + "x" * 5000]), "bad_header"),
@@ -133,6 +154,8 @@ def test_damage_in_lz4_is_found(tmp_path):
         (b"<html><body>502 Bad Gateway</body></html>", "<html><body>"),
         (b"Notes on WARC/1.0\r\nand more\r\n\r\n", "expected a WARC file"),
         (gzip.compress(b"plain text, packed"), "expected a WARC file"),
+        (zstandard.ZstdCompressor().compress(b"plain text, packed"), "expected a WARC file"),
+        (skippable(b"a dictionary and nothing else"), "expected a WARC file"),
         (b"filedesc://x.arc 0.0.0.0 20140216050221 text/plain 75\n1 0 X\n", "ARC"),
         (gzip.compress(b"filedesc://x.arc 0.0.0.0 20140216050221 text/plain 75\n"), "ARC"),
     ],
@@ -160,9 +183,19 @@ def test_digests_in_every_notation(algorithm):
     value = hashlib.new(algorithm, b"block").digest()
     base_32 = base64.b32encode(value).decode()
     for text in (value.hex(), value.hex().upper(), base_32, base_32.rstrip("=")):
-        assert digest_holds(f"{algorithm}:{text}", b"block")
-        assert not digest_holds(f"{algorithm}:{text}", b"other")
-    assert digest_holds("crc32:12345678", b"what we do not know is not held against a record")
+        assert digest_covers(f"{algorithm}:{text}", b"block")
+        assert not digest_covers(f"{algorithm}:{text}", b"other")
+    assert digest_covers("crc32:12345678", b"what we do not know is not held against a record")
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n", b"http/1.0 200\n\n", b"HTTP/1.1 404 No\r\n\r\n"])
+@pytest.mark.parametrize("form", ["plain", "members"])
+def test_a_block_digest_that_is_the_bodys_is_counted_and_kept(tmp_path, head, form):
+    records = [making.record(head + b"<p>x", digest=making.block_digest(b"<p>x")), PAGES[1]]
+    stored = records if form == "plain" else making.members(records)
+    first, second = read_records(making.write(tmp_path / "x.warc", *stored).path)
+    assert (first.block, first.digest_covers) == (head + b"<p>x", "payload")
+    assert second.digest_covers == "block"
 
 
 def test_header_fields():
