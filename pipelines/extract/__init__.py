@@ -1,5 +1,14 @@
 """Extraction: the main text of a page, from the bytes of its WARC record."""
 
+from typing import TYPE_CHECKING
+
+from lm.lazy import lazy_names
 from pipelines.extract.html import extract_text
 
-__all__ = ["extract_text"]
+if TYPE_CHECKING:
+    from pipelines.extract.records import ExtractConfig, extract_warc_files
+
+# Loaded on first use, since the child that parses pages starts faster without Arrow.
+__getattr__ = lazy_names(__name__, {"pipelines.extract.records": ("ExtractConfig", "extract_warc_files")})
+
+__all__ = ["ExtractConfig", "extract_text", "extract_warc_files"]
