@@ -24,9 +24,10 @@ $(VENV)/.peers: $(VENV)/.installed
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev,hf,peers,ray,s3]"
 	@touch $@
 
-NUMBA_SOURCES := $(shell grep -rl --include='*.py' numba lm pipelines)
+# Machine code depends on all that its module imports; where nothing is stale, warming takes seconds.
+SOURCES := $(shell find lm pipelines -name '*.py')
 
-$(VENV)/.warmed: $(VENV)/.installed $(NUMBA_SOURCES)
+$(VENV)/.warmed: $(VENV)/.installed $(SOURCES)
 	$(BIN)/python -m pipelines.warm
 	@touch $@
 

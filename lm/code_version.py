@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,14 +20,24 @@ _TRANSPARENT = frozenset({"lm", "pipelines", "lm.errors", "lm.progress", "lm.sto
 
 @lru_cache(maxsize=256)
 def source_digest(module: str) -> str:
-    """16 hexadecimal digits of the sha256 over the sources of `module` and its imports, at any depth, in `ROOMS`."""
+    """Return the digest of `module` and of its imports at any depth: 16 hexadecimal digits of sha256."""
+    return digest_of(contributing_modules(module))
+
+
+def digest_of(modules: Iterable[str]) -> str:
+    """Return 16 hexadecimal digits of the sha256 over the names and sources of `modules`.
+
+    Raises:
+        ModuleNotFoundError: one has no source file.
+    """
     digest = hashlib.sha256()
-    for name in sorted(_closure(module)):
+    for name in sorted(modules):
         digest.update(name.encode() + b"\0" + _source(name) + b"\0")
     return digest.hexdigest()[:16]
 
 
-def _closure(module: str) -> set[str]:
+def contributing_modules(module: str) -> frozenset[str]:
+    """Return `module` and all modules of `ROOMS` that it imports, at any depth, without the transparent ones."""
     seen: set[str] = set()
     waiting = [module]
     while waiting:
@@ -34,20 +45,32 @@ def _closure(module: str) -> set[str]:
         if name not in seen and name not in _TRANSPARENT:
             seen.add(name)
             waiting += _imports(name)
-    return seen
+    return frozenset(seen)
 
 
 @lru_cache(maxsize=1024)
 def _imports(module: str) -> tuple[str, ...]:
     """The modules of this project that the source of `module` imports, at its top or inside functions."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(_source(module))):
+    for node in _statements(ast.parse(_source(module))):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
     return tuple(sorted(name for name in found if name.split(".")[0] in ROOMS and _path(name)))
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield all statements of a module, those inside others too; expressions, most of a tree, hold no import."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            inner = getattr(node, block, ())
+            if isinstance(inner, list):
+                waiting += inner
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""`python -m pipelines.warm`: compile every numba function into the cache, so that no run waits for it."""
+"""`python -m pipelines.warm`: compile every numba function into the cache, and remove the code of older sources."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
+from lm.compiled import drop_stale_code
 from lm.errors import run_command
 from lm.progress import track
 from lm.tokenizer import warm
@@ -62,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     argparse.ArgumentParser(prog="python -m pipelines.warm", description=__doc__).parse_args(argv)
     for step in track(STEPS.values(), "compile", total=len(STEPS), unit="room"):
         step()
+    drop_stale_code()
     return 0
 
 

@@ -17,6 +17,7 @@ FORBIDDEN = {
 }
 WITHOUT_TORCH = {
     "lm.code_version",
+    "lm.compiled",
     "lm.configuration",
     "lm.errors",
     "lm.lazy",

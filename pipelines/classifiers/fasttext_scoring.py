@@ -23,10 +23,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from lm.compiled import compiled
 from lm.errors import InputError
 from pipelines.classifiers.preprocessing import SPLIT_OFF
 
@@ -40,7 +40,7 @@ _ENDERS = ".!?…"
 _END_OF_LINE = "</s>"
 _MEMO_SLOTS = 1 << 14
 """Unknown words whose letter n-grams are remembered within a batch: the common ones, in what a core's cache holds."""
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+_compiled = compiled(error_model="numpy")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

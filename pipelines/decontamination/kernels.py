@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from lm.compiled import compiled
 from pipelines.dedup.minhash_kernels import mix64, word_hashes
 
 Array64 = NDArray[np.uint64]
@@ -22,10 +22,8 @@ Array32 = NDArray[np.uint32]
 
 BASE, LENGTH_SALT = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 
-_compiled = numba.njit(cache=True, nogil=True)
 
-
-@_compiled
+@compiled
 def ngram_hashes(words: Array64, length: int) -> Array64:
     """The hash of every run of `length` words; never 0."""
     out = np.empty(max(0, words.size - length + 1), np.uint64)
@@ -41,7 +39,7 @@ def ngram_hashes(words: Array64, length: int) -> Array64:
     return out
 
 
-@_compiled
+@compiled
 def fill_table(hashes: Array64, table: Array64) -> None:
     """Put `hashes` into an empty `table` of a power of two, at least twice as many slots."""
     mask = np.uint64(table.size - 1)
@@ -52,7 +50,7 @@ def fill_table(hashes: Array64, table: Array64) -> None:
         table[slot] = value
 
 
-@_compiled
+@compiled
 def _holds(table: Array64, value: Any) -> bool:
     mask = np.uint64(table.size - 1)
     slot = (value >> np.uint64(16)) & mask
@@ -63,7 +61,7 @@ def _holds(table: Array64, value: Any) -> bool:
     return False
 
 
-@_compiled
+@compiled
 def _any_ngram(words: Array64, length: int, table: Array64) -> bool:
     power, running = np.uint64(1), np.uint64(0)
     for _ in range(length):
@@ -77,7 +75,7 @@ def _any_ngram(words: Array64, length: int, table: Array64) -> bool:
     return False
 
 
-@_compiled
+@compiled
 def find_suspects(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -100,7 +98,7 @@ def find_suspects(
                 break
 
 
-@_compiled
+@compiled
 def words_of(data: NDArray[np.uint8], folding: Array32, expansions: Array32) -> Array64:
     """The hashes of the normalised words of one text."""
     words = np.empty(data.size // 2 + 1, np.uint64)

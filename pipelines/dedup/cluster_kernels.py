@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-_compiled = numba.njit(cache=True, nogil=True)
+from lm.compiled import compiled
 
 
-@_compiled
+@compiled
 def find(parents: NDArray[np.int64], node: Any) -> Any:
     """The root of `node`; every second node on the way is tied to its grandparent (path halving)."""
     while parents[node] != node:
@@ -23,7 +22,7 @@ def find(parents: NDArray[np.int64], node: Any) -> Any:
     return node
 
 
-@_compiled
+@compiled
 def union(parents: NDArray[np.int64], left: Any, right: Any) -> bool:
     """Join two components under the smaller root; whether they were apart."""
     left, right = find(parents, left), find(parents, right)
@@ -36,14 +35,14 @@ def union(parents: NDArray[np.int64], left: Any, right: Any) -> bool:
     return True
 
 
-@_compiled
+@compiled
 def join_edges(parents: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.int64]) -> None:
     """Join the ends of every edge."""
     for index in range(left.size):
         union(parents, left[index], right[index])
 
 
-@_compiled
+@compiled
 def label(parents: NDArray[np.int64]) -> NDArray[np.int64]:
     """The root of every node."""
     labels = np.empty(parents.size, np.int64)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from lm.compiled import compiled
 from pipelines.dedup.cluster_kernels import find, union
 
 Array64 = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 
-_compiled = numba.njit(cache=True, nogil=True)
 _MOST_INSERTED = 64
 
 
-@_compiled
+@compiled
 def group_equal(keys: Array64, members: Indices) -> tuple[Indices, Indices]:
     """The members whose key is not theirs alone, in groups by key, and where each group starts (and the last ends).
 
@@ -55,7 +54,7 @@ def group_equal(keys: Array64, members: Indices) -> tuple[Indices, Indices]:
     return whose[:found].copy(), starts[: num_groups + 1].copy()
 
 
-@_compiled
+@compiled
 def _sort_cell(keys: Array64, members: Indices) -> None:
     """Sort by key, keeping the order of equal ones."""
     if keys.size > _MOST_INSERTED:
@@ -70,7 +69,7 @@ def _sort_cell(keys: Array64, members: Indices) -> None:
         keys[place], members[place] = key, member
 
 
-@_compiled
+@compiled
 def jaccard(left: Array64, right: Array64) -> float:
     """|A ∩ B| / |A ∪ B| of two sorted arrays without repetitions."""
     i, j, shared = 0, 0, 0
@@ -85,7 +84,7 @@ def jaccard(left: Array64, right: Array64) -> float:
     return shared / joint if joint else 0.0
 
 
-@_compiled
+@compiled
 def pair_jaccards(left: Indices, right: Indices, values: Array64, starts: Indices) -> NDArray[np.float64]:
     """The Jaccard index of the sets in rows `left[i]` and `right[i]`."""
     found = np.empty(left.size, np.float64)
@@ -95,7 +94,7 @@ def pair_jaccards(left: Indices, right: Indices, values: Array64, starts: Indice
     return found
 
 
-@_compiled
+@compiled
 def _similar(left: int, right: int, values: Array64, starts: Indices, threshold: float) -> bool:
     """Whether the Jaccard index reaches `threshold`; sizes too far apart are told without comparing."""
     first, second = values[starts[left] : starts[left + 1]], values[starts[right] : starts[right + 1]]
@@ -104,7 +103,7 @@ def _similar(left: int, right: int, values: Array64, starts: Indices, threshold:
     return jaccard(first, second) >= threshold
 
 
-@_compiled
+@compiled
 def join_buckets(
     members: Indices,
     bounds: Indices,

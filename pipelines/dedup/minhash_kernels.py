@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from lm.compiled import compiled
 from pipelines.dedup.normalization import DROP, EXPANDS, SPACE
 
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -20,12 +20,11 @@ MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 Array64 = NDArray[np.uint64]
 Array32 = NDArray[np.uint32]
 
-_compiled = numba.njit(cache=True, nogil=True)
 _SPACE, _DROP, _EXPANDS = np.uint32(SPACE), np.uint32(DROP), np.uint32(EXPANDS)
 _BLOCK = 2048  # shingles whose 32-bit hashes stay in the nearest cache while every permutation passes over them
 
 
-@_compiled
+@compiled
 def mix64(value: Any) -> Any:
     """The finaliser of SplitMix64: every bit of the input moves every bit of the output."""
     value = (value ^ (value >> np.uint64(30))) * MIX_1
@@ -33,7 +32,7 @@ def mix64(value: Any) -> Any:
     return value ^ (value >> np.uint64(31))
 
 
-@_compiled
+@compiled
 def mix32(shingle: Any) -> Any:
     """The finaliser of MurmurHash3 over the upper half of a shingle's hash."""
     value = np.uint32(shingle >> np.uint64(32))
@@ -42,7 +41,7 @@ def mix32(shingle: Any) -> Any:
     return value ^ (value >> np.uint32(16))
 
 
-@_compiled
+@compiled
 def _decode(data: NDArray[np.uint8], position: int) -> Any:
     """The code point at `position` of valid UTF-8, and the position after it."""
     lead = np.uint32(data[position])
@@ -57,7 +56,7 @@ def _decode(data: NDArray[np.uint8], position: int) -> Any:
     return (lead & np.uint32(0x07)) << np.uint32(18) | code, position + 4
 
 
-@_compiled
+@compiled
 def word_hashes(
     data: NDArray[np.uint8], start: int, end: int, table: Array32, expansions: Array32, out: Array64
 ) -> int:
@@ -84,7 +83,7 @@ def word_hashes(
     return num_words
 
 
-@_compiled
+@compiled
 def shingle_hashes(words: Array64, ngram: int) -> Array64:
     """The 64-bit hash of every run of `ngram` words."""
     num_shingles = max(0, words.size - ngram + 1)
@@ -97,7 +96,7 @@ def shingle_hashes(words: Array64, ngram: int) -> Array64:
     return out
 
 
-@_compiled
+@compiled
 def shingles_of(
     data: NDArray[np.uint8], start: int, end: int, table: Array32, expansions: Array32, ngram: int
 ) -> Array64:
@@ -106,7 +105,7 @@ def shingles_of(
     return shingle_hashes(words[: word_hashes(data, start, end, table, expansions, words)], ngram)
 
 
-@_compiled
+@compiled
 def sign(shingles: Array64, multipliers: Array32, increments: Array32, out: Array32) -> None:
     """`out[j] = min over shingles of (a[j] * fmix32(h) + b[j]) mod 2**32`, with `h` the upper half of the shingle."""
     block = np.empty(_BLOCK, np.uint32)
@@ -121,7 +120,7 @@ def sign(shingles: Array64, multipliers: Array32, increments: Array32, out: Arra
             out[permutation] = least
 
 
-@_compiled
+@compiled
 def sign_texts(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -141,7 +140,7 @@ def sign_texts(
             sign(shingles, multipliers, increments, signatures[text])
 
 
-@_compiled
+@compiled
 def mixed_shingles(
     data: NDArray[np.uint8],
     offsets: NDArray[np.int64],
@@ -161,7 +160,7 @@ def mixed_shingles(
         bounds[text + 1] = begin + shingles.size
 
 
-@_compiled
+@compiled
 def band_keys(signatures: Array32, num_bands: int) -> Array64:
     """One 64-bit key per band and document, `[num_bands, docs]`: equal rows of a band give equal keys."""
     num_rows = signatures.shape[1] // num_bands

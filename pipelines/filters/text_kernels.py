@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from lm.compiled import compiled
 from pipelines.filters.code_points import BULLET, DIGIT, END, LETTER, SPACE
 
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -19,10 +19,8 @@ _SHORT_LINE_CHARACTERS = 30
 
 Array = NDArray[np.uint64]
 
-_compiled = numba.njit(cache=True, nogil=True)
 
-
-@_compiled
+@compiled
 def walk_words(codes: NDArray[np.uint32], table: NDArray[np.uint8], stop_words: NDArray[np.uint32]) -> Any:
     """Hash each word and count what is asked of tokens; white space closes a token."""
     most = codes.size // 2 + 1
@@ -79,7 +77,7 @@ def walk_words(codes: NDArray[np.uint32], table: NDArray[np.uint8], stop_words: 
     return (hashes[:num_words].copy(), lengths[:num_words].copy()), counts
 
 
-@_compiled
+@compiled
 def walk_lines(codes: NDArray[np.uint32], table: NDArray[np.uint8]) -> Any:
     """Hash each stripped line, and each paragraph over its lines' hashes, and count kinds of lines."""
     most = codes.size // 2 + 1
@@ -124,7 +122,7 @@ def walk_lines(codes: NDArray[np.uint32], table: NDArray[np.uint8]) -> Any:
     return lines, paragraphs, counts
 
 
-@_compiled
+@compiled
 def _hash_ngrams(hashes: Array, n: int) -> Array:
     """One hash for every run of `n` words: polynomial in an odd base, then mixed; never 0, which marks a free slot."""
     grams = np.zeros(max(0, hashes.size - n + 1), np.uint64)
@@ -139,7 +137,7 @@ def _hash_ngrams(hashes: Array, n: int) -> Array:
     return grams
 
 
-@_compiled
+@compiled
 def _slot(table: Array, gram: np.uint64) -> Any:
     """Where `gram` lies in an open-addressing `table` of a power of two, or the free place where it belongs."""
     mask = np.uint64(table.size - 1)
@@ -149,7 +147,7 @@ def _slot(table: Array, gram: np.uint64) -> Any:
     return slot
 
 
-@_compiled
+@compiled
 def top_ngram_characters(hashes: Array, lengths: Array, n: int) -> Any:
     """Characters in the occurrences of the most frequent n-gram, at least two; of equally frequent ones the longest."""
     grams = _hash_ngrams(hashes, n)
@@ -169,7 +167,7 @@ def top_ngram_characters(hashes: Array, lengths: Array, n: int) -> Any:
     return most * longest
 
 
-@_compiled
+@compiled
 def duplicate_ngram_characters(hashes: Array, lengths: Array, n: int) -> Any:
     """Characters within n-grams that occurred before, each character once."""
     grams = _hash_ngrams(hashes, n)

@@ -31,12 +31,13 @@ def test_an_edit_below_changes_the_digest_and_an_edit_elsewhere_does_not(edited)
 
 def test_imports_are_followed_to_any_depth(edited):
     before = code_version.source_digest("pipelines.paths")
-    followed = code_version._closure("pipelines.paths")
+    followed = code_version.contributing_modules("pipelines.paths")
     assert followed >= {"pipelines.paths", "lm.locations"}
-    edited("pipelines.paths", b"\nfrom pipelines import document")
+    edited("pipelines.paths", b"\nfrom pipelines.documents import schema")
     with_import = code_version.source_digest("pipelines.paths")
     assert with_import != before
-    assert code_version._closure("pipelines.paths") == followed | code_version._closure("pipelines.documents.schema")
+    added = code_version.contributing_modules("pipelines.documents.schema") | {"pipelines.documents"}
+    assert code_version.contributing_modules("pipelines.paths") == followed | added
     assert "pipelines.documents.schema" not in followed
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.raw_memory import load_half, load_word, store_word
 
 _WORD = 8

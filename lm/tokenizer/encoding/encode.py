@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.encoding.merge import HALF, MASKS, SHORT, merge, merge_short, table
 from lm.tokenizer.encoding.merge_tables import KEY_BYTES, MAX_KEY_BYTES, build_tables, hash_of, key_of
 from lm.tokenizer.pretokenizing.pretokenize import pattern_code, scan

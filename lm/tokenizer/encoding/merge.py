@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.raw_memory import load_byte, load_half, load_word, mix
 
 SHORT = 96

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from lm.compiled import compiled
 from lm.errors import InputError
-from lm.tokenizer.compiled import compiled
 from lm.tokenizer.encoding.merge import HALF, ID_BITS, NO_PAIR, NO_RANK, RANK_BITS, rank_of
 from lm.tokenizer.raw_memory import address, load_byte, load_word, mix
 

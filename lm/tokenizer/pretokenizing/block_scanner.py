@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.pretokenizing import simd_masks
 from lm.tokenizer.pretokenizing.scanners import contraction, gpt2_end, kind_at, wide_kind_at
 from lm.tokenizer.pretokenizing.unicode_tables import LETTER, NUMBER, SPACE

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.patterns import PATTERNS, check_pattern
 from lm.tokenizer.pretokenizing.block_scanner import ROOM, gpt2_ends
 from lm.tokenizer.pretokenizing.scanners import cl100k_end, gpt2_end, o200k_end

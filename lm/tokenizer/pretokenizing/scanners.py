@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.pretokenizing import simd_masks
 from lm.tokenizer.pretokenizing.unicode_tables import LETTER, LOWER, MARK, NUMBER, OTHER, OTHER_LETTER, SPACE, UPPER
 from lm.tokenizer.raw_memory import load_byte

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lm.compiled import compiled
 from lm.errors import InputError
 from lm.progress import bar
-from lm.tokenizer.compiled import compiled
 from lm.tokenizer.pretokenizing.pretokenize import pattern_code, scan
 from lm.tokenizer.pretokenizing.unicode_tables import kinds
 from lm.tokenizer.raw_memory import mix, read_word

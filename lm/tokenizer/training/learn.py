@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.gpt2_files import printable_order
 from lm.tokenizer.training.count import PreTokenCounts
 from lm.tokenizer.training.pair_heap import most_frequent, pop, push

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.training.pairs import HEAP_LEAST, HEAP_SIZE, KEY, NUM_PAIRS, TOTAL
 
 

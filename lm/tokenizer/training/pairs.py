@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lm.tokenizer.compiled import compiled
+from lm.compiled import compiled
 from lm.tokenizer.raw_memory import mix
 
 KEY, TOTAL, FIRST, SIZE = range(4)
