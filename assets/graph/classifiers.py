@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from lm.errors import ConfigurationError
 from lm.storage import Artifact
 from pipelines.classifiers.fasttext_training import ClassifierConfig
 from pipelines.fetch.remote_files import local_path
-from pipelines.filters.harmful import DEFAULT_CONFIG
+from pipelines.filters.harmful import DEFAULT_CONFIG, KINDS
 from pipelines.filters.labels import LabelFile
 from pipelines.filters.reference_pages import LabelledPages, PageFilters
 from pipelines.filters.trained import (
+    labelled_kinds,
     make_harmful_classifiers,
     make_quality_classifier,
     make_quality_classifier_of_pages,
@@ -29,6 +31,9 @@ from pipelines.filters.trained import (
 )
 
 _MIN_ROC_AUC = 0.9
+_MAX_FALSE_POSITIVE_RATE = 0.02
+_MIN_PAGE_RECALL = 0.5
+_FEWEST_PAGE_WORDS = 150
 _RATES = ("threshold", "roc_auc", "precision", "recall", "f1", "false_positive_rate", "flagged_share")
 
 
@@ -63,7 +68,8 @@ class HarmfulTraining:
     """Where the labelled texts are, and how the classifiers learn from them."""
 
     labels: str | None = None
-    """JSON Lines or CSV with `text`, `toxic` and `adult`; empty means the built-in crawl's."""
+    """JSON Lines or CSV with `text` and `toxic`, `adult` or both; where nothing is set, the built-in crawl's. A kind of
+    harm without labels is not judged."""
     toxic: LabelFile = field(default_factory=LabelFile)
     """Another file for toxic texts, and the names of its columns."""
     adult: LabelFile = field(default_factory=LabelFile)
@@ -97,10 +103,10 @@ def harmful_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg
     """Two fastText classifiers: insulting or hateful text, and adult content."""
     watch = Stopwatch()
     config = config_of(context, HarmfulTraining)
-    files = {
-        kind: file if file.path else replace(file, path=str(_labels(home, config.labels, "harmful_labels.jsonl")))
-        for kind, file in (("toxic", config.toxic), ("adult", config.adult))
-    }
+    files = _harm_labels(config, home)
+    for kind in KINDS:
+        if kind not in files:
+            context.log.warning(f"no labels for {kind} texts: pages are not judged for them")
     artifact = make_harmful_classifiers(files, home.target("harmful_classifiers"), config.classifier)
     return result(artifact, watch, _plots(artifact))
 
@@ -111,16 +117,45 @@ def quality_separates(home: LoamHome) -> dg.AssetCheckResult:
     return _separates(home.artifact("quality_classifier"))
 
 
-@dg.asset_check(asset=harmful_classifiers, description=f"ROC AUC on held-out labels is at least {_MIN_ROC_AUC}.")
+@dg.asset_check(
+    asset=harmful_classifiers,
+    description=f"ROC AUC on held-out labels is at least {_MIN_ROC_AUC}; on pages of every length at most "
+    f"{_MAX_FALSE_POSITIVE_RATE:.0%} of the harmless are flagged, and from {_FEWEST_PAGE_WORDS} words on at least "
+    f"{_MIN_PAGE_RECALL:.0%} of the harmful.",
+)
 def harmful_separates(home: LoamHome) -> dg.AssetCheckResult:
-    """Each harmful-content classifier tells harmful texts from harmless ones."""
-    return _separates(home.artifact("harmful_classifiers"))
+    """Each harmful-content classifier separates harmful from harmless texts, in short pages and in long ones."""
+    classifiers = home.artifact("harmful_classifiers")
+    by_length = {kind: found["by_length"] for kind, found in measurements(classifiers).items()}
+    areas = _separates(classifiers)
+    passed = areas.passed and all(_holds_at_length(row) for rows in by_length.values() for row in rows)
+    return dg.AssetCheckResult(passed=passed, metadata={**areas.metadata, "by_length": by_length})
+
+
+def _holds_at_length(row: Mapping[str, float]) -> bool:
+    """Whether pages of one length are judged well enough."""
+    is_found = row["recall"] >= _MIN_PAGE_RECALL or row["page_words"] < _FEWEST_PAGE_WORDS
+    return is_found and row["false_positive_rate"] <= _MAX_FALSE_POSITIVE_RATE
 
 
 def _separates(classifiers: Artifact) -> dg.AssetCheckResult:
     areas = {f"{kind}_roc_auc": found["roc_auc"] for kind, found in measurements(classifiers).items()}
     passed = all(area >= _MIN_ROC_AUC for area in areas.values())
     return dg.AssetCheckResult(passed=passed, metadata={**areas, "minimum": _MIN_ROC_AUC})
+
+
+def _harm_labels(config: HarmfulTraining, home: LoamHome) -> dict[str, LabelFile]:
+    """The labels of each kind of harm: its own file, or the joint one where that has the kind."""
+    own = {kind: file for kind, file in (("toxic", config.toxic), ("adult", config.adult)) if file.path}
+    if own and config.labels is None:
+        return own
+    joint = LabelFile(path=str(_labels(home, config.labels, "harmful_labels.jsonl")))
+    named = {
+        kind: replace(file, path=joint.path)
+        for kind, file in (("toxic", config.toxic), ("adult", config.adult))
+        if file != LabelFile() and kind not in own
+    }
+    return {**({} if len({**own, **named}) == len(KINDS) else labelled_kinds(joint)), **named, **own}
 
 
 def _labels(home: LoamHome, configured: str | None, built_in: str) -> Path:
@@ -169,5 +204,12 @@ def _plots(classifiers: Artifact) -> dict[str, dg.MetadataValue[Any]]:
             y="share of positives",
         ),
         "rates": plots.table(rates),
+        "pages_by_length": plots.table(
+            [
+                {"classifier": kind, "threshold": found["page_threshold"], **row}
+                for kind, found in measured.items()
+                for row in found.get("by_length", ())
+            ]
+        ),
         "top_words": plots.table(rows),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from assets.support.launchpad import config_of, schema_of
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, in_log, partition_results, result
 from assets.support.stage_metadata import Metadata, digests, stage_metadata, throughput
+from lm.errors import ConfigurationError
 from lm.storage import Artifact
 from pipelines.decontamination.corpus import DecontaminationConfig, decontaminate_corpus, first_matches, sets_of
 from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
@@ -27,6 +28,8 @@ from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
 from pipelines.documents.schema import Stage
 from pipelines.extract.partition import ExtractJob, extract_partitions
 from pipelines.extract.records import ExtractConfig
+from pipelines.filters.crawl_sample import sample_documents
+from pipelines.filters.harm_calibration import WANTED_FALSE_POSITIVE_RATE
 from pipelines.filters.heuristics import HeuristicFilter
 from pipelines.filters.language import LanguageFilter
 from pipelines.filters.pii import PiiMasker
@@ -55,9 +58,19 @@ class HarmThresholds:
     """Which pages are too harmful."""
 
     toxic_threshold: float | None = None
-    """Remove pages whose toxic score reaches this; empty takes the threshold chosen at training."""
+    """Remove pages whose toxic score reaches this; empty chooses it by the wanted rate."""
     adult_threshold: float | None = None
-    """Remove pages whose adult score reaches this; empty takes the threshold chosen at training."""
+    """Remove pages whose adult score reaches this; empty chooses it by the wanted rate."""
+    wanted_false_positive_rate: float = WANTED_FALSE_POSITIVE_RATE
+    """The share of a group's harmless pages that may be removed as toxic, and as adult. The threshold chosen at
+    training is raised where it would remove more."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.wanted_false_positive_rate < 1:
+            raise ConfigurationError(
+                f"harmless_documents.wanted_false_positive_rate: {self.wanted_false_positive_rate}, "
+                "expected between 0 and 1"
+            )
 
 
 @dg.asset(group_name="curation", deps=[warc_files], config_schema=schema_of(ExtractConfig), **PER_GROUP)
@@ -110,8 +123,18 @@ def varied_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
 def harmless_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Documents that are neither insulting nor adult."""
     config = config_of(context, HarmThresholds)
-    stage = harmful_filter(home.artifact("harmful_classifiers"), config.toxic_threshold, config.adult_threshold)
-    return _judge(context, home, stage, "varied_documents", "harmless_documents")
+    classifiers = home.artifact("harmful_classifiers")
+    stages = {
+        partition: harmful_filter(
+            classifiers,
+            config.toxic_threshold,
+            config.adult_threshold,
+            pages=[row["text"] for row in sample_documents(home.artifact("varied_documents", partition))],
+            wanted_false_positive_rate=config.wanted_false_positive_rate,
+        )
+        for partition in context.partition_keys
+    }
+    return _judge(context, home, stages, "varied_documents", "harmless_documents")
 
 
 @dg.asset(
@@ -259,9 +282,9 @@ def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
 
 
 def _judge(
-    context: dg.AssetExecutionContext, home: LoamHome, stage: Stage, source: str, name: str
+    context: dg.AssetExecutionContext, home: LoamHome, stage: Stage | Mapping[str, Stage], source: str, name: str
 ) -> dg.MaterializeResult[Any]:
-    """Run one stage over the partitions of this run."""
+    """Run one stage, or a stage for each, over the partitions of this run."""
     sources = {partition: home.artifact(source, partition) for partition in context.partition_keys}
     targets = {partition: home.target(name, partition) for partition in sources}
     before = digests(home, name, sources)

@@ -101,6 +101,11 @@ class ClassifierConfig:
             if getattr(self, field) < 1:
                 raise ConfigurationError(f"classifier.{field}: {getattr(self, field)}, expected at least 1")
 
+    @property
+    def is_threshold_wanted(self) -> bool:
+        """Whether one of the `wanted` fields says where the threshold on the labels lies."""
+        return any(getattr(self, name) is not None for name in _WANTED)
+
 
 def predict_scores(model: Any, texts: Sequence[str]) -> Scores:
     """The probability of the positive class for each text, from 0 to 1; 0 for a text without a character to judge."""

@@ -1,32 +1,32 @@
-"""Harmful content: two classifiers, toxic and adult, that judge a document in whole and in parts.
+"""Harmful content: two classifiers, toxic and adult, that judge which part of a document is harmful.
 
-Decisions: a page is scored in windows of consecutive sentences and as a whole. Its score is the higher of the whole's
-and of the second worst window's: a long page with a few harmful passages is found, and one window that the classifier
-misreads does not condemn a page. The whole's log-odds are the mean of the windows', weighted by words: fastText is
-linear in the mean of its features, so this is what scoring in one piece gives, but for n-grams across borders and
-windows that are certain beyond 1e-5. The threshold is chosen on the same score that the stage applies.
+    window     consecutive whole sentences of at least `window_words` words: the length of the labels
+    excess     (p - floor) / (1 - floor) of a window with probability p, 0 below the floor
+    score      sum of the windows' words x excess / (words of the document + 96)
+
+Decisions:
+- The score is a share of the document, so it does not grow with length: more windows mean more harmless words too. The
+  96 words in the denominator count as harmless, so one misread window does not condemn a short page.
+- The floor is the score that few held-out harmless windows reach (`pipelines.filters.harm_calibration`).
+- A single word does not decide: a document with an excess is scored again without its heaviest family of words (those
+  that share their first four letters), and the lower score counts. A page about coins has one such family; abuse has
+  several.
+- The threshold is chosen on pages, for a wanted rate of false positives (`pipelines.filters.harm_calibration`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from pipelines.classifiers.fasttext_training import (
-    ClassifierConfig,
-    Example,
-    linear_scorer,
-    load_classifier,
-    predict_scores,
-    train_classifier,
-)
+from lm.errors import ConfigurationError
+from pipelines.classifiers.fasttext_training import ClassifierConfig, linear_scorer, load_classifier, predict_scores
 from pipelines.classifiers.metrics import Scores
 from pipelines.documents.schema import Verdict, split_batch
 
@@ -35,103 +35,145 @@ KINDS = ("toxic", "adult")
 DEFAULT_CONFIG = ClassifierConfig(min_letters=3, max_letters=5, learning_rate=0.2)
 """Letter n-grams find words spelt to evade a filter."""
 
+MIN_WINDOW_WORDS = 24
+MAX_WINDOW_WORDS = 96
+_PRIOR_WORDS = 96
 _SENTENCE_BORDER = re.compile(r"(?<=[.!?…])\s+|\n+")
-_MIN_WINDOW_WORDS = 24
-_MAX_WINDOW_WORDS = 96
-_CERTAIN = 1e-5  # fastText adds this to every probability
+_WORD = re.compile(r"\w+")
+_FAMILY_LETTERS = 4
+_DOUBTFUL_SCORE = 0.01
+"""Lower scores are not looked at again: no threshold lies there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HarmScale:
+    """How windows are cut and from which probability on a window counts as harmful."""
+
+    window_words: int = MIN_WINDOW_WORDS
+    """The fewest words of a window; a sentence is cut at four times as many."""
+    floor: float = 0.5
+    """The probability of harm that counts as none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HarmfulFilter:
-    """Keep documents that score below both thresholds; adds `toxic_score` and `adult_score`."""
+    """Keep documents that score below both thresholds; adds `toxic_score` and `adult_score`.
 
-    toxic_model_path: str
-    toxic_model_sha256: str
-    adult_model_path: str
-    adult_model_sha256: str
-    toxic_threshold: float = 0.5
-    adult_threshold: float = 0.5
+    A kind without a model is not judged, and its column is not added.
+
+    Raises:
+        ConfigurationError: at construction, no model is given, or one without its digest.
+    """
+
+    toxic_model_path: str | None = None
+    toxic_model_sha256: str | None = None
+    adult_model_path: str | None = None
+    adult_model_sha256: str | None = None
+    toxic_threshold: float = 0.1
+    adult_threshold: float = 0.1
+    toxic_scale: HarmScale = HarmScale()
+    adult_scale: HarmScale = HarmScale()
 
     name: ClassVar[str] = "harmful"
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-        """Score every document for both kinds and remove it by the first that reaches its threshold."""
-        from pipelines.classifiers.fasttext_scoring import document_bytes
+    def __post_init__(self) -> None:
+        for kind in KINDS:
+            path, sha256 = self._model(kind)
+            if (path is None) != (sha256 is None):
+                raise ConfigurationError(f"harmful: {kind}_model_path and {kind}_model_sha256 belong together")
+        if not self.kinds:
+            raise ConfigurationError("harmful: no model, expected a toxic or an adult one")
 
-        documents = document_bytes(batch.column("text").to_pylist())
-        toxic = _scores(load_classifier(self.toxic_model_path, self.toxic_model_sha256), documents)
-        adult = _scores(load_classifier(self.adult_model_path, self.adult_model_sha256), documents)
-        columns = {"toxic_score": pa.array(toxic, pa.float32()), "adult_score": pa.array(adult, pa.float32())}
-        verdicts = [self._verdict(*scores) for scores in zip(toxic.tolist(), adult.tolist(), strict=True)]
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of harm that are judged."""
+        return tuple(kind for kind in KINDS if self._model(kind)[0] is not None)
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """Score every document for each kind and remove it by the first that reaches its threshold."""
+        texts = batch.column("text").to_pylist()
+        scores = {kind: self.scores(kind, texts) for kind in self.kinds}
+        columns = {f"{kind}_score": pa.array(values, pa.float32()) for kind, values in scores.items()}
+        by_document = zip(*(values.tolist() for values in scores.values()), strict=True)
+        verdicts = [self._verdict(dict(zip(scores, row, strict=True))) for row in by_document]
         return split_batch(batch, self.name, verdicts, columns)
 
-    def _verdict(self, toxic: float, adult: float) -> Verdict | None:
-        for rule, score, threshold in (("toxic", toxic, self.toxic_threshold), ("adult", adult, self.adult_threshold)):
+    def scores(self, kind: str, texts: Sequence[str]) -> Scores:
+        """The score of each text for one kind of harm."""
+        path, sha256 = self._model(kind)
+        return document_scores(load_classifier(str(path), str(sha256)), texts, getattr(self, f"{kind}_scale"))
+
+    def _model(self, kind: str) -> tuple[str | None, str | None]:
+        return getattr(self, f"{kind}_model_path"), getattr(self, f"{kind}_model_sha256")
+
+    def _verdict(self, scores: Mapping[str, float]) -> Verdict | None:
+        for kind, score in scores.items():
+            threshold = getattr(self, f"{kind}_threshold")
             if score >= threshold:
-                return Verdict(rule=rule, value=score, threshold=threshold)
+                return Verdict(rule=kind, value=score, threshold=threshold)
         return None
 
 
-def train_harmful_classifiers(
-    toxic: Iterable[Example], adult: Iterable[Example], config: ClassifierConfig, folder: Path
-) -> dict[str, dict[str, Any]]:
-    """Train on `(text, is toxic)` and `(text, is adult)`; write `folder/toxic.bin` and `folder/adult.bin`.
-
-    Returns the summary of `train_classifier` by kind.
-
-    Raises:
-        InputError: a class is missing.
-    """
-    examples = dict(zip(KINDS, (toxic, adult), strict=True))
-    return {
-        kind: train_classifier(rows, config, folder, name=kind, score=document_scores)
-        for kind, rows in examples.items()
-    }
-
-
-def document_scores(model: Any, texts: Sequence[str]) -> Scores:
-    """The probability of harm for each document: the higher of the whole's and the second worst window's."""
-    from pipelines.classifiers.fasttext_scoring import document_bytes  # it imports numba, which is slow to import
-
-    return _scores(model, document_bytes(texts))
-
-
-def _scores(model: Any, documents: bytes) -> Scores:
-    found = linear_scorer(model).windows(documents, _MIN_WINDOW_WORDS, _MAX_WINDOW_WORDS)
-    scores = np.zeros(found.num_windows.size)
-    with_windows = np.flatnonzero(found.num_windows)
-    if with_windows.size == 0:
-        return scores
-    num_windows = found.num_windows[with_windows]
-    starts = np.cumsum(num_windows) - num_windows
-    whole = _whole_scores(found.scores, found.num_words, starts)
-    descending = found.scores[np.lexsort((-found.scores, np.repeat(np.arange(with_windows.size), num_windows)))]
-    second = np.where(num_windows > 1, descending[starts + (num_windows > 1)], 0.0)
-    scores[with_windows] = np.maximum(whole, second)
+def document_scores(model: Any, texts: Sequence[str], scale: HarmScale | None = None) -> Scores:
+    """The harmful share of each text, from 0 to 1, as the module defines it."""
+    scale = scale or HarmScale()
+    scores = _excess_shares(model, texts, scale)
+    doubtful = np.flatnonzero(scores >= _DOUBTFUL_SCORE).tolist()
+    without = _without_heaviest_families(model, [texts[index].lower() for index in doubtful])
+    scores[doubtful] = np.minimum(scores[doubtful], _excess_shares(model, without, scale))
     return scores
 
 
-def _whole_scores(window_scores: Scores, num_words: NDArray[np.int64], starts: NDArray[np.int64]) -> Scores:
-    """The score of each whole from its windows': the logistic function of the mean log-odds, weighted by words."""
-    clipped = np.clip(window_scores, _CERTAIN, 1 - _CERTAIN)
-    log_odds = np.add.reduceat(np.log(clipped / (1 - clipped)) * num_words, starts)
-    found: Scores = 1 / (1 + np.exp(-log_odds / np.add.reduceat(num_words, starts)))
+def _excess_shares(model: Any, texts: Sequence[str], scale: HarmScale) -> Scores:
+    from pipelines.classifiers.fasttext_scoring import document_bytes  # it imports numba, which is slow to import
+
+    found = linear_scorer(model).windows(document_bytes(texts), scale.window_words, 4 * scale.window_words)
+    document = np.repeat(np.arange(len(texts)), found.num_windows)
+    excess = np.maximum(0.0, found.scores - scale.floor) / (1 - scale.floor)
+    harmful = np.bincount(document, excess * found.num_words, minlength=len(texts))
+    return np.asarray(harmful / (np.bincount(document, found.num_words, minlength=len(texts)) + _PRIOR_WORDS))
+
+
+def _without_heaviest_families(model: Any, texts: Sequence[str]) -> list[str]:
+    """Each of the lower-case `texts` without the family of words that speaks most for harm in it: the family with the
+    greatest sum of occurrences x log-odds of the word alone, positive ones only."""
+    counts = [Counter(_WORD.findall(text)) for text in texts]
+    words = sorted(set().union(*counts))
+    probabilities = np.clip(predict_scores(model, words), 1e-5, 1 - 1e-5)
+    log_odds = np.log(probabilities / (1 - probabilities))
+    harmful = {word: odds for word, odds in zip(words, log_odds.tolist(), strict=True) if odds > 0}
+    found = []
+    for text, occurrences in zip(texts, counts, strict=True):
+        weights = Counter[str]()
+        for word in sorted(occurrences.keys() & harmful.keys()):
+            weights[word[:_FAMILY_LETTERS]] += occurrences[word] * harmful[word]
+        found.append(_without_family(text, max(weights, key=lambda family: (weights[family], family), default="")))
     return found
 
 
-def sentence_windows(text: str) -> list[str]:
-    """`text` in windows of consecutive whole sentences of at least 24 words; a sentence over 96 words is cut."""
+def _without_family(text: str, family: str) -> str:
+    """`text` without the words that begin with `family`, or are it where it is short."""
+    if not family:
+        return text
+    rest = r"\w*" if len(family) == _FAMILY_LETTERS else r"\b"
+    return re.sub(rf"\b{re.escape(family)}{rest}", "", text)
+
+
+def sentence_windows(text: str, window_words: int = MIN_WINDOW_WORDS) -> list[str]:
+    """`text` in windows of consecutive whole sentences of at least `window_words`; a sentence over four times as many
+    words is cut."""
+    most = 4 * window_words
     windows: list[list[str]] = [[]]
     for sentence in _SENTENCE_BORDER.split(text):
         words = sentence.split()
-        for start in range(0, len(words), _MAX_WINDOW_WORDS):
-            if len(windows[-1]) >= _MIN_WINDOW_WORDS:
+        for start in range(0, len(words), most):
+            if len(windows[-1]) >= window_words:
                 windows.append([])
-            windows[-1] += words[start : start + _MAX_WINDOW_WORDS]
+            windows[-1] += words[start : start + most]
     return [" ".join(window) for window in windows if window]
 
 
-def sentence_scores(model: Any, text: str) -> list[tuple[str, float]]:
+def sentence_scores(model: Any, text: str, window_words: int = MIN_WINDOW_WORDS) -> list[tuple[str, float]]:
     """Every window of `text` with its probability of harm, to show what in a document is harmful."""
-    windows = sentence_windows(text)
+    windows = sentence_windows(text, window_words)
     return list(zip(windows, predict_scores(model, windows).tolist(), strict=True))

@@ -58,6 +58,15 @@ def read_labels(
         yield content, str(row[label]).strip().lower() in positive
 
 
+def field_names(path: Path | str) -> tuple[str, ...]:
+    """The names of the fields of the first row of a `.jsonl` or `.csv` file, plain or `.gz`; none where it is empty.
+
+    Raises:
+        InputError: as `read_labels`.
+    """
+    return next((tuple(map(str, row)) for _, row in _rows(Path(path))), ())
+
+
 def _field(path: Path | str, line: int, row: dict[str, Any], text: str) -> str:
     if row.get(text) is None:
         raise InputError(f"{path}:{line}: no field '{text}'; found {', '.join(map(str, row))}")

@@ -54,22 +54,22 @@ def run_stage(stage: Stage, source: Artifact, target: Path, *, code: str | None 
 
 
 def run_stage_partitions(
-    stage: Stage,
+    stage: Stage | Mapping[str, Stage],
     sources: Mapping[str, Artifact],
     targets: Mapping[str, Path],
     *,
     num_workers: int = 1,
     report: Report | None = None,
 ) -> dict[str, Artifact]:
-    """`run_stage` for every partition of `sources`, over `num_workers` processes."""
-    jobs = {partition: (source, targets[partition]) for partition, source in sources.items()}
-    function = functools.partial(_run_job, stage)
-    return run_partitions(function, jobs, num_workers=num_workers, report=report, description=stage.name)
+    """`run_stage` for every partition of `sources`, over `num_workers` processes: with one stage, or one for each."""
+    stages = stage if isinstance(stage, Mapping) else dict.fromkeys(sources, stage)
+    jobs = {partition: (stages[partition], source, targets[partition]) for partition, source in sources.items()}
+    description = next((each.name for each in stages.values()), "")
+    return run_partitions(_run_job, jobs, num_workers=num_workers, report=report, description=description)
 
 
-def _run_job(stage: Stage, job: tuple[Artifact, Path]) -> Artifact:
-    source, target = job
-    return run_stage(stage, source, target)
+def _run_job(job: tuple[Stage, Artifact, Path]) -> Artifact:
+    return run_stage(*job)
 
 
 def _write_stage(stage: Stage, source: Artifact, publication: Publication) -> None:

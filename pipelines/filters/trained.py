@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lm import storage
 from lm.code_version import source_digest
@@ -13,8 +16,9 @@ from lm.configuration import to_mapping
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
 from pipelines.classifiers.fasttext_training import ClassifierConfig, Example
-from pipelines.filters.harmful import KINDS, HarmfulFilter, train_harmful_classifiers
-from pipelines.filters.labels import LabelFile, read_labels
+from pipelines.filters.harm_calibration import WANTED_FALSE_POSITIVE_RATE, crawl_threshold, train_harmful_classifiers
+from pipelines.filters.harmful import KINDS, HarmfulFilter, HarmScale
+from pipelines.filters.labels import LabelFile, field_names, read_labels
 from pipelines.filters.quality import QualityFilter, train_quality_classifier
 from pipelines.filters.reference_pages import LabelledPages, labelled_pages
 
@@ -60,20 +64,41 @@ def make_quality_classifier_of_pages(pages: LabelledPages, target: Path, config:
 def make_harmful_classifiers(
     labels: Path | Mapping[str, LabelFile], target: Path, config: ClassifierConfig
 ) -> Artifact:
-    """Train on the rows of `labels` and publish `toxic.bin` and `adult.bin`.
+    """Train on the rows of `labels` and publish `toxic.bin`, `adult.bin` or both.
 
-    `labels` is one file with the fields `text`, `toxic` and `adult`, or a file for each of the two with its fields.
+    `labels` is one file with the fields `text` and `toxic`, `adult` or both, or a file for each kind with its fields.
+    The summary names the kinds without labels; they are not judged.
+
+    Raises:
+        InputError: a file is missing or cannot be read, or has no label of either kind.
     """
     if isinstance(labels, Path):
-        labels = {kind: LabelFile(path=str(labels)) for kind in KINDS}
-    files = {kind: Path(labels[kind].path or "") for kind in KINDS}
-    settings = {**to_mapping(config), "labels": {kind: _names(kind, labels[kind]) for kind in KINDS}}
+        labels = labelled_kinds(LabelFile(path=str(labels)))
+    files = {kind: Path(file.path or "") for kind, file in labels.items()}
+    settings = {**to_mapping(config), "labels": {kind: _names(kind, file) for kind, file in labels.items()}}
 
     def write(publication: Publication) -> None:
-        toxic, adult = (_examples(kind, labels[kind]) for kind in KINDS)
-        _write_measurements(publication, train_harmful_classifiers(toxic, adult, config, publication.path))
+        examples = {kind: _examples(kind, file) for kind, file in labels.items()}
+        _write_measurements(publication, train_harmful_classifiers(examples, config, publication.path))
+        publication.summary["kinds_without_labels"] = [kind for kind in KINDS if kind not in labels]
 
-    return _make("harmful_classifiers", "pipelines.filters.harmful", files, target, settings, write)
+    return _make("harmful_classifiers", "pipelines.filters.trained", files, target, settings, write)
+
+
+def labelled_kinds(file: LabelFile) -> dict[str, LabelFile]:
+    """A file of labels for each kind of harm that it has a field for, with at least one text that has the label.
+
+    Raises:
+        InputError: the file cannot be read or has no harmful text.
+    """
+    names = field_names(file.path or "")
+    fields = {kind: replace(file, label=kind) for kind in KINDS if kind in names}
+    found = {kind: each for kind, each in fields.items() if any(label for _, label in _examples(kind, each))}
+    if not found:
+        raise InputError(
+            f"{file.path}: no harmful text in the fields {', '.join(names)}, expected a field {' or '.join(KINDS)}"
+        )
+    return found
 
 
 def _names(kind: str, file: LabelFile) -> dict[str, Any]:
@@ -102,18 +127,37 @@ def quality_filter(classifier: Artifact, threshold: float | None = None) -> Qual
 
 
 def harmful_filter(
-    classifiers: Artifact, toxic_threshold: float | None = None, adult_threshold: float | None = None
+    classifiers: Artifact,
+    toxic_threshold: float | None = None,
+    adult_threshold: float | None = None,
+    *,
+    pages: Sequence[str] = (),
+    wanted_false_positive_rate: float = WANTED_FALSE_POSITIVE_RATE,
 ) -> HarmfulFilter:
-    """The stage that applies the harmful-content classifiers; a threshold None takes the one chosen at training."""
-    measured = measurements(classifiers)
-    return HarmfulFilter(
-        toxic_model_path=str(classifiers.file("toxic.bin")),
-        toxic_model_sha256=classifiers.files["toxic.bin"].sha256,
-        adult_model_path=str(classifiers.file("adult.bin")),
-        adult_model_sha256=classifiers.files["adult.bin"].sha256,
-        toxic_threshold=measured["toxic"]["threshold"] if toxic_threshold is None else toxic_threshold,
-        adult_threshold=measured["adult"]["threshold"] if adult_threshold is None else adult_threshold,
-    )
+    """The stage that applies the harmful-content classifiers.
+
+    A threshold None is the one chosen at training, or a higher one where that flags more harmless `pages` of the crawl
+    than wanted (`pipelines.filters.harm_calibration`).
+    """
+    fixed = {"toxic": toxic_threshold, "adult": adult_threshold}
+    fields: dict[str, Any] = {}
+    for kind, found in measurements(classifiers).items():
+        fields[f"{kind}_model_path"] = str(classifiers.file(f"{kind}.bin"))
+        fields[f"{kind}_model_sha256"] = classifiers.files[f"{kind}.bin"].sha256
+        fields[f"{kind}_scale"] = HarmScale(window_words=found["window_words"], floor=found["floor"])
+        fields[f"{kind}_threshold"] = found["page_threshold"] if fixed[kind] is None else fixed[kind]
+    stage = HarmfulFilter(**fields)
+    chosen: dict[str, Any] = {
+        f"{kind}_threshold": crawl_threshold(
+            stage.scores(kind, pages),
+            np.array(found["harmful_page_scores"]),
+            wanted_false_positive_rate,
+            found["page_threshold"],
+        )
+        for kind, found in measurements(classifiers).items()
+        if pages and fixed[kind] is None
+    }
+    return replace(stage, **chosen)
 
 
 def _make(

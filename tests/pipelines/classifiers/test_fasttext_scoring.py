@@ -8,9 +8,8 @@ import pytest
 
 from lm.errors import InputError
 from pipelines.classifiers.fasttext_scoring import document_bytes, scorer
-from pipelines.classifiers.fasttext_training import ClassifierConfig, predict_scores, train_classifier
-from pipelines.classifiers.preprocessing import normalize
-from pipelines.filters.harmful import document_scores, sentence_windows
+from pipelines.classifiers.fasttext_training import ClassifierConfig, normalize, predict_scores, train_classifier
+from pipelines.filters.harmful import HarmScale, _excess_shares, sentence_windows
 
 LABELS = ("__label__positive", "__label__negative")
 WORDS = ["stone", "river", "light", "naïve", "Σίσυφος", "日本語", "😀", "don't", "end…", "“quoted”", "well-known"]
@@ -63,14 +62,12 @@ def test_windows_are_those_that_are_shown(model):
 
 
 def test_a_document_scores_as_its_windows_say(model):
-    documents = texts(20, seed=3)
-    for text, score in zip(documents, document_scores(model, documents), strict=True):
-        windows = sentence_windows(text)
+    documents, scale = texts(20, seed=3), HarmScale(window_words=30, floor=0.4)
+    for text, score in zip(documents, _excess_shares(model, documents, scale), strict=True):
+        windows = sentence_windows(text, 30)
         own = fasttext_scores(model, [normalize(window) for window in windows]) if windows else np.zeros(0)
-        clipped = np.clip(own, 1e-5, 1 - 1e-5)
-        weights = [window.count(" ") + 1 for window in windows]
-        whole = 1 / (1 + np.exp(-np.average(np.log(clipped / (1 - clipped)), weights=weights))) if windows else 0
-        assert score == pytest.approx(max(whole, sorted(own)[-2] if len(own) > 1 else 0), abs=3e-6)
+        words = np.array([window.count(" ") + 1 for window in windows])
+        assert score == pytest.approx((np.maximum(0, own - 0.4) / 0.6 * words).sum() / (words.sum() + 96), abs=3e-6)
 
 
 def test_models_of_another_kind_are_refused(model):
