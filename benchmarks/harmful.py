@@ -1,58 +1,122 @@
-"""How well the toxic classifier tells hateful or offensive tweets from others, on the fifth that it did not learn from.
+"""How well a classifier of toxic tweets judges tweets that it did not learn from, and pages of every length.
 
-The input is `toxicity/davidson_2017.csv` below `LOAM_SHARED_DATA`: 24,783 tweets, class 0 hate, 1 offensive, 2 neither.
-Which are held out is decided by a hash of their text, so that equal tweets lie on one side.
+The labels are `toxicity/davidson_2017.csv` below `LOAM_SHARED_DATA`: 24,783 tweets, class 0 hate, 1 offensive, 2
+neither. Which are held out is decided by a hash of their text, so that equal tweets lie on one side. The harmless pages
+are the real pages of `html_snippets` and `html_truth` and the public-domain prose; `--show N` prints the N that score
+highest. The harmful pages are English real pages in which a share of the lines gave way to held-out toxic tweets.
 """
 
 from __future__ import annotations
 
+import gzip
+import itertools
+import json
+import random
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.report import Row, finish, parser
 from benchmarks.web.pages import shared_data
+from benchmarks.web.real_pages import real_pages
 from lm.errors import run_command
-from pipelines.classifiers.fasttext_training import train_classifier
-from pipelines.filters.harmful import DEFAULT_CONFIG, document_scores
+from pipelines.classifiers.fasttext_training import load_classifier, split_examples
+from pipelines.filters.harm_calibration import crawl_threshold, train_harmful_classifiers
+from pipelines.filters.harmful import DEFAULT_CONFIG, HarmScale, document_scores
 from pipelines.filters.labels import read_labels
 
 TWEETS = Path("toxicity") / "davidson_2017.csv"
 HARMFUL = ("0", "1")
 MIN_ROC_AUC = 0.95
-_RATES = ("precision", "recall", "f1", "false_positive_rate", "threshold")
+MAX_FALSE_POSITIVE_RATE = 0.01
+MIN_RECALL = 0.9
+_LENGTHS = (50, 150, 600, 2400, 10**9)
+_SHARES = (0.1, 0.25, 0.5, 1.0)
+_MIN_HOST_WORDS = 100
+_RATES = ("roc_auc", "precision", "recall", "f1", "false_positive_rate", "threshold")
 
 
 def main(argv: list[str] | None = None) -> int:
     """The command line."""
-    arguments = parser("harmful", (__doc__ or "").strip()).parse_args(argv)
-    path = shared_data() / TWEETS
-    found, seconds = measure(path) if path.is_file() else ({}, None)
-    rows = [
-        Row(name="ROC AUC on held-out tweets", value=found.get("roc_auc"), unit="", target=MIN_ROC_AUC),
-        *(Row(name=name.replace("_", " "), value=found.get(name), unit="") for name in _RATES),
-        Row(name="false positives", value=_false_positives(found), unit="tweets"),
-        Row(name="held-out tweets", value=found.get("num_heldout"), unit="tweets"),
-        Row(name="held-out tweets that are harmful", value=found.get("num_heldout_positive"), unit="tweets"),
-        Row(name="training and measuring, one thread", value=seconds, unit="s"),
-    ]
+    options = parser("harmful", (__doc__ or "").strip())
+    options.add_argument("--show", type=int, default=0, metavar="N", help="print the N harmless pages that score most")
+    arguments = options.parse_args(argv)
+    if not (shared_data() / TWEETS).is_file():
+        return finish("harmful", [Row(name="ROC AUC on held-out tweets", value=None, unit="")], arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        rows = list(measure(Path(folder), arguments.show))
     return finish("harmful", rows, arguments)
 
 
-def measure(path: Path) -> tuple[dict[str, Any], float]:
-    """What `train_classifier` measured, and the processor seconds that it took."""
-    examples = list(read_labels(path, "class", text="tweet", positive=HARMFUL))
+def measure(folder: Path, num_shown: int) -> Iterator[Row]:
+    """Every row; the models are written below `folder`."""
+    tweets = list(read_labels(shared_data() / TWEETS, "class", text="tweet", positive=HARMFUL))
     start = time.process_time()
-    with tempfile.TemporaryDirectory() as folder:
-        found = train_classifier(examples, DEFAULT_CONFIG, Path(folder), name="toxic", score=document_scores)
-    return found, time.process_time() - start
+    found = train_harmful_classifiers({"toxic": tweets}, DEFAULT_CONFIG, folder)["toxic"]
+    seconds = time.process_time() - start
+    for name in _RATES:
+        target = MIN_ROC_AUC if name == "roc_auc" else None
+        yield Row(name=f"held-out tweets: {name.replace('_', ' ')}", value=found[name], unit="", target=target)
+    yield Row(name="training and calibration, one thread", value=seconds, unit="s")
+    model = load_classifier(str(folder / "toxic.bin"), found["model_sha256"])
+    scale = HarmScale(window_words=found["window_words"], floor=found["floor"])
+    harmless = [page.text for page in real_pages(shared_data().joinpath)]
+    hosts = [page.text for page in real_pages(shared_data().joinpath) if page.language == "en"]
+    with gzip.open(shared_data() / "prose" / "public_domain.jsonl.gz", "rt", encoding="utf-8") as lines:
+        harmless += [json.loads(line)["text"] for line in lines]
+    scores = document_scores(model, harmless, scale)
+    threshold = crawl_threshold(scores, np.array(found["harmful_page_scores"]), 0.005, found["page_threshold"])
+    yield Row(name="threshold on pages", value=threshold, unit="")
+    yield from _false_positives(harmless, scores >= threshold)
+    _, heldout = split_examples(tweets, DEFAULT_CONFIG.heldout_share)
+    yield from _recall(model, scale, threshold, hosts, [text for text, label in heldout if label])
+    for index in np.argsort(-scores)[:num_shown].tolist():
+        print(f"{scores[index]:.4f}  {len(harmless[index].split()):>6} words  {harmless[index][:100]!r}")
 
 
-def _false_positives(found: dict[str, Any]) -> float | None:
-    if not found:
-        return None
-    return round(found["false_positive_rate"] * (found["num_heldout"] - found["num_heldout_positive"]))
+def _false_positives(texts: Sequence[str], flagged: Any) -> Iterator[Row]:
+    words = np.array([len(text.split()) for text in texts])
+    for low, high in itertools.pairwise(_LENGTHS):
+        here = (words >= low) & (words < high)
+        yield Row(
+            name=f"harmless pages from {low:,} words on: flagged",
+            value=float(flagged[here].mean()),
+            unit=f"of {here.sum():,}",
+            target=MAX_FALSE_POSITIVE_RATE,
+            better="lower",
+        )
+
+
+def _recall(
+    model: Any, scale: HarmScale, threshold: float, hosts: Sequence[str], tweets: Sequence[str]
+) -> Iterator[Row]:
+    long = [text for text in hosts if len(text.split()) >= _MIN_HOST_WORDS]
+    for share in _SHARES:
+        chooser = random.Random(0)
+        planted = [_planted(text, tweets, share, chooser) for text in long]
+        yield Row(
+            name=f"pages of which {share:.0%} is toxic: found",
+            value=float((document_scores(model, planted, scale) >= threshold).mean()),
+            unit=f"of {len(long):,}",
+            target=MIN_RECALL if share >= 0.25 else None,
+        )
+
+
+def _planted(text: str, tweets: Sequence[str], share: float, chooser: random.Random) -> str:
+    """`text` with the `share` of its words taken out by lines and replaced, in one place, by as many of tweets."""
+    lines, wanted = text.split("\n"), share * len(text.split())
+    toxic: list[str] = []
+    while sum(len(line.split()) for line in toxic) < wanted:
+        toxic.append(chooser.choice(tweets))
+    gone = 0
+    while gone < wanted and lines:
+        gone += len(lines.pop(chooser.randrange(len(lines))).split())
+    place = chooser.randrange(len(lines) + 1)
+    return "\n".join([*lines[:place], *toxic, *lines[place:]])
 
 
 if __name__ == "__main__":

@@ -62,8 +62,8 @@ class HarmThresholds:
     adult_threshold: float | None = None
     """Remove pages whose adult score reaches this; empty chooses it by the wanted rate."""
     wanted_false_positive_rate: float = WANTED_FALSE_POSITIVE_RATE
-    """The share of a group's harmless pages that may be removed as toxic, and as adult. The threshold chosen at
-    training is raised where it would remove more."""
+    """The share of a group's harmless pages that may be removed as toxic, and as adult. It is estimated on the group's
+    own pages, and the threshold chosen at training is raised, or lowered to half, until it holds."""
 
     def __post_init__(self) -> None:
         if not 0 < self.wanted_false_positive_rate < 1:

@@ -1,7 +1,7 @@
 """Training of the harmful-content classifiers, and their thresholds: chosen on pages, not on the labelled texts.
 
 Labels are often short (a tweet has 13 words) and pages long, and the pages of a crawl are unlike both classes of the
-labels. So there are two thresholds, and the higher one counts:
+labels. So the threshold is chosen twice:
 
 1. At training, pages of 50 to 2,400 words are composed of held-out labelled texts. The floor is the probability that
    one in fifty harmless windows reaches. The threshold is the lowest at which no more than the wanted rate of harmless
@@ -14,7 +14,8 @@ labels. So there are two thresholds, and the higher one counts:
 
    where upper(k / n) = (k + sqrt(k)) / n. r is the greatest share of harmful pages that the tail of F allows (Scott,
    Blanchard and Handy 2013, Classification with asymmetric label noise, section 2). A crawl without pages in that tail
-   has r = 0, and the rate is the share flagged.
+   has r = 0, and the rate is the share flagged. The threshold is the lowest at which the rate is the wanted one, from
+   half of the labels' threshold on: harmless labelled texts are often nearer to harm than pages are.
 """
 
 from __future__ import annotations
@@ -111,15 +112,19 @@ def calibrate(
     }
 
 
-def crawl_threshold(crawl: Scores, harmful: Scores, wanted_rate: float, lowest: float) -> float:
-    """The lowest threshold from `lowest` on at which at most `wanted_rate` of the crawl's harmless pages are flagged.
+def crawl_threshold(crawl: Scores, harmful: Scores, wanted_rate: float, page_threshold: float) -> float:
+    """The lowest threshold at which at most `wanted_rate` of the crawl's harmless pages are flagged, but no lower than
+    half of the `page_threshold` that was chosen at training, which is the answer where there are no pages.
 
     `crawl` are the scores of the crawl's pages, `harmful` those of pages known to be harmful.
     """
+    if crawl.size == 0:
+        return page_threshold
+    lowest = max(_LOWEST_THRESHOLD, page_threshold / 2)
     thresholds = np.unique([lowest, *crawl, *harmful, *np.nextafter(crawl, np.inf)])
     num_flagged = crawl.size - np.searchsorted(np.sort(crawl), thresholds)
     recall = 1 - np.searchsorted(np.sort(harmful), thresholds) / max(1, harmful.size)
-    flagged, upper = num_flagged / max(1, crawl.size), (num_flagged + np.sqrt(num_flagged)) / max(1, crawl.size)
+    flagged, upper = num_flagged / crawl.size, (num_flagged + np.sqrt(num_flagged)) / crawl.size
     likely = recall >= 0.5
     share = min(0.5, float(np.min(upper[likely] / recall[likely], initial=0.5)))
     is_enough = (thresholds >= lowest) & (flagged - share * recall <= wanted_rate * (1 - share))

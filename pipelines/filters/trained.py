@@ -33,9 +33,8 @@ def make_quality_classifier(labels: Path, target: Path, config: ClassifierConfig
         found = train_quality_classifier(read_labels(labels, "high_quality"), config, publication.path)
         _write_measurements(publication, {"quality": found})
 
-    return _make(
-        "quality_classifier", "pipelines.filters.quality", {"labels": labels}, target, to_mapping(config), write
-    )
+    module, settings = "pipelines.filters.quality", to_mapping(config)
+    return _make("quality_classifier", module, {"labels": labels}, target, settings, write)
 
 
 def make_quality_classifier_of_pages(pages: LabelledPages, target: Path, config: ClassifierConfig) -> Artifact:
@@ -82,7 +81,7 @@ def make_harmful_classifiers(
         _write_measurements(publication, train_harmful_classifiers(examples, config, publication.path))
         publication.summary["kinds_without_labels"] = [kind for kind in KINDS if kind not in labels]
 
-    return _make("harmful_classifiers", "pipelines.filters.trained", files, target, settings, write)
+    return _make("harmful_classifiers", "pipelines.filters.harm_calibration", files, target, settings, write)
 
 
 def labelled_kinds(file: LabelFile) -> dict[str, LabelFile]:
@@ -136,8 +135,8 @@ def harmful_filter(
 ) -> HarmfulFilter:
     """The stage that applies the harmful-content classifiers.
 
-    A threshold None is the one chosen at training, or a higher one where that flags more harmless `pages` of the crawl
-    than wanted (`pipelines.filters.harm_calibration`).
+    A threshold None is the one chosen at training; where `pages` of the crawl are given, the one that flags the wanted
+    share of the harmless ones (`pipelines.filters.harm_calibration`).
     """
     fixed = {"toxic": toxic_threshold, "adult": adult_threshold}
     fields: dict[str, Any] = {}

@@ -1,0 +1,93 @@
+"""The classifiers' assets: labels of one kind of harm, and checks that see a classifier that misjudges long pages."""
+
+import csv
+import json
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+
+from assets.graph import classifiers
+from pipelines.filters.trained import harmful_filter
+from tests.assets.test_mistakes import failure
+from tests.assets.test_real_input import artifact, materialize
+from tests.pipelines.filters.test_harmful import CLEAN, TOXIC, batch, passage
+
+ROWS = [(passage(TOXIC if number % 2 else CLEAN, number), number % 2 == 1) for number in range(160)]
+QUICK = {"classifier": {"min_examples_seen": 2_000, "num_buckets": 1_000}}
+
+
+def json_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def table(path):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([("comment", "class"), *((text, "hate" if label else "none") for text, label in ROWS)])
+    return str(path)
+
+
+def toxic_field_alone(folder):
+    return {"labels": json_lines(folder / "labels.jsonl", ({"text": t, "toxic": label} for t, label in ROWS))}
+
+
+def adult_field_never_true(folder):
+    rows = ({"text": t, "toxic": label, "adult": False} for t, label in ROWS)
+    return {"labels": json_lines(folder / "labels.jsonl", rows)}
+
+
+def toxic_file_alone(folder):
+    return {"toxic": {"path": table(folder / "t.csv"), "text": "comment", "label": "class", "positive": ["hate"]}}
+
+
+def joint_file_with_another_field(folder):
+    return {
+        "labels": table(folder / "t.csv"),
+        "toxic": {"text": "comment", "label": "class", "positive": ["hate"]},
+        "adult": {"path": table(folder / "a.csv"), "text": "comment", "label": "class", "positive": ["hate"]},
+    }
+
+
+@pytest.mark.parametrize("labels", [toxic_field_alone, adult_field_never_true, toxic_file_alone])
+def test_toxic_labels_alone_are_enough(tmp_path, labels):
+    home = tmp_path / "home"
+    with dg.DagsterInstance.ephemeral() as instance:
+        config = {"harmful_classifiers": labels(tmp_path) | QUICK}
+        assert materialize(instance, home, ["harmful_classifiers"], config=config).success
+    trained = artifact(home, "harmful_classifiers")
+    assert trained.summary["kinds_without_labels"] == ["adult"]
+    kept, removed = harmful_filter(trained)(batch(passage(CLEAN, 500, 90), passage(TOXIC, 501, 90)))
+    assert removed.column("rule").to_pylist() == ["toxic"]
+    assert "adult_score" not in kept.schema.names
+    assert classifiers.harmful_separates(SimpleNamespace(artifact=lambda name: trained)).passed
+
+
+def test_a_joint_file_may_name_its_fields_for_one_kind(tmp_path):
+    home = tmp_path / "home"
+    with dg.DagsterInstance.ephemeral() as instance:
+        config = {"harmful_classifiers": joint_file_with_another_field(tmp_path) | QUICK}
+        assert materialize(instance, home, ["harmful_classifiers"], config=config).success
+    assert artifact(home, "harmful_classifiers").summary["kinds_without_labels"] == []
+
+
+def test_labels_of_neither_kind_are_refused(tmp_path):
+    labels = json_lines(tmp_path / "labels.jsonl", [{"text": "a", "spam": True}, {"text": "b", "spam": False}])
+    with dg.DagsterInstance.ephemeral() as instance:
+        description, exit_code = failure(instance, tmp_path / "home", "harmful_classifiers", {"labels": labels})
+    assert "no harmful text in the fields text, spam, expected a field toxic or adult" in description
+    assert exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "holds"),
+    [
+        ({"page_words": 2400, "recall": 1.0, "false_positive_rate": 0.005}, True),
+        ({"page_words": 2400, "recall": 1.0, "false_positive_rate": 0.68}, False),
+        ({"page_words": 600, "recall": 0.2, "false_positive_rate": 0.0}, False),
+        ({"page_words": 50, "recall": 0.2, "false_positive_rate": 0.0}, True),
+    ],
+)
+def test_pages_of_every_length_must_be_judged_well(row, holds):
+    assert classifiers._holds_at_length(row) is holds
