@@ -13,27 +13,19 @@ Decisions:
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import difflib
-import functools
-import inspect
-import itertools
 import math
-import re
-import sys
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from lm.errors import ConfigurationError
 
 C = TypeVar("C")
 
-_CLASS = re.compile(r"^class (\w+).*?(?=^[^\s#)]|\Z)", re.MULTILINE | re.DOTALL)
 _HINTS: dict[Any, dict[str, Any]] = {}
 _INT_BITS, _FLOAT_BITS = 63, 1_023
 
@@ -139,7 +131,7 @@ def plain(value: Any) -> Any:
 
 def field_descriptions(cls: type) -> dict[str, str]:
     """The description of every documented field of `cls`, by field name, followed by its range."""
-    return literal_descriptions(cls) | {
+    return {
         name: " ".join([doc.text, *(f"({bounds})" for bounds in _notes(hint, Range))])
         for name, hint in _hints(cls).items()
         for doc in _notes(hint, Doc)
@@ -154,36 +146,6 @@ def field_ranges(cls: type) -> dict[str, Range]:
 def _notes(hint: Any, kind: type[C]) -> list[C]:
     """What `Annotated` adds to a type, of one kind."""
     return [note for note in getattr(hint, "__metadata__", ()) if isinstance(note, kind)]
-
-
-def literal_descriptions(cls: type) -> dict[str, str]:
-    """The string literals that follow the fields of `cls` and its bases, by field name; none of a class within a
-    function."""
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
-        if dataclasses.is_dataclass(base):
-            source = _class_sources(sys.modules[base.__module__].__file__ or "").get(base.__name__, "")
-            found |= _literals_after_fields([each for node in ast.parse(source).body for each in node.body])  # type: ignore[attr-defined]
-    return found
-
-
-@functools.cache
-def _class_sources(path: str) -> dict[str, str]:
-    """The text of every class at the top level of a source file, up to the next line that is not indented.
-
-    Parsing whole files would double what it takes to load Dagster's definitions.
-    """
-    return {match[1]: match[0] for match in _CLASS.finditer(Path(path).read_text(encoding="utf-8"))}
-
-
-def _literals_after_fields(statements: list[ast.stmt]) -> dict[str, str]:
-    found = {}
-    for statement, following in itertools.pairwise(statements):
-        named = isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-        literal = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
-        if named and literal:
-            found[statement.target.id] = inspect.cleandoc(str(following.value.value))  # type: ignore[attr-defined]
-    return found
 
 
 def _convert(hint: Any, value: Any, place: str, bounds: Range | None = None) -> Any:

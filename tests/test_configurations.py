@@ -2,7 +2,7 @@
 plain values."""
 
 import dataclasses
-import importlib
+import importlib.util
 import math
 import pkgutil
 import types
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from lm.configuration import Doc, Range, field_descriptions, field_ranges, from_mapping
+from lm.configuration import field_descriptions, field_ranges, from_mapping
 from lm.errors import ConfigurationError
 from lm.model.presets import PRESETS
 
-ROOMS = ("lm",)
+ROOMS = ("lm", "pipelines", *(["assets.graph"] if importlib.util.find_spec("dagster") else []))
 REQUIRED = {"ModelConfig": dict(PRESETS["test"]), "PretrainConfig": {"num_steps": 8}}
 """Values for configurations that do without defaults."""
 
@@ -37,10 +37,9 @@ def configurations():
     found = {}
     for module in modules():
         for value in vars(module).values():
-            if isinstance(value, type) and dataclasses.is_dataclass(value) and value.__module__ == module.__name__:
-                hints = typing.get_type_hints(value, include_extras=True)
-                if any(isinstance(note, Doc | Range) for hint in hints.values() for note in notes(hint)):
-                    found[f"{value.__module__}.{value.__qualname__}"] = value
+            own = isinstance(value, type) and value.__module__ == module.__name__
+            if own and dataclasses.is_dataclass(value) and "Doc(" in str(vars(value)["__annotations__"]):
+                found[f"{value.__module__}.{value.__qualname__}"] = value
     return found
 
 
@@ -90,7 +89,11 @@ def at(bounds, whole):
 
 
 def required(cls):
-    return REQUIRED.get(cls.__name__, {})
+    if cls.__name__ in REQUIRED:
+        return REQUIRED[cls.__name__]
+    hints = typing.get_type_hints(cls, include_extras=True)
+    missing = [field for field in dataclasses.fields(cls) if field.default is field.default_factory]
+    return {field.name: wrapped(hints[field.name], "x") for field in missing}
 
 
 @EVERY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 
@@ -19,6 +19,7 @@ from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
 from lm.alignment.config import DPOConfig, GRPOConfig, SFTConfig, TuningConfig
 from lm.alignment.data import FILES, publish_alignment_data
+from lm.configuration import Doc, settle
 from lm.storage import Artifact
 from pipelines.fetch.remote_files import local_path
 
@@ -31,8 +32,13 @@ _NUM_SAMPLES_SHOWN = 10
 class AlignmentSource:
     """Where the alignment data comes from."""
 
-    folder: str | None = None
-    """Folder with instructions.jsonl, preferences.jsonl and problems.jsonl; empty means the built-in crawl's."""
+    folder: Annotated[
+        str | None,
+        Doc("Folder with instructions.jsonl, preferences.jsonl and problems.jsonl; empty means the built-in crawl's."),
+    ] = None
+
+    def __post_init__(self) -> None:
+        settle(self, "alignment_data")
 
 
 @dg.asset(group_name="alignment", deps=[demo_crawl], config_schema=schema_of(AlignmentSource))

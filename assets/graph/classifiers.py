@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 
@@ -15,6 +15,7 @@ from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, in_log, result
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from lm.storage import Artifact
 from pipelines.classifiers.fasttext_training import ClassifierConfig
@@ -41,24 +42,35 @@ _RATES = ("threshold", "roc_auc", "precision", "recall", "f1", "false_positive_r
 class QualityTraining:
     """What the classifier learns from, and how: labels, or files of reference pages and of random pages."""
 
-    labels: str | None = None
-    """JSON Lines or CSV with `text` and `high_quality`; empty, without reference pages: the built-in crawl's."""
-    reference_pages: tuple[str, ...] = ()
-    """Files of pages worth learning from, WARC, WET, or JSON Lines with `text`; `crawl_pages` holds their opposite."""
-    reference_urls: str | None = None
-    """File with a URL a line, such as the pages that Wikipedia cites; fetched through Common Crawl's index."""
-    reference_crawl: str | None = None
-    """The crawl that these URLs are fetched from, as in CC-MAIN-2024-22; empty means the newest."""
-    crawl_pages: tuple[str, ...] = ()
-    """Files of a crawl's random pages, in the same formats."""
-    filters: PageFilters = field(default_factory=PageFilters)
-    """What pages of both sides must pass before they are learned from."""
-    max_pages: int = 100_000
-    """The most pages of each side."""
-    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
-    """How fastText is trained, and how the threshold is chosen."""
+    labels: Annotated[
+        str | None,
+        Doc("JSON Lines or CSV with `text` and `high_quality`; empty, without reference pages: the built-in crawl's."),
+    ] = None
+    reference_pages: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Files of pages worth learning from, WARC, WET, or JSON Lines with `text`; `crawl_pages` holds "
+            "their opposite."
+        ),
+    ] = ()
+    reference_urls: Annotated[
+        str | None,
+        Doc("File with a URL a line, such as the pages that Wikipedia cites; fetched through Common Crawl's index."),
+    ] = None
+    reference_crawl: Annotated[
+        str | None, Doc("The crawl that these URLs are fetched from, as in CC-MAIN-2024-22; empty means the newest.")
+    ] = None
+    crawl_pages: Annotated[tuple[str, ...], Doc("Files of a crawl's random pages, in the same formats.")] = ()
+    filters: Annotated[PageFilters, Doc("What pages of both sides must pass before they are learned from.")] = field(
+        default_factory=PageFilters
+    )
+    max_pages: Annotated[int, Doc("The most pages of each side."), Range(1)] = 100_000
+    classifier: Annotated[ClassifierConfig, Doc("How fastText is trained, and how the threshold is chosen.")] = field(
+        default_factory=ClassifierConfig
+    )
 
     def __post_init__(self) -> None:
+        settle(self, "quality_classifier")
         if self.labels is not None and (self.reference_pages or self.reference_urls or self.crawl_pages):
             raise ConfigurationError("quality_classifier: labels and pages are both set, expected one of them")
 
@@ -67,15 +79,25 @@ class QualityTraining:
 class HarmfulTraining:
     """Where the labelled texts are, and how the classifiers learn from them."""
 
-    labels: str | None = None
-    """JSON Lines or CSV with `text` and `toxic`, `adult` or both; where nothing is set, the built-in crawl's. A kind of
-    harm without labels is not judged."""
-    toxic: LabelFile = field(default_factory=LabelFile)
-    """Another file for toxic texts, and the names of its columns."""
-    adult: LabelFile = field(default_factory=LabelFile)
-    """Another file for adult texts, and the names of its columns."""
-    classifier: ClassifierConfig = DEFAULT_CONFIG
-    """How fastText is trained, and how the thresholds are chosen."""
+    labels: Annotated[
+        str | None,
+        Doc(
+            "JSON Lines or CSV with `text` and `toxic`, `adult` or both; where nothing is set, the built-in "
+            "crawl's. A kind of harm without labels is not judged."
+        ),
+    ] = None
+    toxic: Annotated[LabelFile, Doc("Another file for toxic texts, and the names of its columns.")] = field(
+        default_factory=LabelFile
+    )
+    adult: Annotated[LabelFile, Doc("Another file for adult texts, and the names of its columns.")] = field(
+        default_factory=LabelFile
+    )
+    classifier: Annotated[ClassifierConfig, Doc("How fastText is trained, and how the thresholds are chosen.")] = (
+        DEFAULT_CONFIG
+    )
+
+    def __post_init__(self) -> None:
+        settle(self, "harmful_classifiers")
 
 
 @dg.asset(group_name="curation", deps=[demo_crawl], config_schema=schema_of(QualityTraining))

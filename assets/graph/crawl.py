@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import dagster as dg
 
@@ -17,7 +17,7 @@ from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, in_log, partition_results, result
 from lm import storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping
+from lm.configuration import Doc, Range, settle, to_mapping
 from lm.storage import Artifact
 from pipelines import paths
 from pipelines.common_crawl import DATA_URL
@@ -32,17 +32,26 @@ _LISTING = "files.json"
 class CrawlSource:
     """Where the WARC files of a group come from."""
 
-    folder: str | None = None
-    """Folder of WARC files: here, in a store such as s3://bucket/prefix, or https://… with `files`; empty takes the
-    built-in crawl for partitions demo/…, Common Crawl for the others."""
-    files: tuple[str, ...] = ()
-    """Names of this group's files within the folder; empty cuts groups from the sorted names."""
-    files_per_group: int = 2
-    """WARC files in a group; a file of Common Crawl has about a gigabyte."""
-    file_kind: Literal["warc", "wet"] = "warc"
-    """Of Common Crawl: pages as fetched, or their text as extracted there."""
-    base_url: str = DATA_URL
-    """Address that Common Crawl's paths are fetched from."""
+    folder: Annotated[
+        str | None,
+        Doc(
+            "Folder of WARC files: here, in a store such as s3://bucket/prefix, or https://… with `files`; "
+            "empty takes the built-in crawl for partitions demo/…, Common Crawl for the others."
+        ),
+    ] = None
+    files: Annotated[
+        tuple[str, ...], Doc("Names of this group's files within the folder; empty cuts groups from the sorted names.")
+    ] = ()
+    files_per_group: Annotated[
+        int, Doc("WARC files in a group; a file of Common Crawl has about a gigabyte."), Range(1)
+    ] = 2
+    file_kind: Annotated[
+        Literal["warc", "wet"], Doc("Of Common Crawl: pages as fetched, or their text as extracted there.")
+    ] = "warc"
+    base_url: Annotated[str, Doc("Address that Common Crawl's paths are fetched from.")] = DATA_URL
+
+    def __post_init__(self) -> None:
+        settle(self, "warc_files")
 
 
 @dg.asset(group_name="crawl", config_schema=schema_of(DemoCrawlConfig))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import dagster as dg
 
@@ -20,7 +20,7 @@ from assets.support.launchpad import config_of, schema_of
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, in_log, partition_results, result
 from assets.support.stage_metadata import Metadata, digests, stage_metadata, throughput
-from lm.errors import ConfigurationError
+from lm.configuration import Doc, Range, settle
 from lm.storage import Artifact
 from pipelines.decontamination.corpus import DecontaminationConfig, decontaminate_corpus, first_matches, sets_of
 from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
@@ -49,28 +49,42 @@ _FUNNEL_COLUMNS = ("stage", "num_in", "num_kept", "num_removed", "num_lost", "te
 class QualityThreshold:
     """Which pages are good enough."""
 
-    threshold: float | None = None
-    """Keep pages that score at least this; empty takes the threshold chosen when the classifier was trained."""
+    threshold: Annotated[
+        float | None,
+        Doc("Keep pages that score at least this; empty takes the threshold chosen when the classifier was trained."),
+        Range(0, 1),
+    ] = None
+
+    def __post_init__(self) -> None:
+        settle(self, "quality_documents")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HarmThresholds:
     """Which pages are too harmful."""
 
-    toxic_threshold: float | None = None
-    """Remove pages whose toxic score reaches this; empty chooses it by the wanted rate."""
-    adult_threshold: float | None = None
-    """Remove pages whose adult score reaches this; empty chooses it by the wanted rate."""
-    wanted_false_positive_rate: float = WANTED_FALSE_POSITIVE_RATE
-    """The share of a group's harmless pages that may be removed as toxic, and as adult. It is estimated on the group's
-    own pages, and the threshold chosen at training is raised, or lowered to half, until it holds."""
+    toxic_threshold: Annotated[
+        float | None,
+        Doc("Remove pages whose toxic score reaches this; empty chooses it by the wanted rate."),
+        Range(0, 1),
+    ] = None
+    adult_threshold: Annotated[
+        float | None,
+        Doc("Remove pages whose adult score reaches this; empty chooses it by the wanted rate."),
+        Range(0, 1),
+    ] = None
+    wanted_false_positive_rate: Annotated[
+        float,
+        Doc(
+            "The share of a group's harmless pages that may be removed as toxic, and as adult. It is "
+            "estimated on the group's own pages, and the threshold chosen at training is raised, or lowered "
+            "to half, until it holds."
+        ),
+        Range(above=0, below=1),
+    ] = WANTED_FALSE_POSITIVE_RATE
 
     def __post_init__(self) -> None:
-        if not 0 < self.wanted_false_positive_rate < 1:
-            raise ConfigurationError(
-                f"harmless_documents.wanted_false_positive_rate: {self.wanted_false_positive_rate}, "
-                "expected between 0 and 1"
-            )
+        settle(self, "harmless_documents")
 
 
 @dg.asset(group_name="curation", deps=[warc_files], config_schema=schema_of(ExtractConfig), **PER_GROUP)
@@ -166,10 +180,16 @@ ALL_GROUPS_MASKED = dg.AssetDep(masked_documents, partition_mapping=dg.AllPartit
 class Deduplication:
     """Which groups make up the corpus, and which duplicates leave it."""
 
-    partitions: tuple[str, ...] = ("*",)
-    """Groups to take, as shell patterns over their keys, such as CC-MAIN-2024-22/*; each must be materialized."""
-    search: DeduplicationConfig = field(default_factory=DeduplicationConfig)
-    """Which duplicates are looked for, and who of them stays."""
+    partitions: Annotated[
+        tuple[str, ...],
+        Doc("Groups to take, as shell patterns over their keys, such as CC-MAIN-2024-22/*; each must be materialized."),
+    ] = ("*",)
+    search: Annotated[DeduplicationConfig, Doc("Which duplicates are looked for, and who of them stays.")] = field(
+        default_factory=DeduplicationConfig
+    )
+
+    def __post_init__(self) -> None:
+        settle(self, "deduplicated_documents")
 
 
 @dg.asset(group_name="curation", deps=[ALL_GROUPS_MASKED], config_schema=schema_of(Deduplication))
@@ -195,10 +215,13 @@ def deduplicated_documents(context: dg.AssetExecutionContext, home: LoamHome) ->
 class EvaluationSources:
     """What the model will be measured on, and so must not learn by heart."""
 
-    alignment_heldout: bool = True
-    """The held-out prompts of the alignment data, which the evaluation report measures on."""
-    sets: tuple[EvaluationSet, ...] = ()
-    """Further evaluation sets, as JSON Lines files."""
+    alignment_heldout: Annotated[
+        bool, Doc("The held-out prompts of the alignment data, which the evaluation report measures on.")
+    ] = True
+    sets: Annotated[tuple[EvaluationSet, ...], Doc("Further evaluation sets, as JSON Lines files.")] = ()
+
+    def __post_init__(self) -> None:
+        settle(self, "evaluation_items")
 
 
 @dg.asset(group_name="curation", deps=["alignment_data"], config_schema=schema_of(EvaluationSources))
@@ -221,8 +244,13 @@ def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
 class AddedSources:
     """Collections of documents that join the crawl."""
 
-    sources: tuple[DocumentSource, ...] = ()
-    """JSON Lines or Parquet files, each a source that the training mixture can weigh."""
+    sources: Annotated[
+        tuple[DocumentSource, ...],
+        Doc("JSON Lines or Parquet files, each a source that the training mixture can weigh."),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        settle(self, "added_documents")
 
 
 @dg.asset(group_name="curation", config_schema=schema_of(AddedSources))

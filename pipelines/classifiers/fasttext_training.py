@@ -24,10 +24,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError, InputError, IntegrityError
 from pipelines.classifiers.metrics import (
     Labels,
@@ -57,49 +58,50 @@ _WANTED = ("wanted_precision", "wanted_share", "wanted_negative_share")
 class ClassifierConfig:
     """How a classifier is trained, and which threshold is chosen on the held-out part."""
 
-    dimensions: int = 16
-    """Length of the word vectors."""
-    epochs: int = 5
-    """Passes over the training part, at least."""
-    min_examples_seen: int = 20_000
-    """Epochs are added until so many examples have been seen, so that a small set is learned too."""
-    learning_rate: float = 0.5
-    """fastText's first learning rate; it falls to 0."""
-    word_ngrams: int = 2
-    """Longest word n-gram."""
-    min_count: int = 2
-    """Words that occur less often are left out."""
-    min_letters: int = 0
-    """Shortest letter n-gram; 0 means none."""
-    max_letters: int = 0
-    """Longest letter n-gram; 0 means none."""
-    num_buckets: int = 2**17
-    """Hash buckets that all n-grams share."""
-    num_threads: int = 1
-    """Threads of training; only 1 gives the same bytes every time."""
-    seed: int = 0
-    """Seed of fastText's initial weights."""
-    heldout_share: float = 0.2
-    """Share of the examples, chosen by a hash of their text, that is measured on and not trained on."""
-    wanted_precision: float | None = None
-    """Take the lowest threshold that reaches this precision; with all three `wanted` empty: the highest F1."""
-    wanted_share: float | None = None
-    """Take the threshold that flags this share of the held-out part."""
-    wanted_negative_share: float | None = None
-    """Take the threshold that flags this share of the held-out negatives: the keep rate of a crawl's random pages."""
+    dimensions: Annotated[int, Doc("Length of the word vectors."), Range(1, 4_096)] = 16
+    epochs: Annotated[int, Doc("Passes over the training part, at least."), Range(1, 10_000)] = 5
+    min_examples_seen: Annotated[
+        int,
+        Doc("Epochs are added until so many examples have been seen, so that a small set is learned too."),
+        Range(0),
+    ] = 20_000
+    learning_rate: Annotated[float, Doc("fastText's first learning rate; it falls to 0."), Range(above=0)] = 0.5
+    word_ngrams: Annotated[int, Doc("Longest word n-gram."), Range(1, 16)] = 2
+    min_count: Annotated[int, Doc("Words that occur less often are left out."), Range(1)] = 2
+    min_letters: Annotated[int, Doc("Shortest letter n-gram; 0 means none."), Range(0, 64)] = 0
+    max_letters: Annotated[int, Doc("Longest letter n-gram; 0 means none."), Range(0, 64)] = 0
+    num_buckets: Annotated[int, Doc("Hash buckets that all n-grams share."), Range(1, 2**30)] = 2**17
+    num_threads: Annotated[
+        int, Doc("Threads of training; only 1 gives the same bytes every time."), Range(1, 4_096)
+    ] = 1
+    seed: Annotated[int, Doc("Seed of fastText's initial weights."), Range(0, 2**31 - 1)] = 0
+    heldout_share: Annotated[
+        float,
+        Doc("Share of the examples, chosen by a hash of their text, that is measured on and not trained on."),
+        Range(above=0, below=1),
+    ] = 0.2
+    wanted_precision: Annotated[
+        float | None,
+        Doc("Take the lowest threshold that reaches this precision; with all three `wanted` empty: the highest F1."),
+        Range(above=0, most=1),
+    ] = None
+    wanted_share: Annotated[
+        float | None, Doc("Take the threshold that flags this share of the held-out part."), Range(above=0, most=1)
+    ] = None
+    wanted_negative_share: Annotated[
+        float | None,
+        Doc(
+            "Take the threshold that flags this share of the held-out negatives: the keep rate of a crawl's "
+            "random pages."
+        ),
+        Range(above=0, most=1),
+    ] = None
 
     def __post_init__(self) -> None:
+        settle(self, "classifier")
         wanted = [name for name in _WANTED if getattr(self, name) is not None]
         if len(wanted) > 1:
             raise ConfigurationError(f"classifier: {' and '.join(wanted)} are set, expected one of them")
-        for name in wanted:
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigurationError(f"classifier.{name}: {getattr(self, name)}, expected above 0 and up to 1")
-        if not 0 < self.heldout_share < 1:
-            raise ConfigurationError(f"classifier.heldout_share: {self.heldout_share}, expected between 0 and 1")
-        for field in ("dimensions", "epochs", "word_ngrams", "min_count", "num_buckets", "num_threads"):
-            if getattr(self, field) < 1:
-                raise ConfigurationError(f"classifier.{field}: {getattr(self, field)}, expected at least 1")
 
     @property
     def is_threshold_wanted(self) -> bool:

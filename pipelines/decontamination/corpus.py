@@ -24,7 +24,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +32,7 @@ import pyarrow.parquet as pq
 
 from lm import progress, storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping
-from lm.errors import ConfigurationError
+from lm.configuration import Doc, Range, settle, to_mapping
 from lm.storage import Artifact, Publication
 from pipelines.decontamination.index import EvaluationIndex, Overlap, found_items, load_index
 from pipelines.decontamination.items import ITEMS
@@ -74,24 +73,25 @@ class DecontaminationConfig:
         ConfigurationError: at construction, a value out of its range.
     """
 
-    action: Literal["cut", "remove"] = "cut"
-    """Cut the shared passage out of a document, or remove the document."""
-    ngram: int = 13
-    """Words in a row that a document must share with an evaluation item."""
-    min_item_words: int = 8
-    """A shorter item than the n-gram is looked for as a whole from this many words on."""
-    margin_characters: int = 200
-    """Characters that are cut on either side of a shared passage."""
-    min_piece_characters: int = 200
-    """A shorter piece between cuts, or beside one, leaves too."""
-    max_pieces: int = 10
-    """A document that would fall into more pieces leaves whole."""
+    action: Annotated[
+        Literal["cut", "remove"], Doc("Cut the shared passage out of a document, or remove the document.")
+    ] = "cut"
+    ngram: Annotated[
+        int, Doc("Words in a row that a document must share with an evaluation item."), Range(1, 1_000)
+    ] = 13
+    min_item_words: Annotated[
+        int, Doc("A shorter item than the n-gram is looked for as a whole from this many words on."), Range(1)
+    ] = 8
+    margin_characters: Annotated[int, Doc("Characters that are cut on either side of a shared passage."), Range(0)] = (
+        200
+    )
+    min_piece_characters: Annotated[int, Doc("A shorter piece between cuts, or beside one, leaves too."), Range(0)] = (
+        200
+    )
+    max_pieces: Annotated[int, Doc("A document that would fall into more pieces leaves whole."), Range(1)] = 10
 
     def __post_init__(self) -> None:
-        least = {"ngram": 1, "min_item_words": 1, "margin_characters": 0, "min_piece_characters": 0, "max_pieces": 1}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise ConfigurationError(f"decontamination.{name}: {getattr(self, name)}, expected at least {smallest}")
+        settle(self, "decontamination")
 
 
 class _Judged(NamedTuple):

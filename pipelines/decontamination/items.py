@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from lm import storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping
+from lm.configuration import Doc, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.storage import Artifact, Publication
 from pipelines.sources.json_lines import read_json_lines
@@ -30,14 +30,16 @@ _NO_TEXT_FIELDS = ("id", "split")
 class EvaluationSet:
     """A JSON Lines file whose texts no training document may hold."""
 
-    name: str
-    """What reports call it."""
-    path: str
-    """The file, plain or .gz."""
-    fields: tuple[str, ...] = ()
-    """Fields whose text is looked for; empty takes every field that holds text, but for id and split."""
-    split: str | None = None
-    """Take only rows whose field split has this value; empty takes all."""
+    name: Annotated[str, Doc("What reports call it.")]
+    path: Annotated[str, Doc("The file, plain or .gz.")]
+    fields: Annotated[
+        tuple[str, ...],
+        Doc("Fields whose text is looked for; empty takes every field that holds text, but for id and split."),
+    ] = ()
+    split: Annotated[str | None, Doc("Take only rows whose field split has this value; empty takes all.")] = None
+
+    def __post_init__(self) -> None:
+        settle(self, "evaluation_items")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +33,8 @@ import pyarrow.compute as pc
 
 from lm import progress, storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping
-from lm.errors import ConfigurationError, InputError
+from lm.configuration import Doc, Range, settle, to_mapping
+from lm.errors import InputError
 from lm.storage import Artifact, Publication
 from pipelines.dedup import lsh, minhash
 from pipelines.dedup.array_files import map_values, write_array
@@ -59,31 +59,29 @@ FEWEST_FOR_WORKERS = 50_000
 class DeduplicationConfig:
     """Which duplicates to look for, and who of them stays."""
 
-    same_url: bool = True
-    """Keep one document of each address."""
-    same_text: bool = True
-    """Keep one document of each text."""
-    near_duplicates: bool = True
-    """Keep one document of each cluster of near-duplicates."""
-    minhash: MinHashConfig = field(default_factory=MinHashConfig)
-    """How near-duplicates are found."""
-    winner_seed: int | None = None
-    """Empty keeps the best document (quality, then length); a number keeps a random one."""
-    repeated_lines: Literal["keep_all", "keep_first", "keep_none"] = "keep_all"
-    """What becomes of lines that stand in more than one place of the documents that are left: nothing, all but the
-    first go, or all go. A document that they leave empty is removed."""
-    min_line_characters: int = 1
-    """Shorter lines are left alone; 1 spares empty ones, which part paragraphs."""
-    memory_bytes: int = MEMORY_BYTES
-    """Memory for sorting band rows; what exceeds it is spilled to disk. Changes no result."""
+    same_url: Annotated[bool, Doc("Keep one document of each address.")] = True
+    same_text: Annotated[bool, Doc("Keep one document of each text.")] = True
+    near_duplicates: Annotated[bool, Doc("Keep one document of each cluster of near-duplicates.")] = True
+    minhash: Annotated[MinHashConfig, Doc("How near-duplicates are found.")] = field(default_factory=MinHashConfig)
+    winner_seed: Annotated[
+        int | None, Doc("Empty keeps the best document (quality, then length); a number keeps a random one."), Range(0)
+    ] = None
+    repeated_lines: Annotated[
+        Literal["keep_all", "keep_first", "keep_none"],
+        Doc(
+            "What becomes of lines that stand in more than one place of the documents that are left: nothing, "
+            "all but the first go, or all go. A document that they leave empty is removed."
+        ),
+    ] = "keep_all"
+    min_line_characters: Annotated[
+        int, Doc("Shorter lines are left alone; 1 spares empty ones, which part paragraphs."), Range(0)
+    ] = 1
+    memory_bytes: Annotated[
+        int, Doc("Memory for sorting band rows; what exceeds it is spilled to disk. Changes no result."), Range(2**20)
+    ] = MEMORY_BYTES
 
     def __post_init__(self) -> None:
-        if self.memory_bytes < 2**20:
-            raise ConfigurationError(f"deduplication.memory_bytes: {self.memory_bytes}, expected at least {2**20}")
-        if self.min_line_characters < 0:
-            raise ConfigurationError(
-                f"deduplication.min_line_characters: {self.min_line_characters}, expected 0 or more"
-            )
+        settle(self, "deduplication")
 
 
 def deduplicate_partitions(

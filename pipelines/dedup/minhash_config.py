@@ -10,8 +10,9 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Annotated
 
-from lm.configuration import unknown_key
+from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 
 
@@ -23,31 +24,22 @@ class MinHashConfig:
         ConfigurationError: at construction, values that cannot work together.
     """
 
-    num_hashes: int = 112
-    """Values in a signature."""
-    num_bands: int = 14
-    """Bands that the signature is cut into; two documents meet where one band is equal."""
-    ngram: int = 5
-    """Words in a shingle."""
-    jaccard_threshold: float = 0.8
-    """Documents that met are duplicates from this Jaccard index on."""
-    seed: int = 1
-    """Draws the permutations."""
+    num_hashes: Annotated[int, Doc("Values in a signature."), Range(1, 2**20)] = 112
+    num_bands: Annotated[
+        int, Doc("Bands that the signature is cut into; two documents meet where one band is equal."), Range(1, 2**20)
+    ] = 14
+    ngram: Annotated[int, Doc("Words in a shingle."), Range(1, 1_000)] = 5
+    jaccard_threshold: Annotated[
+        float, Doc("Documents that met are duplicates from this Jaccard index on."), Range(above=0, most=1)
+    ] = 0.8
+    seed: Annotated[int, Doc("Draws the permutations."), Range(0, 2**32 - 1)] = 1
 
     def __post_init__(self) -> None:
-        for name in ("num_hashes", "num_bands", "ngram"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"minhash.{name}: {getattr(self, name)}, expected at least 1")
+        settle(self, "minhash")
         if self.num_hashes % self.num_bands:
             raise ConfigurationError(
                 f"minhash.num_hashes: {self.num_hashes} is no multiple of num_bands {self.num_bands}"
             )
-        if not 0 < self.jaccard_threshold <= 1:
-            raise ConfigurationError(
-                f"minhash.jaccard_threshold: {self.jaccard_threshold}, expected more than 0 and at most 1"
-            )
-        if not 0 <= self.seed < 2**32:
-            raise ConfigurationError(f"minhash.seed: {self.seed}, expected 0 to {2**32 - 1}")
 
 
 PRESETS: Mapping[str, MinHashConfig] = MappingProxyType(

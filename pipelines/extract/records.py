@@ -27,11 +27,12 @@ import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 
 from lm import progress
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA, REMOVAL_SCHEMA
 from pipelines.extract.charset import decode_text
@@ -57,31 +58,26 @@ _log = logging.getLogger(__name__)
 class ExtractConfig:
     """What one record and one page may take, and what text is good enough to be judged."""
 
-    max_record_bytes: int = 16 * 2**20
-    """Larger records are dropped."""
-    max_body_bytes: int = 16 * 2**20
-    """Larger decoded pages are dropped."""
-    timeout_s: float = 5.0
-    """Seconds of CPU that one page may take; a page that takes longer is dropped, and the run goes on."""
-    max_memory_bytes: int = 2**30
-    """Memory that one page may take."""
-    max_replaced_share: float = 0.05
-    """Pages in which more characters than this share could not be decoded are dropped."""
-    min_site_pages: int = 3
-    """Lines with which so many pages of a site begin or end are dropped from them; 0 keeps them."""
-    batch_documents: int = 1024
-    """Records in a batch."""
+    max_record_bytes: Annotated[int, Doc("Larger records are dropped."), Range(1_024)] = 16 * 2**20
+    max_body_bytes: Annotated[int, Doc("Larger decoded pages are dropped."), Range(1)] = 16 * 2**20
+    timeout_s: Annotated[
+        float,
+        Doc("Seconds of CPU that one page may take; a page that takes longer is dropped, and the run goes on."),
+        Range(above=0, most=3_600),
+    ] = 5.0
+    max_memory_bytes: Annotated[int, Doc("Memory that one page may take."), Range(2**26)] = 2**30
+    max_replaced_share: Annotated[
+        float, Doc("Pages in which more characters than this share could not be decoded are dropped."), Range(0, 1)
+    ] = 0.05
+    min_site_pages: Annotated[
+        int, Doc("Lines with which so many pages of a site begin or end are dropped from them; 0 keeps them."), Range(0)
+    ] = 3
+    batch_documents: Annotated[int, Doc("Records in a batch."), Range(1)] = 1024
 
     def __post_init__(self) -> None:
-        if not 0 <= self.max_replaced_share <= 1:
-            raise ConfigurationError(f"extract.max_replaced_share: {self.max_replaced_share}, expected 0 to 1")
-        if self.min_site_pages < 0 or self.min_site_pages == 1:
+        settle(self, "extract")
+        if self.min_site_pages == 1:
             raise ConfigurationError(f"extract.min_site_pages: {self.min_site_pages}, expected 0, or 2 or more")
-        for name in ("max_body_bytes", "batch_documents"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"extract.{name}: {getattr(self, name)}, expected at least 1")
-        self.warc_limits()
-        self.guard_limits()
 
     def warc_limits(self) -> WarcLimits:
         """The limits on a stored record."""

@@ -34,8 +34,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, cast
+from typing import IO, Annotated, Any, Literal, cast
 
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from pipelines.extract.sandbox_child import ANSWER, FAILED, LENGTH, NO_MEMORY, READY
 
@@ -58,14 +59,11 @@ _NO_MEMORY_SIGNS = (b"memory allocation of", b"MemoryError", b"bad_alloc")
 class GuardLimits:
     """What one document may take: seconds of CPU, and memory beyond what the child needs to start."""
 
-    timeout_s: float = 5.0
-    max_memory_bytes: int = 1 << 30
+    timeout_s: Annotated[float, Doc("Seconds of CPU."), Range(above=0, most=3_600)] = 5.0
+    max_memory_bytes: Annotated[int, Doc("Memory beyond what the child process needs to start."), Range(2**26)] = 2**30
 
     def __post_init__(self) -> None:
-        if not 0 < self.timeout_s <= 3600:
-            raise ConfigurationError(f"GuardLimits.timeout_s: {self.timeout_s}, expected more than 0, at most 3600")
-        if self.max_memory_bytes < 1 << 26:
-            raise ConfigurationError(f"GuardLimits.max_memory_bytes: {self.max_memory_bytes}, expected at least 2**26")
+        settle(self, "GuardLimits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Annotated
 
 import requests
 import urllib3
 
 from lm import progress
-from lm.errors import ConfigurationError, InputError
+from lm.configuration import Doc, Range, settle
+from lm.errors import InputError
 from lm.storage import sha256_of
 from pipelines.fetch.partial_file import PartFile, part_of
 from pipelines.fetch.urls import check_url, redirect_target
@@ -44,24 +46,22 @@ _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionEr
 class DownloadPolicy:
     """How patient and how polite to be. Pauses double from `backoff_s` to `max_backoff_s`, unless the server says."""
 
-    max_attempts: int = 8
-    backoff_s: float = 1.0
-    max_backoff_s: float = 300.0
-    max_retry_after_s: float = 3600.0
-    """A server that asks for a longer pause is given up at once; the next call goes on from what is there."""
-    min_interval_s: float = 0.25
-    connect_timeout_s: float = 10.0
-    read_timeout_s: float = 60.0
-    max_file_bytes: int = 16 * 2**30
-    user_agent: str = "loam/0.1"
+    max_attempts: Annotated[int, Doc("Requests before a download is given up."), Range(1)] = 8
+    backoff_s: Annotated[float, Doc("The first pause, in seconds."), Range(0)] = 1.0
+    max_backoff_s: Annotated[float, Doc("The longest pause, in seconds."), Range(0)] = 300.0
+    max_retry_after_s: Annotated[
+        float,
+        Doc("The longest pause that a server may ask for; a longer one ends the download, and the next call resumes."),
+        Range(0),
+    ] = 3_600.0
+    min_interval_s: Annotated[float, Doc("Seconds between two requests."), Range(0)] = 0.25
+    connect_timeout_s: Annotated[float, Doc("Seconds to wait for a connection."), Range(above=0)] = 10.0
+    read_timeout_s: Annotated[float, Doc("Seconds to wait for the next bytes."), Range(above=0)] = 60.0
+    max_file_bytes: Annotated[int, Doc("Largest file."), Range(1)] = 16 * 2**30
+    user_agent: Annotated[str, Doc("The User-Agent of every request.")] = "loam/0.1"
 
     def __post_init__(self) -> None:
-        for name in ("max_attempts", "connect_timeout_s", "read_timeout_s", "max_file_bytes"):
-            if getattr(self, name) <= 0:
-                raise ConfigurationError(f"download.{name}: {getattr(self, name)}, expected more than 0")
-        for name in ("backoff_s", "max_backoff_s", "max_retry_after_s", "min_interval_s"):
-            if getattr(self, name) < 0:
-                raise ConfigurationError(f"download.{name}: {getattr(self, name)}, expected 0 or more")
+        settle(self, "download")
 
 
 class RefusedError(InputError):

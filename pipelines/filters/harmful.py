@@ -20,11 +20,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from pipelines.classifiers.fasttext_training import ClassifierConfig, linear_scorer, load_classifier, predict_scores
 from pipelines.classifiers.metrics import Scores
@@ -49,10 +50,13 @@ _DOUBTFUL_SCORE = 0.01
 class HarmScale:
     """How windows are cut and from which probability on a window counts as harmful."""
 
-    window_words: int = MIN_WINDOW_WORDS
-    """The fewest words of a window; a sentence is cut at four times as many."""
-    floor: float = 0.5
-    """The probability of harm that counts as none."""
+    window_words: Annotated[
+        int, Doc("The fewest words of a window; a sentence is cut at four times as many."), Range(1)
+    ] = MIN_WINDOW_WORDS
+    floor: Annotated[float, Doc("The probability of harm that counts as none."), Range(0, 1)] = 0.5
+
+    def __post_init__(self) -> None:
+        settle(self, "harmful")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +69,19 @@ class HarmfulFilter:
         ConfigurationError: at construction, no model is given, or one without its digest.
     """
 
-    toxic_model_path: str | None = None
-    toxic_model_sha256: str | None = None
-    adult_model_path: str | None = None
-    adult_model_sha256: str | None = None
-    toxic_threshold: float = 0.1
-    adult_threshold: float = 0.1
-    toxic_scale: HarmScale = HarmScale()
-    adult_scale: HarmScale = HarmScale()
+    toxic_model_path: Annotated[str | None, Doc("The fastText model file for toxic text.")] = None
+    toxic_model_sha256: Annotated[str | None, Doc("The model file's sha256.")] = None
+    adult_model_path: Annotated[str | None, Doc("The fastText model file for adult text.")] = None
+    adult_model_sha256: Annotated[str | None, Doc("The model file's sha256.")] = None
+    toxic_threshold: Annotated[float, Doc("Lowest toxic score of a removed document."), Range(0, 1)] = 0.1
+    adult_threshold: Annotated[float, Doc("Lowest adult score of a removed document."), Range(0, 1)] = 0.1
+    toxic_scale: Annotated[HarmScale, Doc("Windows and floor of the toxic score.")] = HarmScale()
+    adult_scale: Annotated[HarmScale, Doc("Windows and floor of the adult score.")] = HarmScale()
 
     name: ClassVar[str] = "harmful"
 
     def __post_init__(self) -> None:
+        settle(self, "harmful")
         for kind in KINDS:
             path, sha256 = self._model(kind)
             if (path is None) != (sha256 is None):

@@ -24,11 +24,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pyarrow as pa
 
-from lm.configuration import unknown_key
+from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import Verdict, split_batch
 from pipelines.filters.line_corrections import Correction, correct_c4, correct_c4_for_fineweb, correct_refinedweb
@@ -159,14 +159,20 @@ class HeuristicFilter:
         ConfigurationError: at construction, an unknown preset or rule.
     """
 
-    preset: str = "gopher"
-    """Rule set: gopher, c4, fineweb or refinedweb."""
-    overrides: Mapping[str, float | None] = field(default_factory=dict)
-    """Thresholds by rule, in place of the preset's; null switches a rule off, a rule that the preset lacks is added."""
+    preset: Annotated[str, Doc("Rule set: gopher, c4, fineweb or refinedweb.")] = "gopher"
+    overrides: Annotated[
+        Mapping[str, float | None],
+        Doc(
+            "Thresholds by rule, in place of the preset's; null switches a rule off, a rule that the preset "
+            "lacks is added."
+        ),
+        Range(0),
+    ] = field(default_factory=dict)
 
     name: ClassVar[str] = "heuristics"
 
     def __post_init__(self) -> None:
+        settle(self, "heuristics")
         if self.preset not in PRESETS:
             raise ConfigurationError(unknown_key(self.preset, PRESETS, "heuristics.preset"))
         for rule in self.overrides:

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from lm.configuration import Doc, settle
 from lm.errors import InputError
 from pipelines.sources.json_lines import open_text, read_json_lines
 
@@ -20,14 +21,17 @@ POSITIVE = ("true", "1", "yes")
 class LabelFile:
     """A file of labelled texts and the names in it; a row has the label where its value is one of `positive`."""
 
-    path: str | None = None
-    """A .jsonl or .csv file, plain or .gz; empty means the built-in crawl's."""
-    text: str = "text"
-    """The field, or the column, that holds the text."""
-    label: str | None = None
-    """The field that holds the label; empty means the one named as the classifier."""
-    positive: tuple[str, ...] = POSITIVE
-    """The values of the label, in lower case, that mean yes; all others mean no."""
+    path: Annotated[str | None, Doc("A .jsonl or .csv file, plain or .gz; empty means the built-in crawl's.")] = None
+    text: Annotated[str, Doc("The field, or the column, that holds the text.")] = "text"
+    label: Annotated[
+        str | None, Doc("The field that holds the label; empty means the one named as the classifier.")
+    ] = None
+    positive: Annotated[
+        tuple[str, ...], Doc("The values of the label, in lower case, that mean yes; all others mean no.")
+    ] = POSITIVE
+
+    def __post_init__(self) -> None:
+        settle(self, "labels")
 
 
 def read_texts(path: Path | str, text: str = "text") -> Iterator[str]:

@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from pipelines.classifiers.fasttext_training import load_classifier
 from pipelines.classifiers.preprocessing import one_line
@@ -65,24 +66,23 @@ class LanguageFilter:
         ConfigurationError: at construction, a model without its digest or a threshold that is no probability.
     """
 
-    languages: tuple[str, ...] = ("en",)
-    """ISO 639-1 codes of the languages to keep."""
-    threshold: float = 0.65
-    """Keep documents whose language has at least this score, from 0 to 1."""
-    fasttext_model_path: str | None = None
-    """Path of a fastText language model such as lid.176.bin; empty means the built-in identifier."""
-    fasttext_sha256: str | None = None
-    """sha256 of that model's file, checked before it is loaded."""
+    languages: Annotated[tuple[str, ...], Doc("ISO 639-1 codes of the languages to keep.")] = ("en",)
+    threshold: Annotated[
+        float, Doc("Keep documents whose language has at least this score, from 0 to 1."), Range(0, 1)
+    ] = 0.65
+    fasttext_model_path: Annotated[
+        str | None, Doc("Path of a fastText language model such as lid.176.bin; empty means the built-in identifier.")
+    ] = None
+    fasttext_sha256: Annotated[str | None, Doc("sha256 of that model's file, checked before it is loaded.")] = None
 
     name: ClassVar[str] = "language"
 
     def __post_init__(self) -> None:
+        settle(self, "language")
         if (self.fasttext_model_path is None) != (self.fasttext_sha256 is None):
             raise ConfigurationError(
                 "language: fasttext_model_path and fasttext_sha256 belong together, one of them is missing"
             )
-        if not 0 <= self.threshold <= 1:
-            raise ConfigurationError(f"language.threshold: {self.threshold} is no probability, expected 0 to 1")
         if not self.languages:
             raise ConfigurationError("language.languages: empty, expected at least one code such as 'en'")
 

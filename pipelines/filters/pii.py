@@ -17,11 +17,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
 
-from lm.configuration import unknown_key
+from lm.configuration import Doc, settle, unknown_key
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import split_batch
 
@@ -211,12 +211,14 @@ class PiiMasker:
         ConfigurationError: at construction, an unknown kind.
     """
 
-    kinds: tuple[str, ...] = tuple(MASKERS)
-    """What is masked: email, iban, credit_card, ip, phone, street_address."""
+    kinds: Annotated[tuple[str, ...], Doc("What is masked: email, iban, credit_card, ip, phone, street_address.")] = (
+        tuple(MASKERS)
+    )
 
     name: ClassVar[str] = "pii"
 
     def __post_init__(self) -> None:
+        settle(self, "pii")
         for kind in self.kinds:
             if kind not in MASKERS:
                 raise ConfigurationError(unknown_key(kind, MASKERS, "pii.kinds"))

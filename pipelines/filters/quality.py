@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 
+from lm.configuration import Doc, Range, settle
 from pipelines.classifiers.fasttext_training import (
     ClassifierConfig,
     Example,
@@ -25,11 +26,14 @@ MODEL_FILE = "quality.bin"
 class QualityFilter:
     """Keep documents that score at least `threshold`; adds `quality_score`, the probability of high quality."""
 
-    model_path: str
-    model_sha256: str
-    threshold: float = 0.5
+    model_path: Annotated[str, Doc("The fastText model file.")]
+    model_sha256: Annotated[str, Doc("The model file's sha256.")]
+    threshold: Annotated[float, Doc("Lowest score of a kept document."), Range(0, 1)] = 0.5
 
     name: ClassVar[str] = "quality"
+
+    def __post_init__(self) -> None:
+        settle(self, "quality")
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """Score and judge every document."""

@@ -16,9 +16,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import pyarrow as pa
 
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError, InputError
 from lm.storage import sha256_of
 from pipelines.classifiers.fasttext_training import Example
@@ -37,12 +39,18 @@ _SCHEMA = pa.schema([("doc_id", pa.string()), ("url", pa.string()), ("text", pa.
 class PageFilters:
     """What a page of either side must pass before the classifier learns from it; the same as in the curation."""
 
-    language: LanguageFilter = field(default_factory=LanguageFilter)
-    """The language of pages to learn from."""
-    heuristics: HeuristicFilter = field(default_factory=HeuristicFilter)
-    """The heuristic rules that they pass."""
-    repetition: RepetitionFilter = field(default_factory=RepetitionFilter)
-    """The repetition rules that they pass."""
+    language: Annotated[LanguageFilter, Doc("The language of pages to learn from.")] = field(
+        default_factory=LanguageFilter
+    )
+    heuristics: Annotated[HeuristicFilter, Doc("The heuristic rules that the pages pass.")] = field(
+        default_factory=HeuristicFilter
+    )
+    repetition: Annotated[RepetitionFilter, Doc("The repetition rules that the pages pass.")] = field(
+        default_factory=RepetitionFilter
+    )
+
+    def __post_init__(self) -> None:
+        settle(self, "filters")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -58,21 +66,16 @@ class LabelledPages:
         ConfigurationError: at construction, one side is empty.
     """
 
-    reference: tuple[str, ...]
-    """Files of pages that are worth learning from."""
-    crawl: tuple[str, ...]
-    """Files of random pages."""
-    filters: PageFilters = field(default_factory=PageFilters)
-    """What pages of both sides must pass."""
-    max_pages: int = 100_000
-    """The most pages of each side."""
+    reference: Annotated[tuple[str, ...], Doc("Files of pages that are worth learning from.")]
+    crawl: Annotated[tuple[str, ...], Doc("Files of random pages.")]
+    filters: Annotated[PageFilters, Doc("What pages of both sides must pass.")] = field(default_factory=PageFilters)
+    max_pages: Annotated[int, Doc("The most pages of each side."), Range(1)] = 100_000
 
     def __post_init__(self) -> None:
+        settle(self, "quality_classifier")
         for side in ("reference", "crawl"):
             if not getattr(self, side):
                 raise ConfigurationError(f"quality_classifier: no {side} pages, expected files of both sides")
-        if self.max_pages < 1:
-            raise ConfigurationError(f"quality_classifier.max_pages: {self.max_pages}, expected at least 1")
 
     def digests(self) -> dict[str, str]:
         """The sha256 of every file by side and place in the list: no path, for the same pages may lie elsewhere.

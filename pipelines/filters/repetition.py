@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from lm.configuration import unknown_key
+from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import Verdict, split_batch
 from pipelines.filters.text_statistics import Array, TextStatistics, measure
@@ -73,12 +73,16 @@ class RepetitionFilter:
         ConfigurationError: at construction, an unknown rule.
     """
 
-    overrides: Mapping[str, float | None] = field(default_factory=dict)
-    """Thresholds by rule, in place of the table's; null switches a rule off."""
+    overrides: Annotated[
+        Mapping[str, float | None],
+        Doc("Thresholds by rule, in place of the table's; null switches a rule off."),
+        Range(0),
+    ] = field(default_factory=dict)
 
     name: ClassVar[str] = "repetition"
 
     def __post_init__(self) -> None:
+        settle(self, "repetition")
         for rule in self.overrides:
             if rule not in THRESHOLDS:
                 raise ConfigurationError(unknown_key(rule, THRESHOLDS, "repetition.overrides"))

@@ -16,14 +16,14 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lm import progress, storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping
+from lm.configuration import Doc, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.storage import Artifact, Publication
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
@@ -45,18 +45,18 @@ class DocumentSource:
         ConfigurationError: at construction, a name that could not be a source's.
     """
 
-    name: str
-    """What shards and mixtures call the source."""
-    path: str
-    """A .jsonl, .jsonl.gz or .parquet file, or a folder of such files."""
-    text_field: str = "text"
-    """The field or column of the text."""
-    id_field: str | None = None
-    """The field or column of the document's own id; empty takes file and line."""
-    url_field: str | None = None
-    """The field or column of its address; empty takes source, file and line."""
+    name: Annotated[str, Doc("What shards and mixtures call the source.")]
+    path: Annotated[str, Doc("A .jsonl, .jsonl.gz or .parquet file, or a folder of such files.")]
+    text_field: Annotated[str, Doc("The field or column of the text.")] = "text"
+    id_field: Annotated[str | None, Doc("The field or column of the document's own id; empty takes file and line.")] = (
+        None
+    )
+    url_field: Annotated[str | None, Doc("The field or column of its address; empty takes source, file and line.")] = (
+        None
+    )
 
     def __post_init__(self) -> None:
+        settle(self, "sources")
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 f"sources.name: '{self.name}', expected up to 64 letters, digits, dots, hyphens or underscores"

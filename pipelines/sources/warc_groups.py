@@ -18,10 +18,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from lm import progress
-from lm.configuration import from_mapping, to_mapping
+from lm.configuration import Doc, Range, from_mapping, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.locations import is_remote, is_url, locate, redacted
 from lm.storage import sha256_of
@@ -59,23 +59,22 @@ class WarcSource:
     the partitions of all three.
     """
 
-    kind: Literal["demo", "folder", "common_crawl"] = "demo"
-    crawl: str = "demo"
-    folder: str | None = None
-    base_url: str = DATA_URL
-    file_kind: FileKind = "warc"
-    files_per_group: int = 1
-    max_files: int | None = None
+    kind: Annotated[
+        Literal["demo", "folder", "common_crawl"], Doc("The built-in crawl, a folder of WARC files, or Common Crawl.")
+    ] = "demo"
+    crawl: Annotated[str, Doc("Name of the crawl, the first part of its partition keys.")] = "demo"
+    folder: Annotated[str | None, Doc("Folder of the WARC files.")] = None
+    base_url: Annotated[str, Doc("Where Common Crawl is read from.")] = DATA_URL
+    file_kind: Annotated[FileKind, Doc("Kind of Common Crawl's files.")] = "warc"
+    files_per_group: Annotated[int, Doc("WARC files in a partition."), Range(1)] = 1
+    max_files: Annotated[int | None, Doc("The first files to take; empty takes all."), Range(1)] = None
 
     def __post_init__(self) -> None:
+        settle(self, "warc_source")
         check_crawl_name(self.crawl)
         if (self.kind == "common_crawl") != (self.folder is None):
             expected = "none" if self.kind == "common_crawl" else "a path"
             raise ConfigurationError(f"warc_source.folder: {self.folder!r}, expected {expected} for '{self.kind}'")
-        if self.files_per_group < 1:
-            raise ConfigurationError(f"warc_source.files_per_group: {self.files_per_group}, expected at least 1")
-        if self.max_files is not None and self.max_files < 1:
-            raise ConfigurationError(f"warc_source.max_files: {self.max_files}, expected at least 1")
 
 
 def list_groups(

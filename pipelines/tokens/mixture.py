@@ -24,13 +24,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pyarrow.compute as pc
 
 from lm import storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping, unknown_key
+from lm.configuration import Doc, Range, settle, to_mapping, unknown_key
 from lm.errors import ConfigurationError, InputError
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
@@ -46,27 +46,29 @@ class MixtureConfig:
         ConfigurationError: at construction, a value out of its range.
     """
 
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Sources and their weights, of any sum; a source that is not named takes no part. Empty takes all, by tokens."""
-    temperature: float = 1.0
-    """1 keeps the weights, more evens them out, infinitely much makes them equal."""
-    max_epochs: float = 16.0
-    """How often a run may read a source at most."""
-    source_max_epochs: Mapping[str, float] = field(default_factory=dict)
-    """The same for single sources, by name."""
-    num_tokens: int | None = None
-    """Tokens that the run reads; empty takes as many as the limits allow."""
-    on_limit: Literal["refuse", "redistribute"] = "refuse"
-    """What to do where a share passes its source's limit: refuse, or cap it and let the others share the rest."""
+    weights: Annotated[
+        Mapping[str, float],
+        Doc(
+            "Sources and their weights, of any sum; a source that is not named takes no part. Empty takes "
+            "all, by tokens."
+        ),
+        Range(above=0),
+    ] = field(default_factory=dict)
+    temperature: Annotated[float, Doc("1 keeps the weights, more evens them out."), Range(above=0)] = 1.0
+    max_epochs: Annotated[float, Doc("How often a run may read a source at most."), Range(above=0)] = 16.0
+    source_max_epochs: Annotated[Mapping[str, float], Doc("The same for single sources, by name."), Range(above=0)] = (
+        field(default_factory=dict)
+    )
+    num_tokens: Annotated[
+        int | None, Doc("Tokens that the run reads; empty takes as many as the limits allow."), Range(1)
+    ] = None
+    on_limit: Annotated[
+        Literal["refuse", "redistribute"],
+        Doc("What to do where a share passes its source's limit: refuse, or cap it and let the others share the rest."),
+    ] = "refuse"
 
     def __post_init__(self) -> None:
-        for name in ("weights", "source_max_epochs"):
-            for source, value in getattr(self, name).items():
-                _expect_positive(f"mixture.{name}.{source}", value)
-        for name in ("temperature", "max_epochs"):
-            _expect_positive(f"mixture.{name}", getattr(self, name))
-        if self.num_tokens is not None and self.num_tokens < 1:
-            raise ConfigurationError(f"mixture.num_tokens: {self.num_tokens}, expected at least 1")
+        settle(self, "mixture")
 
 
 class SourceSize(NamedTuple):
@@ -245,8 +247,3 @@ def _rounded(shares: Mapping[str, float], total: int) -> dict[str, int]:
     for place in range(abs(missing)):  # floats may miss by one either way at the largest totals
         counts[order[place % len(order)] if missing > 0 else order[-1 - place % len(order)]] += 1 if missing > 0 else -1
     return counts
-
-
-def _expect_positive(place: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ConfigurationError(f"{place}: {value!r}, expected a number above 0")

@@ -17,15 +17,14 @@ import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from lm import progress, storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping
-from lm.errors import ConfigurationError
+from lm.configuration import Doc, Range, settle, to_mapping
 from lm.locations import workspace
 from lm.shards import ShardWriter
 from lm.storage import Artifact, Publication
@@ -48,22 +47,27 @@ class TokenizerConfig:
         ConfigurationError: at construction, a value out of its range.
     """
 
-    vocab_size: int = 4096
-    """Ids: 256 bytes, the merges, the special tokens."""
-    pattern: str = "digits"
-    """Where a merge may never reach across; `digits` keeps every digit alone, so that numbers align."""
-    sample_share: float = 1.0
-    """Share of the documents to learn from, drawn by a hash of their ids."""
-    max_text_bytes: int | None = None
-    """Learn from the first documents of this many UTF-8 bytes together; empty takes all."""
-    max_pre_tokens: int | None = None
-    """Most distinct pre-tokens kept while counting: bounds memory on huge corpora by dropping the rarest; empty keeps
-    all.
-    """
+    vocab_size: Annotated[int, Doc("Ids: 256 bytes, the merges, the special tokens."), Range(1, 2**31)] = 4096
+    pattern: Annotated[
+        str, Doc("Where a merge may never reach across; `digits` keeps every digit alone, so that numbers align.")
+    ] = "digits"
+    sample_share: Annotated[
+        float, Doc("Share of the documents to learn from, drawn by a hash of their ids."), Range(above=0, most=1)
+    ] = 1.0
+    max_text_bytes: Annotated[
+        int | None, Doc("Learn from the first documents of this many UTF-8 bytes together; empty takes all."), Range(1)
+    ] = None
+    max_pre_tokens: Annotated[
+        int | None,
+        Doc(
+            "Most distinct pre-tokens kept while counting: bounds memory on huge corpora by dropping the "
+            "rarest; empty keeps all."
+        ),
+        Range(1),
+    ] = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.sample_share <= 1:
-            raise ConfigurationError(f"tokenizer.sample_share: {self.sample_share}, expected above 0 and at most 1")
+        settle(self, "tokenizer")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,21 +78,17 @@ class TokenizeConfig:
         ConfigurationError: at construction, a value out of its range.
     """
 
-    validation_share: float = 0.05
-    """Share of the documents held out of training."""
-    seed: int = 1
-    """Draws the validation split and the order of documents."""
-    max_tokens_per_shard: int = 2**24
-    """Tokens in a shard file; a longer document gets its own."""
-    shuffle_buffer: int = 10_000
-    """Documents among which the next one is drawn; 1 keeps their order."""
+    validation_share: Annotated[float, Doc("Share of the documents held out of training."), Range(0, below=1)] = 0.05
+    seed: Annotated[int, Doc("Draws the validation split and the order of documents."), Range(0)] = 1
+    max_tokens_per_shard: Annotated[int, Doc("Tokens in a shard file; a longer document gets its own."), Range(1)] = (
+        2**24
+    )
+    shuffle_buffer: Annotated[
+        int, Doc("Documents among which the next one is drawn; 1 keeps their order."), Range(1)
+    ] = 10_000
 
     def __post_init__(self) -> None:
-        if not 0 <= self.validation_share < 1:
-            raise ConfigurationError(f"tokenize.validation_share: {self.validation_share}, expected 0 to below 1")
-        for name in ("max_tokens_per_shard", "shuffle_buffer"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"tokenize.{name}: {getattr(self, name)}, expected at least 1")
+        settle(self, "tokenize")
 
 
 def train_corpus_tokenizer(documents: Artifact, target: Path, config: TokenizerConfig | None = None) -> Artifact:

@@ -15,11 +15,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from lm import storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping
+from lm.configuration import Doc, Range, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.progress import track
 from lm.storage import Artifact, Publication
@@ -50,24 +50,26 @@ class TokenizerReportConfig:
         ConfigurationError: at construction, a value out of its range.
     """
 
-    vocab_sizes: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
-    """Sizes of byte-pair vocabularies to compare."""
-    max_text_bytes: int = 4_000_000
-    """Text to learn from, in UTF-8 bytes; a quarter as much is measured."""
-    max_texts_per_language: int = 30
-    """Pages of each language to measure."""
-    min_texts_per_language: int = 3
-    """A language with fewer pages is left out."""
+    vocab_sizes: Annotated[tuple[int, ...], Doc("Sizes of byte-pair vocabularies to compare."), Range(1, 2**31)] = (
+        512,
+        1024,
+        2048,
+        4096,
+        8192,
+    )
+    max_text_bytes: Annotated[
+        int, Doc("Text to learn from, in UTF-8 bytes; a quarter as much is measured."), Range(1)
+    ] = 4_000_000
+    max_texts_per_language: Annotated[int, Doc("Pages of each language to measure."), Range(1)] = 30
+    min_texts_per_language: Annotated[int, Doc("A language with fewer pages is left out."), Range(1)] = 3
 
     def __post_init__(self) -> None:
+        settle(self, "tokenizer_report")
         least = 256 + len(SPECIAL_TOKENS) + 1
         if not self.vocab_sizes or min(self.vocab_sizes) < least:
             raise ConfigurationError(
                 f"tokenizer_report.vocab_sizes: {self.vocab_sizes}, expected sizes from {least} on"
             )
-        for name in ("max_text_bytes", "max_texts_per_language", "min_texts_per_language"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"tokenizer_report.{name}: {getattr(self, name)}, expected at least 1")
 
 
 def write_tokenizer_report(

@@ -29,9 +29,10 @@ import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from lm.errors import ConfigurationError, InputError
+from lm.configuration import Doc, Range, settle
+from lm.errors import InputError
 from pipelines.warc.compression import GZIP, LZ4, PLAIN, WARC_MAGIC, Form, MemberError, MemberReader
 from pipelines.warc.header import (
     HEADER_END,
@@ -54,13 +55,11 @@ _LOOKAHEAD_BYTES = 64
 class WarcLimits:
     """How much of one record is held in memory."""
 
-    max_record_bytes: int = 16 * 2**20
-    max_header_bytes: int = 64 * 2**10
+    max_record_bytes: Annotated[int, Doc("Longest record."), Range(1_024)] = 16 * 2**20
+    max_header_bytes: Annotated[int, Doc("Longest header of a record."), Range(1_024)] = 64 * 2**10
 
     def __post_init__(self) -> None:
-        for name in ("max_record_bytes", "max_header_bytes"):
-            if getattr(self, name) < 1024:
-                raise ConfigurationError(f"WarcLimits.{name}: {getattr(self, name)}, expected at least 1024")
+        settle(self, "WarcLimits")
 
 
 @dataclass(frozen=True, slots=True)

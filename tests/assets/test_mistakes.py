@@ -30,7 +30,7 @@ def failure(instance, home, name, config, partition=None):
 @pytest.mark.parametrize(
     ("name", "config", "message"),
     [
-        ("demo_crawl", {"num_pages": 0}, "demo_crawl.num_pages: 0, expected at least 1"),
+        ("demo_crawl", {"num_pages": 0}, "DemoCrawlConfig.num_pages: 0, expected at least 1"),
         ("quality_classifier", {"labels": "nowhere.jsonl"}, "nowhere.jsonl: no such file"),
         ("alignment_data", {"folder": "/nowhere"}, "/nowhere/instructions.jsonl: no such file"),
         ("deduplicated_documents", {"partitions": ["nope/*"]}, "partitions: 'nope/*' matches none of demo/g0000"),
@@ -113,7 +113,7 @@ def test_the_demo_without_dagster_home_says_what_to_do():
 def test_the_demo_ends_with_the_assets_own_line_and_code(tmp_path):
     ended = command("--num-pages", "0", "--home", str(tmp_path / "home"), DAGSTER_HOME=str(tmp_path / "dagster"))
     assert ended.returncode == 2
-    assert ended.stderr.splitlines()[-1] == "error: demo_crawl: demo_crawl.num_pages: 0, expected at least 1"
+    assert ended.stderr.splitlines()[-1] == "error: demo_crawl: DemoCrawlConfig.num_pages: 0, expected at least 1"
     assert "Traceback" not in ended.stderr
 
 

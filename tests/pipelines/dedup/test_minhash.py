@@ -219,7 +219,7 @@ def test_schemes_refuse_to_meet():
     ("values", "message"),
     [
         ({"num_hashes": 100, "num_bands": 14}, "minhash.num_hashes: 100 is no multiple of num_bands 14"),
-        ({"ngram": 0}, "minhash.ngram: 0, expected at least 1"),
+        ({"ngram": 0}, "minhash.ngram: 0, expected 1 to 1,000"),
         ({"jaccard_threshold": 1.5}, "minhash.jaccard_threshold: 1.5"),
         ({"seed": -1}, "minhash.seed: -1"),
     ],

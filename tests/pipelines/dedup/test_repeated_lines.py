@@ -139,7 +139,7 @@ def test_nothing_repeats():
 
 
 def test_impossible_settings_are_refused():
-    with pytest.raises(ConfigurationError, match="min_line_characters: -1, expected 0 or more"):
+    with pytest.raises(ConfigurationError, match="min_line_characters: -1, expected at least 0"):
         DeduplicationConfig(min_line_characters=-1)
-    with pytest.raises(ConfigurationError, match="memory_bytes: 5, expected at least 1048576"):
+    with pytest.raises(ConfigurationError, match="memory_bytes: 5, expected at least 2"):
         DeduplicationConfig(memory_bytes=5)

@@ -148,7 +148,7 @@ def test_a_sample_is_drawn_from_all_of_the_corpus(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"validation_share": 1.0}, "tokenize.validation_share: 1.0, expected 0 to below 1"),
+        ({"validation_share": 1.0}, "tokenize.validation_share: 1.0, expected at least 0 and below 1"),
         ({"shuffle_buffer": 0}, "tokenize.shuffle_buffer: 0, expected at least 1"),
     ],
 )
