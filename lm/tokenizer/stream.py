@@ -1,4 +1,13 @@
-"""Text that comes or goes in pieces: encoding a stream, decoding a stream, and where each token lies in a text."""
+"""Text in pieces: parts that encode as the whole does, a streaming decoder, and the character span of each token.
+
+`final_parts` relies on two facts about every pattern, which hold because no expression looks behind:
+
+- More text changes only the last two pre-tokens. A scan that stopped before the end of the text is final. The others
+  are that of the last pre-token, or of the one before where the expression stepped back: `'` and `l` before `'ll`,
+  `Aʰ` and `BC` before `AʰBCd`, a line end and a space before more line ends.
+- Only white space is cut differently at the end of a text (`\\s+(?!\\S)`). A part whose last pre-token is not all
+  white space has therefore the same pre-tokens alone and within the whole.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +21,8 @@ from lm.tokenizer.patterns import special_splitter
 from lm.tokenizer.pretokenizing.pretokenize import pre_tokens
 
 _BLOCK_CHARACTERS = 1 << 15
-_OPEN_PRE_TOKENS = 4
-"""How many pre-tokens at the end of a text can still change when more text follows. A scanner looks past the end of a
-pre-token at most over the two that follow it and a contraction; tests hold this for every pattern."""
+_OPEN_PRE_TOKENS = 2
+"""The number of pre-tokens at the end of a text that more text can change."""
 
 
 class BytesDecoder(Protocol):
@@ -26,9 +34,9 @@ class BytesDecoder(Protocol):
 
 
 class StreamDecoder:
-    """Turns ids into text one by one and never gives out half a character.
+    """A decoder from single ids to text that returns whole characters only.
 
-    Bytes that are no UTF-8 become U+FFFD as soon as that is certain.
+    Bytes that are not UTF-8 become U+FFFD as soon as that is certain.
     """
 
     def __init__(self, tokenizer: BytesDecoder) -> None:
@@ -36,20 +44,20 @@ class StreamDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, token_id: int) -> str:
-        """The characters that `token_id` completes, often none."""
+        """Return the characters that `token_id` completes, often none."""
         return self._decoder.decode(self._tokenizer.decode_bytes([token_id]))
 
     def finish(self) -> str:
-        """What is left: U+FFFD where the ids ended inside a character, else nothing."""
+        """Return U+FFFD where the ids ended inside a character, else nothing."""
         text = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return text
 
 
 def final_parts(texts: Iterable[str], pattern: str, special_tokens: Collection[str] = ()) -> Iterator[str]:
-    """The concatenated `texts`, cut where no pre-token and no special token is cut whatever follows.
+    """Yield the concatenated `texts` in parts whose pre-tokens and special tokens, joined, are those of the whole.
 
-    Encoded one by one, the parts have the ids of the whole. Memory holds some 100 kB, or the longest pre-token.
+    Memory holds some 100 kB, or the longest pre-token.
     """
     held, size, wanted = [""], 0, _BLOCK_CHARACTERS
     for text in texts:
@@ -61,12 +69,12 @@ def final_parts(texts: Iterable[str], pattern: str, special_tokens: Collection[s
                 end = _final_characters(buffer, pattern, special_tokens)
                 yield buffer[:end]
                 held, size = [buffer[end:]], len(buffer) - end
-                wanted = max(_BLOCK_CHARACTERS, 2 * size)  # a long pre-token is looked at O(log n) times
+                wanted = max(_BLOCK_CHARACTERS, 2 * size)  # a long pre-token is scanned O(log n) times
     yield "".join(held)
 
 
 def _final_characters(text: str, pattern: str, special_tokens: Collection[str]) -> int:
-    """How many characters at the start of `text` are cut the same whatever follows it."""
+    """Return the length of the longest start of `text` that may be a part, whatever follows `text`."""
     cut, start = len(text), 0
     if special_tokens:
         cut -= max(map(len, special_tokens)) - 1  # a special token that starts before has all its characters here
@@ -76,12 +84,14 @@ def _final_characters(text: str, pattern: str, special_tokens: Collection[str]) 
             start = match.end()
     if start >= cut:
         return start
-    pieces = pre_tokens(text[start:cut], pattern)
-    return start + sum(map(len, pieces[:-_OPEN_PRE_TOKENS]))
+    pieces = pre_tokens(text[start:cut], pattern)[:-_OPEN_PRE_TOKENS]
+    while pieces and pieces[-1].isspace():
+        pieces.pop()
+    return start + sum(map(len, pieces))
 
 
 def character_spans(text: str, token_lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """The span of characters in which each token lies, from the tokens' lengths in bytes."""
+    """Return the span of characters that each token touches, given the tokens' lengths in bytes."""
     if not token_lengths:
         return []
     data = np.frombuffer(text.encode(), np.uint8)

@@ -25,6 +25,7 @@ from lm.locations import is_remote, locate
 from lm.storage import MANIFEST, Artifact, open_artifact, write_json
 from lm.tokenizer.gpt2_files import read_gpt2
 from lm.tokenizer.patterns import check_pattern, special_splitter
+from lm.tokenizer.utf8 import utf8
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -310,7 +311,7 @@ class Tokenizer:
 
 def _one_text(text: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The UTF-8 bytes of a text, and its borders in them."""
-    data = np.frombuffer(_utf8(text), np.uint8)
+    data = np.frombuffer(utf8(text), np.uint8)
     return data, np.array([0, data.size])
 
 
@@ -319,7 +320,7 @@ def _many_texts(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArra
     try:
         parts = list(map(str.encode, texts))
     except UnicodeEncodeError:
-        parts = list(map(_utf8, texts))  # tells which character is none
+        parts = list(map(utf8, texts))  # tells which character is none
     boundaries = np.cumsum([0, *map(len, parts)])
     return np.frombuffer(b"".join(parts), np.uint8), boundaries
 
@@ -365,7 +366,7 @@ def _special_ids(names: Sequence[str], merges: Sequence[tuple[bytes, bytes]], id
     found: dict[str, int] = {}
     next_id = max(ids.values()) + 1
     for name in names:
-        token = _utf8(name)
+        token = utf8(name)
         if len(token) < 2 or token in made:
             raise ConfigurationError(
                 f"special_tokens: ordinary text can become {name!r}, expected two bytes or more "
@@ -374,13 +375,3 @@ def _special_ids(names: Sequence[str], merges: Sequence[tuple[bytes, bytes]], id
         found[name] = ids.setdefault(token, next_id)
         next_id += found[name] == next_id
     return found
-
-
-def _utf8(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        code_point = ord(text[error.start])
-        raise InputError(
-            f"text holds the lone surrogate U+{code_point:04X} at character {error.start}, which is not Unicode"
-        ) from None

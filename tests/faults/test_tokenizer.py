@@ -9,6 +9,7 @@ import pytest
 from lm import storage
 from lm.errors import InputError, IntegrityError
 from lm.tokenizer import SPECIAL_TOKENS, Tokenizer, train_bpe
+from lm.tokenizer.patterns import PATTERNS
 
 MILLION = 1_000_000
 
@@ -73,6 +74,17 @@ def test_a_marker_learned_from_text_is_refused():
     """Even a corpus full of markers makes no merges that end in one."""
     tokenizer = train_bpe(["<|end|> " * 1_000 + "<|end|>" * 1_000], 300, SPECIAL_TOKENS)
     assert tokenizer.special_id("<|end|>") not in tokenizer.encode("<|end|>")
+
+
+@pytest.mark.fault(41)
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+def test_a_text_streamed_in_two_pieces_has_the_ids_of_the_whole_wherever_it_is_cut(tokenizer, pattern, monkeypatch):
+    monkeypatch.setattr("lm.tokenizer.stream._BLOCK_CHARACTERS", 1)
+    encoder = Tokenizer(tokenizer.vocab, tokenizer.merges, SPECIAL_TOKENS, pattern=pattern)
+    text = "def f(x):\n    if x:  \n\t\treturn 'it''s'  # 1799\r\n \n  \u3000 <|end|>  \nABCd'LL  \n\n  "
+    whole = encoder.encode(text, "all")
+    for cut in range(len(text)):
+        assert list(encoder.encode_iterable([text[:cut], text[cut:]], "all")) == whole, cut
 
 
 @pytest.mark.fault(22)

@@ -17,6 +17,7 @@ from lm.tokenizer.pretokenizing.block_scanner import ROOM, gpt2_ends
 from lm.tokenizer.pretokenizing.scanners import cl100k_end, gpt2_end, o200k_end
 from lm.tokenizer.pretokenizing.unicode_tables import kinds
 from lm.tokenizer.raw_memory import address
+from lm.tokenizer.utf8 import utf8
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -31,8 +32,9 @@ def pre_tokens(text: str, pattern: str) -> list[str]:
 
     Raises:
         ConfigurationError: no pattern has that name.
+        InputError: the text holds a lone surrogate.
     """
-    data = np.frombuffer(text.encode(), np.uint8)
+    data = np.frombuffer(utf8(text), np.uint8)
     boundaries, ends = np.array([0, data.size], np.int64), np.empty(data.size + ROOM, np.int64)
     count = scan(data, boundaries, 0, pattern_code(pattern), kinds(), ends)
     starts = np.concatenate([[0], ends[:count]])

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.compiled import compiled
-from lm.errors import InputError
 from lm.progress import bar
 from lm.tokenizer.pretokenizing.pretokenize import pattern_code, scan
 from lm.tokenizer.pretokenizing.unicode_tables import kinds
 from lm.tokenizer.raw_memory import mix, read_word
+from lm.tokenizer.utf8 import utf8
 
 _BLOCK = 1 << 14
 _GROUP_BYTES = 1 << 20
@@ -203,12 +203,7 @@ def group_texts(texts: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _count_group(table: PreTokenCounts, group: Sequence[str], pattern: int) -> int:
-    try:
-        parts = [text.encode() for text in group]
-    except UnicodeEncodeError as error:
-        raise InputError(
-            f"text holds the lone surrogate U+{ord(error.object[error.start]):04X}, which is not Unicode"
-        ) from None
+    parts = list(map(utf8, group))
     data = np.frombuffer(b"".join(parts), np.uint8)
     boundaries = np.fromiter(itertools.accumulate(map(len, parts), initial=0), np.int64, len(parts) + 1)
     start, ends = 0, np.empty(_BLOCK, np.int64)

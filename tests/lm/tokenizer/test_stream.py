@@ -1,15 +1,24 @@
 """Streams: the ids of the whole however it is cut, bounded memory, whole characters, true spans."""
 
+import itertools
 import random
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from lm.tokenizer import Tokenizer
+from lm.errors import InputError
+from lm.tokenizer import SPECIAL_TOKENS, Tokenizer, stream, train_bpe
 from lm.tokenizer.patterns import PATTERNS
-from lm.tokenizer.stream import StreamDecoder, final_parts
+from lm.tokenizer.pretokenizing.block_scanner import ROOM
+from lm.tokenizer.pretokenizing.pretokenize import pattern_code, scan
+from lm.tokenizer.pretokenizing.unicode_tables import kinds
+from lm.tokenizer.stream import StreamDecoder, _final_characters, final_parts
+
+each_pattern = pytest.mark.parametrize("pattern", sorted(PATTERNS))
 
 
 def chunks(text, draw, longest):
@@ -20,32 +29,92 @@ def chunks(text, draw, longest):
         start = end
 
 
-@pytest.mark.parametrize("pattern", sorted(PATTERNS))
-@pytest.mark.parametrize("longest", [1, 7, 40_000])
-def test_a_stream_has_the_ids_of_the_whole(pattern, longest, tokenizer, monkeypatch):
+@pytest.fixture(scope="module", params=sorted(PATTERNS))
+def encoder(request):
+    """A tokenizer with merges over all its characters, white space above all, so that a wrong cut shows in the ids."""
+    draw = random.Random(3)
+    documents = ["".join(draw.choices("aAbBsl'1!/.}ʰ  \n\n\r\t\u3000\x85", k=60)) for _ in range(300)]
+    merges = train_bpe([*documents, "    \n        \t\t" * 99], 1_200, SPECIAL_TOKENS, "llama3").merges
+    vocab = {i: bytes([i]) for i in range(256)} | {256 + i: left + right for i, (left, right) in enumerate(merges)}
+    return Tokenizer(vocab, merges, SPECIAL_TOKENS, pattern=request.param)
+
+
+SYMBOLS = {
+    "gpt2": "a1 \n'l!",
+    "digits": "a1 \n'l!",
+    "cl100k": "a1 \n\t'l!",
+    "llama3": "a1 \n\t'l!",
+    "o200k": "aAʰ\u0301 \n'l/",
+}
+"""One character of every class that a pattern distinguishes, and the letters of one contraction."""
+
+
+@each_pattern
+def test_every_short_text_cut_anywhere_has_the_pre_tokens_of_the_whole(pattern):
+    texts = ["".join(symbols) for n in range(1, 6) for symbols in itertools.product(SYMBOLS[pattern], repeat=n)]
+    pieces = dict(zip(texts, pre_tokens_of_all(texts, pattern), strict=True)) | {"": []}
+    final = {text: _final_characters(text, pattern, ()) for text in texts if len(text) < 5}
+    assert sum(end > 0 for end in final.values()) > len(final) // 10
+    for text in texts:
+        for cut in range(1, len(text)):
+            end = final[text[:cut]]
+            assert pieces[text[:end]] + pieces[text[end:]] == pieces[text], (text, cut)
+
+
+def pre_tokens_of_all(texts, pattern):
+    """The pre-tokens of each text, by one scan over all of them."""
+    parts = [text.encode() for text in texts]
+    data = np.frombuffer(b"".join(parts), np.uint8)
+    boundaries, ends = np.cumsum([0, *map(len, parts)]), np.empty(data.size + ROOM, np.int64)
+    count = scan(data, boundaries, 0, pattern_code(pattern), kinds(), ends)
+    pieces = [data[start:end].tobytes().decode() for start, end in itertools.pairwise([0, *ends[:count].tolist()])]
+    rest = iter(pieces)
+    for text in texts:
+        of_text = []
+        while sum(map(len, of_text)) < len(text):
+            of_text.append(next(rest))
+        yield of_text
+
+
+ALPHABETS = {
+    "white space": " \n\r\t\x0b\x0c\x85\xa0\u2028\u3000",
+    "white space and text": " \n\r\t\u3000a1!'",
+    "letters and marks": "aAbBsSlL'ʰ\u0301ßé中ǅ ",
+    "marks and line ends": "!/.}\n\r \x1c",
+    "special tokens": ["<|end|>", "<|e", "<|end", "|>", " ", "\n", "a"],
+}
+
+
+@pytest.mark.parametrize("alphabet", ALPHABETS)
+def test_a_stream_has_the_ids_of_the_whole_however_it_is_cut(alphabet, encoder, monkeypatch):
+    monkeypatch.setattr("lm.tokenizer.stream._BLOCK_CHARACTERS", 4)
+    draw = random.Random(alphabet)
+    for _ in range(150):
+        text = "".join(draw.choices(list(ALPHABETS[alphabet]), k=draw.randint(1, 60)))
+        for allowed in ("none", "all"):
+            ids = list(encoder.encode_iterable(chunks(text, draw, draw.choice([1, 3, 20])), allowed))
+            assert ids == encoder.encode(text, allowed), (text, allowed)
+
+
+def test_source_code_streamed_has_the_ids_of_the_whole(encoder):
+    """Indented lines, with blocks as large as they always are, cut at many places."""
+    source = "".join(path.read_text() for path in sorted(Path(stream.__file__).parent.rglob("*.py")))
+    draw = random.Random(encoder.pattern)
+    for _ in range(20):
+        start = draw.randrange(len(source) - 80_000)
+        text = source[start : start + draw.randint(33_000, 80_000)]
+        assert list(encoder.encode_iterable([text])) == encoder.encode(text)
+        assert list(encoder.encode_iterable(chunks(text, draw, 20_000))) == encoder.encode(text)
+
+
+def test_what_is_held_back_is_bounded(monkeypatch):
+    """Texts without a letter, each pre-token of which ends in white space, come out as they go in."""
     monkeypatch.setattr("lm.tokenizer.stream._BLOCK_CHARACTERS", 50)
-    stream_tokenizer = Tokenizer(tokenizer.vocab, tokenizer.merges, tokenizer.special_tokens, pattern=pattern)
-    draw = random.Random(longest)
-    parts = [
-        "river ",
-        "town",
-        "'ll",
-        "\n",
-        "\r\n ",
-        "  ",
-        "1799",
-        "中文",
-        "é",
-        "ABCdef",
-        "<|end|>",
-        "<|e",
-        "!/\n",
-        " " * 300,
-    ]
-    text = "".join(draw.choices(parts, k=1_500))
-    for allowed in ("none", "all"):
-        ids = list(stream_tokenizer.encode_iterable(chunks(text, draw, longest), allowed))
-        assert ids == stream_tokenizer.encode(text, allowed)
+    for pattern in PATTERNS:
+        for unit in ("}\n", " !\n\n", "1\n", "a \n", "中。\n\u3000", "\x1c1"):
+            parts = list(final_parts([unit] * 2_000, pattern))
+            assert "".join(parts) == unit * 2_000
+            assert max(map(len, parts)) < 200
 
 
 def test_a_stream_is_lazy_and_its_memory_bounded(tokenizer):
@@ -119,6 +188,12 @@ def test_a_stream_of_100_megabytes_grows_the_process_by_at_most_one(tokenizer, t
     assert equal == "True"
     assert int(num_ids) > size // 10
     assert int(grown_kib) <= 1_000
+
+
+def test_a_lone_surrogate_is_named(tokenizer, monkeypatch):
+    monkeypatch.setattr("lm.tokenizer.stream._BLOCK_CHARACTERS", 4)
+    with pytest.raises(InputError, match=r"lone surrogate U\+DC00"):
+        list(tokenizer.encode_iterable(["ab cd ef", "gh \udc00 ij", "kl"]))
 
 
 def test_parts_joined_are_the_text():

@@ -13,7 +13,6 @@ from lm.tokenizer.patterns import PATTERNS
 from lm.tokenizer.pretokenizing.block_scanner import ROOM
 from lm.tokenizer.pretokenizing.pretokenize import pattern_code, pre_tokens, scan
 from lm.tokenizer.pretokenizing.unicode_tables import kinds
-from lm.tokenizer.stream import _OPEN_PRE_TOKENS
 
 AWKWARD = list("aAbBsStTlLrReEvVmMdD'''’ \n\r\t\v/.,!12२²ſßéÉ中ǅʰ\u0301\u0300 \u3000\xa0\x85\x1c\u200b😀\0")
 """Letters of each case and of none, marks, digits of several kinds, every kind of space, contractions, the long s."""
@@ -70,16 +69,6 @@ def test_equal_to_regex_on_real_text(pattern, shared_data):
     with gzip.open(shared_data("prose/public_domain.jsonl.gz"), "rt", encoding="utf-8") as stream:
         prose = [json.loads(line)["text"] for line in stream]
     assert_cut_as_by_regex(["\n".join(sentence for _, sentence in rows), *prose], pattern)
-
-
-@each_pattern
-def test_more_text_changes_only_the_last_pre_tokens(pattern):
-    """`stream.final_parts` relies on it."""
-    for text in awkward_texts(2, 3_000, longest=24):
-        whole = pre_tokens(text, pattern)
-        cut = len(text) * 2 // 3
-        sure = pre_tokens(text[:cut], pattern)[:-_OPEN_PRE_TOKENS]
-        assert whole[: len(sure)] == sure, repr(text)
 
 
 @each_pattern

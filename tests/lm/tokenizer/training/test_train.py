@@ -185,6 +185,23 @@ def test_room_grows_in_the_middle_of_learning():
     assert train_bpe(documents, 256 + 700, []).merges == reference.train(documents, 700, "gpt2")
 
 
+@pytest.mark.parametrize("pattern", sorted(PATTERNS))
+def test_a_file_is_counted_as_the_whole_text(pattern, tmp_path, monkeypatch):
+    """White space and contractions at every place where a block may end."""
+    monkeypatch.setattr("lm.tokenizer.training.train._READ_BYTES", 7)
+    monkeypatch.setattr("lm.tokenizer.stream._BLOCK_CHARACTERS", 5)
+    draw, path = random.Random(pattern), tmp_path / "a.txt"
+    for _ in range(40):
+        text = "".join(
+            draw.choices([" ", "\n", "\r\n", "\t", "a", "AʰB", "'ll", "12", "!", "\u3000", "<|end|>"], k=150)
+        )
+        path.write_bytes(text.encode())
+        told = []
+        by_path = train_bpe(path, 290, ["<|end|>"], pattern, report=told.append)
+        assert by_path.merges == train_bpe([text], 290, ["<|end|>"], pattern, report=told.append).merges
+        assert told[0] == told[1]
+
+
 def test_one_path_is_a_file_and_one_string_is_refused(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text(TEXT)
