@@ -1,36 +1,31 @@
 """Configuration dataclasses on the launchpad: types, defaults, choices, descriptions, and the way back."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import dagster as dg
 import pytest
 
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
+from lm.configuration import Doc, Range
 from lm.errors import ConfigurationError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inner:
-    rate: float = 0.5
-    """Step size."""
+    rate: Annotated[float, Doc("Step size."), Range(above=0)] = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outer:
     """A configuration of every kind of field."""
 
-    num_steps: int = 10
-    """How many steps."""
-    kind: Literal["a", "b"] = "a"
-    """Which one."""
-    languages: tuple[str, ...] = ("en",)
-    """ISO 639-1 codes."""
-    limit: int | None = None
-    """At most this many; empty means all."""
-    inner: Inner = field(default_factory=Inner)
-    """The inner part."""
+    num_steps: Annotated[int, Doc("How many steps."), Range(1)] = 10
+    kind: Annotated[Literal["a", "b"], Doc("Which one.")] = "a"
+    languages: Annotated[tuple[str, ...], Doc("ISO 639-1 codes.")] = ("en",)
+    limit: Annotated[int | None, Doc("At most this many; empty means all."), Range(1)] = None
+    inner: Annotated[Inner, Doc("The inner part.")] = field(default_factory=Inner)
 
 
 def run(config):
@@ -65,6 +60,7 @@ def test_a_mistake_stops_before_the_run(config):
 
 def test_every_field_is_described():
     assert schema_of(Outer)["kind"].description == "Which one."
+    assert schema_of(Outer)["num_steps"].description == "How many steps. (at least 1)"
     assert schema_of(Outer, num_steps=7)["num_steps"].default_value == 7
 
     @dataclass(frozen=True, kw_only=True)
