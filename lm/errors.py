@@ -2,9 +2,11 @@
 
     LoamError               exit code
     ├── InputError          2    a file or value from outside is missing, damaged or of the wrong kind
+    │   └── AbsentError     2    nothing is stored there
     ├── ConfigurationError  2    an unknown key, a value of the wrong type, an impossible combination
     ├── IntegrityError      2    stored bytes differ from what their manifest promises
     ├── ConflictError       2    another run publishes the same artifact right now
+    ├── UnreachableError    3    a store does not answer; run again once it does
     ├── PartialError        3    part of the work is done; the message carries the counts
     ├── NoSpaceError        3    the disk is full; the partial file is gone
     └── Interrupted         130 or 143    stopped by SIGINT or SIGTERM at a resumable point
@@ -31,6 +33,10 @@ class InputError(LoamError):
     """A file or value from outside is missing, damaged or of the wrong kind."""
 
 
+class AbsentError(InputError):
+    """Nothing is stored at a location: a store's own answer, unlike the silence of an `UnreachableError`."""
+
+
 class ConfigurationError(LoamError):
     """An unknown key, a value of the wrong type, or a combination that cannot work."""
 
@@ -41,6 +47,12 @@ class IntegrityError(LoamError):
 
 class ConflictError(LoamError):
     """Another run publishes the same artifact at this moment."""
+
+
+class UnreachableError(LoamError):
+    """A store did not answer, so what it holds is not known; finished work is kept for the next run."""
+
+    exit_code = 3
 
 
 class PartialError(LoamError):

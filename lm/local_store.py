@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from lm.errors import IntegrityError
+from lm.errors import IntegrityError, UnreachableError
 from lm.stored_files import MANIFEST, STAGING, FileEntry, sha256_of
 
 
@@ -20,11 +20,20 @@ class LocalStore:
         self.path = path
 
     def read_manifest(self) -> bytes | None:
-        """The manifest, None where nothing is published."""
+        """The manifest, None where nothing is published.
+
+        Raises:
+            UnreachableError: the disk or network file system failed.
+        """
+        manifest = self.path / MANIFEST
         try:
-            return (self.path / MANIFEST).read_bytes()
+            return manifest.read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except (PermissionError, IsADirectoryError):
+            raise
+        except OSError as error:
+            raise UnreachableError(f"{manifest}: cannot be read ({error.strerror}); run again once it can") from error
 
     def begin(self) -> bytes | None:
         """The manifest; the lock that a publication holds keeps it the same until `commit`."""
@@ -54,14 +63,24 @@ class LocalStore:
         return path
 
     def commit(
-        self, staging: Path, version: str, files: Mapping[str, FileEntry], manifest: bytes, previous: str | None
-    ) -> None:
-        """Move the staged files into place, then replace the manifest, then drop versions that nobody pins."""
-        self._move_into_place(staging, version, files)
+        self,
+        staging: Path,
+        content: str,
+        files: Mapping[str, FileEntry],
+        manifest_of: Callable[[str], bytes],
+        previous: str | None,
+    ) -> bytes:
+        """Move the staged files into place, then replace the manifest, then drop versions that no reader pins."""
+        self._move_into_place(staging, content, files)
+        manifest = manifest_of(content)
         if self.read_manifest() != manifest:
             _replace_file(self.path / MANIFEST, manifest)
+            self._drop(keep={content, previous})
+        return manifest
+
+    def _drop(self, keep: set[str | None]) -> None:
         for folder in self.path.glob("v-*"):
-            if folder.name.removeprefix("v-") not in (version, previous):
+            if folder.name.removeprefix("v-") not in keep:
                 shutil.rmtree(folder)
 
     def _move_into_place(self, staging: Path, version: str, files: Mapping[str, FileEntry]) -> None:
@@ -89,8 +108,17 @@ class LocalStore:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted."""
-    yield from sorted(file for file in folder.rglob("*") if file.is_file())
+    """Every file below a folder, sorted; none where the folder is absent.
+
+    Raises:
+        OSError: a folder cannot be listed, which `Path.rglob` would pass over.
+    """
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    yield from sorted(Path(top) / name for top, _, names in os.walk(folder, onerror=refuse) for name in names)
 
 
 @lru_cache(maxsize=4096)

@@ -15,13 +15,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
-from lm.errors import ConfigurationError, InputError, LoamError
-from lm.stored_files import is_no_space
+from lm.errors import ConfigurationError
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _CREDENTIALS = re.compile(r"://[^/\s'\"]*@")
@@ -102,25 +99,6 @@ def workspace(target: Path) -> Path:
         return target
     mark = hashlib.sha256(str(target).encode()).hexdigest()[:16]
     return cache_folder() / "work" / f"{target.name}-{mark}"
-
-
-@contextmanager
-def explained(place: object) -> Iterator[None]:
-    """Turn whatever a store's library raises into one line without secrets.
-
-    Raises:
-        InputError: names the location and the library's reason.
-    """
-    try:
-        yield
-    except LoamError:
-        raise
-    # Each store's library has errors of its own, and their chain may hold a request with its credentials.
-    except Exception as error:
-        if is_no_space(error) or isinstance(error, MemoryError):
-            raise
-        reason = redacted(str(error)) or "no reason given"
-        raise InputError(f"{place}: {type(error).__name__}: {reason}") from None
 
 
 def _refuse_secrets(place: str, rest: str) -> None:

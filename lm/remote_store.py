@@ -1,12 +1,21 @@
 """Artifacts in an object store: files are uploaded, and the manifest, written last, makes them a version.
 
+    TARGET/manifest.json            names the current version
+    TARGET/v-<content>-<nonce>/…    the files that one publication uploaded
+    TARGET/v-….superseded           in stores without conditional writes: the mark of a version that was current once
+
 Decisions:
-- Two publications at once, from two machines: the manifest is written on the condition that it is still the one that
-  the publication began with (`If-Match`, `If-None-Match`). The second is refused and names the winner's digest. A store
-  without conditional writes is asked just before instead; in the moment between, the last manifest wins. Either way
-  each manifest names a version of its own whose files are all there.
-- What a killed publication uploaded lies in a version that no manifest names; the next publication removes it. Parts
-  of a large upload that was killed are visible to no reader; let a lifecycle rule of the bucket abort them.
+- Each publication uploads into a folder of its own, so no publication deletes or overwrites another's files.
+- The manifest is written on the condition that it is still the one that the publication began with (`If-Match`,
+  `If-None-Match`). The second of two publications is refused and names the winner's digest. The nonce makes every
+  manifest's ETag unique, so the condition holds even if an earlier manifest's content comes back.
+- A publication drops versions only after its own manifest is current: those that it saw at `begin`, but for the one
+  that was current then, which readers pin. A publication that had begun by then can no longer commit.
+- A store without conditional writes is read just before the write instead; in the moment between, the last manifest
+  wins. There only versions that a manifest has named and a later one has replaced are dropped, so the files of a killed
+  or overtaken publication stay. Each manifest names files that are all there.
+- Publishing the current manifest again drops nothing, because it stops no other publication from committing.
+- Parts of a large upload that was killed are visible to no reader; let a lifecycle rule of the bucket abort them.
 - A file is fetched when it is first asked for, into `cache_folder()/files/SHA256/NAME`: by content, so versions and
   homes share copies; through a temporary file and a rename, so processes may race. What was published here is there
   already.
@@ -15,19 +24,23 @@ Decisions:
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lm.errors import ConflictError, InputError, IntegrityError, NoSpaceError
+from lm.errors import AbsentError, ConflictError, InputError, IntegrityError, LoamError, NoSpaceError, UnreachableError
 from lm.local_store import cached_sha256
-from lm.locations import cache_folder, explained
+from lm.locations import cache_folder
+from lm.manifest import manifest_digest
+from lm.store_access import is_bucket, list_files, protocols, request
 from lm.stored_files import MANIFEST, STAGING, FileEntry, is_no_space
 
 _CHUNK_BYTES = 1 << 22
-_BUCKET_PROTOCOLS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss"})
+_SUPERSEDED = ".superseded"
+_log = logging.getLogger(__name__)
 
 
 class RemoteStore:
@@ -39,25 +52,29 @@ class RemoteStore:
         self._root = str(path.path).rstrip("/")
         self._begun: bytes | None = None
         self._begun_tag: str | None = None
+        self._seen: frozenset[str] = frozenset()
 
     def read_manifest(self) -> bytes | None:
-        """The manifest, None where nothing is published."""
-        with explained(self.path / MANIFEST):
-            return self._now()
+        """The manifest, None where nothing is published.
+
+        Raises:
+            UnreachableError: the store did not answer.
+        """
+        return request(self.path / MANIFEST, self._now)
 
     def begin(self) -> bytes | None:
-        """The manifest as a publication begins; what it is now is what `commit` expects still to be there."""
-        with explained(self.path / MANIFEST):
-            # The tag first: should the manifest change in between, the tag is the older one and the commit fails.
-            self._begun_tag = self._tag()
-            self._begun = self._now()
-            if self._begun is None and self._has_buckets():
-                self._require_bucket()
+        """The manifest as a publication begins, which `commit` replaces only if it is still current."""
+        # The tag comes first: should the manifest change in between, the tag is the older one and the commit fails.
+        self._begun_tag = request(self.path / MANIFEST, self._tag)
+        self._begun = self.read_manifest()
+        if self._begun is None and is_bucket(self._files):
+            self._require_bucket()
+        self._seen = frozenset(name for name in list_files(self.path) if name.startswith("v-"))
         return self._begun
 
     def sizes(self, version: str) -> dict[str, int]:
         """The size in bytes of each file of a version, by name."""
-        return self._sizes_below(f"v-{version}")
+        return list_files(self.path / f"v-{version}")
 
     def file(self, version: str, name: str, entry: FileEntry) -> Path:
         """The path of this machine's copy of a file, fetched where there is none; its sha256 is checked.
@@ -65,6 +82,7 @@ class RemoteStore:
         Raises:
             IntegrityError: the file is missing or its bytes changed.
             NoSpaceError: the disk is full.
+            UnreachableError: the store did not answer.
         """
         copy = _copy_path(name, entry)
         if not _is_whole(copy, entry):
@@ -72,46 +90,50 @@ class RemoteStore:
         return copy
 
     def commit(
-        self, staging: Path, version: str, files: Mapping[str, FileEntry], manifest: bytes, previous: str | None
-    ) -> None:
-        """Upload the staged files, then write the manifest, then drop versions that nobody pins.
+        self,
+        staging: Path,
+        content: str,
+        files: Mapping[str, FileEntry],
+        manifest_of: Callable[[str], bytes],
+        previous: str | None,
+    ) -> bytes:
+        """Upload the staged files, then write the manifest, then drop versions that no reader pins.
 
         Raises:
             ConflictError: another publication has come first.
+            UnreachableError: the store did not answer.
         """
-        if not self._is_intact(version, files):
+        if previous is not None and self._begun == manifest_of(previous) and self._is_intact(previous, files):
+            manifest = self._begun
+            if self.read_manifest() != manifest:
+                raise self._lost()
+        else:
+            version = f"{content}-{secrets.token_hex(4)}"
+            manifest = manifest_of(version)
             self._upload(staging, version, files)
-        if self._begun != manifest:
-            self._write_manifest(manifest, version, files)
-        self._drop(keep={version, previous})
+            self._mark_superseded(previous)
+            request(self.path / MANIFEST, lambda: self._write_manifest(manifest))
+            self._drop(keep={version, previous})
         for name, entry in files.items():
             _keep(staging / name, _copy_path(name, entry))
-
-    def _has_buckets(self) -> bool:
-        """Whether there are buckets, which we do not make, and no folders."""
-        return not _BUCKET_PROTOCOLS.isdisjoint(_protocols(self._files))
+        return manifest
 
     def _require_bucket(self) -> None:
-        """Tell of a bucket that is not there before any work is done for it."""
+        """Refuse a bucket that does not exist, before any work is done for it."""
         bucket = self._root.partition("/")[0]
         try:
-            self._files.info(bucket)
-        except FileNotFoundError:
+            request(self.path, lambda: self._files.info(bucket))
+        except AbsentError:
             raise InputError(f"{self.path}: no bucket '{bucket}', expected one that exists") from None
 
     @property
     def _manifest(self) -> str:
         return f"{self._root}/{MANIFEST}"
 
-    def _sizes_below(self, prefix: str) -> dict[str, int]:
-        folder = f"{self._root}/{prefix}" if prefix else self._root
-        with explained(self.path):
-            try:
-                found = self._files.find(folder, detail=True)
-            except FileNotFoundError:
-                return {}
-        start = len(folder.strip("/")) + 1
-        return {name.strip("/")[start:]: int(info["size"]) for name, info in found.items()}
+    @property
+    def _is_conditional(self) -> bool:
+        """Whether the store writes a file only if it is unchanged, in a form that fsspec passes on."""
+        return "s3" in protocols(self._files)
 
     def _fetch(self, name: str, copy: Path, entry: FileEntry) -> None:
         """Bring one file here, under its name only once its bytes are right."""
@@ -119,11 +141,10 @@ class RemoteStore:
         partial = copy.with_name(f"{STAGING}{secrets.token_hex(8)}")
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
-            with explained(place):
-                try:
-                    digest = self._digest(name, partial)
-                except FileNotFoundError:
-                    raise IntegrityError(f"{place}: missing, though {self.path / MANIFEST} lists it") from None
+            try:
+                digest = request(place, lambda: self._digest(name, partial))
+            except AbsentError:
+                raise IntegrityError(f"{place}: missing, though {self.path / MANIFEST} lists it") from None
             size_bytes = partial.stat().st_size
             if size_bytes != entry.size_bytes:
                 raise IntegrityError(f"{place}: {size_bytes:,} bytes, expected {entry.size_bytes:,}")
@@ -154,43 +175,56 @@ class RemoteStore:
     def _is_intact(self, version: str, files: Mapping[str, FileEntry]) -> bool:
         if self.sizes(version) != {name: entry.size_bytes for name, entry in files.items()}:
             return False
-        with explained(self.path):
-            return all(self._digest(f"v-{version}/{name}") == entry.sha256 for name, entry in files.items())
+        try:
+            return all(self._digest_of(f"v-{version}/{name}") == entry.sha256 for name, entry in files.items())
+        except AbsentError:
+            return False  # another publication has dropped the version meanwhile
+
+    def _digest_of(self, name: str) -> str:
+        return request(self.path / name, lambda: self._digest(name))
 
     def _upload(self, staging: Path, version: str, files: Mapping[str, FileEntry]) -> None:
-        surplus = self.sizes(version).keys() - files.keys()
-        with explained(self.path / f"v-{version}"):
-            for name in sorted(files):
-                place = f"{self._root}/v-{version}/{name}"
-                if not self._has_buckets():
-                    self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
-                self._files.put_file(str(staging / name), place)
-            for name in sorted(surplus):
-                self._files.rm_file(f"{self._root}/v-{version}/{name}")
+        for name in sorted(files):
+            place = f"{self._root}/v-{version}/{name}"
 
-    def _write_manifest(self, manifest: bytes, version: str, files: Mapping[str, FileEntry]) -> None:
-        if self.sizes(version) != {name: entry.size_bytes for name, entry in files.items()}:
-            raise self._lost()  # another publication, which came first, has dropped them
-        with explained(self.path / MANIFEST):
-            try:
-                self._write_if_unchanged(manifest)
-            except OSError as error:
-                # A refused condition; or an answer that was lost on its way back, after the store had obeyed.
-                if self._now() == manifest:
-                    return
-                if self._tag() != self._begun_tag:
-                    raise self._lost() from None
-                raise error from None
+            def put(source: str = str(staging / name), place: str = place) -> None:
+                if not is_bucket(self._files):
+                    self._files.makedirs(place.rpartition("/")[0], exist_ok=True)
+                self._files.put_file(source, place)
+
+            request(self.path / f"v-{version}/{name}", put)
+
+    def _write_manifest(self, manifest: bytes) -> None:
+        try:
+            self._write_if_unchanged(manifest)
+        except LoamError:
+            raise
+        except Exception:
+            # A refused condition; or an answer that was lost on its way back, after the store had obeyed.
+            if self._now() == manifest:
+                return
+            if self._tag() != self._begun_tag:
+                raise self._lost() from None
+            raise
 
     def _write_if_unchanged(self, manifest: bytes) -> None:
-        if "s3" not in _protocols(self._files):
-            if self._now() != self._begun:
+        if not self._is_conditional:
+            now = self._now()
+            if now == manifest:
+                return  # written by an attempt whose answer was lost
+            if now != self._begun:
                 raise self._lost()
             self._files.pipe_file(self._manifest, manifest)
-        elif self._begun is None:
+        elif self._begun_tag is None:
             self._files.pipe_file(self._manifest, manifest, mode="create")
         else:
             self._files.pipe_file(self._manifest, manifest, IfMatch=self._begun_tag)
+
+    def _mark_superseded(self, version: str | None) -> None:
+        """Record, where a condition cannot stop an overtaken publication, that a manifest has named `version`."""
+        if version is not None and not self._is_conditional:
+            mark = f"v-{version}{_SUPERSEDED}"
+            request(self.path / mark, lambda: self._files.pipe_file(f"{self._root}/{mark}", b""))
 
     def _tag(self) -> str | None:
         """What the store calls the manifest's present content, where it calls it anything."""
@@ -209,19 +243,30 @@ class RemoteStore:
 
     def _lost(self) -> ConflictError:
         winner = self._now()
-        which = "no manifest any more" if winner is None else f"digest {hashlib.sha256(winner).hexdigest()}"
+        try:
+            which = "no manifest any more" if winner is None else f"digest {manifest_digest(winner)}"
+        except (ValueError, KeyError, TypeError, AttributeError):
+            which = "a damaged manifest"
         return ConflictError(f"{self.path}: another publication came first: {which}; open that one, or run again")
 
     def _drop(self, keep: set[str | None]) -> None:
-        kept = tuple(f"v-{version}/" for version in keep if version)
-        with explained(self.path):
-            for name in sorted(self._sizes_below("")):
-                if name.startswith("v-") and not name.startswith(kept):
-                    self._files.rm_file(f"{self._root}/{name}")
+        """Remove versions that were there at `begin` and that no manifest names any more, or ever will."""
+        kept = {f"v-{version}" for version in keep}
+        marked = {name.removesuffix(_SUPERSEDED) for name in self._seen if name.endswith(_SUPERSEDED)}
+        # A version's mark goes last, so that a publication killed here leaves it to the next one.
+        for name in sorted(self._seen, key=lambda name: (name.endswith(_SUPERSEDED), name)):
+            folder = name.partition("/")[0].removesuffix(_SUPERSEDED)
+            if folder not in kept and (self._is_conditional or folder in marked):
+                self._remove(name)
 
-
-def _protocols(files: Any) -> tuple[str, ...]:
-    return (files.protocol,) if isinstance(files.protocol, str) else tuple(files.protocol)
+    def _remove(self, name: str) -> None:
+        """Delete one file; a failure leaves the file to the next publication, since this one is complete."""
+        try:
+            request(self.path / name, lambda: self._files.rm_file(f"{self._root}/{name}"))
+        except AbsentError:
+            pass
+        except (InputError, UnreachableError) as error:
+            _log.warning("%s; an old version stays", error)
 
 
 def _copy_path(name: str, entry: FileEntry) -> Path:

@@ -1,5 +1,6 @@
 """Shared fixtures: where real inputs lie, and a home folder of each test's own."""
 
+import importlib.util
 import os
 import secrets
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lm import store_access
 from tests.stores import s3_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -55,6 +57,15 @@ def store_url(request, cache):
     if request.param == "s3":
         return f"{request.getfixturevalue('s3').bucket()}/prefix"
     return f"memory://{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def little_patience(monkeypatch):
+    """Requests to a store are tried three times, without long pauses."""
+    monkeypatch.setattr(store_access, "PATIENCE_S", 0)
+    monkeypatch.setattr(store_access, "_FIRST_PAUSE_S", 0.001)
+    if importlib.util.find_spec("s3fs"):
+        monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
 
 
 @pytest.fixture

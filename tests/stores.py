@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 import threading
 from unittest import mock
 
@@ -13,7 +14,10 @@ SECRET = "s3cr3t-of-the-test-7Qx"
 
 
 class S3Server:
-    """`requests` holds `(method, path)` of all that came; `before` and `after` are called with every request."""
+    """`requests` holds `(method, path)` of all that came; `before` and `after` are called with every request.
+
+    `before` may return a status line, which is then the answer; where it raises a ConnectionError, the line is cut.
+    """
 
     def __init__(self, application):
         self.application = application
@@ -23,7 +27,15 @@ class S3Server:
     def __call__(self, environ, start_response):
         request = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.requests.append(request)
-        self.before(*request)
+        try:
+            refusal = self.before(*request)
+        except ConnectionError:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise
+        if refusal:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response(refusal, [("Content-Length", "0")])
+            return [b""]
         answer = list(self.application(environ, start_response))
         self.after(*request)
         return answer

@@ -20,7 +20,7 @@ from lm.ablations.config import QUESTIONS, AblationConfig
 from lm.ablations.report import PAGE, runs_of, sentence, standings, validation_over_seconds, write_ablation_report
 from lm.errors import InputError
 from lm.locations import workspace
-from lm.storage import MANIFEST, Artifact, open_artifact
+from lm.storage import Artifact, find_artifact, open_artifact
 
 
 @dg.asset(
@@ -55,7 +55,7 @@ def ablation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
     """What won each question that was asked, by how much, and how far seeds alone differ."""
     watch = Stopwatch()
     asked = {question: _target(home, question) for question in QUESTIONS}
-    found = {question: open_artifact(path) for question, path in asked.items() if (path / MANIFEST).exists()}
+    found = {question: made for question, path in asked.items() if (made := find_artifact(path)) is not None}
     if not found:
         raise InputError(f"{home.target('ablations')}: no question is answered yet; materialize `ablations` first")
     artifact = write_ablation_report(found, home.target("ablation_report"))

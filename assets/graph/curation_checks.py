@@ -13,7 +13,7 @@ from assets.automation.presets import DEMO_CRAWL
 from assets.graph import curation
 from assets.support.resources import LoamHome
 from lm.configuration import from_mapping
-from lm.errors import InputError
+from lm.errors import AbsentError
 from lm.storage import Artifact
 from pipelines.decontamination.corpus import DecontaminationConfig, contaminated_documents
 from pipelines.demo_crawl import scoring
@@ -220,7 +220,7 @@ def _against_truth(
     try:
         truth = pq.read_table(home.artifact("demo_crawl").file("truth.parquet"))
         passed, figures = judge(truth)
-    except InputError as error:
+    except AbsentError as error:
         return dg.AssetCheckResult(
             passed=True,
             severity=dg.AssetCheckSeverity.WARN,
@@ -237,14 +237,14 @@ def _published(
         if crawl is None or key.startswith(f"{crawl}/"):
             try:
                 yield key, home.artifact(name, key)
-            except InputError:
+            except AbsentError:
                 continue  # not materialized yet
 
 
 def _table(instance: dg.DagsterInstance, home: LoamHome, name: str, file: str) -> pa.Table:
     artifacts = [artifact for _, artifact in _published(instance, home, name, DEMO_CRAWL)]
     if not artifacts:
-        raise InputError(f"no group of crawl '{DEMO_CRAWL}' has {name}")
+        raise AbsentError(f"no group of crawl '{DEMO_CRAWL}' has {name}")
     return pa.concat_tables([pq.read_table(artifact.file(file)) for artifact in artifacts])
 
 

@@ -10,7 +10,7 @@ import dagster as dg
 
 from assets.support import plots
 from assets.support.resources import LoamHome
-from lm.errors import InputError
+from lm.errors import AbsentError
 from lm.storage import Artifact
 from pipelines.curation import CURATION, Step, funnel
 
@@ -50,7 +50,7 @@ def digests(home: LoamHome, name: str, partitions: Iterable[str | None]) -> dict
     for partition in partitions:
         try:
             found[partition] = home.artifact(name, partition).digest
-        except InputError:
+        except AbsentError:
             continue  # not materialized yet
     return found
 
@@ -79,6 +79,6 @@ def _published(home: LoamHome, step: Step, groups: Sequence[str]) -> list[Artifa
     for group in groups if step.partitioned else [None]:
         try:
             found.append(home.artifact(step.artifact, group))
-        except InputError:
+        except AbsentError:
             continue  # removed since; what follows can still be shown
     return found

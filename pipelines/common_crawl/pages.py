@@ -24,9 +24,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from lm import progress
-from lm.errors import InputError, IntegrityError
-from lm.locations import explained, is_remote, locate, workspace
+from lm import progress, store_access
+from lm.errors import AbsentError, InputError, IntegrityError
+from lm.locations import is_remote, locate, workspace
 from lm.storage import sha256_of
 from pipelines.common_crawl.captures import Capture, best_capture, check_page_url, find_captures
 from pipelines.common_crawl.listing import DATA_URL, INDEX_URL, check_crawl_name, client, file_url
@@ -278,31 +278,32 @@ def _report_path(place: Path) -> Path:
 
 def _finished(place: Path, request: Mapping[str, str]) -> FetchReport | None:
     """The report of the same request that has ended, where its file is still the one that it tells of."""
-    with explained(place):
-        try:
-            told = json.loads(_report_path(place).read_bytes())
-            facts = told["report"]
-            if told["request"] != request or place.stat().st_size != facts["size_bytes"]:
-                return None
-            if not is_remote(place) and sha256_of(place) != facts["sha256"]:
-                return None
-            missing = [MissingPage(**page) for page in facts.pop("missing")]
-            return FetchReport(**facts, target=str(place), missing=missing)
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+    try:
+        told = json.loads(store_access.request(place, _report_path(place).read_bytes))
+        facts = told["report"]
+        if told["request"] != request or store_access.request(place, place.stat).st_size != facts["size_bytes"]:
             return None
+        if not is_remote(place) and sha256_of(place) != facts["sha256"]:
+            return None
+        missing = [MissingPage(**page) for page in facts.pop("missing")]
+        return FetchReport(**facts, target=str(place), missing=missing)
+    except (AbsentError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _upload(here: Path, place: Path, found: FetchReport) -> None:
     stored: Any = place
-    with explained(place):
+
+    def upload() -> int:
         stored.fs.put_file(str(here), stored.path)
-        if int(stored.fs.info(stored.path)["size"]) != found.size_bytes:
-            raise IntegrityError(f"{place}: not whole after its upload")
+        return int(stored.fs.info(stored.path)["size"])
+
+    if store_access.request(place, upload) != found.size_bytes:
+        raise IntegrityError(f"{place}: not whole after its upload")
 
 
 def _write_report(place: Path, request: Mapping[str, str], found: FetchReport) -> None:
     facts = asdict(found)
     del facts["target"]  # it may be moved, together with its report
     told = json.dumps({"request": request, "report": facts}, indent=1, ensure_ascii=False) + "\n"
-    with explained(place):
-        _report_path(place).write_bytes(told.encode())
+    store_access.request(place, lambda: _report_path(place).write_bytes(told.encode()))

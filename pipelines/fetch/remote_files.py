@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 from lm import progress
 from lm.errors import InputError
-from lm.locations import explained, is_remote, locate
+from lm.locations import is_remote, locate
 from lm.storage import sha256_of
+from lm.store_access import request
 from pipelines.fetch.partial_file import PartFile, part_of
 from pipelines.fetch.urls import path_below
 
@@ -48,6 +49,7 @@ def fetch_file(url: str, target: Path, downloader: Downloader | None = None, sha
 
     Raises:
         InputError: it cannot be had, or has another digest than `sha256`; names the URL.
+        UnreachableError: the store did not answer.
         NoSpaceError: the disk is full; the part is gone.
         ConflictError: another process fetches it right now.
     """
@@ -57,17 +59,16 @@ def fetch_file(url: str, target: Path, downloader: Downloader | None = None, sha
         return (downloader or Downloader()).download(url, target, sha256=sha256)
     source = locate(url)
     note = target.with_name(f".{target.name}.origin.json")
-    with explained(url):
-        tag, size_bytes = _identity(source)
-        if target.is_file() and _note(note) == {"tag": tag, "sha256": sha256_of(target)}:
-            return target
-        with part_of(target, url) as part:
-            _copy(source, part, tag, size_bytes)
-            actual = sha256_of(part.path)
-            if sha256 is not None and actual != sha256:
-                part.discard()
-                raise InputError(f"{url}: sha256 is {actual}, expected {sha256}")
-            note.write_text(json.dumps({"tag": tag, "sha256": actual}), "utf-8")
+    tag, size_bytes = request(url, lambda: _identity(source))
+    if target.is_file() and _note(note) == {"tag": tag, "sha256": sha256_of(target)}:
+        return target
+    with part_of(target, url) as part:
+        request(url, lambda: _copy(source, part, tag, size_bytes))
+        actual = sha256_of(part.path)
+        if sha256 is not None and actual != sha256:
+            part.discard()
+            raise InputError(f"{url}: sha256 is {actual}, expected {sha256}")
+        note.write_text(json.dumps({"tag": tag, "sha256": actual}), "utf-8")
     return target
 
 
@@ -78,8 +79,7 @@ def read_file(url: str, max_bytes: int) -> bytes:
         InputError: it cannot be had, or is longer.
     """
     source: Any = locate(url)
-    with explained(url):
-        content: bytes = source.fs.cat_file(source.path, end=max_bytes + 1)
+    content: bytes = request(url, lambda: source.fs.cat_file(source.path, end=max_bytes + 1))
     if len(content) > max_bytes:
         raise InputError(f"{url}: longer than {max_bytes} bytes")
     return content
@@ -96,13 +96,17 @@ def read_range(url: str, offset: int, size_bytes: int, downloader: Downloader | 
 
         return (downloader or Downloader()).read_range(url, offset, size_bytes)
     source: Any = locate(url)
-    with explained(url):
-        if not is_remote(source):
-            with source.open("rb") as stream:
-                stream.seek(offset)
-                content: bytes = stream.read(size_bytes)
-        else:
-            content = source.fs.cat_file(source.path, start=offset, end=offset + size_bytes)
+
+    def read() -> bytes:
+        if is_remote(source):
+            stored: bytes = source.fs.cat_file(source.path, start=offset, end=offset + size_bytes)
+            return stored
+        with source.open("rb") as stream:
+            stream.seek(offset)
+            found: bytes = stream.read(size_bytes)
+            return found
+
+    content = request(url, read)
     if len(content) != size_bytes:
         raise InputError(f"{url}: {len(content)} bytes from {offset} on, expected {size_bytes}")
     return content
@@ -121,26 +125,9 @@ def local_path(place: str, downloads: Path) -> Path:
     return fetch_file(place, copy_path(place, downloads))
 
 
-def list_files(folder: Path) -> dict[str, int]:
-    """The name below `folder`, a location in a store, and the size in bytes of every file there.
-
-    Raises:
-        InputError: the store cannot be read.
-    """
-    found: Any = folder
-    root = str(found.path).rstrip("/")
-    with explained(folder):
-        files = found.fs.find(root, detail=True)
-    start = len(root.strip("/")) + 1
-    return {name.strip("/")[start:]: int(info["size"]) for name, info in files.items()}
-
-
 def _identity(source: Any) -> tuple[str, int]:
     """What the store calls the file's content, and its size in bytes."""
-    try:
-        info = source.fs.info(source.path)
-    except FileNotFoundError:
-        raise InputError(f"{source}: no such file") from None
+    info = source.fs.info(source.path)
     if info["type"] != "file":
         raise InputError(f"{source}: a folder, expected a file")
     return str(source.fs.ukey(source.path)), int(info["size"])

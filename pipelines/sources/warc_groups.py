@@ -25,6 +25,7 @@ from lm.configuration import Doc, Range, from_mapping, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.locations import is_remote, is_url, locate, redacted
 from lm.storage import sha256_of
+from lm.store_access import list_files
 from pipelines.common_crawl import (
     DATA_URL,
     FileKind,
@@ -34,7 +35,7 @@ from pipelines.common_crawl import (
     group_paths,
     list_paths,
 )
-from pipelines.fetch.remote_files import copy_path, fetch_file, is_http, list_files
+from pipelines.fetch.remote_files import copy_path, fetch_file, is_http
 from pipelines.paths import parse_partition, partition_key
 from pipelines.sources.warc_file import WarcFile
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from lm.configuration import from_mapping
 from lm.shards import TokenShards
-from lm.storage import MANIFEST, Artifact, open_artifact
+from lm.storage import Artifact, find_artifact
 from pipelines import paths
 from pipelines.tokens.shards import SPLITS
 
@@ -61,7 +61,7 @@ def find_training_steps(root: Path, doc_id: str) -> dict[str, Any] | None:
 def published(root: Path, name: str) -> Artifact | None:
     """What asset `name` has published below `root`, None where nothing."""
     path = paths.artifact_path(name, root=root)
-    return open_artifact(path) if (path / MANIFEST).exists() else None
+    return find_artifact(path)
 
 
 def stale(artifact: Artifact, source: Artifact | None) -> dict[str, str]:

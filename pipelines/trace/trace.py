@@ -23,7 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lm.errors import InputError, run_command
-from lm.storage import MANIFEST, Artifact, open_artifact
+from lm.storage import MANIFEST, Artifact, find_artifact
+from lm.store_access import request
 from pipelines import paths
 from pipelines.curation import CURATION, Step
 from pipelines.decontamination.corpus import MATCHES
@@ -115,14 +116,14 @@ def command() -> NoReturn:
 def _partitions(root: Path) -> Iterator[str]:
     """The keys of all partitions that were extracted."""
     folder = paths.artifact_path(_FIRST.artifact, root=root)
-    for manifest in sorted(folder.glob(f"*/g*/{MANIFEST}")):
+    for manifest in request(folder, lambda: sorted(folder.glob(f"*/g*/{MANIFEST}"))):
         yield manifest.parent.relative_to(folder).as_posix()
 
 
 def _open(root: Path, step: Step, partition: str) -> Artifact | None:
     """The artifact of a step, None where it was not made yet."""
     path = paths.artifact_path(step.artifact, partition if step.partitioned else None, root)
-    return open_artifact(path) if (path / MANIFEST).exists() else None
+    return find_artifact(path)
 
 
 def _first_rows(artifact: Artifact | None, column: str, sought: str) -> list[dict[str, Any]]:

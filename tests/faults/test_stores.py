@@ -10,6 +10,7 @@ import pytest
 
 from lm import storage
 from lm.errors import InputError
+from lm.stores import store_at
 from tests.lm.test_remote_store import stored
 from tests.lm.test_storage import publish_text
 from tests.stores import SECRET
@@ -109,7 +110,7 @@ def test_a_refused_secret_is_in_no_message_and_no_manifest(s3, cache, monkeypatc
     def refuse(method, path):
         raise PermissionError(f"key {SECRET} is refused: https://me:{SECRET}@host/?X-Amz-Signature=0123")
 
-    store = storage._store(artifact.path)
+    store = store_at(artifact.path)
     monkeypatch.setattr(type(store), "_now", lambda self: refuse("", ""))
     with pytest.raises(InputError, match="is refused") as failure:
         storage.open_artifact(target)

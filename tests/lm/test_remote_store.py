@@ -30,10 +30,14 @@ def test_an_artifact_opens_with_what_was_published(store_url):
     assert storage.find_whole(f"{store_url}/a", storage.fingerprint(**WORK)) == published
 
 
-def test_the_manifest_is_that_of_a_disk(store_url, tmp_path):
+def test_the_manifest_is_that_of_a_disk_but_for_the_nonce_of_its_version(store_url, tmp_path):
     published = publish_text(f"{store_url}/a")
-    publish_text(tmp_path / "a")
-    assert stored(f"{store_url}/a")["manifest.json"] == (tmp_path / "a/manifest.json").read_bytes()
+    on_disk = publish_text(tmp_path / "a")
+    assert published.digest == on_disk.digest
+    manifest = stored(f"{store_url}/a")["manifest.json"]
+    assert manifest.replace(published.version.encode(), on_disk.version.encode()) == (
+        (tmp_path / "a/manifest.json").read_bytes()
+    )
     assert set(stored(f"{store_url}/a")) == {"manifest.json"} | {
         f"v-{published.version}/{name}" for name in published.names()
     }
@@ -86,8 +90,35 @@ def test_publishing_over_a_damaged_version_repairs_it(store_url):
     artifact = publish_text(f"{store_url}/a")
     place = artifact.folder / "b.txt"
     place.fs.pipe_file(place.path, b"tw0\n")
-    publish_text(f"{store_url}/a")
-    assert stored(f"{store_url}/a")[f"v-{artifact.version}/b.txt"] == b"two\n"
+    repaired = publish_text(f"{store_url}/a")
+    assert repaired.digest == artifact.digest
+    assert stored(f"{store_url}/a")[f"v-{repaired.version}/b.txt"] == b"two\n"
+
+
+def test_publishing_the_current_content_over_another_publication_is_refused(store_url, monkeypatch, tmp_path):
+    publish_text(f"{store_url}/a", "first\n")
+    with pytest.raises(ConflictError) as refusal, storage.publish(f"{store_url}/a", **WORK) as publication:
+        (publication.path / "deep").mkdir()
+        (publication.path / "deep" / "a.txt").write_text("first\n")
+        (publication.path / "b.txt").write_text("two\n")
+        publication.summary["num_lines"] = 2
+        monkeypatch.setenv("LOAM_CACHE", str(tmp_path / "other machine"))
+        winner = publish_text(f"{store_url}/a", "winner\n")
+        monkeypatch.undo()
+    assert winner.digest in str(refusal.value)
+    shutil.rmtree(tmp_path / "other machine")
+    assert storage.open_artifact(f"{store_url}/a").file("deep/a.txt").read_text() == "winner\n"
+
+
+def test_a_version_that_two_publications_replaced_is_explained(store_url):
+    opened = publish_text(f"{store_url}/a", "1")
+    publish_text(f"{store_url}/a", "2")
+    shutil.rmtree(cache_folder())
+    assert opened.file("deep/a.txt").read_text() == "1"
+    publish_text(f"{store_url}/a", "3")
+    shutil.rmtree(cache_folder())
+    with pytest.raises(IntegrityError, match=r"deep/a\.txt: missing.*was replaced after it was opened"):
+        opened.file("deep/a.txt")
 
 
 def test_the_same_work_again_writes_nothing(s3, cache):
@@ -101,7 +132,7 @@ def test_the_same_work_again_writes_nothing(s3, cache):
 def test_only_the_current_version_and_the_one_before_stay(store_url):
     for text in ("1", "2", "3"):
         publish_text(f"{store_url}/a", text)
-    assert len({name.split("/")[0] for name in stored(f"{store_url}/a")} - {"manifest.json"}) == 2
+    assert len({name.split("/")[0] for name in stored(f"{store_url}/a") if "/" in name}) == 2
 
 
 def test_an_error_inside_the_block_publishes_nothing(store_url):

@@ -5,11 +5,13 @@ import hashlib
 
 import pytest
 
-from lm.errors import ConfigurationError, InputError
+from lm import store_access
+from lm.errors import ConfigurationError, InputError, UnreachableError
 from lm.locations import locate
 from lm.storage import sha256_of
+from lm.store_access import list_files
 from pipelines.fetch import remote_files
-from pipelines.fetch.remote_files import copy_path, fetch_file, list_files, local_path, read_file, read_range
+from pipelines.fetch.remote_files import copy_path, fetch_file, local_path, read_file, read_range
 from pipelines.sources.warc_groups import WarcSource, fetch_missing, list_groups, read_files, resolve_group, write_files
 from tests.pipelines import warc_making as making
 from tests.pipelines.crawl_server import CrawlServer
@@ -41,7 +43,8 @@ def interrupted(url, target, monkeypatch):
     monkeypatch.setattr(remote_files, "_READ_BYTES", len(CONTENT) // 2)
     update = remote_files.progress.SilentBar.update
     monkeypatch.setattr(remote_files.progress.SilentBar, "update", _fail)
-    with pytest.raises(InputError, match=r"a\.bin: ConnectionError: the line is dead"):
+    monkeypatch.setattr(store_access, "_MIN_ATTEMPTS", 1)
+    with pytest.raises(UnreachableError, match=r"a\.bin: .*ConnectionError: the line is dead"):
         fetch_file(url, target)
     monkeypatch.setattr(remote_files.progress.SilentBar, "update", update)
     part = target.with_name(".a.bin.part")
@@ -54,7 +57,7 @@ def _fail(self, count=1):
 
 
 @pytest.mark.fault(37)
-def test_an_interrupted_fetch_goes_on_where_it_stopped(store_url, tmp_path, monkeypatch):
+def test_an_interrupted_fetch_goes_on_where_it_stopped(store_url, tmp_path, monkeypatch, little_patience):
     url, target = put(f"{store_url}/a.bin", CONTENT), tmp_path / "a.bin"
     part = interrupted(url, target, monkeypatch)
     half = len(CONTENT) // 2
@@ -63,7 +66,7 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(store_url, tmp_path, monk
 
 
 @pytest.mark.fault(37)
-def test_a_file_that_changes_between_two_calls_is_never_mixed(store_url, tmp_path, monkeypatch):
+def test_a_file_that_changes_between_two_calls_is_never_mixed(store_url, tmp_path, monkeypatch, little_patience):
     url, target = put(f"{store_url}/a.bin", CONTENT), tmp_path / "a.bin"
     interrupted(url, target, monkeypatch)
     put(url, CONTENT[::-1])
