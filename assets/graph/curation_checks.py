@@ -17,7 +17,7 @@ from lm.errors import AbsentError
 from lm.storage import Artifact
 from pipelines.decontamination.corpus import DecontaminationConfig, contaminated_documents
 from pipelines.demo_crawl import scoring
-from pipelines.documents.tables import DOCUMENTS, REMOVALS
+from pipelines.documents.view import count_documents, count_removals, read_removals, read_table
 
 _NUM_SHOWN = 20
 MIN_EXTRACTION_F1 = 0.9
@@ -48,11 +48,10 @@ def _accounts_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 def _adds_up(artifact: Artifact) -> bool:
     """Whether the counts of the summary agree with each other and with the rows of the tables."""
     counts = artifact.summary
-    rows = {name: pq.read_metadata(artifact.file(name)).num_rows for name in (DOCUMENTS, REMOVALS)}
     return bool(
         counts["num_in"] == counts["num_kept"] + counts["num_removed"] + counts["num_lost"]
-        and rows[DOCUMENTS] == counts["num_kept"]
-        and rows[REMOVALS] == counts["num_removed"]
+        and count_documents(artifact) == counts["num_kept"]
+        and count_removals(artifact) == counts["num_removed"]
     )
 
 
@@ -194,8 +193,8 @@ def duplicates_are_found(context: dg.AssetCheckExecutionContext, home: LoamHome)
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
         artifact = home.artifact("deduplicated_documents")
-        removals = pq.read_table(artifact.file(REMOVALS)).to_pylist()
-        kept = _ids(pq.read_table(artifact.file(DOCUMENTS), columns=["doc_id"]))
+        removals = read_removals(artifact).to_pylist()
+        kept = _ids(read_table(artifact, ["doc_id"]))
         found = scoring.score_duplicates(truth, kept, {row["doc_id"]: row["duplicate_of"] for row in removals})
         return found["precision"] >= MIN_PRECISION and found["recall"] >= MIN_RECALL, found
 
@@ -241,19 +240,19 @@ def _published(
                 continue  # not materialized yet
 
 
-def _table(instance: dg.DagsterInstance, home: LoamHome, name: str, file: str) -> pa.Table:
+def _of_demo(instance: dg.DagsterInstance, home: LoamHome, name: str, read: Callable[[Artifact], pa.Table]) -> pa.Table:
     artifacts = [artifact for _, artifact in _published(instance, home, name, DEMO_CRAWL)]
     if not artifacts:
         raise AbsentError(f"no group of crawl '{DEMO_CRAWL}' has {name}")
-    return pa.concat_tables([pq.read_table(artifact.file(file)) for artifact in artifacts])
+    return pa.concat_tables([read(artifact) for artifact in artifacts])
 
 
 def _documents(instance: dg.DagsterInstance, home: LoamHome, name: str) -> pa.Table:
-    return _table(instance, home, name, DOCUMENTS)
+    return _of_demo(instance, home, name, read_table)
 
 
 def _removals(instance: dg.DagsterInstance, home: LoamHome, name: str) -> pa.Table:
-    return _table(instance, home, name, REMOVALS)
+    return _of_demo(instance, home, name, read_removals)
 
 
 def _ids(table: pa.Table) -> list[str]:

@@ -37,8 +37,9 @@ from lm.storage import Artifact, Publication
 from pipelines.decontamination.index import EvaluationIndex, Overlap, found_items, load_index
 from pipelines.decontamination.items import ITEMS
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
-from pipelines.documents.schema import Verdict, split_batch
-from pipelines.documents.tables import TableWriter, count_rows, read_batches, read_schema
+from pipelines.documents.schema import Judgement, Stage, Verdict, judged
+from pipelines.documents.tables import TableWriter
+from pipelines.documents.view import count_documents, read_documents, read_schema
 
 STAGE, MATCHES = "decontaminate", "matches.parquet"
 NUM_CUT = "num_cut_passages"
@@ -94,7 +95,7 @@ class DecontaminationConfig:
         settle(self, "decontamination")
 
 
-class _Judged(NamedTuple):
+class _Outcome(NamedTuple):
     """What becomes of one document: its text, or the verdict that removes it, and what it shared."""
 
     text: str
@@ -103,7 +104,7 @@ class _Judged(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decontaminator:
+class Decontaminator(Stage):
     """Cut or remove what documents share with evaluation items; adds `num_cut_passages`."""
 
     items_path: str
@@ -117,44 +118,42 @@ class Decontaminator:
         """The items as an index, made once a process."""
         return load_index(self.items_path, self.items_sha256, self.config.ngram, self.config.min_item_words)
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Judge a batch of documents."""
-        kept, removed, _ = self.judge(batch)
-        return kept, removed
+        return self.judge_with_overlaps(batch)[0]
 
-    def judge(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch, list[tuple[int, _Judged]]]:
-        """`(kept, removed)`, and of every contaminated document its row and what became of it."""
+    def judge_with_overlaps(self, batch: pa.RecordBatch) -> tuple[Judgement, list[tuple[int, _Outcome]]]:
+        """The judgement, and the row and outcome of every contaminated document."""
         column = batch.column("text")
         suspects = np.flatnonzero(self.index.suspects(column)).tolist()
-        judged = [(row, found) for row in suspects if (found := self._judge(column[row].as_py())).overlaps]
+        shared = [(row, found) for row in suspects if (found := self._judge(column[row].as_py())).overlaps]
         verdicts: list[Verdict | None] = [None] * batch.num_rows
         num_cut = np.zeros(batch.num_rows, np.int32)
         texts = column
-        if judged:
+        if shared:
             rewritten = column.to_pylist()
-            for row, found in judged:
+            for row, found in shared:
                 rewritten[row], verdicts[row], num_cut[row] = found.text, found.verdict, len(found.overlaps)
             texts = pa.array(rewritten, column.type)
-        kept, removed = split_batch(batch, self.name, verdicts, {"text": texts, NUM_CUT: pa.array(num_cut)})
-        return kept, removed, judged
+        return judged(batch, verdicts, {"text": texts, NUM_CUT: pa.array(num_cut)}), shared
 
-    def _judge(self, text: str) -> _Judged:
+    def _judge(self, text: str) -> _Outcome:
         overlaps = self.index.overlaps(text)
         if not overlaps:
-            return _Judged(text, None, overlaps)
+            return _Outcome(text, None, overlaps)
         longest = max(overlaps, key=lambda overlap: overlap.num_words)
         found = Verdict(rule=f"shares_{longest.item.set}", value=longest.num_words, threshold=self.config.ngram)
         if self.config.action == "remove":
-            return _Judged(text, found, overlaps)
+            return _Outcome(text, found, overlaps)
         pieces = cut_pieces(text, [(overlap.start, overlap.end) for overlap in overlaps], self.config.margin_characters)
         if len(pieces) > self.config.max_pieces:
-            return _Judged(text, Verdict(rule="pieces", value=len(pieces), threshold=self.config.max_pieces), overlaps)
+            return _Outcome(text, Verdict(rule="pieces", value=len(pieces), threshold=self.config.max_pieces), overlaps)
         left = _JOINT.join(piece for piece in pieces if len(piece) >= max(1, self.config.min_piece_characters))
         if not left:
             most = max(map(len, pieces), default=0)
             verdict = Verdict(rule="piece_length", value=most, threshold=self.config.min_piece_characters)
-            return _Judged(text, verdict, overlaps)
-        return _Judged(left, found if self.index.overlaps(left) else None, overlaps)
+            return _Outcome(text, verdict, overlaps)
+        return _Outcome(left, found if self.index.overlaps(left) else None, overlaps)
 
 
 def cut_pieces(text: str, spans: Sequence[tuple[int, int]], margin: int) -> list[str]:
@@ -207,7 +206,7 @@ def contaminated_documents(documents: Artifact, items: Artifact, config: Deconta
     index = _stage(items, config).index
     return [
         batch.column("doc_id")[row].as_py()
-        for batch in read_batches(documents, ["doc_id", "text"])
+        for batch in read_documents(documents, ["doc_id", "text"])
         for row in np.flatnonzero(index.suspects(batch.column("text"))).tolist()
         if index.overlaps(batch.column("text")[row].as_py())
     ]
@@ -231,19 +230,19 @@ def _stage(items: Artifact, config: DecontaminationConfig) -> Decontaminator:
 def _write(sources: Sequence[Artifact], stage: Decontaminator, publication: Publication) -> None:
     counts, found, num_cut = Counts(), set[int](), 0
     columns = read_schema(sources[0])
-    schema = stage(pa.RecordBatch.from_pylist([], schema=columns))[0].schema
+    schema = stage.judge(pa.RecordBatch.from_pylist([], schema=columns)).documents.schema
     with (
         PartitionWriter(publication.path, schema) as writer,
         TableWriter(publication.path / MATCHES, MATCH_SCHEMA) as matches,
-        progress.bar(STAGE, total=sum(map(count_rows, sources)), unit="doc") as bar,
+        progress.bar(STAGE, total=sum(map(count_documents, sources)), unit="doc") as bar,
     ):
-        for batch in (_widened(batch, columns) for source in sources for batch in read_batches(source)):
-            kept, removed, judged = stage.judge(batch)
-            counts.judge(batch, kept, removed)
-            writer.write(kept, removed)
-            matches.write(pa.RecordBatch.from_pylist(list(_matches(batch, judged)), schema=MATCH_SCHEMA))
-            found.update(place for _, each in judged for overlap in each.overlaps for place in overlap.items)
-            num_cut += sum(each.verdict is None for _, each in judged)
+        for batch in (_widened(batch, columns) for source in sources for batch in read_documents(source)):
+            judgement, shared = stage.judge_with_overlaps(batch)
+            counts.judge(batch, judgement)
+            writer.write(*judgement.split(STAGE))
+            matches.write(pa.RecordBatch.from_pylist(list(_matches(batch, shared)), schema=MATCH_SCHEMA))
+            found.update(place for _, each in shared for overlap in each.overlaps for place in overlap.items)
+            num_cut += sum(each.verdict is None for _, each in shared)
             bar.update(batch.num_rows)
         num_matches = matches.num_rows
     publication.summary.update(
@@ -265,7 +264,7 @@ def _widened(batch: pa.RecordBatch, columns: pa.Schema) -> pa.RecordBatch:
     )
 
 
-def _matches(batch: pa.RecordBatch, judged: Sequence[tuple[int, _Judged]]) -> Sequence[Mapping[str, Any]]:
+def _matches(batch: pa.RecordBatch, shared: Sequence[tuple[int, _Outcome]]) -> Sequence[Mapping[str, Any]]:
     """The rows of `MATCH_SCHEMA`."""
     return [
         {
@@ -281,7 +280,7 @@ def _matches(batch: pa.RecordBatch, judged: Sequence[tuple[int, _Judged]]) -> Se
             "end": overlap.end,
             "outcome": "cut" if each.verdict is None else "removed",
         }
-        for row, each in judged
+        for row, each in shared
         for overlap in each.overlaps
     ]
 

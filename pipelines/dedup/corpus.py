@@ -45,9 +45,11 @@ from pipelines.dedup.lsh import MEMORY_BYTES, ShingleSets
 from pipelines.dedup.minhash_config import MinHashConfig
 from pipelines.dedup.repeated_lines import LineFilter, find_repeated_lines
 from pipelines.dedup.verdicts import CLUSTER_SCHEMA, DuplicateVerdicts
-from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
-from pipelines.documents.schema import Verdict, split_batch
-from pipelines.documents.tables import CLUSTERS, TableWriter, count_rows, read_batches, read_schema, stored_schema
+from pipelines.documents.accounts import DOCUMENTS_KIND, Counts
+from pipelines.documents.schema import Verdict, judged
+from pipelines.documents.tables import CLUSTERS, TableWriter, stored_schema
+from pipelines.documents.verdicts import VerdictWriter, sources_of
+from pipelines.documents.view import count_documents, read_documents, read_schema
 from pipelines.executor.partitions import Report, engine, run_partitions
 
 STAGE = "dedup"
@@ -94,8 +96,8 @@ def deduplicate_partitions(
 ) -> Artifact:
     """Deduplicate the documents of all partitions together and publish one artifact.
 
-    It holds `documents.parquet`, `removals.parquet` and `clusters.parquet`. The partitions count in the sorted order of
-    their keys.
+    It holds `verdicts.parquet`, `clusters.parquet`, and `texts.parquet` where lines were dropped. The partitions
+    count in the sorted order of their keys.
 
     Raises:
         InputError: there is no partition, or partitions have different columns.
@@ -107,7 +109,7 @@ def deduplicate_partitions(
     ordered = dict(sorted(sources.items()))
     return storage.make(
         target,
-        functools.partial(_write, ordered, config, num_workers, report),
+        functools.partial(_write, ordered, target, config, num_workers, report),
         kind=DOCUMENTS_KIND,
         config={"stage": STAGE, **{key: value for key, value in to_mapping(config).items() if key != "memory_bytes"}},
         inputs={key: artifact.digest for key, artifact in ordered.items()},
@@ -117,6 +119,7 @@ def deduplicate_partitions(
 
 def _write(
     sources: Mapping[str, Artifact],
+    target: Path,
     config: DeduplicationConfig,
     num_workers: int,
     report: Report | None,
@@ -137,13 +140,14 @@ def _write(
         _remove_near_duplicates(sources, config, verdicts, num_workers, report, scratch)
     shutil.rmtree(scratch / "buckets", ignore_errors=True)
     lines = _line_filter(sources, config, verdicts, num_workers, report, scratch)
-    counts = _write_documents(sources, verdicts, lines, publication.path)
+    counts = _write_verdicts(sources, verdicts, lines, publication.path)
     publication.summary.update(
         counts.summary(STAGE),
         **verdicts.summary(),
         **({} if lines is None else {"num_lines_dropped": lines.num_dropped}),
         num_unsigned=int((~index.valid).sum()),
         signature_scheme=index.scheme,
+        sources=sources_of(target, list(sources.values())),
     )
     shutil.rmtree(scratch)
 
@@ -154,7 +158,7 @@ def _index(
     """The index of all partitions, made by the workers and memory-mapped from folders below `folder`."""
     folder.mkdir()
     jobs = {key: (artifact, folder / str(number)) for number, (key, artifact) in enumerate(sources.items())}
-    num_documents = sum(map(count_rows, sources.values()))
+    num_documents = sum(map(count_documents, sources.values()))
     paths = run_partitions(
         functools.partial(_index_partition, config),
         jobs,
@@ -170,7 +174,7 @@ def _index_partition(config: MinHashConfig, job: tuple[Artifact, Path]) -> Path:
     columns = ["doc_id", "url", "text"]
     if "quality_score" in read_schema(source).names:
         columns.append("quality_score")
-    parts = [index_batch(batch, config) for batch in read_batches(source, columns)]
+    parts = [index_batch(batch, config) for batch in read_documents(source, columns)]
     shutil.rmtree(path, ignore_errors=True)  # of a worker that died here
     write_document_index(path, DocumentIndex.join(parts) if parts else DocumentIndex.empty(config))
     return path
@@ -284,7 +288,7 @@ def _rows_by_partition(sources: Mapping[str, Artifact], wanted: Indices) -> dict
     """Every partition with the rows of those of the `wanted` documents (ascending) that are its own."""
     found, first = {}, 0
     for key, artifact in sources.items():
-        last = first + count_rows(artifact)
+        last = first + count_documents(artifact)
         here = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, last)]
         found[key], first = (artifact, here - first), last
     return found
@@ -343,23 +347,23 @@ def _batches(
     """Every batch of every partition, with the index of its first document."""
     first = 0
     for artifact in progress.track(sources.values(), description, total=len(sources), unit="partition"):
-        for batch in read_batches(artifact, columns):
+        for batch in read_documents(artifact, columns):
             yield first, batch
             first += batch.num_rows
 
 
-def _write_documents(
+def _write_verdicts(
     sources: Mapping[str, Artifact], verdicts: DuplicateVerdicts, lines: LineFilter | None, folder: Path
 ) -> Counts:
-    counts = Counts()
-    with PartitionWriter(folder, _joint_schema(sources)) as writer:
-        for first, batch in _batches(sources, "deduplicated documents"):
+    counts, schema = Counts(), _joint_schema(sources)
+    with VerdictWriter(folder, schema, schema) as writer:
+        for first, batch in _batches(sources, "deduplicated documents", ["doc_id", "url", "text"]):
             here, columns = verdicts.verdicts(first, batch.num_rows), {}
             if lines is not None:
                 columns["text"] = _drop_lines(lines, batch, here)
-            kept, removed = split_batch(batch, STAGE, here, columns)
-            counts.judge(batch, kept, removed)
-            writer.write(kept, removed)
+            judgement = judged(batch, here, columns)
+            counts.judge(batch, judgement)
+            writer.write(batch, judgement)
     with TableWriter(folder / CLUSTERS, CLUSTER_SCHEMA) as clusters:
         for members in verdicts.members():
             clusters.write(members)

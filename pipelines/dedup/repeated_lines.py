@@ -28,7 +28,7 @@ from lm.storage import Artifact
 from pipelines.dedup.array_files import map_array, map_values, save_array, write_array
 from pipelines.dedup.clusters import Indices, Mask
 from pipelines.dedup.exact import Keep, joined, lines_of
-from pipelines.documents.tables import read_batches
+from pipelines.documents.view import read_documents
 from pipelines.executor.partitions import Report, run_partitions
 
 Halves = npt.NDArray[np.uint64]
@@ -144,7 +144,7 @@ def _digest_partition(min_characters: int, job: Job) -> None:
     """Write the sorted digests of a partition's lines, each once, and which of them occur in it twice."""
     source, wanted, path = job
     highs, lows, first = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)], 0
-    for batch in read_batches(source, ["text"]):
+    for batch in read_documents(source, ["text"]):
         here = wanted[np.searchsorted(wanted, first) : np.searchsorted(wanted, first + batch.num_rows)] - first
         lines = [
             line

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from lm.errors import IntegrityError
-from pipelines.documents.schema import REMOVAL_SCHEMA
+from pipelines.documents.schema import REMOVAL_SCHEMA, Judgement
 from pipelines.documents.tables import DOCUMENTS, REMOVALS, TableWriter, stored_schema, text_bytes
 
 DOCUMENTS_KIND = "documents"
@@ -42,12 +42,14 @@ class Counts:
         """All losses, whatever the reason."""
         return self.lost_by_reason.total()
 
-    def judge(self, batch: pa.RecordBatch, kept: pa.RecordBatch, removed: pa.RecordBatch) -> None:
-        """Count a batch that a stage has judged."""
+    def judge(self, batch: pa.RecordBatch, judgement: Judgement) -> None:
+        """Count a batch and what a stage made of it."""
+        kept = judgement.kept
         self.num_in += batch.num_rows
         self.text_bytes_in += text_bytes(batch)
-        self.keep(kept)
-        self.remove(removed)
+        self.num_kept += kept.true_count
+        self.text_bytes_kept += text_bytes(judgement.documents, kept)
+        self.removed_by_rule.update(verdict.rule for verdict in judgement.verdicts if verdict is not None)
 
     def keep(self, documents: pa.RecordBatch) -> None:
         """Count documents that stay."""

@@ -1,16 +1,11 @@
-"""A record's life in Arrow: the document that goes on, the removal that says why it left, the loss that says it never
-arrived.
-
-A stage is a frozen dataclass whose fields are its configuration; called on a batch of documents it returns `(kept,
-removed)`.
-"""
+"""Schemas of documents, removals and losses, and the interface of a stage that judges documents."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import pyarrow as pa
 
@@ -70,47 +65,58 @@ class Verdict:
     duplicate_of: str | None = None
 
 
-class Stage(Protocol):
-    """What the engine runs: pure, picklable, the same output whatever the batch borders."""
+class Judgement(NamedTuple):
+    """A batch of documents as a stage leaves it: the batch with the columns that the stage added and the texts that it
+    changed, and a verdict for each row, None where the document stays."""
+
+    documents: pa.RecordBatch
+    verdicts: Sequence[Verdict | None]
+
+    @property
+    def kept(self) -> pa.BooleanArray:
+        """Whether each document stays."""
+        return pa.array([verdict is None for verdict in self.verdicts], pa.bool_())
+
+    def split(self, stage: str) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+        """The documents that stay, and the removals (`REMOVAL_SCHEMA`) of the others."""
+        ids, urls = (self.documents.column(name).to_pylist() for name in ("doc_id", "url"))
+        rows = [
+            {"doc_id": doc_id, "url": url, "stage": stage, **verdict_fields(verdict)}
+            for doc_id, url, verdict in zip(ids, urls, self.verdicts, strict=True)
+            if verdict is not None
+        ]
+        return self.documents.filter(self.kept), pa.RecordBatch.from_pylist(rows, schema=REMOVAL_SCHEMA)
+
+
+class Stage:
+    """A step of the curation over batches: pure, picklable, the same output whatever the borders of the batches.
+
+    A stage is a frozen dataclass whose fields are its configuration; it defines `name` and `judge`.
+    """
 
     name: ClassVar[str]
 
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
+        """Judge every document of a batch."""
+        raise NotImplementedError
+
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-        """Judge a batch of documents: `(kept documents, removals)`."""
-        ...
+        """The documents of a batch that stay, and the removals of the others."""
+        return self.judge(batch).split(self.name)
 
 
-def split_batch(
-    batch: pa.RecordBatch,
-    stage: str,
-    verdicts: Sequence[Verdict | None],
-    columns: Mapping[str, pa.Array] | None = None,
-) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-    """Divide `batch` by its verdicts: None keeps a document, a `Verdict` removes it.
-
-    `columns` (same length as the batch) are added to the documents, or replace columns of the same name, before the
-    division.
-    """
+def judged(
+    batch: pa.RecordBatch, verdicts: Sequence[Verdict | None], columns: Mapping[str, pa.Array] | None = None
+) -> Judgement:
+    """The judgement of `batch`; `columns` (same length as the batch) are added to it, `text` is replaced."""
     for name, values in (columns or {}).items():
         batch = _with_column(batch, name, values)
-    kept = batch.filter(pa.array([verdict is None for verdict in verdicts], pa.bool_()))
-    rows = [
-        {"doc_id": doc_id, "url": url, "stage": stage, **_verdict_fields(verdict)}
-        for doc_id, url, verdict in zip(
-            batch.column("doc_id").to_pylist(), batch.column("url").to_pylist(), verdicts, strict=True
-        )
-        if verdict is not None
-    ]
-    return kept, pa.RecordBatch.from_pylist(rows, schema=REMOVAL_SCHEMA)
+    return Judgement(batch, verdicts)
 
 
-def _verdict_fields(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "rule": verdict.rule,
-        "value": verdict.value,
-        "threshold": verdict.threshold,
-        "duplicate_of": verdict.duplicate_of,
-    }
+def verdict_fields(verdict: Verdict | None) -> dict[str, Any]:
+    """A verdict as the last columns of a table of verdicts, all of them empty where there is none."""
+    return {name: getattr(verdict, name, None) for name in ("rule", "value", "threshold", "duplicate_of")}
 
 
 def _with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:

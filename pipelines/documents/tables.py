@@ -1,4 +1,4 @@
-"""Documents on disk: Parquet files written as a stream, the same bytes for the same rows.
+"""Parquet files written as a stream, the same bytes for the same rows.
 
 Rows are gathered into row groups by count and by bytes, so a file of many small batches reads fast and a file of long
 documents stays within memory.
@@ -6,7 +6,7 @@ documents stays within memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -18,6 +18,7 @@ from lm.storage import Artifact
 from pipelines.documents.schema import DOCUMENT_SCHEMA
 
 DOCUMENTS, REMOVALS, LOSSES, CLUSTERS = "documents.parquet", "removals.parquet", "losses.parquet", "clusters.parquet"
+VERDICTS, TEXTS = "verdicts.parquet", "texts.parquet"
 
 _ROWS_PER_GROUP = 4096
 _BYTES_PER_GROUP = 64 * 2**20
@@ -39,7 +40,6 @@ class TableWriter:
         self.num_rows = 0
         self._schema = schema
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = self._waiting_bytes = 0
         dictionary = [name for name in schema.names if name in _DICTIONARY_COLUMNS]
         self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=dictionary)
 
@@ -48,10 +48,8 @@ class TableWriter:
         if batch.num_rows == 0:
             return
         self._waiting.append(batch.cast(self._schema))
-        self._waiting_rows += batch.num_rows
-        self._waiting_bytes += batch.nbytes
         self.num_rows += batch.num_rows
-        if self._waiting_rows >= _ROWS_PER_GROUP or self._waiting_bytes >= _BYTES_PER_GROUP:
+        if _fill_a_row_group(self._waiting):
             self._flush()
 
     def __enter__(self) -> TableWriter:
@@ -70,27 +68,33 @@ class TableWriter:
         if self._waiting:
             table = pa.Table.from_batches(self._waiting, self._schema)
             self._writer.write_table(table, row_group_size=table.num_rows)
-            self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+            self._waiting = []
 
 
-def read_batches(
-    artifact: Artifact, columns: Sequence[str] | None = None, name: str = DOCUMENTS
-) -> Iterator[pa.RecordBatch]:
+def read_rows(artifact: Artifact, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """The rows of one of an artifact's tables, in order, a batch at a time; the file's sha256 is checked first."""
     with pq.ParquetFile(artifact.file(name)) as file:
         yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
 
 
-def read_schema(artifact: Artifact, name: str = DOCUMENTS) -> pa.Schema:
-    """The columns of one of an artifact's tables."""
-    return pq.read_schema(artifact.file(name))
+def in_row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The batches gathered into tables of the size of a row group."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if _fill_a_row_group(waiting):
+            yield pa.Table.from_batches(waiting)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting)
 
 
-def count_rows(artifact: Artifact, name: str = DOCUMENTS) -> int:
-    """The number of rows of one of an artifact's tables."""
-    return int(pq.read_metadata(artifact.file(name)).num_rows)
+def _fill_a_row_group(batches: Sequence[pa.RecordBatch]) -> bool:
+    num_rows, num_bytes = sum(batch.num_rows for batch in batches), sum(batch.nbytes for batch in batches)
+    return num_rows >= _ROWS_PER_GROUP or num_bytes >= _BYTES_PER_GROUP
 
 
-def text_bytes(batch: pa.RecordBatch) -> int:
-    """The UTF-8 bytes of all texts of a batch."""
-    return int(pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0)
+def text_bytes(batch: pa.RecordBatch, among: pa.BooleanArray | None = None) -> int:
+    """The UTF-8 bytes of the texts of a batch, of all or of some."""
+    lengths = pc.binary_length(batch.column("text"))
+    return int(pc.sum(lengths if among is None else lengths.filter(among)).as_py() or 0)

@@ -18,6 +18,7 @@ from lm.storage import Artifact, Publication
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
 from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA
 from pipelines.documents.tables import DOCUMENTS, LOSSES, TableWriter, text_bytes
+from pipelines.documents.verdicts import TextWriter
 from pipelines.executor.partitions import Report, run_partitions
 from pipelines.extract.records import ExtractConfig, extract_warc_files
 from pipelines.extract.site_boilerplate import SiteLines, Spans
@@ -98,31 +99,29 @@ def _write_extracted(
                 lines.add(batch.documents.column("url").to_pylist(), batch.documents.column("text").to_pylist())
     if config.min_site_pages:
         spans = lines.spans(config.min_site_pages)
-        told["num_site_lines"] = _drop_site_lines(publication.path / DOCUMENTS, spans, counts)
+        told["num_site_lines"] = _drop_site_lines(publication.path, spans, counts)
     counts.num_in = told["num_records"]
     beside = {name: told[name] for name in sorted(told) if name not in _ACCOUNTED}
     publication.summary.update(counts.summary(STAGE), num_files=len(files), **beside)
 
 
-def _drop_site_lines(path: Path, spans: Spans, counts: Counts) -> int:
-    """Write the table at `path` anew, each text cut to its span of lines; returns the number of lines that went."""
+def _drop_site_lines(folder: Path, spans: Spans, counts: Counts) -> int:
+    """Write each text that is cut to its span of lines into `texts.parquet`; returns the number of lines dropped."""
     if not spans:
         return 0
     num_dropped = first = 0
-    whole = path.rename(path.with_suffix(".whole"))
-    with pq.ParquetFile(whole) as file, TableWriter(path, DOCUMENT_SCHEMA) as writer:
-        for batch in file.iter_batches():
+    with pq.ParquetFile(folder / DOCUMENTS) as file, TextWriter(folder) as writer:
+        for batch in file.iter_batches(columns=["doc_id", "text"]):
             texts = batch.column("text").to_pylist()
             for row in spans.keys() & range(first, first + batch.num_rows):
                 lines = texts[row - first].split("\n")
                 start, stop = spans[row]
                 texts[row - first] = "\n".join(lines[start:stop])
                 num_dropped += len(lines) - (stop - start)
-            cut = batch.set_column(batch.schema.get_field_index("text"), "text", pa.array(texts, pa.large_string()))
+            cut = batch.set_column(1, "text", pa.array(texts, pa.large_string()))
             counts.text_bytes_kept += text_bytes(cut) - text_bytes(batch)
-            writer.write(cut)
+            writer.write(first, batch, cut.column("text"))
             first += batch.num_rows
-    whole.unlink()
     return num_dropped
 
 

@@ -29,7 +29,7 @@ from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from pipelines.classifiers.fasttext_training import ClassifierConfig, linear_scorer, load_classifier, predict_scores
 from pipelines.classifiers.metrics import Scores
-from pipelines.documents.schema import Verdict, split_batch
+from pipelines.documents.schema import Judgement, Stage, Verdict, judged
 
 KINDS = ("toxic", "adult")
 
@@ -60,7 +60,7 @@ class HarmScale:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HarmfulFilter:
+class HarmfulFilter(Stage):
     """Keep documents that score below both thresholds; adds `toxic_score` and `adult_score`.
 
     A kind without a model is not judged, and its column is not added.
@@ -94,14 +94,14 @@ class HarmfulFilter:
         """The kinds of harm that are judged."""
         return tuple(kind for kind in KINDS if self._model(kind)[0] is not None)
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Score every document for each kind and remove it by the first that reaches its threshold."""
         texts = batch.column("text").to_pylist()
         scores = {kind: self.scores(kind, texts) for kind in self.kinds}
         columns = {f"{kind}_score": pa.array(values, pa.float32()) for kind, values in scores.items()}
         by_document = zip(*(values.tolist() for values in scores.values()), strict=True)
         verdicts = [self._verdict(dict(zip(scores, row, strict=True))) for row in by_document]
-        return split_batch(batch, self.name, verdicts, columns)
+        return judged(batch, verdicts, columns)
 
     def scores(self, kind: str, texts: Sequence[str]) -> Scores:
         """The score of each text for one kind of harm."""

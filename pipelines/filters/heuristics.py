@@ -30,7 +30,7 @@ import pyarrow as pa
 
 from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
-from pipelines.documents.schema import Verdict, split_batch
+from pipelines.documents.schema import Judgement, Stage, Verdict, judged
 from pipelines.filters.line_corrections import Correction, correct_c4, correct_c4_for_fineweb, correct_refinedweb
 from pipelines.filters.repetition import duplicate_share
 from pipelines.filters.text_statistics import TextStatistics, measure
@@ -150,7 +150,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeuristicFilter:
+class HeuristicFilter(Stage):
     """Keep documents that pass every rule of `preset`.
 
     Presets with line corrections replace `text`.
@@ -191,7 +191,7 @@ class HeuristicFilter:
         """Every rule that `text` fails after its lines were corrected, in the order in which they are asked."""
         return list(_violations(_page(text, PRESETS[self.preset].correct), self.thresholds()))
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Correct the lines, then judge what is left."""
         thresholds, correct = self.thresholds(), PRESETS[self.preset].correct
         pages = [_page(text, correct) for text in batch.column("text").to_pylist()]
@@ -199,7 +199,7 @@ class HeuristicFilter:
         columns = {}
         if correct is not None:
             columns["text"] = pa.array([page.correction.text for page in pages], pa.large_string())
-        return split_batch(batch, self.name, verdicts, columns)
+        return judged(batch, verdicts, columns)
 
 
 def gopher_violations(text: str) -> list[Verdict]:

@@ -23,7 +23,7 @@ from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from pipelines.classifiers.fasttext_training import load_classifier
 from pipelines.classifiers.preprocessing import one_line
-from pipelines.documents.schema import Verdict, split_batch
+from pipelines.documents.schema import Judgement, Stage, Verdict, judged
 
 UNDETERMINED = "und"
 """The code of a text without a letter in it (ISO 639-2)."""
@@ -59,7 +59,7 @@ def identify_language(text: str) -> tuple[str, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageFilter:
+class LanguageFilter(Stage):
     """Keep documents in one of `languages` with a score of at least `threshold`; adds `language` and `language_score`.
 
     Raises:
@@ -86,14 +86,14 @@ class LanguageFilter:
         if not self.languages:
             raise ConfigurationError("language.languages: empty, expected at least one code such as 'en'")
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Judge every document by its language, then by the certainty."""
         found = [self._identify(text) for text in batch.column("text").to_pylist()]
         columns = {
             "language": pa.array([code for code, _ in found], pa.string()),
             "language_score": pa.array([score for _, score in found], pa.float32()),
         }
-        return split_batch(batch, self.name, [self._verdict(*each) for each in found], columns)
+        return judged(batch, [self._verdict(*each) for each in found], columns)
 
     def _identify(self, text: str) -> tuple[str, float]:
         if self.fasttext_model_path is None or self.fasttext_sha256 is None:

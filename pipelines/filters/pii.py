@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from lm.configuration import Doc, settle, unknown_key
 from lm.errors import ConfigurationError
-from pipelines.documents.schema import split_batch
+from pipelines.documents.schema import Judgement, Stage, judged
 
 _LETTERS = "A-Za-zÀ-ÖØ-öø-ɏ"  # Latin; other scripts are often written up against an address without a space
 _EMAIL = re.compile(
@@ -204,7 +204,7 @@ _CLUES: Mapping[str, re.Pattern[str]] = MappingProxyType(
 
 
 @dataclass(frozen=True, kw_only=True)
-class PiiMasker:
+class PiiMasker(Stage):
     """Replace personal data in every document; removes none. Adds `num_pii` and a `num_pii_KIND` for each of `kinds`.
 
     Raises:
@@ -223,7 +223,7 @@ class PiiMasker:
             if kind not in MASKERS:
                 raise ConfigurationError(unknown_key(kind, MASKERS, "pii.kinds"))
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Mask every text of the batch."""
         masked = [mask_all(text, self.kinds) for text in batch.column("text").to_pylist()]
         columns = {
@@ -232,7 +232,7 @@ class PiiMasker:
         }
         for kind in self.kinds:
             columns[f"num_pii_{kind}"] = pa.array([counts[kind] for _, counts in masked], pa.int32())
-        return split_batch(batch, self.name, [None] * batch.num_rows, columns)
+        return judged(batch, [None] * batch.num_rows, columns)
 
 
 def _substitute(

@@ -17,13 +17,13 @@ from pipelines.classifiers.fasttext_training import (
     predict_scores,
     train_classifier,
 )
-from pipelines.documents.schema import Verdict, split_batch
+from pipelines.documents.schema import Judgement, Stage, Verdict, judged
 
 MODEL_FILE = "quality.bin"
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualityFilter:
+class QualityFilter(Stage):
     """Keep documents that score at least `threshold`; adds `quality_score`, the probability of high quality."""
 
     model_path: Annotated[str, Doc("The fastText model file.")]
@@ -35,7 +35,7 @@ class QualityFilter:
     def __post_init__(self) -> None:
         settle(self, "quality")
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Score and judge every document."""
         model = load_classifier(self.model_path, self.model_sha256)
         scores = predict_scores(model, batch.column("text").to_pylist())
@@ -43,7 +43,7 @@ class QualityFilter:
             None if score >= self.threshold else Verdict(rule="quality_score", value=score, threshold=self.threshold)
             for score in scores.tolist()
         ]
-        return split_batch(batch, self.name, verdicts, {"quality_score": pa.array(scores, pa.float32())})
+        return judged(batch, verdicts, {"quality_score": pa.array(scores, pa.float32())})
 
 
 def train_quality_classifier(examples: Iterable[Example], config: ClassifierConfig, folder: Path) -> dict[str, Any]:

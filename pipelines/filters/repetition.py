@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
-from pipelines.documents.schema import Verdict, split_batch
+from pipelines.documents.schema import Judgement, Stage, Verdict, judged
 from pipelines.filters.text_statistics import Array, TextStatistics, measure
 
 THRESHOLDS: Mapping[str, float] = MappingProxyType(
@@ -66,7 +66,7 @@ def repetition_shares(text: str) -> dict[str, float]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RepetitionFilter:
+class RepetitionFilter(Stage):
     """Keep documents within table A1, as changed by `overrides`.
 
     Raises:
@@ -87,11 +87,11 @@ class RepetitionFilter:
             if rule not in THRESHOLDS:
                 raise ConfigurationError(unknown_key(rule, THRESHOLDS, "repetition.overrides"))
 
-    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Judge every document by the first rule that it fails."""
         thresholds = {**THRESHOLDS, **dict(self.overrides)}
         verdicts = [self._verdict(text, thresholds) for text in batch.column("text").to_pylist()]
-        return split_batch(batch, self.name, verdicts)
+        return judged(batch, verdicts)
 
     def _verdict(self, text: str, thresholds: Mapping[str, float | None]) -> Verdict | None:
         for rule, share in _shares(measure(text)):  # lazily: what comes after the first failure is not computed

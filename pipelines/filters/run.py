@@ -1,4 +1,4 @@
-"""Stages run over artifacts: documents in, documents and removals out, published with exact accounts.
+"""Stages run over artifacts: documents in, verdicts out, published with exact accounts.
 
 Decisions: the accounts of a stage are checked before it is published: in = kept + removed + lost. A stage enters the
 fingerprint by its name and fields; fields named `*_path` stay out of it, since where a model lies changes nothing and
@@ -18,13 +18,10 @@ from lm import progress, storage
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.storage import Artifact, Publication
-from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
+from pipelines.documents.accounts import DOCUMENTS_KIND, Counts
 from pipelines.documents.schema import Stage
-from pipelines.documents.tables import (
-    count_rows,
-    read_batches,
-    read_schema,
-)
+from pipelines.documents.verdicts import VerdictWriter, sources_of
+from pipelines.documents.view import count_documents, read_documents, read_schema
 from pipelines.executor.partitions import Report, run_partitions
 
 
@@ -35,7 +32,7 @@ def stage_config(stage: Stage) -> dict[str, Any]:
 
 
 def run_stage(stage: Stage, source: Artifact, target: Path, *, code: str | None = None) -> Artifact:
-    """Send the documents of `source` through `stage` and publish at `target` what it kept and removed.
+    """Send the documents of `source` through `stage` and publish the verdicts at `target`.
 
     Does nothing where that work is done already. `code` is the digest of the stage's code, found where not given.
 
@@ -45,7 +42,7 @@ def run_stage(stage: Stage, source: Artifact, target: Path, *, code: str | None 
     """
     return storage.make(
         target,
-        functools.partial(_write_stage, stage, source),
+        functools.partial(_write_stage, stage, source, target),
         kind=DOCUMENTS_KIND,
         config={"stage": stage.name, **stage_config(stage)},
         inputs={"documents": source.digest},
@@ -72,17 +69,18 @@ def _run_job(job: tuple[Stage, Artifact, Path]) -> Artifact:
     return run_stage(*job)
 
 
-def _write_stage(stage: Stage, source: Artifact, publication: Publication) -> None:
-    """Stream the documents through; the columns are those that an empty batch comes out with."""
-    judged, _ = stage(pa.RecordBatch.from_pylist([], schema=read_schema(source)))
+def _write_stage(stage: Stage, source: Artifact, target: Path, publication: Publication) -> None:
+    """Stream the documents through; the added columns are those that an empty batch comes out with."""
+    schema = read_schema(source)
+    judged = stage.judge(pa.RecordBatch.from_pylist([], schema=schema)).documents.schema
     counts = Counts()
     with (
-        PartitionWriter(publication.path, judged.schema) as writer,
-        progress.bar(stage.name, total=count_rows(source), unit="doc") as bar,
+        VerdictWriter(publication.path, schema, judged) as writer,
+        progress.bar(stage.name, total=count_documents(source), unit="doc") as bar,
     ):
-        for batch in read_batches(source):
-            kept, removed = stage(batch)
-            counts.judge(batch, kept, removed)
-            writer.write(kept, removed)
+        for batch in read_documents(source):
+            judgement = stage.judge(batch)
+            counts.judge(batch, judgement)
+            writer.write(batch, judgement)
             bar.update(batch.num_rows)
-    publication.summary.update(counts.summary(stage.name))
+    publication.summary.update(counts.summary(stage.name), sources=sources_of(target, [source]))

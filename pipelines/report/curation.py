@@ -14,15 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from lm import storage
 from lm.code_version import source_digest
 from lm.storage import Artifact, Publication, open_artifact
 from pipelines import paths
 from pipelines.curation import CURATION
 from pipelines.decontamination.corpus import MATCHES, first_matches
-from pipelines.documents.tables import REMOVALS
+from pipelines.documents.view import read_removals
 from pipelines.report.html_page import report_page
 from pipelines.report.samples import HARMFUL_STAGE, cell, code_cell, markdown_table
 from pipelines.report.step_facts import StageFacts, stage_facts
@@ -76,7 +74,7 @@ def facts_of(steps: Mapping[str, Sequence[Artifact]]) -> list[StageFacts]:
     harmful = {
         doc_id
         for artifact in steps.get(HARMFUL_STAGE, ())
-        for doc_id in pq.read_table(artifact.file(REMOVALS), columns=["doc_id"]).column("doc_id").to_pylist()
+        for doc_id in read_removals(artifact).column("doc_id").to_pylist()
     }
     found, sources = [], list[Artifact]()
     for artifacts in steps.values():

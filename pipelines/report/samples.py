@@ -13,11 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from lm.storage import Artifact
 from pipelines.documents.schema import DOCUMENT_SCHEMA
-from pipelines.documents.tables import REMOVALS, read_batches, read_schema
+from pipelines.documents.view import read_documents, read_removals, read_schema
 from pipelines.filters.pii import mask_all
 
 NUM_SAMPLES = 10
@@ -72,7 +70,7 @@ def removed_samples(
     Where these do not hold the text (nothing precedes extraction), the excerpt is empty.
     """
     stage = str(artifacts[0].summary["stage"])
-    removals = [row for artifact in artifacts for row in pq.read_table(artifact.file(REMOVALS)).to_pylist()]
+    removals = [row for artifact in artifacts for row in read_removals(artifact).to_pylist()]
     chosen = list(_in_turn(stage, removals))[:NUM_SAMPLES]
     texts = {
         row["doc_id"]: row["text"] for row in _rows(sources, {row["doc_id"] for row in chosen}, ["doc_id", "text"])
@@ -108,7 +106,7 @@ def markdown_table(samples: Sequence[Sample], reason: str) -> str:
 
 
 def _ids(artifact: Artifact) -> Iterator[str]:
-    for batch in read_batches(artifact, ["doc_id"]):
+    for batch in read_documents(artifact, ["doc_id"]):
         yield from batch.column("doc_id").to_pylist()
 
 
@@ -117,7 +115,7 @@ def _rows(artifacts: Iterable[Artifact], wanted: Set[str], columns: Sequence[str
     missing = set(wanted)
     for artifact in artifacts:
         if missing:
-            for batch in read_batches(artifact, columns):
+            for batch in read_documents(artifact, columns):
                 places = [place for place, each in enumerate(batch.column("doc_id").to_pylist()) if each in missing]
                 for place in places:
                     row: dict[str, Any] = batch.slice(place, 1).to_pylist()[0]

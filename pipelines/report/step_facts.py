@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lm.storage import Artifact
 from pipelines.curation import funnel
 from pipelines.documents.schema import DOCUMENT_SCHEMA
-from pipelines.documents.tables import REMOVALS, read_batches, read_schema
+from pipelines.documents.view import read_documents, read_removals, read_schema
 from pipelines.report.samples import Sample, kept_samples, removed_samples
 
 NUM_BINS = 40
@@ -73,7 +72,7 @@ def _totals(artifacts: Sequence[Artifact], known: Set[str]) -> dict[str, int]:
     names = [name for name in read_schema(artifacts[0]).names if name.startswith(_COUNT) and name not in known]
     sums = dict.fromkeys(names, 0)
     for artifact in artifacts:
-        for batch in read_batches(artifact, names) if names else ():
+        for batch in read_documents(artifact, names) if names else ():
             for name in names:
                 sums[name] += int(pc.sum(batch.column(name)).as_py() or 0)
     return dict(sorted(((name, count) for name, count in sums.items() if count), key=lambda item: (-item[1], item[0])))
@@ -82,7 +81,7 @@ def _totals(artifacts: Sequence[Artifact], known: Set[str]) -> dict[str, int]:
 def _histograms(artifacts: Sequence[Artifact], known: Set[str]) -> list[Histogram]:
     """One of every score that the step added, and of the similarity by which duplicates left."""
     names = [name for name in read_schema(artifacts[0]).names if name.endswith(_SCORE) and name not in known]
-    removals = [pq.read_table(each.file(REMOVALS), columns=["rule", "value"]).to_pylist() for each in artifacts]
+    removals = [read_removals(each).select(["rule", "value"]).to_pylist() for each in artifacts]
     rows = [row for each in removals for row in each if row["value"] is not None]
     config = artifacts[0].config
     found = [
@@ -91,7 +90,7 @@ def _histograms(artifacts: Sequence[Artifact], known: Set[str]) -> list[Histogra
             kept=_binned(
                 batch.column(name).to_numpy(zero_copy_only=False)
                 for artifact in artifacts
-                for batch in read_batches(artifact, [name])
+                for batch in read_documents(artifact, [name])
             ),
             removed=_binned([np.array([row["value"] for row in rows if _is_by(row["rule"], name)], np.float64)]),
             threshold=config.get(name.replace(_SCORE, "_threshold"), config.get("threshold")),

@@ -27,7 +27,7 @@ from lm.configuration import Doc, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.storage import Artifact, Publication
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
-from pipelines.documents.schema import DOCUMENT_SCHEMA, Verdict, split_batch
+from pipelines.documents.schema import DOCUMENT_SCHEMA, Verdict, judged
 from pipelines.sources.json_lines import read_json_lines
 
 STAGE = "added"
@@ -85,9 +85,9 @@ def publish_added_documents(sources: Sequence[DocumentSource], target: Path) -> 
                 for batch in _batches(each, files[each.name], seen):
                     empty = Verdict(rule="empty")
                     texts = batch.column("text").to_pylist()
-                    kept, removed = split_batch(batch, STAGE, [None if text.strip() else empty for text in texts])
-                    counts.judge(batch, kept, removed)
-                    writer.write(kept, removed)
+                    judgement = judged(batch, [None if text.strip() else empty for text in texts])
+                    counts.judge(batch, judgement)
+                    writer.write(*judgement.split(STAGE))
                 by_source[each.name] = counts.num_kept - before
         publication.summary.update(counts.summary(STAGE), documents_by_source=by_source)
 

@@ -1,6 +1,6 @@
 """A corpus as token ids, part by part: what is encoded stays, so that an interrupted run goes on with the next part.
 
-A part is a row group of the corpus (some thousand documents, or 64 MiB of text), an artifact of its own in a work
+A part is some thousand documents of the corpus (or 64 MiB of text), an artifact of its own in a work
 folder: `encoded.arrow`, memory-mapped. Whoever has read all parts deletes the folder.
 """
 
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lm import storage
 from lm.code_version import source_digest
 from lm.shards import TokenArray
 from lm.storage import Artifact, Publication
 from lm.tokenizer import Tokenizer
-from pipelines.documents.tables import DOCUMENTS
+from pipelines.documents.tables import in_row_groups
+from pipelines.documents.view import read_documents
 
 _FILE = "encoded.arrow"
 _SCHEMA = pa.schema(
@@ -51,23 +51,20 @@ def encode_in_parts(
     documents: Artifact, tokenizer: Tokenizer, work: Path, num_threads: int = 1
 ) -> Iterator[EncodedDocument]:
     """The documents in their order, encoded; parts that are whole in `work` are not encoded again."""
-    with pq.ParquetFile(documents.file(DOCUMENTS)) as file:
-        for part in range(file.num_row_groups):
-            artifact = storage.make(
-                work / f"part-{part:05d}",
-                functools.partial(_write_part, file, part, tokenizer, num_threads),
-                kind="encoded_documents",
-                config={"part": part},
-                inputs={"documents": documents.digest, "tokenizer": tokenizer.digest},
-                code=source_digest("pipelines.tokens.encoded_parts"),
-            )
-            yield from _read_part(artifact)
+    for part, table in enumerate(in_row_groups(read_documents(documents, ["doc_id", "crawl", "text"]))):
+        artifact = storage.make(
+            work / f"part-{part:05d}",
+            functools.partial(_write_part, table, tokenizer, num_threads),
+            kind="encoded_documents",
+            config={"part": part},
+            inputs={"documents": documents.digest, "tokenizer": tokenizer.digest},
+            code=source_digest("pipelines.tokens.encoded_parts"),
+        )
+        yield from _read_part(artifact)
 
 
-def _write_part(
-    file: pq.ParquetFile, part: int, tokenizer: Tokenizer, num_threads: int, publication: Publication
-) -> None:
-    columns = file.read_row_group(part, columns=["doc_id", "crawl", "text"]).to_pydict()
+def _write_part(table: pa.Table, tokenizer: Tokenizer, num_threads: int, publication: Publication) -> None:
+    columns = table.to_pydict()
     arrays = tokenizer.encode_batch(columns["text"], num_threads)
     texts = [text.encode() for text in columns["text"]]
     survives = [tokenizer.decode_bytes(ids) == text for ids, text in zip(arrays, texts, strict=True)]

@@ -30,7 +30,7 @@ from lm.shards import ShardWriter
 from lm.storage import Artifact, Publication
 from lm.tokenizer import Tokenizer, train_bpe
 from lm.tokenizer.tokenizer import SPECIAL_TOKENS
-from pipelines.documents.tables import count_rows, read_batches
+from pipelines.documents.view import count_documents, read_documents
 from pipelines.tokens.encoded_parts import EncodedDocument, encode_in_parts
 
 TOKEN_SHARDS_KIND, TOKENIZER_KIND = "token_shards", "tokenizer"
@@ -206,7 +206,7 @@ def _write_shards(
     num_broken = 0
     encoded_documents = encode_in_parts(documents, tokenizer, parts, num_threads)
     stream = shuffled(encoded_documents, config.shuffle_buffer, config.seed)
-    for encoded in progress.track(stream, "tokenize", total=count_rows(documents), unit="doc"):
+    for encoded in progress.track(stream, "tokenize", total=count_documents(documents), unit="doc"):
         splits[split_of(encoded.doc_id, config)].write(encoded)
         num_broken += not encoded.survives
     for split in splits.values():
@@ -249,7 +249,7 @@ def _texts_to_learn_from(documents: Artifact, config: TokenizerConfig) -> Iterat
     """The texts of the drawn documents in order, until `max_text_bytes` are reached; the document that reaches it is
     the last."""
     given = 0
-    for batch in read_batches(documents, ["doc_id", "text"]):
+    for batch in read_documents(documents, ["doc_id", "text"]):
         for doc_id, text in zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True):
             if config.max_text_bytes is not None and given >= config.max_text_bytes:
                 return

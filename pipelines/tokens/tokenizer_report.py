@@ -26,7 +26,7 @@ from lm.storage import Artifact, Publication
 from lm.tokenizer import SPECIAL_TOKENS, Tokenizer, train_bpe
 from lm.tokenizer.baselines import TextTokenizer, baselines, compare, split
 from lm.tokenizer.training.train import with_fewer_merges
-from pipelines.documents.tables import read_batches
+from pipelines.documents.view import read_documents
 from pipelines.filters.language import UNDETERMINED, identify_language
 
 COMPARISON, PAGE = "comparison.json", "report.md"
@@ -135,7 +135,7 @@ def _texts(corpus: Artifact, config: TokenizerReportConfig) -> tuple[list[str], 
     """Texts to learn from and others to measure: four fifths and a fifth of the documents, up to the size asked for."""
     roles: tuple[list[str], list[str]] = ([], [])
     room = [config.max_text_bytes, config.max_text_bytes // 4]
-    for batch in read_batches(corpus, ["doc_id", "text"]):
+    for batch in read_documents(corpus, ["doc_id", "text"]):
         for doc_id, text in zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True):
             role = int(hashlib.blake2b(f"report:{doc_id}".encode(), digest_size=2).digest()[0] < 256 // 5)
             if room[role] > 0 and text.strip():
@@ -184,7 +184,7 @@ def _texts_by_language(pages: Sequence[Artifact], config: TokenizerReportConfig)
 
 def _page_texts(pages: Sequence[Artifact]) -> Iterator[str]:
     for artifact in pages:
-        for batch in read_batches(artifact, ["text"]):
+        for batch in read_documents(artifact, ["text"]):
             yield from (text for text in batch.column("text").to_pylist() if text.strip())
 
 

@@ -30,6 +30,7 @@ from pipelines.curation import CURATION, Step
 from pipelines.decontamination.corpus import MATCHES
 from pipelines.documents.schema import DOCUMENT_SCHEMA, is_doc_id
 from pipelines.documents.tables import CLUSTERS, DOCUMENTS, REMOVALS
+from pipelines.documents.view import find_verdict
 from pipelines.sources.added_documents import STAGE as ADDED_STAGE
 from pipelines.trace.text import render
 from pipelines.trace.tokens import find_tokens, find_training_steps, stale
@@ -37,6 +38,7 @@ from pipelines.trace.tokens import find_tokens, find_training_steps, stale
 KEPT, REMOVED, NOT_YET_RUN, UNKNOWN = "kept", "removed", "not yet run", "unknown to it"
 """What a stage did with a document; the last: it has run, but on something that this document was not in."""
 
+_REMOVAL_FIELDS = ("rule", "value", "threshold", "duplicate_of")
 _FIRST = CURATION[0]
 _ADDED = Step(artifact="added_documents", stage=ADDED_STAGE, asks="is there text?", partitioned=False)
 """Where documents of other collections begin; they join the crawl's at the last step."""
@@ -174,14 +176,16 @@ def _passage(
     if artifact is None:
         return Passage(stage=step.stage, artifact=step.artifact, outcome=NOT_YET_RUN)
     note = stale(artifact, source)
-    for removal in _rows(artifact, REMOVALS, "doc_id", doc_id):
-        found = _removal(artifact, removal) | _shared(artifact, doc_id) | note
+    verdict = find_verdict(artifact, doc_id)
+    if verdict is None:
+        return Passage(stage=step.stage, artifact=step.artifact, outcome=UNKNOWN, found=note)
+    if not verdict.pop("kept"):
+        found = _removal(artifact, verdict) | _shared(artifact, doc_id) | note
         return Passage(stage=step.stage, artifact=step.artifact, outcome=REMOVED, found=found)
-    for document in _rows(artifact, DOCUMENTS, "doc_id", doc_id):
-        found = _verdict(artifact, document, known) | _beaten(artifact, doc_id) | _shared(artifact, doc_id) | note
-        known.update(document)
-        return Passage(stage=step.stage, artifact=step.artifact, outcome=KEPT, found=found)
-    return Passage(stage=step.stage, artifact=step.artifact, outcome=UNKNOWN, found=note)
+    document = known | {name: value for name, value in verdict.items() if name not in _REMOVAL_FIELDS}
+    found = _verdict(artifact, document, known) | _beaten(artifact, doc_id) | _shared(artifact, doc_id) | note
+    known.update(document)
+    return Passage(stage=step.stage, artifact=step.artifact, outcome=KEPT, found=found)
 
 
 def _verdict(artifact: Artifact, document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,15 +235,14 @@ def _last_winner(artifact: Artifact, doc_id: str) -> str:
     seen: set[str] = set()
     while doc_id not in seen:
         seen.add(doc_id)
-        for removal in _rows(artifact, REMOVALS, "doc_id", doc_id, ["duplicate_of"]):
-            doc_id = removal["duplicate_of"] or doc_id
+        verdict = find_verdict(artifact, doc_id) or {}
+        doc_id = verdict.get("duplicate_of") or doc_id
     return doc_id
 
 
 def _url(artifact: Artifact, doc_id: str) -> str | None:
-    for name in (DOCUMENTS, REMOVALS):
-        for row in _rows(artifact, name, "doc_id", doc_id, ["url"]):
-            return str(row["url"])
+    for row in _rows(artifact, CLUSTERS, "doc_id", doc_id, ["url"]):
+        return str(row["url"])
     return None
 
 

@@ -4,13 +4,14 @@ import gzip
 import shutil
 
 import dagster as dg
-import pyarrow.parquet as pq
 import pytest
 
 from lm.shards import TokenShards
 from pipelines.documents.tables import DOCUMENTS
+from pipelines.documents.view import read_table
 from tests.assets.conftest import defs
 from tests.pipelines.crawl_server import CrawlServer
+from tests.pipelines.published import rows_of
 
 CRAWL = "CC-MAIN-2024-22"
 NAMES = ("warc_files", "extracted_documents", "language_documents", "heuristic_documents", "varied_documents")
@@ -85,7 +86,7 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
     opened = [TokenShards.open(shards, split) for split in ("train", "validation")]
     assert sum(split.num_documents for split in opened) == corpus.summary["num_kept"] > 0
     assert shards.summary["num_round_trip_failures"] == 0
-    sources = set(pq.read_table(corpus.file(DOCUMENTS), columns=["warc_path"]).column("warc_path").to_pylist())
+    sources = set(read_table(corpus, ["warc_path"]).column("warc_path").to_pylist())
     assert len(sources) >= 2
 
 
@@ -105,7 +106,7 @@ def test_common_crawls_own_capture_is_downloaded_and_extracted(shared_data, own_
         assert materialize(own_instance, tmp_path, NAMES[:2], partition, config).success
         assert len(server.requests) == requests
     extracted = artifact(tmp_path, "extracted_documents", partition)
-    rows = pq.read_table(extracted.file(DOCUMENTS)).to_pylist()
+    rows = rows_of(extracted, DOCUMENTS)
     assert [row["url"] for row in rows] == ["https://an.wikipedia.org/wiki/Escopete"]
     assert "Escopete" in rows[0]["text"]
     assert rows[0]["crawl"] == CRAWL

@@ -3,12 +3,11 @@
 import shutil
 
 import dagster as dg
-import pyarrow.parquet as pq
 import pytest
 
 from assets.support.resources import LoamHome
 from lm.locations import cache_folder, locate
-from pipelines.documents.tables import DOCUMENTS
+from pipelines.documents.view import read_table
 from pipelines.trace.trace import trace
 from tests.assets.conftest import TINY, defs
 from tests.stores import SECRET
@@ -38,7 +37,7 @@ def materialize(instance, home, names, partition=None, config=None):
 
 
 def first_url(home):
-    table = pq.read_table(home.artifact("masked_documents", PARTITION).file(DOCUMENTS), columns=["url"])
+    table = read_table(home.artifact("masked_documents", PARTITION), ["url"])
     return table.column("url")[0].as_py()
 
 

@@ -13,18 +13,19 @@ import pytest
 from lm.errors import IntegrityError, NoSpaceError
 from lm.tokenizer import Tokenizer
 from lm.tokenizer.tokenizer import SPECIAL_TOKENS
-from pipelines.dedup import corpus, exact, minhash
+from pipelines.dedup import corpus, deduplicate, exact, minhash
 from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
-from pipelines.documents.tables import DOCUMENTS, read_batches
+from pipelines.dedup.minhash_config import MinHashConfig
+from pipelines.documents.tables import DOCUMENTS
 from pipelines.executor.partitions import run_partitions
 from pipelines.filters.pii import PiiMasker
 from pipelines.filters.run import run_stage
 from pipelines.tokens.shards import write_token_shards
-from tests.pipelines.published import publish_documents
+from tests.pipelines.published import publish_documents, rows_of
 
 
 def texts_of(artifact):
-    return [text for batch in read_batches(artifact, ["text"]) for text in batch.column("text").to_pylist()]
+    return [row["text"] for row in rows_of(artifact)]
 
 
 @pytest.mark.fault(13)
@@ -63,7 +64,7 @@ def test_a_document_of_50_megabytes_is_signed_in_seconds():
     assert len(text) > 49_000_000
     minhash.signatures(["compile first: one two three four five"])
     start = time.process_time()
-    found = minhash.deduplicate([text, "a short one that has nothing to do with it"])
+    found = deduplicate([text, "a short one that has nothing to do with it"])
     assert time.process_time() - start < 10
     assert found.kept.all()
 
@@ -72,7 +73,7 @@ def test_a_document_of_50_megabytes_is_signed_in_seconds():
 def test_a_word_of_a_million_letters_is_one_word():
     text = "a" * 1_000_000 + " b c d e"
     start = time.process_time()
-    assert minhash.sign([text], minhash.MinHashConfig()).valid.all()
+    assert minhash.sign([text], MinHashConfig()).valid.all()
     assert time.process_time() - start < 10
 
 

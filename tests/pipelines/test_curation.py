@@ -19,6 +19,7 @@ from pipelines.filters.run import run_stage
 from pipelines.sources.warc_file import WarcFile
 from pipelines.tokens.shards import TokenizerConfig, train_corpus_tokenizer, write_token_shards
 from tests.pipelines.curated import CRAWL, curate_demo
+from tests.pipelines.published import rows_of
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def demo(curated_demo):
 
 
 def table(artifact, name):
-    return pq.read_table(artifact.file(name)).to_pylist()
+    return rows_of(artifact, name)
 
 
 def test_every_stage_accounts_for_what_the_stage_before_kept(demo):

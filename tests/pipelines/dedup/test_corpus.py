@@ -2,7 +2,6 @@
 
 import random
 
-import pyarrow.parquet as pq
 import pytest
 
 from lm.errors import InputError
@@ -10,8 +9,8 @@ from pipelines.dedup import corpus as corpus_module
 from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
 from pipelines.dedup.index import DocumentIndex, read_document_index
 from pipelines.dedup.minhash_config import MinHashConfig
-from pipelines.documents.tables import CLUSTERS, DOCUMENTS, REMOVALS
-from tests.pipelines.published import doc_id, publish_documents
+from pipelines.documents.tables import CLUSTERS, DOCUMENTS, REMOVALS, VERDICTS
+from tests.pipelines.published import doc_id, publish_documents, rows_of
 
 
 def prose(seed, count=120):
@@ -43,7 +42,7 @@ def corpus(folder):
 
 
 def rows(artifact, name):
-    return pq.read_table(artifact.file(name)).to_pylist()
+    return rows_of(artifact, name)
 
 
 def test_each_kind_of_duplicate_leaves_its_best(tmp_path):
@@ -88,7 +87,7 @@ def test_order_of_partitions_and_number_of_workers_change_nothing(tmp_path, monk
     first = deduplicate_partitions(sources, tmp_path / "1")
     second = deduplicate_partitions(dict(reversed(sources.items())), tmp_path / "2", num_workers=2)
     assert first.digest == second.digest
-    assert first.names() == [CLUSTERS, DOCUMENTS, REMOVALS]
+    assert first.names() == [CLUSTERS, VERDICTS]
 
 
 def test_steps_can_be_left_out(tmp_path):

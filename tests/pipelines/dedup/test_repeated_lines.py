@@ -4,7 +4,6 @@ import random
 from collections import Counter
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from lm.errors import ConfigurationError
@@ -13,7 +12,8 @@ from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
 from pipelines.dedup.exact import deduplicate_lines
 from pipelines.dedup.repeated_lines import LineFilter, RepeatedLines, digests_of, find_repeated_lines
 from pipelines.documents.tables import DOCUMENTS, REMOVALS
-from tests.pipelines.published import doc_id, publish_documents
+from pipelines.documents.view import count_documents
+from tests.pipelines.published import doc_id, publish_documents, rows_of
 
 KEEP = {"keep_first": "first", "keep_none": "none"}
 
@@ -37,7 +37,7 @@ def sources(folder):
 
 
 def documents(artifact):
-    return {row["doc_id"]: row["text"] for row in pq.read_table(artifact.file(DOCUMENTS)).to_pylist()}
+    return {row["doc_id"]: row["text"] for row in rows_of(artifact, DOCUMENTS)}
 
 
 @pytest.mark.parametrize("keep", KEEP)
@@ -67,7 +67,7 @@ def test_a_corpus_loses_the_lines_that_texts_in_memory_lose(tmp_path, keep, shor
     for i, text in enumerate(expected):
         if i not in emptied:
             assert kept[doc_id(i)].rstrip("\n") == text.rstrip("\n")
-    removed = pq.read_table(artifact.file(REMOVALS)).to_pylist()
+    removed = rows_of(artifact, REMOVALS)
     assert {row["doc_id"] for row in removed} == {doc_id(i) for i in emptied}
     assert {row["rule"] for row in removed} <= {"repeated_lines"} and all(0 < row["value"] <= 1 for row in removed)
 
@@ -82,7 +82,7 @@ def test_documents_emptied_are_accounted_for(tmp_path):
     summary = artifact.summary
     assert (summary["num_in"], summary["num_kept"], summary["num_removed"]) == (3, 2, 1)
     assert summary["removed_by_rule"] == {"repeated_lines": 1} and summary["num_lines_dropped"] == 5
-    (row,) = pq.read_table(artifact.file(REMOVALS)).to_pylist()
+    (row,) = rows_of(artifact, REMOVALS)
     assert (row["doc_id"], row["value"], row["duplicate_of"]) == (doc_id(0), 1.0, None)
     first = deduplicate_partitions(found, tmp_path / "first", DeduplicationConfig(repeated_lines="keep_first"))
     assert documents(first)[doc_id(0)] == "menu\nfooter" and first.summary["num_kept"] == 3
@@ -101,15 +101,15 @@ def test_order_of_partitions_workers_and_memory_change_nothing(tmp_path):
     found, _ = sources(tmp_path)
     plain = DeduplicationConfig(repeated_lines="keep_first")
     small = DeduplicationConfig(repeated_lines="keep_first", memory_bytes=2**20)
-    first = deduplicate_partitions(found, tmp_path / "1", plain)
-    second = deduplicate_partitions(dict(reversed(found.items())), tmp_path / "2", small, num_workers=2)
+    first = deduplicate_partitions(found, tmp_path / "out1", plain)
+    second = deduplicate_partitions(dict(reversed(found.items())), tmp_path / "out2", small, num_workers=2)
     assert first.digest == second.digest
 
 
 @pytest.mark.parametrize("memory_bytes", [2**30, 4096])
 def test_repeated_lines_are_those_of_a_counter(tmp_path, memory_bytes):
     found, everything = sources(tmp_path)
-    lengths = [pq.read_metadata(artifact.file(DOCUMENTS)).num_rows for artifact in found.values()]
+    lengths = [count_documents(artifact) for artifact in found.values()]
     jobs = {key: (artifact, np.arange(length)) for (key, artifact), length in zip(found.items(), lengths, strict=True)}
     repeated = find_repeated_lines(jobs, tmp_path / "lines", min_characters=1, memory_bytes=memory_bytes)
     counts = Counter(line for text in everything for line in text.split("\n") if line)

@@ -16,42 +16,43 @@ import pytest
 
 from lm import storage
 from lm.errors import ConfigurationError, IntegrityError, NoSpaceError, PartialError
-from pipelines.documents.schema import Verdict, split_batch
-from pipelines.documents.tables import DOCUMENTS, REMOVALS
+from pipelines.documents.schema import Judgement, Stage, Verdict, judged
+from pipelines.documents.tables import REMOVALS, VERDICTS
+from pipelines.documents.view import read_schema, read_table
 from pipelines.executor.partitions import run_partitions
 from pipelines.filters.run import run_stage, run_stage_partitions
-from tests.pipelines.published import publish_documents
+from tests.pipelines.published import publish_documents, rows_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class LengthFilter:
+class LengthFilter(Stage):
     threshold: int = 5
     model_path: str = "somewhere"
 
     name: ClassVar[str] = "length"
 
-    def __call__(self, batch):
+    def judge(self, batch):
         lengths = [len(text) for text in batch.column("text").to_pylist()]
         verdicts = [
             None if n >= self.threshold else Verdict(rule="short", value=n, threshold=self.threshold) for n in lengths
         ]
-        return split_batch(batch, self.name, verdicts, {"length": pa.array(lengths, pa.int32())})
+        return judged(batch, verdicts, {"length": pa.array(lengths, pa.int32())})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Swallower:
+class Swallower(Stage):
     name: ClassVar[str] = "swallower"
 
-    def __call__(self, batch):
-        kept, removed = split_batch(batch, self.name, [None] * batch.num_rows)
-        return kept.slice(1), removed
+    def judge(self, batch):
+        return Judgement(batch.slice(1), [None] * (batch.num_rows - 1))
 
 
 def test_a_stage_leaves_exact_accounts(tmp_path):
     source = publish_documents(tmp_path / "in", ["longer text", "ab", "über", "enough"])
-    judged = run_stage(LengthFilter(), source, tmp_path / "out")
-    assert judged.summary == {
+    made = run_stage(LengthFilter(), source, tmp_path / "out")
+    assert made.summary == {
         "stage": "length",
+        "sources": [{"path": "../in", "digest": source.digest}],
         "num_in": 4,
         "num_kept": 2,
         "num_removed": 2,
@@ -61,8 +62,8 @@ def test_a_stage_leaves_exact_accounts(tmp_path):
         "removed_by_rule": {"short": 2},
         "lost_by_reason": {},
     }
-    kept = pq.read_table(judged.file(DOCUMENTS))
-    removed = pq.read_table(judged.file(REMOVALS)).to_pylist()
+    kept = read_table(made)
+    removed = rows_of(made, REMOVALS)
     assert kept.column("text").to_pylist() == ["longer text", "enough"]
     assert kept.column("length").to_pylist() == [11, 6]
     assert [(row["rule"], row["value"], row["threshold"]) for row in removed] == [
@@ -73,15 +74,15 @@ def test_a_stage_leaves_exact_accounts(tmp_path):
 
 def test_a_stage_that_swallows_documents_publishes_nothing(tmp_path):
     source = publish_documents(tmp_path / "in", ["one", "two"])
-    with pytest.raises(IntegrityError, match="stage 'swallower': 2 documents in, but 1 kept, 0 removed and 0 lost"):
+    with pytest.raises(IntegrityError, match="2 documents in, but 1 judged by 1 verdicts"):
         run_stage(Swallower(), source, tmp_path / "out")
     assert not (tmp_path / "out" / storage.MANIFEST).exists()
 
 
 def test_no_documents_still_give_the_columns(tmp_path):
-    judged = run_stage(LengthFilter(), publish_documents(tmp_path / "in", []), tmp_path / "out")
-    assert judged.summary["num_in"] == 0
-    assert "length" in pq.read_schema(judged.file(DOCUMENTS)).names
+    made = run_stage(LengthFilter(), publish_documents(tmp_path / "in", []), tmp_path / "out")
+    assert made.summary["num_in"] == 0
+    assert "length" in read_schema(made).names
 
 
 def test_the_path_of_a_model_is_no_part_of_the_work(tmp_path):
@@ -159,21 +160,21 @@ def test_every_stage_over_every_partition(tmp_path):
 
 def test_row_groups_hold_many_batches(tmp_path):
     source = publish_documents(tmp_path / "in", [f"longer text {i}" for i in range(2000)])
-    judged = run_stage(LengthFilter(), source, tmp_path / "out")
-    assert pq.read_metadata(judged.file(DOCUMENTS)).num_row_groups == 1
+    made = run_stage(LengthFilter(), source, tmp_path / "out")
+    assert pq.read_metadata(made.file(VERDICTS)).num_row_groups == 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class FullDisk:
+class FullDisk(Stage):
     """A stage during which the disk fills: a file with no more room takes the place of the documents."""
 
     name: ClassVar[str] = "full"
 
-    def __call__(self, batch):
+    def judge(self, batch):
         if batch.num_rows:
             with Path("/dev/full").open("wb", buffering=0) as device:
                 device.write(b"x")
-        return split_batch(batch, self.name, [None] * batch.num_rows)
+        return judged(batch, [None] * batch.num_rows)
 
 
 @pytest.mark.fault(18)

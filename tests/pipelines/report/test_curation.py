@@ -6,7 +6,6 @@ import re
 import shutil
 from html.parser import HTMLParser
 
-import pyarrow.parquet as pq
 import pytest
 
 from lm import storage
@@ -15,6 +14,7 @@ from pipelines import paths
 from pipelines.curation import CURATION
 from pipelines.documents.tables import DOCUMENTS, REMOVALS
 from pipelines.report.curation import FUNNEL, MARKDOWN, PAGE, steps_of, write_curation_report
+from tests.pipelines.published import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_markdown_says_what_the_tables_hold(curated_demo, report):
     heuristics = made["heuristic_documents"]
     kept, came = totals(heuristics, "num_kept"), totals(heuristics, "num_in")
     assert f"| heuristics | {came:,} | {kept:,} | {came - kept:,} | 0 | {kept / came:.1%} |" in text
-    removals = [row for each in heuristics.values() for row in pq.read_table(each.file(REMOVALS)).to_pylist()]
+    removals = [row for each in heuristics.values() for row in rows_of(each, REMOVALS)]
     of_rule = [row for row in removals if row["rule"] == removals[0]["rule"]]
     assert f"| heuristics | {removals[0]['rule']} | {len(of_rule)} | {len(of_rule) / came:.2%} |" in text
 
@@ -85,15 +85,11 @@ def test_the_page_is_whole_and_needs_nothing_else(report):
 
 def test_harmful_documents_are_counted_and_not_shown(curated_demo, report):
     _, made = curated_demo
-    harmful = {
-        row["doc_id"]
-        for each in made["harmless_documents"].values()
-        for row in pq.read_table(each.file(REMOVALS)).to_pylist()
-    }
+    harmful = {row["doc_id"] for each in made["harmless_documents"].values() for row in rows_of(each, REMOVALS)}
     begins = {
         " ".join(row["text"].split())[:60]
         for each in made["varied_documents"].values()
-        for row in pq.read_table(each.file(DOCUMENTS)).to_pylist()
+        for row in rows_of(each, DOCUMENTS)
         if row["doc_id"] in harmful
     }
     assert begins

@@ -1,11 +1,12 @@
 """Samples: ten of each, from all rules, the same ones again; nothing harmful, no personal data, no markup."""
 
-import pyarrow.parquet as pq
 import pytest
 
 from pipelines.documents.tables import DOCUMENTS, REMOVALS
+from pipelines.documents.view import read_schema
 from pipelines.report.samples import NUM_SAMPLES, Sample, kept_samples, markdown_table, reason_of, removed_samples
 from pipelines.report.step_facts import NUM_BINS, stage_facts
+from tests.pipelines.published import rows_of
 
 
 @pytest.fixture
@@ -19,12 +20,12 @@ def step(curated_demo):
 
 
 def rows(artifacts, name):
-    return [row for artifact in artifacts for row in pq.read_table(artifact.file(name)).to_pylist()]
+    return [row for artifact in artifacts for row in rows_of(artifact, name)]
 
 
 def test_ten_that_stayed_with_what_was_found(step):
     made, before = step("language_documents", "extracted_documents")
-    samples = kept_samples(made, set(pq.read_schema(before[0].file(DOCUMENTS)).names))
+    samples = kept_samples(made, set(read_schema(before[0]).names))
     documents = {row["doc_id"]: row for row in rows(made, DOCUMENTS)}
     assert len(samples) == len({sample.doc_id for sample in samples}) == NUM_SAMPLES
     for sample in samples:

@@ -16,6 +16,7 @@ from pipelines.documents.tables import DOCUMENTS, REMOVALS
 from pipelines.sources.added_documents import DocumentSource, publish_added_documents
 from pipelines.tokens.mixture import MixtureConfig, make_mixture
 from pipelines.tokens.shards import TokenizerConfig, train_corpus_tokenizer, write_token_shards
+from tests.pipelines.published import rows_of
 
 QUESTION = "How many of the nineteen grey geese that left the pond on Monday came back again before Friday evening?"
 
@@ -35,13 +36,13 @@ def folder(tmp_path):
 
 
 def documents(artifact):
-    return pq.read_table(artifact.file(DOCUMENTS)).to_pylist()
+    return rows_of(artifact, DOCUMENTS)
 
 
 def test_every_row_is_a_document_or_a_removal(folder, tmp_path):
     made = publish_added_documents([DocumentSource(name="books", path=str(folder))], tmp_path / "out")
     assert [row["text"] for row in documents(made)] == ["First.", "Third é.", "Fourth."]
-    assert [row["rule"] for row in pq.read_table(made.file(REMOVALS)).to_pylist()] == ["empty"]
+    assert [row["rule"] for row in rows_of(made, REMOVALS)] == ["empty"]
     assert made.summary["documents_by_source"] == {"books": 3}
     assert (made.summary["num_in"], made.summary["num_kept"], made.summary["num_removed"]) == (4, 3, 1)
     first = documents(made)[0]

@@ -7,6 +7,7 @@ import pytest
 from lm.errors import ConfigurationError, InputError
 from lm.shards import TokenShards
 from lm.tokenizer import Tokenizer
+from pipelines.documents import tables
 from pipelines.tokens.shards import (
     TokenizeConfig,
     TokenizerConfig,
@@ -81,7 +82,9 @@ def test_the_same_bytes_again_and_another_order_by_seed(made, tmp_path):
 
 
 def test_an_interrupted_call_goes_on_with_the_next_part(made, tmp_path, monkeypatch):
-    documents = publish_documents(tmp_path / "documents", TEXTS + HOSTILE, rows_per_group=40)
+    monkeypatch.setattr(tables, "_ROWS_PER_GROUP", 40)
+    monkeypatch.setattr(tables, "_BATCH_ROWS", 40)
+    documents = publish_documents(tmp_path / "documents", TEXTS + HOSTILE)
     encoded = []
 
     def encode_batch(self, texts, num_threads=1):

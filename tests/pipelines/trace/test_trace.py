@@ -19,12 +19,14 @@ from lm.training.reading_order import make_reading_order
 from pipelines import paths
 from pipelines.decontamination.corpus import decontaminate_corpus
 from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
-from pipelines.documents.tables import CLUSTERS, DOCUMENTS, REMOVALS
+from pipelines.documents.tables import CLUSTERS, DOCUMENTS, REMOVALS, TEXTS, VERDICTS
+from pipelines.documents.verdicts import TEXT_SCHEMA
 from pipelines.extract.records import document_id
 from pipelines.sources.added_documents import DocumentSource, publish_added_documents
 from pipelines.tokens.shards import TokenizeConfig, write_token_shards
 from pipelines.trace import trace
 from pipelines.warc.records import read_records
+from tests.pipelines.published import rows_of
 
 
 @pytest.fixture
@@ -33,9 +35,7 @@ def demo(curated_demo):
 
 
 def first_row(artifacts, name, wanted=lambda row: True):
-    return next(
-        row for artifact in artifacts.values() for row in pq.read_table(artifact.file(name)).to_pylist() if wanted(row)
-    )
+    return next(row for artifact in artifacts.values() for row in rows_of(artifact, name) if wanted(row))
 
 
 def only(found):
@@ -213,19 +213,17 @@ def test_lines_that_a_step_dropped_are_told(demo, tmp_path, capsys):
     (unique,) = made["deduplicated_documents"].values()
     home = tmp_path / "home"
     shutil.copytree(folder / "home", home)
-    table = pq.read_table(unique.file(DOCUMENTS))
-    place = next(i for i, text in enumerate(table.column("text").to_pylist()) if text.count("\n") > 1)
-    texts = table.column("text").to_pylist()
-    first, _, texts[place] = texts[place].partition("\n")
-    field = table.schema.field("text")
-    changed = table.set_column(table.schema.get_field_index("text"), field, pa.array(texts, field.type))
+    document = next(row for row in rows_of(unique) if row["text"].count("\n") > 1)
+    first, _, rest = document["text"].partition("\n")
+    place = pq.read_table(unique.file(VERDICTS)).column("doc_id").to_pylist().index(document["doc_id"])
+    changed = pa.Table.from_pylist([{"row": place, "doc_id": document["doc_id"], "text": rest}], schema=TEXT_SCHEMA)
     made_of = {"kind": unique.kind, "config": unique.config, "inputs": unique.inputs, "code": ""}
     with publish(paths.artifact_path("deduplicated_documents", root=home), **made_of) as publication:
-        pq.write_table(changed, publication.path / DOCUMENTS)
-        for name in (REMOVALS, CLUSTERS):
+        pq.write_table(changed, publication.path / TEXTS)
+        for name in (VERDICTS, CLUSTERS):
             shutil.copyfile(unique.file(name), publication.path / name)
         publication.summary.update(unique.summary)
-    trace.main([table.column("doc_id")[place].as_py(), "--home", str(home)])
+    trace.main([document["doc_id"], "--home", str(home)])
     assert f"dropped the line “{first[:60]}" in capsys.readouterr().out
 
 
@@ -242,7 +240,7 @@ def test_an_unknown_url_exits_with_2_and_names_the_nearest(demo):
     folder, made = demo
     url = first_row(made["deduplicated_documents"], DOCUMENTS)["url"]
     run = subprocess.run(
-        [sys.executable, "-m", "pipelines.trace.trace", url + "x", "--home", str(folder / "home")],
+        [sys.executable, "-m", "pipelines.trace", url + "x", "--home", str(folder / "home")],
         capture_output=True,
         text=True,
         check=False,
