@@ -108,7 +108,8 @@ def test_nothing_loads_a_pickle():
 
 
 @pytest.mark.parametrize(
-    "module", ["pipelines", "pipelines.curation", "pipelines.trace.trace", "assets.definitions", *sorted(WITHOUT_TORCH)]
+    "module",
+    ["pipelines", "pipelines.curation.run", "pipelines.trace.trace", "assets.definitions", *sorted(WITHOUT_TORCH)],
 )
 def test_import_loads_no_torch(module):
     if module.startswith("assets"):

@@ -8,22 +8,14 @@ import dagster as dg
 
 from assets.automation import presets
 from assets.automation.partitions import ABLATION_QUESTIONS, WARC_GROUPS
+from pipelines.curation.steps import CURATION
 from pipelines.paths import partition_key
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags of a run that covers a range of partitions."""
 
 _BUILT_IN = dg.AssetSelection.assets("demo_crawl")
-_PARTITIONED = dg.AssetSelection.assets(
-    "warc_files",
-    "extracted_documents",
-    "language_documents",
-    "heuristic_documents",
-    "varied_documents",
-    "harmless_documents",
-    "quality_documents",
-    "masked_documents",
-)
+_PARTITIONED = dg.AssetSelection.assets("warc_files", *(step.artifact for step in CURATION if step.partitioned))
 
 _EXPERIMENTS = dg.AssetSelection.groups("experiments")
 

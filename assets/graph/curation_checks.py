@@ -55,18 +55,7 @@ def _adds_up(artifact: Artifact) -> bool:
     )
 
 
-ACCOUNTS = [
-    _accounts_check(asset)
-    for asset in (
-        curation.extracted_documents,
-        curation.language_documents,
-        curation.heuristic_documents,
-        curation.varied_documents,
-        curation.harmless_documents,
-        curation.quality_documents,
-        curation.masked_documents,
-    )
-]
+ACCOUNTS = [_accounts_check(asset) for asset in curation.PARTITIONED]
 
 
 def _corpus_accounts_check(asset: dg.AssetsDefinition, *before: str) -> dg.AssetChecksDefinition:
@@ -133,7 +122,7 @@ def only_damaged_records_are_lost(context: dg.AssetCheckExecutionContext, home: 
 
 
 @dg.asset_check(
-    asset=curation.language_documents,
+    asset="language_documents",
     description=f"Precision and recall of removing other languages are at least {MIN_PRECISION}.",
 )
 def other_languages_are_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
@@ -142,7 +131,7 @@ def other_languages_are_removed(context: dg.AssetCheckExecutionContext, home: Lo
 
 
 @dg.asset_check(
-    asset=curation.harmless_documents,
+    asset="harmless_documents",
     description=f"Precision and recall of removing harmful pages are at least {MIN_PRECISION}.",
 )
 def harmful_pages_are_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
@@ -151,14 +140,14 @@ def harmful_pages_are_removed(context: dg.AssetCheckExecutionContext, home: Loam
 
 
 @dg.asset_check(
-    asset=curation.quality_documents,
+    asset="quality_documents",
     description=f"At most {1 - MIN_RECALL:.0%} of low-quality pages pass heuristics and classifier together.",
 )
 def low_quality_is_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
     """Spam and the like leave by some rule before the quality classifier or by it; good pages stay."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        stages = ("heuristic_documents", "varied_documents", "harmless_documents", "quality_documents")
+        stages = ("heuristic_documents", "repetition_documents", "harmless_documents", "quality_documents")
         removed = [i for name in stages for i in _ids(_removals(context.instance, home, name))]
         kept = _ids(_documents(context.instance, home, "quality_documents"))
 
@@ -171,9 +160,7 @@ def low_quality_is_removed(context: dg.AssetCheckExecutionContext, home: LoamHom
     return _against_truth(context, home, judge)
 
 
-@dg.asset_check(
-    asset=curation.masked_documents, description=f"At least {MIN_PII_RECALL:.0%} of personal data is masked."
-)
+@dg.asset_check(asset="masked_documents", description=f"At least {MIN_PII_RECALL:.0%} of personal data is masked.")
 def personal_data_is_masked(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
     """E-mail addresses, phone numbers and the like no longer stand in the text."""
 

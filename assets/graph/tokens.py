@@ -17,7 +17,7 @@ from assets.support.results import Stopwatch, result
 from lm.shards import TokenShards
 from lm.storage import Artifact
 from lm.tokenizer import Tokenizer
-from pipelines.curation import CORPUS
+from pipelines.curation.steps import CORPUS
 from pipelines.report.curation import steps_of
 from pipelines.tokens.shards import TokenizeConfig, TokenizerConfig, train_corpus_tokenizer, write_token_shards
 from pipelines.tokens.tokenizer_report import (

@@ -43,7 +43,12 @@ def schema_of(cls: type, **defaults: Any) -> dict[str, dg.Field]:
 
 def config_of(context: dg.AssetExecutionContext, cls: type[C]) -> C:
     """The dataclass from the configuration that a run gave to its asset."""
-    return from_mapping(cls, context.op_execution_context.op_config)
+    return from_mapping(cls, given(context))
+
+
+def given(context: dg.AssetExecutionContext) -> dict[str, Any]:
+    """The configuration that a run gave to its asset, defaults included."""
+    return dict(context.op_execution_context.op_config)
 
 
 def _config_type(hint: Any, name: str) -> Any:

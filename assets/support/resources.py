@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from assets.support.processes import pipes_client
 from lm.storage import Artifact, open_artifact
 from pipelines import paths
+from pipelines.curation.settings import home_settings
 
 
 class LoamHome(dg.ConfigurableResource):
@@ -26,6 +28,10 @@ class LoamHome(dg.ConfigurableResource):
     def downloads(self) -> Path:
         """The folder of this machine that remote files are downloaded to."""
         return paths.downloads(self.root)
+
+    def settings(self) -> Any:
+        """The settings of the curation: `curation.yaml` of the home, or the defaults."""
+        return home_settings(self.root)
 
     def target(self, name: str, partition: str | None = None) -> Path:
         """Where asset `name` publishes."""

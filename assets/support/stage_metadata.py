@@ -12,7 +12,8 @@ from assets.support import plots
 from assets.support.resources import LoamHome
 from lm.errors import AbsentError
 from lm.storage import Artifact
-from pipelines.curation import CURATION, Step, funnel
+from pipelines.curation.funnel import funnel
+from pipelines.curation.steps import CURATION, Step
 
 Metadata = dict[str, dg.MetadataValue[Any]]
 

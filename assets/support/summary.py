@@ -9,7 +9,8 @@ from typing import Any
 
 from lm.storage import Artifact, open_artifact
 from pipelines import paths
-from pipelines.curation import CURATION, funnel
+from pipelines.curation.funnel import funnel, funnel_lines
+from pipelines.curation.steps import CURATION
 
 _STAGES = {"pretrained": "pre-trained", "sft": "SFT", "dpo": "DPO", "grpo": "GRPO"}
 _NUM_SAMPLES = 3
@@ -19,7 +20,7 @@ def summary_lines(root: Path, partitions: list[str]) -> list[str]:
     """The lines that `make demo` ends with, from the artifacts below `root`."""
     return [
         "",
-        *_documents(root, partitions),
+        *funnel_lines(funnel(curated_artifacts(root, partitions))),
         "",
         *_models(root),
         "",
@@ -27,18 +28,6 @@ def summary_lines(root: Path, partitions: list[str]) -> list[str]:
         "",
         "Look at it: make ui",
     ]
-
-
-def _documents(root: Path, partitions: list[str]) -> Iterator[str]:
-    yield f"{'documents':<14}{'in':>8}{'kept':>8}{'removed':>9}{'lost':>6}   most frequent reasons"
-    artifacts = list(curated_artifacts(root, partitions))
-    changed = {a.summary["stage"]: f"{a.summary['num_cut']} cut" for a in artifacts if a.summary.get("num_cut")}
-    for row in funnel(artifacts):
-        gone = {**row["removed_by_rule"], **row["lost_by_reason"]}
-        reasons = ", ".join(f"{rule} {n}" for rule, n in sorted(gone.items(), key=lambda item: -item[1])[:3])
-        reasons = ", ".join(filter(None, (reasons, changed.get(row["stage"]))))
-        counts = f"{row['num_in']:>8,}{row['num_kept']:>8,}{row['num_removed']:>9,}{row['num_lost']:>6,}"
-        yield f"{row['stage']:<14}{counts}   {reasons}".rstrip()
 
 
 def curated_artifacts(root: Path, partitions: list[str]) -> Iterator[Artifact]:

@@ -1,33 +1,28 @@
-"""Loam's own refinery for benchmarks: the stages of `pipelines.curation.CURATION`, from WARC files to one corpus."""
+"""Loam's own refinery for benchmarks: `pipelines.curation.run`, from WARC files to one corpus."""
 
 from __future__ import annotations
 
 import functools
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lm.storage import Artifact
 from pipelines.classifiers.fasttext_training import ClassifierConfig
-from pipelines.curation import CURATION
-from pipelines.decontamination.corpus import decontaminate_corpus
-from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
-from pipelines.dedup.corpus import deduplicate_partitions
+from pipelines.curation.run import curate as run_curation
+from pipelines.curation.settings import EvaluationSources, Settings
+from pipelines.curation.steps import CORPUS
+from pipelines.decontamination.items import EvaluationSet
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
-from pipelines.documents.schema import Stage
-from pipelines.executor.partitions import run_partitions
 from pipelines.extract.partition import extract_partition
 from pipelines.filters.harmful import DEFAULT_CONFIG
-from pipelines.filters.heuristics import HeuristicFilter
-from pipelines.filters.language import LanguageFilter
-from pipelines.filters.pii import PiiMasker
-from pipelines.filters.repetition import RepetitionFilter
-from pipelines.filters.run import run_stage
 from pipelines.filters.trained import (
-    harmful_filter,
+    HarmfulConfig,
+    QualityConfig,
     make_harmful_classifiers,
     make_quality_classifier,
-    quality_filter,
 )
 from pipelines.paths import artifact_path, partition_key
 from pipelines.sources.warc_file import WarcFile
@@ -46,10 +41,10 @@ _LABELS = DemoCrawlConfig(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Refinery:
-    """The stages between extraction and deduplication, and the evaluation items that the corpus must not hold."""
+    """The settings of a curation, and the home folder that holds its classifiers."""
 
-    stages: tuple[Stage, ...]
-    items: Artifact
+    settings: Any
+    classifiers: Path
 
 
 def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
@@ -57,26 +52,24 @@ def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
 
     The classifiers' thresholds are such that every page passes: each must be scored, and goes on to be worked on.
     """
+    home = folder / "classifiers"
     write_demo_crawl(_LABELS, folder / "crawl")
-    quality = make_quality_classifier(
-        folder / "crawl" / "quality_labels.jsonl", folder / "quality_classifier", ClassifierConfig()
+    make_quality_classifier(
+        folder / "crawl" / "quality_labels.jsonl", artifact_path("quality_classifier", root=home), ClassifierConfig()
     )
-    harmful = make_harmful_classifiers(
-        folder / "crawl" / "harmful_labels.jsonl", folder / "harmful_classifiers", DEFAULT_CONFIG
-    )
-    stages = (
-        LanguageFilter(),
-        HeuristicFilter(),
-        RepetitionFilter(),
-        replace(harmful_filter(harmful), toxic_threshold=2.0, adult_threshold=2.0),
-        replace(quality_filter(quality), threshold=0.0),
-        PiiMasker(),
+    make_harmful_classifiers(
+        folder / "crawl" / "harmful_labels.jsonl", artifact_path("harmful_classifiers", root=home), DEFAULT_CONFIG
     )
     if evaluation_set.exists():
         questions = EvaluationSet(name="gsm8k", path=str(evaluation_set))
     else:
         questions = EvaluationSet(name="problems", path=str(folder / "crawl" / "problems.jsonl"), fields=("prompt",))
-    return Refinery(stages=stages, items=publish_evaluation_items([questions], folder / "items"))
+    settings = Settings(
+        harmful=HarmfulConfig(toxic_threshold=1.0, adult_threshold=1.0),
+        quality=QualityConfig(threshold=0.0),
+        evaluation_items=EvaluationSources(sets=(questions,)),
+    )
+    return Refinery(settings=settings, classifiers=home)
 
 
 def extract(path: Path, target: Path) -> Artifact:
@@ -85,23 +78,11 @@ def extract(path: Path, target: Path) -> Artifact:
 
 
 def curate(paths: Sequence[Path], refinery: Refinery, home: Path, num_workers: int = 1) -> Artifact:
-    """All of `CURATION`, a partition a WARC file, over `num_workers` processes."""
-    jobs = {partition_key("bench", number): path for number, path in enumerate(paths)}
-    job = functools.partial(_curate_partition, refinery.stages, home)
-    masked = run_partitions(job, {key: (key, path) for key, path in jobs.items()}, num_workers=num_workers)
-    unique, clean = (artifact_path(step.artifact, root=home) for step in CURATION if not step.partitioned)
-    return decontaminate_corpus(deduplicate_partitions(masked, unique, num_workers=num_workers), refinery.items, clean)
-
-
-def _curate_partition(stages: Sequence[Stage], home: Path, job: tuple[str, Path]) -> Artifact:
-    """Everything that is done to one partition alone."""
-    partition, path = job
-    first, *judging = (step for step in CURATION if step.partitioned)
-    target = functools.partial(artifact_path, partition=partition, root=home)
-    made = extract_partition([_warc_file(path)], partition, target(first.artifact))
-    for step, stage in zip(judging, stages, strict=True):
-        made = run_stage(stage, made, target(step.artifact))
-    return made
+    """The whole curation, a partition a WARC file, over `num_workers` processes."""
+    shutil.copytree(refinery.classifiers, home, dirs_exist_ok=True)
+    groups = {partition_key("bench", number): [_warc_file(path)] for number, path in enumerate(paths)}
+    made = run_curation(groups, home, refinery.settings, num_workers=num_workers, num_children=1)
+    return made[CORPUS][None]
 
 
 @functools.cache

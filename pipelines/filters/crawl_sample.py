@@ -8,7 +8,7 @@ from typing import Any
 
 from lm.storage import Artifact
 from pipelines.dedup.exact import hash_text
-from pipelines.documents.tables import read_batches, read_schema
+from pipelines.documents.view import read_documents, read_schema
 
 SAMPLE_DOCUMENTS = 10_000
 """Documents of a sample: a share of one in a hundred is then known to a tenth of itself."""
@@ -21,7 +21,7 @@ def sample_documents(
     there = [name for name in columns if name in read_schema(documents).names]
 
     def rows() -> Iterator[tuple[int, str, dict[str, Any]]]:
-        for batch in read_batches(documents, ["doc_id", *there]):
+        for batch in read_documents(documents, ["doc_id", *there]):
             for row in batch.to_pylist():
                 doc_id = str(row.pop("doc_id"))
                 yield hash_text(doc_id), doc_id, row

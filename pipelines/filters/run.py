@@ -31,10 +31,18 @@ def stage_config(stage: Stage) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not name.endswith("_path")}
 
 
-def run_stage(stage: Stage, source: Artifact, target: Path, *, code: str | None = None) -> Artifact:
+def run_stage(
+    stage: Stage,
+    source: Artifact,
+    target: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    code: str | None = None,
+) -> Artifact:
     """Send the documents of `source` through `stage` and publish the verdicts at `target`.
 
-    Does nothing where that work is done already. `code` is the digest of the stage's code, found where not given.
+    Does nothing where that work is done already. `settings` are those that the stage was made from, where it is not
+    its own configuration. `code` is the digest of the stage's code, found where not given.
 
     Raises:
         IntegrityError: the stage lost or doubled a document; or `source` changed on disk.
@@ -44,10 +52,16 @@ def run_stage(stage: Stage, source: Artifact, target: Path, *, code: str | None 
         target,
         functools.partial(_write_stage, stage, source, target),
         kind=DOCUMENTS_KIND,
-        config={"stage": stage.name, **stage_config(stage)},
+        config=_config(stage, settings),
         inputs={"documents": source.digest},
         code=code or source_digest(type(stage).__module__),
     )
+
+
+def _config(stage: Stage, settings: Mapping[str, Any] | None) -> dict[str, Any]:
+    own = stage_config(stage)
+    made_from = {"settings": dict(settings)} if settings is not None and settings != own else {}
+    return {"stage": stage.name, **own, **made_from}
 
 
 def run_stage_partitions(
@@ -55,6 +69,7 @@ def run_stage_partitions(
     sources: Mapping[str, Artifact],
     targets: Mapping[str, Path],
     *,
+    settings: Mapping[str, Any] | None = None,
     num_workers: int = 1,
     report: Report | None = None,
 ) -> dict[str, Artifact]:
@@ -62,11 +77,13 @@ def run_stage_partitions(
     stages = stage if isinstance(stage, Mapping) else dict.fromkeys(sources, stage)
     jobs = {partition: (stages[partition], source, targets[partition]) for partition, source in sources.items()}
     description = next((each.name for each in stages.values()), "")
-    return run_partitions(_run_job, jobs, num_workers=num_workers, report=report, description=description)
+    return run_partitions(
+        functools.partial(_run_job, settings), jobs, num_workers=num_workers, report=report, description=description
+    )
 
 
-def _run_job(job: tuple[Stage, Artifact, Path]) -> Artifact:
-    return run_stage(*job)
+def _run_job(settings: Mapping[str, Any] | None, job: tuple[Stage, Artifact, Path]) -> Artifact:
+    return run_stage(*job, settings=settings)
 
 
 def _write_stage(stage: Stage, source: Artifact, target: Path, publication: Publication) -> None:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from lm import storage
 from lm.code_version import source_digest
-from lm.configuration import to_mapping
+from lm.configuration import Doc, Range, settle, to_mapping
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
 from pipelines.classifiers.fasttext_training import ClassifierConfig, Example
+from pipelines.documents.schema import Judgement, Stage, judged
+from pipelines.filters.crawl_sample import sample_documents
 from pipelines.filters.harm_calibration import WANTED_FALSE_POSITIVE_RATE, crawl_threshold, train_harmful_classifiers
 from pipelines.filters.harmful import KINDS, HarmfulFilter, HarmScale
 from pipelines.filters.labels import LabelFile, field_names, read_labels
@@ -115,30 +118,88 @@ def measurements(classifiers: Artifact) -> dict[str, dict[str, Any]]:
     return found
 
 
-def quality_filter(classifier: Artifact, threshold: float | None = None) -> QualityFilter:
-    """The stage that applies a quality classifier; `threshold` None takes the one chosen at training."""
+@dataclass(frozen=True, kw_only=True)
+class QualityConfig:
+    """The pages that are good enough."""
+
+    judge: Annotated[Literal["classifier", "none"], Doc("Judge by the trained classifier, or keep every page.")] = (
+        "classifier"
+    )
+    threshold: Annotated[
+        float | None,
+        Doc("Keep pages that score at least this; empty takes the threshold chosen when the classifier was trained."),
+        Range(0, 1),
+    ] = None
+
+    def __post_init__(self) -> None:
+        settle(self, "quality")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HarmfulConfig:
+    """The pages that are too harmful."""
+
+    judge: Annotated[Literal["classifier", "none"], Doc("Judge by the trained classifiers, or keep every page.")] = (
+        "classifier"
+    )
+    toxic_threshold: Annotated[
+        float | None,
+        Doc("Remove pages whose toxic score reaches this; empty chooses it by the wanted rate."),
+        Range(0, 1),
+    ] = None
+    adult_threshold: Annotated[
+        float | None,
+        Doc("Remove pages whose adult score reaches this; empty chooses it by the wanted rate."),
+        Range(0, 1),
+    ] = None
+    wanted_false_positive_rate: Annotated[
+        float,
+        Doc(
+            "The share of a group's harmless pages that may be removed as toxic, and as adult. It is "
+            "estimated on the group's own pages, and the threshold chosen at training is raised, or lowered "
+            "to half, until it holds."
+        ),
+        Range(above=0, below=1),
+    ] = WANTED_FALSE_POSITIVE_RATE
+
+    def __post_init__(self) -> None:
+        settle(self, "harmful")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotJudged(Stage):
+    """Keeps every document; the scores of the classifiers in whose place it stands are empty."""
+
+    name: str  # type: ignore[misc]
+    columns: tuple[str, ...]
+
+    def judge(self, batch: pa.RecordBatch) -> Judgement:
+        """Keep every document."""
+        empty = pa.nulls(batch.num_rows, pa.float32())
+        return judged(batch, [None] * batch.num_rows, dict.fromkeys(self.columns, empty))
+
+
+def quality_stage(config: QualityConfig, classifier: Artifact | None, documents: Artifact | None = None) -> Stage:
+    """The stage that applies a quality classifier; without one, a stage that judges nothing."""
+    if classifier is None:
+        return NotJudged(name=QualityFilter.name, columns=("quality_score",))
     measured = measurements(classifier)["quality"]
     return QualityFilter(
         model_path=str(classifier.file("quality.bin")),
         model_sha256=classifier.files["quality.bin"].sha256,
-        threshold=measured["threshold"] if threshold is None else threshold,
+        threshold=measured["threshold"] if config.threshold is None else config.threshold,
     )
 
 
-def harmful_filter(
-    classifiers: Artifact,
-    toxic_threshold: float | None = None,
-    adult_threshold: float | None = None,
-    *,
-    pages: Sequence[str] = (),
-    wanted_false_positive_rate: float = WANTED_FALSE_POSITIVE_RATE,
-) -> HarmfulFilter:
-    """The stage that applies the harmful-content classifiers.
+def harmful_stage(config: HarmfulConfig, classifiers: Artifact | None, documents: Artifact | None = None) -> Stage:
+    """The stage that applies the harmful-content classifiers; without them, a stage that judges nothing.
 
-    A threshold None is the one chosen at training; where `pages` of the crawl are given, the one that flags the wanted
-    share of the harmless ones (`pipelines.filters.harm_calibration`).
+    A threshold that `config` leaves empty is the one chosen at training. Where `documents` are given, it is the one
+    that flags the wanted share of those that are harmless (`pipelines.filters.harm_calibration`).
     """
-    fixed = {"toxic": toxic_threshold, "adult": adult_threshold}
+    if classifiers is None:
+        return NotJudged(name=HarmfulFilter.name, columns=tuple(f"{kind}_score" for kind in KINDS))
+    fixed = {"toxic": config.toxic_threshold, "adult": config.adult_threshold}
     fields: dict[str, Any] = {}
     for kind, found in measurements(classifiers).items():
         fields[f"{kind}_model_path"] = str(classifiers.file(f"{kind}.bin"))
@@ -146,11 +207,12 @@ def harmful_filter(
         fields[f"{kind}_scale"] = HarmScale(window_words=found["window_words"], floor=found["floor"])
         fields[f"{kind}_threshold"] = found["page_threshold"] if fixed[kind] is None else fixed[kind]
     stage = HarmfulFilter(**fields)
+    pages = [row["text"] for row in sample_documents(documents)] if documents is not None else []
     chosen: dict[str, Any] = {
         f"{kind}_threshold": crawl_threshold(
             stage.scores(kind, pages),
             np.array(found["harmful_page_scores"]),
-            wanted_false_positive_rate,
+            config.wanted_false_positive_rate,
             found["page_threshold"],
         )
         for kind, found in measurements(classifiers).items()

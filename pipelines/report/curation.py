@@ -18,7 +18,8 @@ from lm import storage
 from lm.code_version import source_digest
 from lm.storage import Artifact, Publication, open_artifact
 from pipelines import paths
-from pipelines.curation import CURATION
+from pipelines.curation.settings import settings_yaml
+from pipelines.curation.steps import CURATION
 from pipelines.decontamination.corpus import MATCHES, first_matches
 from pipelines.documents.view import read_removals
 from pipelines.report.html_page import report_page
@@ -51,11 +52,12 @@ def write_curation_report(steps: Mapping[str, Sequence[Artifact]], target: Path)
 
     def write(publication: Publication) -> None:
         facts = facts_of(steps)
+        settings = settings_text(steps)
         rows = [each.row for each in facts]
         matches = contamination(steps)
         storage.write_json(publication.path / FUNNEL, rows)
-        (publication.path / MARKDOWN).write_text(render(facts, matches), encoding="utf-8")
-        (publication.path / PAGE).write_text(report_page(facts, matches), encoding="utf-8")
+        (publication.path / MARKDOWN).write_text(render(facts, matches, settings), encoding="utf-8")
+        (publication.path / PAGE).write_text(report_page(facts, matches, settings), encoding="utf-8")
         publication.summary.update(num_in=rows[0]["num_in"], num_kept=rows[-1]["num_kept"], num_steps=len(rows))
 
     made = [artifact for artifacts in steps.values() for artifact in artifacts]
@@ -89,7 +91,18 @@ def contamination(steps: Mapping[str, Sequence[Artifact]]) -> list[dict[str, Any
     return [row for each in artifacts for row in first_matches(each)]
 
 
-def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]]) -> str:
+def settings_text(steps: Mapping[str, Sequence[Artifact]]) -> str:
+    """The settings of every step as YAML; of groups with different settings, those of the first."""
+    shown = {stage: artifacts[0].config for stage, artifacts in steps.items()}
+    return settings_yaml(
+        {
+            stage: {name: value for name, value in config.items() if name not in ("stage", "partition")}
+            for stage, config in shown.items()
+        }
+    )
+
+
+def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]], settings: str) -> str:
     """The report as Markdown."""
     lines = ["# Curation", "", "| step | in | kept | removed | lost | share kept |", "|---|--:|--:|--:|--:|--:|"]
     lines += [
@@ -106,6 +119,7 @@ def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]]) ->
         lines += _samples(each)
     if matches:
         lines += ["", "## Shared with evaluation sets", "", matches_table(matches).rstrip()]
+    lines += ["", "## Settings", "", "```yaml", settings.rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 

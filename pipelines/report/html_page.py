@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pipelines.curation import CURATION
+from pipelines.curation.steps import CURATION
 from pipelines.decontamination.corpus import STAGE as DECONTAMINATE
 from pipelines.report import charts
 from pipelines.report.samples import HARMFUL_STAGE, Sample
@@ -42,12 +42,13 @@ details { margin-top: 10px; } summary { cursor: pointer; font-weight: 600; }
 """
 
 
-def report_page(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]]) -> str:
-    """The page over all steps; `matches` are passages shared with evaluation sets."""
+def report_page(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]], settings: str) -> str:
+    """The page over all steps; `matches` are passages shared with evaluation sets, `settings` YAML."""
     rows = [each.row for each in facts]
     stages = [row["stage"] for row in rows]
     asks = {step.stage: step.asks for step in CURATION}
     links = "".join(f'<a href="#{escape(row["stage"])}">{escape(row["stage"])}</a>' for row in rows)
+    links += '<a href="#settings">settings</a>'
     parts = [
         "<h1>Curation</h1>",
         f"<nav>{links}</nav>",
@@ -59,6 +60,7 @@ def report_page(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]
             )
             for each, row in zip(facts, rows, strict=True)
         ),
+        f'<section id="settings"><h2>settings</h2><pre>{escape(settings)}</pre></section>',
     ]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'

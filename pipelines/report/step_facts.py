@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from lm.storage import Artifact
-from pipelines.curation import funnel
+from pipelines.curation.funnel import funnel
 from pipelines.documents.schema import DOCUMENT_SCHEMA
 from pipelines.documents.view import read_documents, read_removals, read_schema
 from pipelines.report.samples import Sample, kept_samples, removed_samples

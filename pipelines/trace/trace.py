@@ -26,7 +26,8 @@ from lm.errors import InputError, run_command
 from lm.storage import MANIFEST, Artifact, find_artifact
 from lm.store_access import request
 from pipelines import paths
-from pipelines.curation import CURATION, Step
+from pipelines.curation.settings import AddedSources
+from pipelines.curation.steps import CURATION, Step
 from pipelines.decontamination.corpus import MATCHES
 from pipelines.documents.schema import DOCUMENT_SCHEMA, is_doc_id
 from pipelines.documents.tables import CLUSTERS, DOCUMENTS, REMOVALS
@@ -40,7 +41,14 @@ KEPT, REMOVED, NOT_YET_RUN, UNKNOWN = "kept", "removed", "not yet run", "unknown
 
 _REMOVAL_FIELDS = ("rule", "value", "threshold", "duplicate_of")
 _FIRST = CURATION[0]
-_ADDED = Step(artifact="added_documents", stage=ADDED_STAGE, asks="is there text?", partitioned=False)
+_ADDED = Step(
+    stage=ADDED_STAGE,
+    artifact="added_documents",
+    config=AddedSources,
+    description="Documents of other collections than the crawl.",
+    asks="is there text?",
+    partitioned=False,
+)
 """Where documents of other collections begin; they join the crawl's at the last step."""
 
 

@@ -6,7 +6,7 @@ import pytest
 from assets.automation.jobs import demo_partitions
 from assets.support.summary import summary_lines
 from lm.storage import MANIFEST
-from pipelines.curation import CURATION
+from pipelines.curation.steps import CURATION
 from tests.assets.conftest import run_demo
 
 LEARNING = {

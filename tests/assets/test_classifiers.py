@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from assets.graph import classifiers
-from pipelines.filters.trained import harmful_filter
+from pipelines.filters.trained import HarmfulConfig, harmful_stage
 from tests.assets.test_mistakes import failure
 from tests.assets.test_real_input import artifact, materialize
 from tests.pipelines.filters.test_harmful import CLEAN, TOXIC, batch, passage
@@ -58,7 +58,7 @@ def test_toxic_labels_alone_are_enough(tmp_path, labels):
         assert materialize(instance, home, ["harmful_classifiers"], config=config).success
     trained = artifact(home, "harmful_classifiers")
     assert trained.summary["kinds_without_labels"] == ["adult"]
-    kept, removed = harmful_filter(trained)(batch(passage(CLEAN, 500, 90), passage(TOXIC, 501, 90)))
+    kept, removed = harmful_stage(HarmfulConfig(), trained)(batch(passage(CLEAN, 500, 90), passage(TOXIC, 501, 90)))
     assert removed.column("rule").to_pylist() == ["toxic"]
     assert "adult_score" not in kept.schema.names
     assert classifiers.harmful_separates(SimpleNamespace(artifact=lambda name: trained)).passed

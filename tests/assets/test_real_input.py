@@ -14,7 +14,7 @@ from tests.pipelines.crawl_server import CrawlServer
 from tests.pipelines.published import rows_of
 
 CRAWL = "CC-MAIN-2024-22"
-NAMES = ("warc_files", "extracted_documents", "language_documents", "heuristic_documents", "varied_documents")
+NAMES = ("warc_files", "extracted_documents", "language_documents", "heuristic_documents", "repetition_documents")
 LANGUAGES = ("an", "de", "en", "es", "fr", "it", "ja", "la", "nl", "pt", "ru", "zh", "ca")
 
 

@@ -17,7 +17,7 @@ STAGES = (
     "extracted_documents",
     "language_documents",
     "heuristic_documents",
-    "varied_documents",
+    "repetition_documents",
     "harmless_documents",
     "quality_documents",
     "masked_documents",

@@ -9,7 +9,7 @@ from pipelines.classifiers.fasttext_training import ClassifierConfig
 from pipelines.filters.heuristics import HeuristicFilter
 from pipelines.filters.reference_pages import LabelledPages, PageFilters, labelled_pages
 from pipelines.filters.repetition import THRESHOLDS, RepetitionFilter
-from pipelines.filters.trained import make_quality_classifier_of_pages, measurements, quality_filter
+from pipelines.filters.trained import QualityConfig, make_quality_classifier_of_pages, measurements, quality_stage
 from tests.pipelines import warc_making as making
 from tests.pipelines.filters.test_heuristics import batch, prose
 
@@ -51,7 +51,7 @@ def test_pages_of_both_kinds_of_file_train_a_classifier_that_keeps_the_wanted_sh
     assert found["roc_auc"] > 0.95
     assert 0.05 < found["false_positive_rate"] < 0.2
     assert artifact.summary["reference_pages"] == artifact.summary["reference_pages_taken"] == 200
-    kept, _ = quality_filter(artifact)(batch(good(1_000), bad(1_001)))
+    kept, _ = quality_stage(QualityConfig(), artifact)(batch(good(1_000), bad(1_001)))
     assert kept.column("doc_id").to_pylist() == ["0"]
 
 

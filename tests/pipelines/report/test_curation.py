@@ -11,7 +11,7 @@ import pytest
 from lm import storage
 from lm.errors import InputError
 from pipelines import paths
-from pipelines.curation import CURATION
+from pipelines.curation.steps import CURATION
 from pipelines.documents.tables import DOCUMENTS, REMOVALS
 from pipelines.report.curation import FUNNEL, MARKDOWN, PAGE, steps_of, write_curation_report
 from tests.pipelines.published import rows_of
@@ -88,7 +88,7 @@ def test_harmful_documents_are_counted_and_not_shown(curated_demo, report):
     harmful = {row["doc_id"] for each in made["harmless_documents"].values() for row in rows_of(each, REMOVALS)}
     begins = {
         " ".join(row["text"].split())[:60]
-        for each in made["varied_documents"].values()
+        for each in made["repetition_documents"].values()
         for row in rows_of(each, DOCUMENTS)
         if row["doc_id"] in harmful
     }

@@ -52,7 +52,7 @@ def test_what_left_comes_from_every_rule_with_its_text(step):
 
 
 def test_harmful_texts_are_not_shown(step):
-    made, before = step("harmless_documents", "varied_documents")
+    made, before = step("harmless_documents", "repetition_documents")
     samples = removed_samples(made, before)
     assert samples and all(sample.excerpt.startswith("[harmful: ") for sample in samples)
     assert all("threshold" in sample.reason for sample in samples)
@@ -72,7 +72,7 @@ def test_markdown_escapes_what_pages_say():
 
 
 def test_histograms_count_every_document_once(step):
-    made, before = step("harmless_documents", "varied_documents")
+    made, before = step("harmless_documents", "repetition_documents")
     toxic, adult = stage_facts(made, before).histograms
     kept = sum(artifact.summary["num_kept"] for artifact in made)
     removed = sum(artifact.summary["num_removed"] for artifact in made)

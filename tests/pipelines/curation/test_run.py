@@ -8,7 +8,8 @@ import pytest
 from lm.errors import InputError
 from lm.shards import TokenShards
 from lm.storage import sha256_of
-from pipelines.curation import CURATION, funnel
+from pipelines.curation.funnel import funnel
+from pipelines.curation.steps import CURATION
 from pipelines.dedup.corpus import deduplicate_partitions
 from pipelines.dedup.minhash_reference import jaccard, shingles
 from pipelines.documents.tables import DOCUMENTS, LOSSES, REMOVALS

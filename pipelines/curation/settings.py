@@ -1,0 +1,165 @@
+"""The settings of a curation: one YAML file, a section a step, pinned to the corpus that it made.
+
+    language: {languages: [en, de], threshold: 0.5}
+    harmful: {judge: none}
+    dedup: {repeated_lines: keep_first}
+
+`curation.yaml` in the home folder is what assets, sensors and `python -m pipelines.curation` take. A step without a
+section has its defaults. Documents that were curated with different settings are one corpus only on request.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+
+from lm.configuration import Doc, from_mapping, to_mapping
+from lm.errors import ConfigurationError, InputError
+from lm.storage import Artifact
+from pipelines.curation.steps import CURATION
+from pipelines.decontamination.items import EvaluationSet
+from pipelines.documents.view import chain
+from pipelines.sources.added_documents import DocumentSource
+
+FILE_NAME = "curation.yaml"
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSources:
+    """The evaluation sets whose texts leave the corpus."""
+
+    alignment_heldout: Annotated[bool, Doc("Include the held-out prompts of the alignment data.")] = True
+    sets: Annotated[tuple[EvaluationSet, ...], Doc("Further evaluation sets, as JSON Lines files.")] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddedSources:
+    """Collections of documents that join the crawl."""
+
+    sources: Annotated[
+        tuple[DocumentSource, ...],
+        Doc("JSON Lines or Parquet files, each a source that the training mixture can weigh."),
+    ] = ()
+
+
+_SECTIONS: dict[str, type] = {
+    **{step.stage: step.config for step in CURATION},
+    "evaluation_items": EvaluationSources,
+    "added_documents": AddedSources,
+}
+
+Settings: Any = dataclasses.make_dataclass(
+    "Settings",
+    [(name, cls, field(default_factory=cls)) for name, cls in _SECTIONS.items()],
+    frozen=True,
+    kw_only=True,
+)
+"""The configuration of every step, by the name of its stage, and of the evaluation items and added documents."""
+
+
+def read_settings(path: Path) -> Any:
+    """The settings in a YAML file; those of sections and fields that the file leaves out are the defaults.
+
+    Raises:
+        InputError: no such file, or not YAML.
+        ConfigurationError: an unknown section or field, or a value out of its range.
+    """
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, expected the settings of the curation as YAML") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values or {}, Mapping):
+        raise InputError(f"{path}: a {type(values).__name__}, expected a section for each step")
+    return from_mapping(Settings, {name: section or {} for name, section in (values or {}).items()}, str(path))
+
+
+def home_settings(root: Path) -> Any:
+    """The settings of the home folder `root`: its `curation.yaml`, or the defaults where it has none."""
+    path = root / FILE_NAME
+    return read_settings(path) if path.exists() else Settings()
+
+
+def pin_settings(root: Path, settings: Any) -> None:
+    """Write `settings` as the home's `curation.yaml`, or check that they are those which it has.
+
+    Raises:
+        ConfigurationError: the home has others; names the first field that differs.
+    """
+    path = root / FILE_NAME
+    if path.exists():
+        for place, theirs, ours in differences(to_mapping(read_settings(path)), to_mapping(settings)):
+            raise ConfigurationError(f"{path}: {place} is {theirs!r}, not {ours!r}; a corpus has one settings file")
+    else:
+        root.mkdir(parents=True, exist_ok=True)
+        path.write_text(settings_yaml(to_mapping(settings)), "utf-8")
+
+
+def settings_yaml(settings: Mapping[str, Any]) -> str:
+    """Settings as YAML, in the order of the steps."""
+    return str(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100))
+
+
+def laid_over(settings: C, given: Mapping[str, Any]) -> C:
+    """`settings` with the values of a launch laid over them: those that are not the defaults of their fields.
+
+    A launch names every field, also those that its user left alone; a field at its default leaves the file's value.
+    """
+    cls = type(settings)
+    merged = _merge(to_mapping(settings), given, to_mapping(cls()))
+    return from_mapping(cls, merged)
+
+
+def settings_of(artifact: Artifact) -> dict[str, dict[str, Any]]:
+    """The settings of every step that the documents of a partition went through, by stage, with the digests of its
+    models."""
+    return {each.config["stage"]: _settings(each.config) for each in chain(artifact) if "stage" in each.config}
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    if "settings" not in config:
+        return {name: value for name, value in config.items() if name not in ("stage", "partition")}
+    return {**config["settings"], **{name: value for name, value in config.items() if name.endswith("_sha256")}}
+
+
+def check_same_settings(sources: Mapping[str, Artifact]) -> None:
+    """Refuse to make one corpus of partitions that were curated with different settings.
+
+    Raises:
+        ConfigurationError: names the first setting that differs, two partitions, and their values.
+    """
+    first, *others = sorted(sources)
+    expected = settings_of(sources[first])
+    for other in others:
+        for place, theirs, ours in differences(settings_of(sources[other]), expected):
+            raise ConfigurationError(
+                f"partitions '{first}' and '{other}' were curated with different settings: {place} is {ours!r} and "
+                f"{theirs!r}; curate one of them anew, or set mixed_settings: true"
+            )
+
+
+def differences(one: Any, other: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """The places at which two plain values differ, with the values of both."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        for name in [*one, *(name for name in other if name not in one)]:
+            yield from differences(one.get(name), other.get(name), f"{place}.{name}" if place else name)
+    elif one != other:
+        yield place, one, other
+
+
+def _merge(base: Mapping[str, Any], given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in given.items():
+        default = defaults.get(name)
+        if isinstance(value, Mapping) and isinstance(default, Mapping) and default:
+            merged[name] = _merge(base[name], value, default)
+        elif value != default or name not in base:
+            merged[name] = value
+    return merged

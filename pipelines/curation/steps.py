@@ -1,0 +1,176 @@
+"""The steps of the curation, in order: `CURATION`.
+
+Assets, their dependencies, jobs, checks, benchmarks and `python -m pipelines.curation` all take the steps from here.
+The first steps work partition by partition; from deduplication on, all partitions are one corpus, since a duplicate may
+lie anywhere. Harmful pages leave before the quality classifier, which would remove them first and leave nothing to
+measure. `docs/your_own_stage.md` adds a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lm.errors import AbsentError, InputError
+from lm.storage import Artifact, open_artifact
+from pipelines.decontamination.corpus import STAGE as DECONTAMINATE
+from pipelines.decontamination.corpus import DecontaminationConfig
+from pipelines.dedup.corpus import STAGE as DEDUP
+from pipelines.dedup.corpus import DeduplicationConfig
+from pipelines.documents.schema import Stage
+from pipelines.extract.partition import STAGE as EXTRACT
+from pipelines.extract.records import ExtractConfig
+from pipelines.filters.heuristics import HeuristicFilter
+from pipelines.filters.language import LanguageFilter
+from pipelines.filters.pii import PiiMasker
+from pipelines.filters.repetition import RepetitionFilter
+from pipelines.filters.trained import HarmfulConfig, QualityConfig, harmful_stage, quality_stage
+from pipelines.paths import artifact_path
+
+StageFactory = Callable[[Any, Artifact | None, Artifact], Stage]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A step: the name of its stage, the artifact that it makes, and the configuration that it takes.
+
+    A judging step also has the factory of its stage. The factory gets the configuration, the artifact of the
+    classifiers (None where the step has none, or judges without), and the documents of the partition.
+    """
+
+    stage: str
+    artifact: str
+    config: type
+    description: str
+    """What the artifact holds, for Dagster."""
+    asks: str
+    """The question that the step answers, for the report."""
+    partitioned: bool = True
+    judging: StageFactory | None = None
+    classifiers: str | None = None
+
+    def make_stage(self, config: Any, root: Path, documents: Artifact) -> Stage:
+        """The stage of a judging step for the `documents` of a partition.
+
+        Raises:
+            InputError: as `open_classifiers`.
+        """
+        if self.judging is None:
+            raise TypeError(f"step '{self.stage}' does not judge")
+        return self.judging(config, self.open_classifiers(config, root), documents)
+
+    def open_classifiers(self, config: Any, root: Path) -> Artifact | None:
+        """The classifiers below the home folder `root`; None where `config` asks for none.
+
+        Raises:
+            InputError: they were not trained yet.
+        """
+        if self.classifiers is None or config.judge == "none":
+            return None
+        path = artifact_path(self.classifiers, root=root)
+        try:
+            return open_artifact(path)
+        except AbsentError:
+            raise InputError(
+                f"{path}: no classifiers here; train them (asset {self.classifiers}), "
+                f"or keep every page unjudged with {self.stage}.judge: none"
+            ) from None
+
+
+def judge(artifact: str, by: type[Stage], description: str, asks: str) -> Step:
+    """The step of a stage whose fields are its configuration."""
+    return Step(
+        stage=by.name,
+        artifact=artifact,
+        config=by,
+        description=description,
+        asks=asks,
+        judging=lambda config, *_: config,
+    )
+
+
+CURATION = (
+    Step(
+        stage=EXTRACT,
+        artifact="extracted_documents",
+        config=ExtractConfig,
+        description="The main text of every page. Records that cannot be read are counted with file and offset.",
+        asks="is there text in the page?",
+    ),
+    judge(
+        "language_documents",
+        by=LanguageFilter,
+        description="Documents in the wanted languages.",
+        asks="is it in a wanted language?",
+    ),
+    judge(
+        "heuristic_documents",
+        by=HeuristicFilter,
+        description="Documents that pass the heuristic rules for prose.",
+        asks="does it look like prose?",
+    ),
+    judge(
+        "repetition_documents",
+        by=RepetitionFilter,
+        description="Documents that pass Gopher's repetition rules.",
+        asks="does it keep from repeating itself?",
+    ),
+    Step(
+        stage="harmful",
+        artifact="harmless_documents",
+        config=HarmfulConfig,
+        description="Documents that are neither toxic nor adult.",
+        asks="is it neither insulting nor adult?",
+        judging=harmful_stage,
+        classifiers="harmful_classifiers",
+    ),
+    Step(
+        stage="quality",
+        artifact="quality_documents",
+        config=QualityConfig,
+        description="Documents that the quality classifier keeps.",
+        asks="is it worth learning from?",
+        judging=quality_stage,
+        classifiers="quality_classifier",
+    ),
+    judge(
+        "masked_documents",
+        by=PiiMasker,
+        description="Documents with personal data masked: e-mail addresses, phone numbers and the like.",
+        asks="whom does it name? (masks, removes nothing)",
+    ),
+    Step(
+        stage=DEDUP,
+        artifact="deduplicated_documents",
+        config=DeduplicationConfig,
+        description="The corpus: documents of all chosen groups, without mirrors and near-duplicates.",
+        asks="is it said elsewhere already?",
+        partitioned=False,
+    ),
+    Step(
+        stage=DECONTAMINATE,
+        artifact="decontaminated_documents",
+        config=DecontaminationConfig,
+        description="The corpus without passages of evaluation sets.",
+        asks="does it hold what the model will be measured on?",
+        partitioned=False,
+    ),
+)
+"""The steps in their order."""
+
+EXTRACTION = CURATION[0]
+JUDGING = tuple(step for step in CURATION if step.judging is not None)
+DEDUPLICATION, DECONTAMINATION = (step for step in CURATION if not step.partitioned)
+"""The steps by the way they work: on WARC files, batch by batch, on the whole corpus."""
+
+LAST_OF_PARTITION = JUDGING[-1]
+"""The last step that works on a partition alone."""
+CORPUS = CURATION[-1].artifact
+"""The artifact that the curation ends with, of which tokens are made."""
+
+
+def step_before(step: Step) -> Step:
+    """The step whose artifact `step` works on; not for the first."""
+    return CURATION[CURATION.index(step) - 1]

@@ -1,0 +1,103 @@
+"""`python -m pipelines.curation`: WARC files in, the corpus, the report and the funnel out."""
+
+import random
+
+import pytest
+
+from lm.errors import ConfigurationError, InputError
+from lm.storage import open_artifact
+from pipelines.curation.__main__ import main
+from pipelines.curation.settings import FILE_NAME, read_settings
+from pipelines.curation.steps import CURATION
+from pipelines.paths import artifact_path
+from tests.pipelines import warc_making as making
+
+UNJUDGED = "harmful: {judge: none}\nquality: {judge: none}\nheuristics: {overrides: {min_words: 5, stop_words: null}}\n"
+WORDS = [
+    "the",
+    "harbour",
+    "of",
+    "a",
+    "town",
+    "has",
+    "quays",
+    "boats",
+    "share",
+    "with",
+    "all",
+    "fishermen",
+    "who",
+    "come",
+    "back",
+    "late",
+    "in",
+    "winter",
+    "and",
+    "be",
+]
+TEXT = ". ".join(" ".join(random.Random(i).choices(WORDS, k=12)).capitalize() for i in range(30))
+
+
+@pytest.fixture
+def warc(tmp_path):
+    pages = [f"<html><body><article><p>{TEXT}</p><p>Page {n}.</p></article></body></html>" for n in range(3)]
+    records = [making.record(making.response(page.encode()), number=number) for number, page in enumerate(pages)]
+    folder = tmp_path / "warc"
+    folder.mkdir()
+    making.write(folder / "a.warc.gz", *making.members(records[:2]))
+    making.write(folder / "b.warc.gz", *making.members(records[2:]))
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text(UNJUDGED)
+    return path
+
+
+def run(warc, home, settings, *more):
+    return main(["--warc", *map(str, warc), "--out", str(home), "--config", str(settings), "--workers", "1", *more])
+
+
+def test_a_folder_becomes_a_corpus(warc, settings, tmp_path, capsys):
+    home = tmp_path / "home"
+    assert run([warc], home, settings, "--files-per-group", "1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1 : 1 + len(CURATION)]] == [step.stage for step in CURATION]
+    made = open_artifact(artifact_path("decontaminated_documents", root=home))
+    assert made.summary["num_kept"] == 1  # three near-duplicates
+    assert f"corpus  {made.folder}" in lines
+    assert read_settings(home / FILE_NAME) == read_settings(settings)
+    report = open_artifact(artifact_path("curation_report", root=home))
+    for name in ("report.html", "report.md"):
+        assert "min_words: 5" in report.file(name).read_text()
+
+
+def test_files_by_name_are_one_group_as_the_folder_is(warc, settings, tmp_path):
+    assert run([warc], tmp_path / "one", settings) == run(sorted(warc.iterdir()), tmp_path / "two", settings) == 0
+    digests = [
+        open_artifact(artifact_path("deduplicated_documents", root=tmp_path / home)).digest for home in ("one", "two")
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_missing_classifiers_are_said_before_anything_is_written(warc, tmp_path):
+    settings = tmp_path / "none.yaml"
+    settings.write_text("quality: {judge: none}")
+    with pytest.raises(InputError, match="harmful_classifiers: no classifiers here"):
+        run([warc], tmp_path / "home", settings)
+    assert not (tmp_path / "home").exists()
+
+
+def test_another_settings_file_is_refused_by_a_home_that_has_one(warc, settings, tmp_path):
+    run([warc], tmp_path / "home", settings)
+    settings.write_text(UNJUDGED + "language: {threshold: 0.5}")
+    with pytest.raises(ConfigurationError, match=r"language\.threshold is 0\.65, not 0\.5; a corpus has one settings"):
+        run([warc], tmp_path / "home", settings)
+
+
+def test_what_is_not_there_is_named(settings, tmp_path):
+    for place in ("nowhere", "nothing.warc.gz"):
+        with pytest.raises(InputError, match=place):
+            run([tmp_path / place], tmp_path / "home", settings)

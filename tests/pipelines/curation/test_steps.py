@@ -1,0 +1,49 @@
+"""The list of steps: one order, one word a step, from which everything else follows."""
+
+import dataclasses
+
+import pytest
+
+from lm.configuration import field_descriptions
+from lm.errors import ConfigurationError, InputError
+from pipelines.curation.steps import CORPUS, CURATION, EXTRACTION, JUDGING, step_before
+from pipelines.documents.schema import Stage
+from pipelines.filters.trained import HarmfulConfig, NotJudged
+
+
+def test_steps_have_names_of_their_own():
+    for names in ([step.stage for step in CURATION], [step.artifact for step in CURATION]):
+        assert len(set(names)) == len(names)
+    assert CURATION[0] is EXTRACTION and CURATION[-1].artifact == CORPUS
+
+
+def test_a_partition_ends_where_the_corpus_begins():
+    borders = [step.partitioned for step in CURATION]
+    assert borders == sorted(borders, reverse=True) and borders[0] and not borders[-1]
+    assert [step_before(step) for step in CURATION[1:]] == list(CURATION[:-1])
+
+
+@pytest.mark.parametrize("step", CURATION, ids=lambda step: step.stage)
+def test_every_step_has_a_configuration_with_defaults_and_descriptions(step):
+    config = step.config()
+    described = field_descriptions(step.config)
+    assert {field.name for field in dataclasses.fields(config) if field.init} <= described.keys()
+
+
+@pytest.mark.parametrize("step", [step for step in JUDGING if step.classifiers is None], ids=lambda step: step.stage)
+def test_a_stage_without_classifiers_is_its_own_configuration(step, tmp_path):
+    stage = step.make_stage(step.config(), tmp_path, None)
+    assert isinstance(stage, Stage) and stage.name == step.stage
+
+
+@pytest.mark.parametrize("step", [step for step in JUDGING if step.classifiers], ids=lambda step: step.stage)
+def test_classifiers_that_were_not_trained_are_named_with_the_way_out(step, tmp_path):
+    with pytest.raises(InputError, match=f"{step.classifiers}: no classifiers here.*{step.stage}.judge: none"):
+        step.open_classifiers(step.config(), tmp_path)
+    stage = step.make_stage(step.config(judge="none"), tmp_path, None)
+    assert isinstance(stage, NotJudged) and stage.name == step.stage
+
+
+def test_a_threshold_is_no_negative_number():
+    with pytest.raises(ConfigurationError, match="toxic_threshold"):
+        HarmfulConfig(toxic_threshold=-0.1)
