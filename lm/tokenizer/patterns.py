@@ -15,7 +15,7 @@ o200k       OpenAI's o200k_base: as llama3, words also cut where lower case turn
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from functools import lru_cache
 from types import MappingProxyType
 
 from lm.configuration import unknown_key
@@ -61,7 +61,8 @@ def check_pattern(name: str) -> str:
     return name
 
 
-def special_splitter(names: Iterable[str]) -> re.Pattern[str]:
-    """A pattern that finds the special tokens `names`, of overlapping ones the longest."""
+@lru_cache(maxsize=64)
+def special_splitter(names: frozenset[str]) -> re.Pattern[str]:
+    """Return an expression that matches the special tokens `names`; of overlapping ones the first, then the longest."""
     alternatives = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     return re.compile(f"({alternatives})")

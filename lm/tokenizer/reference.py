@@ -38,10 +38,18 @@ def train(documents: Iterable[str], num_merges: int, pattern: str) -> list[Pair]
     return merges
 
 
-def encode(text: str, ids: Mapping[bytes, int], merges: Sequence[Pair], pattern: str) -> list[int]:
-    """Apply the merges one after the other to each pre-token."""
+def encode(
+    text: str, ids: Mapping[bytes, int], merges: Sequence[Pair], pattern: str, *, ignore_merges: bool = False
+) -> list[int]:
+    """Return the ids after all merges, one after the other, in each pre-token.
+
+    With `ignore_merges` a pre-token that has an id takes it.
+    """
     found: list[int] = []
     for piece in pre_tokens(text, pattern):
+        if ignore_merges and piece.encode() in ids:
+            found.append(ids[piece.encode()])
+            continue
         tokens = [bytes([byte]) for byte in piece.encode()]
         for pair in merges:
             tokens = merge(tokens, pair)

@@ -78,7 +78,7 @@ def _final_characters(text: str, pattern: str, special_tokens: Collection[str]) 
     cut, start = len(text), 0
     if special_tokens:
         cut -= max(map(len, special_tokens)) - 1  # a special token that starts before has all its characters here
-        for match in special_splitter(special_tokens).finditer(text):
+        for match in special_splitter(frozenset(special_tokens)).finditer(text):
             if match.start() >= cut:
                 break
             start = match.end()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -25,7 +24,8 @@ from lm.locations import is_remote, locate
 from lm.storage import MANIFEST, Artifact, open_artifact, write_json
 from lm.tokenizer.gpt2_files import read_gpt2
 from lm.tokenizer.patterns import check_pattern, special_splitter
-from lm.tokenizer.utf8 import utf8
+from lm.tokenizer.text_batches import Bytes, Offsets, batches, many_texts, one_text
+from lm.tokenizer.vocabulary import add_ids, check_merges, check_names, ids_by_token
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,7 +39,6 @@ SPECIAL_TOKENS = (END_OF_TEXT, "<|system|>", "<|user|>", "<|assistant|>", "<|end
 """The special tokens of every Loam tokenizer, in this order after the merges."""
 
 _FORMAT = "loam-tokenizer/2"
-_BATCH_CHARACTERS = 1 << 18  # texts are encoded together up to this size: enough work for one call of a thread
 _FEW_IDS = 8
 
 AllowedSpecial = Literal["none", "all"] | frozenset[str] | set[str]
@@ -47,14 +46,20 @@ Ids = npt.NDArray[np.uint32]
 
 
 class Tokenizer:
-    """`vocab` maps ids to byte strings and `merges` lists pairs in the order learned.
+    """A byte-level BPE tokenizer. `vocab` maps ids to byte strings, and `merges` lists pairs in the order learned.
 
     A special token whose text the vocabulary holds keeps that id; the others take the ids that follow the largest. Ids
     may have gaps. Threads may share a tokenizer.
 
+    `added_tokens` are texts that are one token wherever they occur, in text from outside too; their ids are given as
+    those of special tokens. With `ignore_merges` a pre-token that the vocabulary holds is one token, whether or not the
+    merges lead to it, as in Llama 3.
+
     Raises:
-        InputError: the vocabulary lacks a byte, or a part or the result of a merge, or gives two ids to one token.
-        ConfigurationError: no pattern has that name; a special token is repeated, empty, or the result of a merge.
+        InputError: the vocabulary lacks a byte, or a part or the result of a merge, or gives two ids to one token; a
+            merge is repeated.
+        ConfigurationError: no pattern has that name; a special or added token is repeated or empty; a special token is
+            the result of a merge.
     """
 
     def __init__(
@@ -64,13 +69,19 @@ class Tokenizer:
         special_tokens: Sequence[str] | None = None,
         *,
         pattern: str = "gpt2",
+        added_tokens: Sequence[str] = (),
+        ignore_merges: bool = False,
     ) -> None:
         self.pattern = check_pattern(pattern)
         self.merges = list(merges)
         self.special_tokens = tuple(special_tokens or ())
-        self._ids = _ids_by_token(vocab)
-        _check_merges(self.merges, self._ids)
-        self._special_ids = _special_ids(self.special_tokens, self.merges, self._ids)
+        self.added_tokens = tuple(added_tokens)
+        self.ignore_merges = ignore_merges
+        self._ids = ids_by_token(vocab)
+        check_merges(self.merges, self._ids)
+        check_names(self.special_tokens, self.added_tokens, self.merges)
+        self._special_ids = add_ids(self.special_tokens, self._ids)
+        self._added_ids = add_ids(self.added_tokens, self._ids)
         self._token_bytes: list[bytes | None] = [None] * (max(self._ids.values()) + 1)
         for token, i in self._ids.items():
             self._token_bytes[i] = token
@@ -82,7 +93,11 @@ class Tokenizer:
     def _encoder(self) -> Encoder:
         from lm.tokenizer.encoding.encode import Encoder
 
-        return Encoder(self._ids, self.merges, self.pattern)
+        whole_tokens: list[bytes] = []
+        if self.ignore_merges:
+            apart = {name.encode() for name in (*self.special_tokens, *self.added_tokens)}
+            whole_tokens = [token for token in self._ids if token not in apart]
+        return Encoder(self._ids, self.merges, self.pattern, whole_tokens)
 
     @cached_property
     def _numbers(self) -> npt.NDArray[np.object_]:
@@ -129,6 +144,17 @@ class Tokenizer:
             raise ConfigurationError(f"special token '{name}': expected one of {', '.join(self.special_tokens)}")
         return self._special_ids[name]
 
+    def token_id(self, name: str) -> int:
+        """Return the id of the token whose text is `name`, special or not.
+
+        Raises:
+            ConfigurationError: no token has that text.
+        """
+        token_id = self._ids.get(name.encode())
+        if token_id is None:
+            raise ConfigurationError(f"token {name!r}: not in the vocabulary")
+        return token_id
+
     def encode(self, text: str, allowed_special: AllowedSpecial = "none") -> list[int]:
         """The ids of `text`. Of special tokens only those in `allowed_special` are seen as such.
 
@@ -147,12 +173,12 @@ class Tokenizer:
         return pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.uint32), *pieces])
 
     def encode_batch(self, texts: Sequence[str], num_threads: int = 1) -> list[Ids]:
-        """The ids of each text, as arrays; no special tokens. Threads share the work."""
-        groups = list(_groups(texts))
+        """Return the ids of each text, as arrays; no special tokens. Threads share the work."""
+        groups = list(batches(texts))
         if num_threads <= 1 or len(groups) == 1:
-            return list(itertools.chain.from_iterable(map(self._encode_plain, groups)))
+            return list(itertools.chain.from_iterable(map(self._encode_group, groups)))
         with ThreadPoolExecutor(max_workers=num_threads) as pool:
-            return list(itertools.chain.from_iterable(pool.map(self._encode_plain, groups)))
+            return list(itertools.chain.from_iterable(pool.map(self._encode_group, groups)))
 
     def encode_documents(self, documents: pa.Array | pa.ChunkedArray) -> pa.Array:
         """The ids of each document of an Arrow string array, as a list array of uint16 where the vocabulary allows.
@@ -162,14 +188,14 @@ class Tokenizer:
         """
         from lm.tokenizer.encoding.arrow import encode_strings
 
-        return encode_strings(documents, self._encoder, self.vocab_size)
+        return encode_strings(documents, self._encode_bytes, self.vocab_size)
 
     def encode_iterable(self, texts: Iterable[str], allowed_special: AllowedSpecial = "none") -> Iterator[int]:
         """The ids of the concatenated `texts`, lazily; memory holds some 100 kB or the longest pre-token."""
         from lm.tokenizer.stream import final_parts
 
         allowed = self._allowed(allowed_special)
-        parts = final_parts(texts, self.pattern, allowed)
+        parts = final_parts(texts, self.pattern, allowed.union(self.added_tokens))
         return itertools.chain.from_iterable(self.encode(part, allowed_special=allowed) for part in parts)
 
     def encode_offsets(
@@ -251,19 +277,31 @@ class Tokenizer:
         return tokenizer
 
     def split_special(self, text: str, allowed_special: AllowedSpecial) -> Iterator[str | int]:
-        """The parts of `text` between allowed special tokens, and the ids of these; of overlapping ones the longest."""
-        allowed = self._allowed(allowed_special)
-        if not allowed:
+        """Yield the text between allowed special and added tokens, and their ids; of overlapping ones the longest."""
+        names = self._allowed(allowed_special).union(self.added_tokens)
+        if not names:
             yield text
             return
-        for i, part in enumerate(special_splitter(allowed).split(text)):
+        ids = self._added_ids | self._special_ids
+        for i, part in enumerate(special_splitter(names).split(text)):
             if i % 2:
-                yield self._special_ids[part]
+                yield ids[part]
             elif part:
                 yield part
 
+    def _encode_group(self, texts: Sequence[str]) -> list[Ids]:
+        return list(map(self.encode_array, texts)) if self.added_tokens else self._encode_plain(texts)
+
+    def _encode_bytes(self, data: Bytes, boundaries: Offsets) -> tuple[Ids, Offsets]:
+        """Return the ids of documents in UTF-8, one after the other, and the border of each in them."""
+        if not self.added_tokens:
+            return self._encoder.encode(data, boundaries)
+        texts = [bytes(data[start:end]).decode() for start, end in itertools.pairwise(boundaries.tolist())]
+        encoded = list(map(self.encode_array, texts))
+        return np.concatenate([np.empty(0, np.uint32), *encoded]), np.cumsum([0, *map(len, encoded)])
+
     def _encode_plain(self, texts: Sequence[str]) -> list[Ids]:
-        data, boundaries = _one_text(texts[0]) if len(texts) == 1 else _many_texts(texts)
+        data, boundaries = one_text(texts[0]) if len(texts) == 1 else many_texts(texts)
         ids, borders = self._encoder.encode(data, boundaries)
         edges = borders.tolist()
         return [ids[start:end] for start, end in itertools.pairwise(edges)]
@@ -298,6 +336,8 @@ class Tokenizer:
             "vocab": [None if token is None else token.hex() for token in self._token_bytes],
             "merges": [[self._ids[left], self._ids[right]] for left, right in self.merges],
             "special_tokens": list(self.special_tokens),
+            **({"added_tokens": list(self.added_tokens)} if self.added_tokens else {}),
+            **({"ignore_merges": True} if self.ignore_merges else {}),
         }
 
     @classmethod
@@ -306,72 +346,5 @@ class Tokenizer:
             raise ValueError(f"format is '{content['format']}', expected '{_FORMAT}'")
         vocab = {i: bytes.fromhex(token) for i, token in enumerate(content["vocab"]) if token is not None}
         merges = [(vocab[left], vocab[right]) for left, right in content["merges"]]
-        return cls(vocab, merges, content["special_tokens"], pattern=content["pattern"])
-
-
-def _one_text(text: str) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of a text, and its borders in them."""
-    data = np.frombuffer(utf8(text), np.uint8)
-    return data, np.array([0, data.size])
-
-
-def _many_texts(texts: Sequence[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of all texts, and the border of each in them."""
-    try:
-        parts = list(map(str.encode, texts))
-    except UnicodeEncodeError:
-        parts = list(map(utf8, texts))  # tells which character is none
-    boundaries = np.cumsum([0, *map(len, parts)])
-    return np.frombuffer(b"".join(parts), np.uint8), boundaries
-
-
-def _groups(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Consecutive texts, together of `_BATCH_CHARACTERS` or a little more."""
-    ends = list(itertools.accumulate(map(len, texts)))
-    first = 0
-    while first < len(texts):
-        given = ends[first - 1] if first else 0
-        last = min(bisect_left(ends, given + _BATCH_CHARACTERS, lo=first), len(texts) - 1)
-        yield texts[first : last + 1]
-        first = last + 1
-
-
-def _ids_by_token(vocab: Mapping[int, bytes]) -> dict[bytes, int]:
-    ids: dict[bytes, int] = {}
-    for i, token in sorted(vocab.items()):
-        if not isinstance(i, int) or i < 0:
-            raise InputError(f"vocabulary: id {i!r}, expected a number from 0 on")
-        if not token:
-            raise InputError(f"vocabulary: id {i} is the empty string")
-        if ids.setdefault(token, i) != i:
-            raise InputError(f"vocabulary: {token!r} has the ids {ids[token]} and {i}")
-    missing = next((bytes([byte]) for byte in range(256) if bytes([byte]) not in ids), None)
-    if missing is not None:
-        raise InputError(f"vocabulary: has no token for the byte {missing!r}")
-    return ids
-
-
-def _check_merges(merges: Iterable[tuple[bytes, bytes]], ids: Mapping[bytes, int]) -> None:
-    for rank, (left, right) in enumerate(merges):
-        for token in (left, right, left + right):
-            if token not in ids:
-                raise InputError(f"merge {rank}: {left!r} {right!r}: the vocabulary has no {token!r}")
-
-
-def _special_ids(names: Sequence[str], merges: Sequence[tuple[bytes, bytes]], ids: dict[bytes, int]) -> dict[str, int]:
-    """The ids of special tokens, added to `ids` where they are new."""
-    if len(set(names)) != len(names):
-        raise ConfigurationError(f"special_tokens: one is repeated in {', '.join(names)}")
-    made = {left + right for left, right in merges} if names else set()
-    found: dict[str, int] = {}
-    next_id = max(ids.values()) + 1
-    for name in names:
-        token = utf8(name)
-        if len(token) < 2 or token in made:
-            raise ConfigurationError(
-                f"special_tokens: ordinary text can become {name!r}, expected two bytes or more "
-                "and no result of a merge"
-            )
-        found[name] = ids.setdefault(token, next_id)
-        next_id += found[name] == next_id
-    return found
+        rare = {key: content[key] for key in ("added_tokens", "ignore_merges") if key in content}
+        return cls(vocab, merges, content["special_tokens"], pattern=content["pattern"], **rare)

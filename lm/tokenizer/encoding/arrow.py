@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from lm.errors import InputError
-from lm.tokenizer.encoding.encode import Encoder
+from lm.tokenizer.text_batches import Bytes, Offsets
+
+Encode = Callable[[Bytes, Offsets], tuple[npt.NDArray[np.uint32], Offsets]]
+"""Documents, one after the other in UTF-8, and their borders, to ids and the borders in them."""
 
 
-def encode_strings(documents: pa.Array | pa.ChunkedArray, encoder: Encoder, vocab_size: int) -> pa.Array:
-    """One list of ids a document: `list` for `string`, `large_list` for `large_string`; uint16 or uint32.
+def encode_strings(documents: pa.Array | pa.ChunkedArray, encode: Encode, vocab_size: int) -> pa.Array:
+    """Return a list of ids a document: `list` for `string`, `large_list` for `large_string`; uint16 or uint32.
 
     Raises:
         InputError: the array is not of strings, or holds a null or invalid UTF-8.
@@ -28,14 +33,14 @@ def encode_strings(documents: pa.Array | pa.ChunkedArray, encoder: Encoder, voca
     except pa.ArrowInvalid as error:
         raise InputError(f"documents: {error}") from None
     data, boundaries = _bytes_and_boundaries(documents)
-    ids, borders = encoder.encode(data, boundaries)
+    ids, borders = encode(data, boundaries)
     values = pa.array(ids.astype(np.uint16 if vocab_size <= 2**16 else np.uint32, copy=False))
     if large:
         return pa.LargeListArray.from_arrays(pa.array(borders), values)
     return pa.ListArray.from_arrays(pa.array(borders.astype(np.int32)), values)
 
 
-def _bytes_and_boundaries(documents: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _bytes_and_boundaries(documents: pa.Array) -> tuple[Bytes, Offsets]:
     """The buffers of a string array, cut to what the array shows of them."""
     _, offsets_buffer, data_buffer = documents.buffers()
     if len(documents) == 0 or data_buffer is None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from lm.compiled import compiled
 from lm.tokenizer.encoding.merge import HALF, MASKS, SHORT, merge, merge_short, table
-from lm.tokenizer.encoding.merge_tables import KEY_BYTES, MAX_KEY_BYTES, build_tables, hash_of, key_of
+from lm.tokenizer.encoding.merge_tables import KEY_BYTES, MAX_KEY_BYTES, Tables, build_tables, hash_of, key_of
 from lm.tokenizer.pretokenizing.pretokenize import pattern_code, scan
 from lm.tokenizer.pretokenizing.unicode_tables import kinds
 from lm.tokenizer.raw_memory import address, load_half, load_word, store_word
@@ -48,26 +48,44 @@ class _Workspace(NamedTuple):
 class Encoder:
     """The tables by which one tokenizer encodes. Threads may share it; each call borrows a workspace of its own."""
 
-    def __init__(self, ids: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]], pattern: str) -> None:
-        """`ids` holds every single byte and all parts and results of `merges`.
+    def __init__(
+        self,
+        ids: Mapping[bytes, int],
+        merges: Sequence[tuple[bytes, bytes]],
+        pattern: str,
+        whole_tokens: Sequence[bytes] = (),
+    ) -> None:
+        """Build the tables. `ids` holds every single byte and all parts and results of `merges`.
+
+        A pre-token in `whole_tokens` is one token whatever the merges.
 
         Raises:
             InputError: an id, or the number of merges, is beyond 2,097,151.
         """
         self._pattern = pattern_code(pattern)
-        self._tables = build_tables(ids, merges)
-        self._directory = self._tables.directory()
-        self._learned = _workspace(None)
-        self._learn([left + right for left, right in merges if len(left) + len(right) <= MAX_KEY_BYTES])
+        self._use(build_tables(ids, merges))
+        if whole_tokens:
+            lengths = np.diff(self._ids_of_pre_tokens(whole_tokens)[1])
+            others = [token for token, length in zip(whole_tokens, lengths, strict=True) if length != 1]
+            self._use(build_tables(ids, merges, others))
+        short = [left + right for left, right in merges if len(left) + len(right) <= MAX_KEY_BYTES]
+        self._ids_of_pre_tokens(short[::-1])  # the last merged first, so that the first merged stay in the cache
         self._idle: list[_Workspace] = []
 
-    def _learn(self, tokens: Sequence[bytes]) -> None:
-        """Encode each token as a pre-token, the last merged first, for the cache that workspaces begin with."""
-        data = np.frombuffer(b"".join(reversed(tokens)), np.uint8)
-        ends = np.cumsum([len(token) for token in reversed(tokens)], dtype=np.int64)
-        boundaries, out = np.array([0, data.size]), np.empty(data.size + _SLACK, np.uint32)
+    def _use(self, tables: Tables) -> None:
+        self._tables = tables
+        self._directory = tables.directory()
+        self._learned = _workspace(None)
+
+    def _ids_of_pre_tokens(self, tokens: Sequence[bytes]) -> tuple[Ids, npt.NDArray[np.int64]]:
+        """Encode each token as a pre-token, by and into the cache that workspaces begin with."""
+        data = np.frombuffer(b"".join(tokens), np.uint8)
+        ends = np.cumsum([len(token) for token in tokens], dtype=np.int64)
+        boundaries, borders = np.concatenate([[0], ends]), np.zeros(len(tokens) + 1, np.int64)
+        out = np.empty(data.size + _SLACK, np.uint32)
         if data.size:
-            self._merge_block(data, 0, ends, self._learned, out, 0, boundaries, 0, np.zeros(2, np.int64))
+            self._merge_block(data, 0, ends, self._learned, out, 0, boundaries, 0, borders)
+        return out, borders
 
     def encode(
         self, data: npt.NDArray[np.uint8], boundaries: npt.NDArray[np.int64]

@@ -24,8 +24,10 @@ _RANK_MASK = np.uint64((1 << 22) - 1)
 _PLACE_BITS = np.uint64(42)  # an entry of the heap is `rank << 42 | place`
 _PLACE_MASK = np.uint64((1 << 42) - 1)
 
-BYTE_IDS, BYTE_PAIRS, PAIRS, MERGED_IDS, MASKS, PAIRS_MASK = range(0, 48, 8)
-"""Where the directory has each of `merge_tables.Tables`, then the mask of its hash table."""
+BYTE_IDS, BYTE_PAIRS, PAIRS, MERGED_IDS, MASKS, WHOLE, WHOLE_BYTES, PAIRS_MASK, WHOLE_MASK = range(0, 72, 8)
+"""Offsets in the directory: the tables in the order of `merge_tables.Tables`, then the masks of the two hash tables."""
+WHOLE_ROW_BYTES = 32
+"""The size of a row of the table of whole tokens: hash, offset of the bytes, length, id + 1 (0: a free row)."""
 
 
 @compiled
@@ -49,8 +51,43 @@ def rank_of(pairs: int, mask: int, left: Any, right: Any) -> Any:
 
 
 @compiled
+def whole_token(text: int, length: int, tables: int) -> Any:
+    """The id of a pre-token that is one token whatever the merges, `NO_RANK` where it is none."""
+    mask: Any = table(tables, WHOLE_MASK)
+    if mask == 0:
+        return NO_RANK
+    rows, pool, hashed = table(tables, WHOLE), table(tables, WHOLE_BYTES), hash_of_bytes(text, length)
+    slot: Any = np.intp(hashed >> HALF) & mask
+    while True:
+        row = rows + WHOLE_ROW_BYTES * slot
+        token = load_word(row + 24)
+        if token == 0:
+            return NO_RANK
+        if load_word(row) == hashed and load_word(row + 16) == np.uint64(length):
+            other, k = pool + np.intp(load_word(row + 8)), 0
+            while k < length and load_byte(text + k) == load_byte(other + k):
+                k += 1
+            if k == length:
+                return np.uint32(token - np.uint64(1))
+        slot = (slot + 1) & mask
+
+
+@compiled
+def hash_of_bytes(text: int, length: int) -> Any:
+    """A hash of `length` bytes; its high bits are the best."""
+    hashed: Any = np.uint64(length)
+    for k in range(length):
+        hashed = mix(hashed, np.uint64(load_byte(text + k)))
+    return hashed
+
+
+@compiled
 def merge(text: int, length: int, tables: int, ranks: Any, short: Any, out: Any, num_ids: int) -> int:
     if length > SHORT:
+        whole = whole_token(text, length, tables)
+        if whole != NO_RANK:
+            out[num_ids] = whole
+            return num_ids + 1
         return _merge_long(text, length, tables, out, num_ids)
     count = merge_short(text, length, tables, ranks, short)
     for k in range(count):
@@ -64,6 +101,10 @@ def merge_short(text: int, length: int, tables: int, ranks: Any, out: Any) -> in
 
     Writes the ids into `out` and returns their number.
     """
+    whole = whole_token(text, length, tables)
+    if whole != NO_RANK:
+        out[0] = whole
+        return 1
     pairs, mask = table(tables, PAIRS), table(tables, PAIRS_MASK)
     byte_ids, byte_pairs, merged_ids = (
         table(tables, BYTE_IDS),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from lm.compiled import compiled
 from lm.errors import InputError
-from lm.tokenizer.encoding.merge import HALF, ID_BITS, NO_PAIR, NO_RANK, RANK_BITS, rank_of
+from lm.tokenizer.encoding.merge import HALF, ID_BITS, NO_PAIR, NO_RANK, RANK_BITS, hash_of_bytes, rank_of
 from lm.tokenizer.raw_memory import address, load_byte, load_word, mix
 
 MAX_KEY_BYTES = 15
@@ -34,13 +34,25 @@ class Tables(NamedTuple):
     """Shape (num_merges,): the id that the pair of each rank becomes."""
     masks: npt.NDArray[np.uint64]
     """Shape (16, 2): what keeps that many bytes of two words."""
+    whole: npt.NDArray[np.uint64]
+    """Shape (rows, 4): a hash table of the pre-tokens that are one token whatever the merges; at most half full."""
+    whole_bytes: npt.NDArray[np.uint8]
+    """The bytes of those tokens, one after the other."""
 
     def directory(self) -> npt.NDArray[np.int64]:
-        """Where each table lies and, behind them, the mask of the hash table: one argument in place of many."""
-        return np.array([*(table.ctypes.data for table in self), self.pairs.size - 1], np.int64)
+        """Return the address of each table and the masks of the two hash tables: one argument in place of many."""
+        masks = [self.pairs.size - 1, len(self.whole) - 1]
+        return np.array([*(table.ctypes.data for table in self), *masks], np.int64)
 
 
-def build_tables(ids: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]]) -> Tables:
+def build_tables(
+    ids: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]], whole_tokens: Sequence[bytes] = ()
+) -> Tables:
+    """Build the tables of a tokenizer. A pre-token in `whole_tokens` takes its id without any merge.
+
+    Raises:
+        InputError: an id, or the number of merges, is beyond 2,097,151.
+    """
     if max(ids.values()) >= _MAX_TOKENS or len(merges) >= _MAX_TOKENS:
         raise InputError(f"vocabulary: id {max(ids.values())} or {len(merges)} merges, expected below {_MAX_TOKENS}")
     byte_ids = np.array([ids[bytes([byte])] for byte in range(256)], np.uint32)
@@ -49,7 +61,19 @@ def build_tables(ids: Mapping[bytes, int], merges: Sequence[tuple[bytes, bytes]]
     pairs = np.full(_table_size(len(merges)), NO_PAIR)
     byte_pairs = np.full(1 << 16, NO_RANK)
     _fill_pairs(pairs, byte_pairs, byte_ids, triples)
-    return Tables(byte_ids, byte_pairs, pairs, triples[:, 2].copy(), _masks())
+    whole, whole_bytes = _whole_table(ids, whole_tokens)
+    return Tables(byte_ids, byte_pairs, pairs, triples[:, 2].copy(), _masks(), whole, whole_bytes)
+
+
+def _whole_table(
+    ids: Mapping[bytes, int], tokens: Sequence[bytes]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]:
+    """Return the rows of whole tokens, a single free one where there are none, and the bytes of the tokens."""
+    pool = np.frombuffer(b"".join(tokens) or b"\0", np.uint8)
+    rows = np.zeros((_table_size(len(tokens)) if tokens else 1, 4), np.uint64)
+    lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+    _fill_whole(rows, pool, lengths, np.fromiter((ids[token] for token in tokens), np.uint32, len(tokens)))
+    return rows, pool
 
 
 def _masks() -> npt.NDArray[np.uint64]:
@@ -76,6 +100,19 @@ def _fill_pairs(pairs: Any, byte_pairs: Any, byte_ids: Any, triples: Any) -> Non
     for left in range(256):
         for right in range(256):
             byte_pairs[left << 8 | right] = rank_of(address(pairs), mask, byte_ids[left], byte_ids[right])
+
+
+@compiled
+def _fill_whole(rows: Any, pool: Any, lengths: Any, ids: Any) -> None:
+    start, mask = 0, rows.shape[0] - 1
+    for k in range(lengths.size):
+        hashed = hash_of_bytes(address(pool) + start, lengths[k])
+        slot = np.intp(hashed >> HALF) & mask
+        while rows[slot, 3] != 0:
+            slot = (slot + 1) & mask
+        rows[slot, 0], rows[slot, 1], rows[slot, 2] = hashed, np.uint64(start), np.uint64(lengths[k])
+        rows[slot, 3] = np.uint64(ids[k]) + np.uint64(1)
+        start += lengths[k]
 
 
 @compiled

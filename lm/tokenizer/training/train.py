@@ -142,7 +142,7 @@ def _parts(items: Iterable[str | Path], special_tokens: Sequence[str], pattern: 
     """Texts to count, none larger than some megabytes unless a document is, free of special tokens."""
     from lm.tokenizer.stream import final_parts
 
-    splitter = special_splitter(special_tokens) if special_tokens else None
+    splitter = special_splitter(frozenset(special_tokens)) if special_tokens else None
     for item in items:
         texts = [item] if isinstance(item, str) else final_parts(_read(item), pattern, special_tokens)
         for text in texts:

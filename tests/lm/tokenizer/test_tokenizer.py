@@ -45,6 +45,42 @@ def test_long_pre_tokens_equal_the_definition(length):
         assert tokenizer.encode("a " + text)[2:] == tokenizer.encode(" " + text)[1:]
 
 
+def test_a_whole_pre_token_comes_before_the_merges_where_they_are_ignored(tokenizer):
+    """Of every length at which the merge loop or the cache changes, among words that differ in one letter from it."""
+    pytest.importorskip("regex")
+    from lm.tokenizer import reference
+
+    letters = random.Random(4)
+    words = ["".join(letters.choices("riverto", k=n)) for n in [*range(2, 40), 95, 96, 97, 98, 300] * 4]
+    ids = ids_of(tokenizer) | {word.encode(): 1_000 + i for i, word in enumerate(dict.fromkeys(words[::2]))}
+    whole = Tokenizer({i: token for token, i in ids.items()}, tokenizer.merges, ignore_merges=True)
+    near = [word[:-1] + "x" for word in words] + [word + "r" for word in words]
+    for word in [*words, *near]:
+        expected = reference.encode(word, ids, tokenizer.merges, "gpt2", ignore_merges=True)
+        assert whole.encode(word) == whole.encode(word) == expected
+    text = " ".join(words)
+    assert whole.decode(whole.encode(text)) == text
+    assert sum(len(whole.encode(word)) == 1 for word in words) > len(words) // 2
+
+
+def test_added_tokens_are_seen_in_any_text_and_special_ones_only_when_allowed(tokenizer, tmp_path):
+    added = Tokenizer(tokenizer.vocab, tokenizer.merges, SPECIAL_TOKENS, added_tokens=["river", "<tool>", "  "])
+    assert added.token_id("<tool>") == added.vocab_size - 2
+    text = "the river<tool>  <|end|>"
+    plain = [*tokenizer.encode("the "), *(added.token_id(name) for name in ("river", "<tool>", "  "))]
+    assert added.encode(text) == plain + tokenizer.encode("<|end|>")
+    assert added.encode(text, "all") == [*plain, tokenizer.special_id("<|end|>")]
+    assert [ids.tolist() for ids in added.encode_batch([text, ""], num_threads=2)] == [added.encode(text), []]
+    assert added.encode_documents(pa.array([text, ""])[:2]).to_pylist() == [added.encode(text), []]
+    for cut in range(len(text)):
+        assert list(added.encode_iterable([text[:cut], text[cut:]])) == added.encode(text)
+    assert added.decode(added.encode(text)) == text
+    assert added.encode_offsets(text)[1][-1] == (len(text) - 1, len(text))
+    added.save(tmp_path)
+    assert Tokenizer.load(tmp_path).encode(text) == added.encode(text)
+    assert len({added.digest, tokenizer.digest, Tokenizer.load(tmp_path).digest}) == 2
+
+
 def test_the_cache_gives_what_merging_gives(tokenizer):
     """More distinct pre-tokens than the cache has rows: each forgotten and remembered again."""
     draw = random.Random(8)
@@ -99,7 +135,7 @@ def test_the_longest_of_overlapping_special_tokens_wins():
 
 @pytest.mark.parametrize("num_threads", [1, 3])
 def test_a_batch_is_its_texts(tokenizer, sentences, num_threads, monkeypatch):
-    monkeypatch.setattr("lm.tokenizer.tokenizer._BATCH_CHARACTERS", 1_000)
+    monkeypatch.setattr("lm.tokenizer.text_batches._BATCH_CHARACTERS", 1_000)
     texts = ["", *sentences[:60], "", "", "x" * 5_000, "中文", ""]
     batch = tokenizer.encode_batch(texts, num_threads=num_threads)
     assert [ids.tolist() for ids in batch] == [tokenizer.encode(text) for text in texts]
@@ -252,6 +288,15 @@ def test_each_mistake_is_named(tokenizer, tmp_path):
         Tokenizer({**{i: bytes([i]) for i in range(256)}, 256: b"a"}, [], [])
     with pytest.raises(InputError, match="token id -1 lies outside"):
         tokenizer.decode([5, -1])
+    byte_vocab = {i: bytes([i]) for i in range(256)}
+    with pytest.raises(InputError, match=r"merge 1: b'a' b'b' is merge 0 already"):
+        Tokenizer({**byte_vocab, 256: b"ab"}, [(b"a", b"b")] * 2)
+    with pytest.raises(ConfigurationError, match="added_tokens: '' is empty"):
+        Tokenizer(byte_vocab, [], added_tokens=[""])
+    with pytest.raises(ConfigurationError, match="added_tokens: '<a>' is a special token"):
+        Tokenizer(byte_vocab, [], ["<a>"], added_tokens=["<a>"])
+    with pytest.raises(ConfigurationError, match="token 'xy': not in the vocabulary"):
+        Tokenizer(byte_vocab, []).token_id("xy")
     with pytest.raises(ConfigurationError, match="special_tokens: one is repeated"):
         Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<a>", "<a>"])
     with pytest.raises(ConfigurationError, match="ordinary text can become 'ab'"):
