@@ -1,12 +1,6 @@
-"""The engine: stages over partitions, exact accounts, workers that die."""
+"""Stages over partitions: exact accounts, and nothing published where a stage or the disk fails."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,11 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from lm import storage
-from lm.errors import ConfigurationError, IntegrityError, NoSpaceError, PartialError
+from lm.errors import IntegrityError, NoSpaceError
 from pipelines.documents.schema import Judgement, Stage, Verdict, judged
 from pipelines.documents.tables import REMOVALS, VERDICTS
 from pipelines.documents.view import read_schema, read_table
-from pipelines.executor.partitions import run_partitions
 from pipelines.filters.run import run_stage, run_stage_partitions
 from tests.pipelines.published import publish_documents, rows_of
 
@@ -92,64 +85,6 @@ def test_the_path_of_a_model_is_no_part_of_the_work(tmp_path):
     assert run_stage(LengthFilter(threshold=6), source, tmp_path / "out") != first
 
 
-def square(number):
-    return number * number
-
-
-def die_once(folder, number):
-    marker = Path(folder) / f"{number}"
-    if number == 2 and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number * number
-
-
-def always_die(number):
-    if number == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def test_results_come_in_the_jobs_order_whatever_the_workers():
-    jobs = {f"p{i}": i for i in range(5)}
-    expected = {f"p{i}": i * i for i in range(5)}
-    for num_workers in (1, 2):
-        results = run_partitions(square, jobs, num_workers=num_workers)
-        assert list(results.items()) == list(expected.items())
-
-
-def test_reports_come_as_partitions_finish():
-    events = []
-    run_partitions(square, {"p0": 0, "p1": 1}, report=events.append)
-    assert [(event["partition"], event["finished"], event["total"]) for event in events] == [("p0", 1, 2), ("p1", 2, 2)]
-
-
-def test_no_workers_are_refused():
-    with pytest.raises(ConfigurationError, match="num_workers: 0, expected at least 1"):
-        run_partitions(square, {"p0": 0}, num_workers=0)
-
-
-def refuse(number):
-    if number == 1:
-        raise IntegrityError("this one is damaged")
-    return number
-
-
-def answer_unpicklably(number):
-    return lambda: number
-
-
-def test_an_error_in_a_worker_is_the_callers():
-    with pytest.raises(IntegrityError, match="this one is damaged") as caught:
-        run_partitions(refuse, {f"p{i}": i for i in range(3)}, num_workers=2)
-    assert "in refuse" in caught.value.__notes__[0]
-
-
-def test_an_answer_that_cannot_travel_is_told():
-    with pytest.raises(TypeError, match="cannot leave its process"):
-        run_partitions(answer_unpicklably, {"p0": 0, "p1": 1}, num_workers=2)
-
-
 def test_every_stage_over_every_partition(tmp_path):
     sources = {f"t/g000{i}": publish_documents(tmp_path / f"in{i}", ["longer text", "ab" * i]) for i in range(3)}
     here = run_stage_partitions(LengthFilter(), sources, {key: tmp_path / "1" / key for key in sources})
@@ -183,49 +118,3 @@ def test_a_full_disk_leaves_nothing(tmp_path):
     with pytest.raises(NoSpaceError, match="no space left on device"):
         run_stage(FullDisk(), source, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
-
-
-def sleep_long(folder, number):
-    (Path(folder) / f"{os.getpid()}").touch()
-    time.sleep(60)
-
-
-@pytest.mark.fault(38)
-def test_a_killed_parent_leaves_no_orphans(tmp_path):
-    code = (
-        "from functools import partial; from pipelines.filters.run import run_partitions;"
-        "from tests.pipelines.filters.test_run import sleep_long;"
-        f"run_partitions(partial(sleep_long, {str(tmp_path)!r}), {{'a': 0, 'b': 1}}, num_workers=2)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code])
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    children = [int(path.name) for path in tmp_path.iterdir()]
-    assert len(children) == 2
-    parent.kill()
-    parent.wait()
-    while any(is_alive(child) for child in children) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(is_alive(child) for child in children)
-
-
-def is_alive(process):
-    try:
-        return (Path("/proc") / str(process) / "stat").read_text().split(") ")[1][0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-@pytest.mark.fault(38)
-def test_a_killed_worker_costs_only_time(tmp_path):
-    jobs = {f"p{i}": i for i in range(5)}
-    results = run_partitions(partial(die_once, str(tmp_path)), jobs, num_workers=2)
-    assert results == {f"p{i}": i * i for i in range(5)}
-
-
-@pytest.mark.fault(38)
-def test_a_job_that_always_kills_its_worker_is_named():
-    jobs = {f"p{i}": i for i in range(5)}
-    with pytest.raises(PartialError, match=r"partition 'p2': its worker died 3 times, last by signal SIGKILL; \d of 5"):
-        run_partitions(always_die, jobs, num_workers=2)

@@ -7,7 +7,7 @@ from assets.automation.jobs import demo_partitions
 from assets.support.summary import summary_lines
 from lm.storage import MANIFEST
 from pipelines.curation.steps import CURATION
-from tests.assets.conftest import run_demo
+from tests.assets.runs import run_demo
 
 LEARNING = {
     "beats_ngram",

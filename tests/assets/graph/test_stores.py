@@ -9,7 +9,7 @@ from assets.support.resources import LoamHome
 from lm.locations import cache_folder, locate
 from pipelines.documents.view import read_table
 from pipelines.trace.trace import trace
-from tests.assets.conftest import TINY, defs
+from tests.assets.runs import TINY, materialize
 from tests.stores import SECRET
 
 PARTITION = "demo/g0000"
@@ -22,18 +22,6 @@ STAGES = (
     "quality_documents",
     "masked_documents",
 )
-
-
-def materialize(instance, home, names, partition=None, config=None):
-    return dg.materialize(
-        [defs.get_assets_def(name) for name in names],
-        selection=list(names),
-        instance=instance,
-        resources=defs.resources | {"home": home},
-        run_config={"ops": {name: {"config": values} for name, values in (config or {}).items()}},
-        partition_key=partition,
-        raise_on_error=False,
-    )
 
 
 def first_url(home):
@@ -58,12 +46,12 @@ def test_curation_and_training_in_a_store_give_what_a_disk_gives(s3, cache, tiny
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("warc_groups", [PARTITION])
         source = {"warc_files": {"folder": f"{bucket}/warcs"}}
-        assert materialize(instance, home, ["warc_files"], PARTITION, source).success
+        assert materialize(instance, home.path, ["warc_files"], PARTITION, source).success
         shutil.rmtree(cache_folder())  # what follows may run on another machine
-        assert materialize(instance, home, STAGES, PARTITION).success
+        assert materialize(instance, home.path, STAGES, PARTITION).success
         for name in STAGES:
             assert home.artifact(name, PARTITION).digest == disk.artifact(name, PARTITION).digest, name
-        assert materialize(instance, home, ["deduplicated_documents"]).success
+        assert materialize(instance, home.path, ["deduplicated_documents"]).success
         log = [str(record) for run in instance.get_runs() for record in instance.all_logs(run.run_id)]
     (document,) = trace(first_url(home), home.root)
     assert [passage.outcome for passage in document.passages][:7] == ["kept"] * 7
@@ -85,7 +73,7 @@ def test_training_keeps_its_work_on_this_machine_and_publishes_to_the_store(s3, 
             store.put_file(str(file), (home.target(name) / file.relative_to(folder).as_posix()).path)
     config = {"pretrained_model": TINY["pretrained_model"]}
     with dg.DagsterInstance.ephemeral() as instance:
-        assert materialize(instance, home, ["pretrained_model"], config=config).success
+        assert materialize(instance, home.path, ["pretrained_model"], config=config).success
     assert home.artifact("pretrained_model").digest == disk.artifact("pretrained_model").digest
     assert [path for path in (cache / "work").glob("pretrained_model-*.work") if path.is_dir()]
     assert not [name for name in store.find(f"{bucket}/home") if ".work" in name]

@@ -9,7 +9,7 @@ import pytest
 from lm.shards import TokenShards
 from pipelines.documents.tables import DOCUMENTS
 from pipelines.documents.view import read_table
-from tests.assets.conftest import defs
+from tests.assets.runs import artifact, materialize
 from tests.pipelines.crawl_server import CrawlServer
 from tests.pipelines.published import rows_of
 
@@ -22,22 +22,6 @@ LANGUAGES = ("an", "de", "en", "es", "fr", "it", "ja", "la", "nl", "pt", "ru", "
 def own_instance():
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
-
-
-def materialize(instance, home, names, partition=None, config=None):
-    """Materialize some assets and give their result."""
-    return dg.materialize(
-        [defs.get_assets_def(name) for name in names],
-        selection=list(names),
-        instance=instance,
-        resources=defs.resources | {"home": defs.resources["home"].__class__(path=str(home))},
-        run_config={"ops": {name: {"config": values} for name, values in (config or {}).items()}},
-        partition_key=partition,
-    )
-
-
-def artifact(home, name, partition=None):
-    return defs.resources["home"].__class__(path=str(home)).artifact(name, partition)
 
 
 def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_run, tiny_home, tmp_path):

@@ -9,7 +9,7 @@ from pipelines import common_crawl
 from pipelines.fetch.download import Downloader
 from pipelines.filters.repetition import THRESHOLDS
 from pipelines.filters.trained import measurements
-from tests.assets.test_real_input import artifact, materialize
+from tests.assets.runs import artifact, materialize
 from tests.pipelines import warc_making as making
 from tests.pipelines.common_crawl.test_pages import CRAWL, FILE, QUICK, capture, payload_digest
 from tests.pipelines.crawl_server import CrawlServer

@@ -9,8 +9,7 @@ import pytest
 
 from assets.graph import classifiers
 from pipelines.filters.trained import HarmfulConfig, harmful_stage
-from tests.assets.test_mistakes import failure
-from tests.assets.test_real_input import artifact, materialize
+from tests.assets.runs import artifact, failure, materialize
 from tests.pipelines.filters.test_harmful import CLEAN, TOXIC, batch, passage
 
 ROWS = [(passage(TOXIC if number % 2 else CLEAN, number), number % 2 == 1) for number in range(160)]

@@ -1,0 +1,95 @@
+"""Local workers: errors, answers that cannot be sent, workers and parents that are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from lm.errors import IntegrityError, PartialError
+from pipelines.executor.partitions import run_partitions
+
+
+def die_once(folder, number):
+    marker = Path(folder) / f"{number}"
+    if number == 2 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def always_die(number):
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def refuse(number):
+    if number == 1:
+        raise IntegrityError("this one is damaged")
+    return number
+
+
+def answer_unpicklably(number):
+    return lambda: number
+
+
+def test_an_error_in_a_worker_is_the_callers():
+    with pytest.raises(IntegrityError, match="this one is damaged") as caught:
+        run_partitions(refuse, {f"p{i}": i for i in range(3)}, num_workers=2)
+    assert "in refuse" in caught.value.__notes__[0]
+
+
+def test_an_answer_that_cannot_travel_is_told():
+    with pytest.raises(TypeError, match="cannot leave its process"):
+        run_partitions(answer_unpicklably, {"p0": 0, "p1": 1}, num_workers=2)
+
+
+def sleep_long(folder, number):
+    (Path(folder) / f"{os.getpid()}").touch()
+    time.sleep(60)
+
+
+@pytest.mark.fault(38)
+def test_a_killed_parent_leaves_no_orphans(tmp_path):
+    code = (
+        "from functools import partial; from pipelines.executor.partitions import run_partitions;"
+        "from tests.pipelines.executor.test_local import sleep_long;"
+        f"run_partitions(partial(sleep_long, {str(tmp_path)!r}), {{'a': 0, 'b': 1}}, num_workers=2)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = [int(path.name) for path in tmp_path.iterdir()]
+    assert len(children) == 2
+    parent.kill()
+    parent.wait()
+    while any(is_alive(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_alive(child) for child in children)
+
+
+def is_alive(process):
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.fault(38)
+def test_a_killed_worker_costs_only_time(tmp_path):
+    jobs = {f"p{i}": i for i in range(5)}
+    results = run_partitions(partial(die_once, str(tmp_path)), jobs, num_workers=2)
+    assert results == {f"p{i}": i * i for i in range(5)}
+
+
+@pytest.mark.fault(38)
+def test_a_job_that_always_kills_its_worker_is_named():
+    jobs = {f"p{i}": i for i in range(5)}
+    with pytest.raises(PartialError, match=r"partition 'p2': its worker died 3 times, last by signal SIGKILL; \d of 5"):
+        run_partitions(always_die, jobs, num_workers=2)

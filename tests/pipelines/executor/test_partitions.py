@@ -1,0 +1,35 @@
+"""Jobs over partitions: the order of results, reports, and settings that are refused."""
+
+import pytest
+
+from lm.errors import ConfigurationError
+from pipelines.executor.partitions import engine, run_partitions
+
+
+def square(number):
+    return number * number
+
+
+def test_results_come_in_the_jobs_order_whatever_the_workers():
+    jobs = {f"p{i}": i for i in range(5)}
+    expected = {f"p{i}": i * i for i in range(5)}
+    for num_workers in (1, 2):
+        results = run_partitions(square, jobs, num_workers=num_workers)
+        assert list(results.items()) == list(expected.items())
+
+
+def test_reports_come_as_partitions_finish():
+    events = []
+    run_partitions(square, {"p0": 0, "p1": 1}, report=events.append)
+    assert [(event["partition"], event["finished"], event["total"]) for event in events] == [("p0", 1, 2), ("p1", 2, 2)]
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(ConfigurationError, match="num_workers: 0, expected at least 1"):
+        run_partitions(square, {"p0": 0}, num_workers=0)
+
+
+def test_an_engine_of_another_name_is_refused(monkeypatch):
+    monkeypatch.setenv("LOAM_ENGINE", "spark")
+    with pytest.raises(ConfigurationError, match="LOAM_ENGINE: 'spark', expected local or ray"):
+        engine()
