@@ -25,6 +25,16 @@ def _rms_norm(width: int, dtype: torch.dtype, fused: bool) -> None:
     rms_norm.backward(x, residual, stream if fused else x, weight, inverse)
 
 
+def _flash_attention(d_head: int, dtype: torch.dtype, seq: int, is_causal: bool, packed: bool) -> None:
+    from lm.kernels.triton import flash_attention, flash_attention_backward
+
+    q, k = empty(4, 16, seq, d_head, dtype=dtype), empty(4, 8, seq, d_head, dtype=dtype)
+    bounds = empty(4, seq, dtype=torch.int32) if packed else None
+    pattern = (bounds, bounds, is_causal, 1_000 if packed else 0, 0.125)
+    output, sums = flash_attention.forward(q, k, k, *pattern)
+    flash_attention_backward.backward(q, k, k, output, sums, q, *pattern)
+
+
 def _minhash(num_permutations: int) -> None:
     from lm.kernels import minhash
 
@@ -49,6 +59,22 @@ LAUNCHES: dict[str, Callable[[], None]] = {
         for width in WIDTHS
         for dtype in (torch.bfloat16, torch.float32)
         for fused in (False, True)
+    },
+    **{
+        _named("flash_attention", d_head, dtype, kind): partial(_flash_attention, d_head, dtype, seq, is_causal, packed)
+        for d_head, dtype in (
+            (64, torch.bfloat16),
+            (128, torch.bfloat16),
+            (256, torch.bfloat16),
+            (64, torch.float32),
+            (128, torch.float32),
+        )
+        for kind, seq, is_causal, packed in (
+            ("causal", 8_192, True, False),
+            ("bidirectional", 8_192, False, False),
+            ("causal 8,190", 8_190, True, False),
+            ("documents and window", 8_192, True, True),
+        )
     },
     "minhash 112": partial(_minhash, 112),
 }

@@ -8,8 +8,11 @@ since Triton interprets or compiles, not both. `python -m benchmarks.kernel_reso
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -120,14 +123,22 @@ def _output(tool: Path, *arguments: Any) -> str:
     return subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, check=True).stdout
 
 
-def rows() -> list[dict[str, Any]]:
-    """The resources of every launch in use, each compiled once."""
+def case_rows(case: str) -> list[dict[str, Any]]:
+    """The resources of every launch of a case."""
     from benchmarks.kernel_launches import LAUNCHES
 
-    launches = [(case, launch) for case, work in LAUNCHES.items() for launch in recorded(work)]
-    return [{"case": case, **resources(launch).row()} for case, launch in launches]
+    return [{"case": case, **resources(launch).row()} for launch in recorded(LAUNCHES[case])]
+
+
+def main() -> None:
+    """Print the rows of all cases, or of those whose names begin with an argument."""
+    from benchmarks.kernel_launches import LAUNCHES
+
+    cases = [case for case in LAUNCHES if case.startswith(tuple(sys.argv[1:]) or "")]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        for rows in pool.imap(case_rows, cases):
+            print("\n".join(map(json.dumps, rows)), flush=True)
 
 
 if __name__ == "__main__":
-    for row in rows():
-        print(json.dumps(row), flush=True)
+    main()

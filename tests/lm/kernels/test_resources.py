@@ -6,7 +6,17 @@ import pytest
 
 from tests.lm.kernels.comparison import in_child
 
-MAX_REGISTERS = {"rms_norm": 128, "minhash": 64}
+MAX_REGISTERS = {"rms_norm": 128, "flash_attention": 255, "minhash": 64}
+
+CASES = (
+    "rms_norm 768",
+    "rms_norm 4096",
+    "rms_norm 16384",
+    "flash_attention 64, b",
+    "flash_attention 128, b",
+    "minhash",
+)
+"""The shapes of Loam's presets, and the widest norm; the command prints every case without them."""
 
 
 @pytest.mark.slow
