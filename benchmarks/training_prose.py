@@ -26,7 +26,7 @@ SETTINGS: Mapping[str, Any] = {
     "batch_size": 8,
     "optimizer": "muon",
     "learning_rate": 2e-2,
-    "final_learning_rate": 0.0,
+    "final_lr_fraction": 0.0,
     "warmup_steps": 40,
     "weight_decay": 0.1,
     "evaluation_tokens": 0,

@@ -8,6 +8,7 @@ Decisions:
 - An unknown key is an error that names the nearest known one.
 - An int is accepted where a float is wanted; nothing else is converted silently.
 - A float is finite, an int is below 2^63, and every number of a field lies in the field's `Range`.
+- A field whose default is None may be left open, also where its type says otherwise: `__post_init__` fills it in.
 - Nested dataclasses, sequences, mappings, optional values and `Literal` choices are supported; no other types are.
 """
 
@@ -78,7 +79,10 @@ def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str = "") -> C
         if key not in fields:
             raise ConfigurationError(unknown_key(key, fields, place))
     hints = _hints(cls)
-    values = {key: _convert(hints[key], value, f"{place}.{key}") for key, value in mapping.items()}
+    values = {
+        key: None if value is None and fields[key].default is None else _convert(hints[key], value, f"{place}.{key}")
+        for key, value in mapping.items()
+    }
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in values:
@@ -93,8 +97,11 @@ def settle(config: Any, where: str = "") -> None:
         ConfigurationError: a value of the wrong type, outside of its range, or none of a `Literal`'s choices.
     """
     hints, prefix = _hints(type(config)), f"{where}." if where else ""
+    left_open = {field.name for field in dataclasses.fields(config) if field.default is None}
     for name, hint in hints.items():
-        object.__setattr__(config, name, _convert(hint, getattr(config, name), f"{prefix}{name}"))
+        value = getattr(config, name)
+        if value is not None or name not in left_open:
+            object.__setattr__(config, name, _convert(hint, value, f"{prefix}{name}"))
 
 
 def _hints(cls: Any) -> dict[str, Any]:

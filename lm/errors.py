@@ -9,6 +9,7 @@
     ├── UnreachableError    3    a store does not answer; run again once it does
     ├── PartialError        3    part of the work is done; the message carries the counts
     ├── NoSpaceError        3    the disk is full; the partial file is gone
+    ├── NonFiniteError      3    a loss, gradient, weight or score is NaN or infinite; nothing is published
     └── Interrupted         130 or 143    stopped by SIGINT or SIGTERM at a resumable point
 
 The message is one line that names the file or field, what was found, and what was expected.
@@ -17,9 +18,10 @@ The message is one line that names the file or field, what was found, and what w
 from __future__ import annotations
 
 import errno
+import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 
@@ -65,6 +67,25 @@ class NoSpaceError(LoamError):
     """The disk is full; nothing half-written was left behind."""
 
     exit_code = 3
+
+
+class NonFiniteError(LoamError):
+    """A loss, gradient, weight or score is NaN or infinite; the last checkpoint is that of a finite model."""
+
+    exit_code = 3
+
+
+def check_finite_scores(scores: Mapping[str, object], where: str) -> None:
+    """Check every number of `scores`, nested ones included; `where` begins the message.
+
+    Raises:
+        NonFiniteError: names the first number that is NaN or infinite, as in `greedy.verified_rate`.
+    """
+    for name, value in scores.items():
+        if isinstance(value, Mapping):
+            check_finite_scores({f"{name}.{inner}": item for inner, item in value.items()}, where)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise NonFiniteError(f"{where}: {name} is {value}, expected a finite number; nothing was published")
 
 
 class Interrupted(LoamError):  # noqa: N818 - an interruption is an end, not an error

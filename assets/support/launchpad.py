@@ -35,7 +35,9 @@ def schema_of(cls: type, **defaults: Any) -> dict[str, dg.Field]:
         kind = _config_type(hints[field.name], f"{cls.__name__}_{field.name}")
         options: dict[str, Any] = {"description": descriptions[field.name]}
         default = defaults.get(field.name, _default(field))
-        if default is not dataclasses.MISSING:
+        if default is None and type(None) not in typing.get_args(hints[field.name]):
+            options |= {"is_required": False}  # the class fills it in
+        elif default is not dataclasses.MISSING:
             options |= {"default_value": plain(default), "is_required": False}
         schema[field.name] = dg.Field(kind, **options)
     return schema

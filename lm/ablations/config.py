@@ -32,10 +32,7 @@ QUESTIONS: Mapping[str, Mapping[str, Changes]] = {
     "norm_placement": {place: {"model": {"norm_placement": place}} for place in ("pre", "post", "sandwich")},
     "position": {"RoPE": {"model": {"position": "rope"}}, "NoPE": {"model": {"position": "none"}}},
     "ffn": {"SwiGLU": {"model": {"ffn": "swiglu"}}, "SiLU": {"model": {"ffn": "silu"}}},
-    "optimizer": {
-        name: {"optimizer": name.lower(), "learning_rate": 1e-2, "final_learning_rate": 1e-3}
-        for name in ("AdamW", "Muon")
-    },
+    "optimizer": {name: {"optimizer": name.lower(), "learning_rate": 1e-2} for name in ("AdamW", "Muon")},
 }
 """By name: learning rate, batch size at equal tokens, RMSNorm or none, where norms stand, RoPE or NoPE, SwiGLU or SiLU
 at equal parameters, AdamW or Muon (both at a rate of 0.01, whatever the shared one is)."""
@@ -44,7 +41,6 @@ _SHARED: Changes = {
     "preset": "tiny_cpu",
     "optimizer": "adamw",
     "learning_rate": 3e-3,
-    "final_learning_rate": 3e-4,
     "batch_size": 4,
     "warmup_steps": 20,
 }
@@ -95,10 +91,7 @@ class AblationConfig:
             raise ConfigurationError(unknown_key(question, QUESTIONS, "question"))
         if question != LEARNING_RATE:
             return QUESTIONS[question]
-        return {
-            f"{rate:g}": {"learning_rate": rate, "final_learning_rate": float(f"{rate / 10:g}")}
-            for rate in self.learning_rates
-        }
+        return {f"{rate:g}": {"learning_rate": rate} for rate in self.learning_rates}
 
     def run(self, question: str, variant: str, seed: int) -> PretrainConfig:
         """The configuration of one run."""

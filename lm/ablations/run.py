@@ -27,6 +27,7 @@ from lm.ablations.report import PAGE, RUNS, render, verdict
 from lm.accounting import count_parameters
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
+from lm.errors import NonFiniteError
 from lm.progress import track
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
@@ -34,7 +35,6 @@ from lm.token_stream import TokenStream
 from lm.training.config import PretrainConfig
 from lm.training.metrics import Report, live_rows
 from lm.training.pretrain import pretrain, silent
-from lm.training.trainer import NonFiniteError
 
 _KIND = "ablation"
 

@@ -17,7 +17,7 @@ from lm.alignment.config import TuningConfig
 from lm.alignment.records import Problem
 from lm.code_version import source_digest
 from lm.configuration import to_mapping
-from lm.errors import InputError, Interrupted
+from lm.errors import InputError, Interrupted, NonFiniteError, check_finite_scores
 from lm.evaluation.answers import JudgedAnswer, evaluate_answers
 from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
@@ -28,7 +28,6 @@ from lm.training.optimizers import AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
 from lm.training.schedule import cosine_schedule
 from lm.training.stop import StopSignals
-from lm.training.trainer import NonFiniteError
 
 Report = Callable[[Mapping[str, object]], None]
 
@@ -167,6 +166,7 @@ def tune_to_artifact(
         with StepLog(publication.path / "metrics.jsonl", report, signals) as log:
             outcome = tune(Policy(network, vocabulary), log)
             log.check_signals("after the last step")
+        check_finite_scores(outcome.evaluation, f"{stage}: evaluation after the last step")
         save_model(publication.path, network, vocabulary.digest)
         write_json(publication.path / "evaluation.json", outcome.evaluation)
         _write_samples(publication.path / "samples.jsonl", outcome.answers[:num_samples])

@@ -24,8 +24,10 @@ class TransformerBlock(nn.Module):
         pre       x + f(ln(x))                 the stream is never normalized (Xiong et al. 2020)
         post      ln(x + f(x))                 (Vaswani et al. 2017)
         sandwich  x + ln_out(f(ln(x)))         (Ding et al. 2021); the outer norms are `ln1_out` and `ln2_out`
-        none      x + f(x)                     what f ends in starts 1 / sqrt(2 num_layers) as large: without norms
-                                               the stream would grow by a factor a layer, or its square
+        none      x + f(x)                     the output projections of f start 1 / sqrt(2 num_layers) as large:
+                                               without norms the stream would grow by a factor a layer, or its square
+
+    With `scaled_residuals` they start as large in every placement, as in GPT-2.
 
     Usable alone: `TransformerBlock(config)(x)` attends to all tokens before, at positions from 0.
     """
@@ -44,7 +46,7 @@ class TransformerBlock(nn.Module):
         self.ln2 = self._norm("pre", "post", "sandwich")
         self.ffn = MixtureOfExperts(config, layer_index) if config.num_experts else make_mlp(config)
         self.ln2_out = self._norm("sandwich")
-        if self.placement == "none":
+        if self.placement == "none" or config.scaled_residuals:
             self._shrink_outputs()
 
     def forward(
@@ -70,7 +72,9 @@ class TransformerBlock(nn.Module):
 
     @torch.no_grad()
     def _shrink_outputs(self) -> None:
-        """2 num_layers terms are added to the stream (Radford et al. 2019, section 2.3)."""
+        """Scale the output projections by the number of terms that are added to the stream (Radford et al. 2019,
+        section 2.3).
+        """
         shrink = (2 * self.config.num_layers) ** -0.5
         for name, weight in self.named_parameters():
             if name.endswith(("output_proj.weight", "ffn.w2", "ffn.w2.weight")):

@@ -107,6 +107,10 @@ class ModelConfig:
             "stream, or nowhere."
         ),
     ] = "pre"
+    scaled_residuals: Annotated[
+        bool,
+        Doc("Projections onto the residual stream start 1/sqrt(2 num_layers) as large (GPT-2)."),
+    ] = False
     norm_epsilon: Annotated[float, Doc("Added under the root of every norm."), Range(above=0)] = 1e-5
     bias: Annotated[bool, Doc("Biases in the matrices of attention and feed-forward layers (GPT-2).")] = False
     ffn: Annotated[

@@ -1,7 +1,8 @@
 """Named shapes of models: small ones for a CPU, and those of GPT-2, Llama 3.2 and Qwen3.
 
-A preset named after another model has that model's exact parts: `gpt2_*` learned positions, LayerNorm, a plain GELU
-layer and biases, `llama_*` the stretched RoPE of Llama 3.2, `qwen3_*` normalized queries and keys.
+A preset named after another model has that model's exact parts. `gpt2_*`: learned positions, LayerNorm, a plain GELU
+layer, biases, scaled residual projections. `llama_*`: the stretched RoPE of Llama 3.2. `qwen3_*`: normalized queries
+and keys.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ _GPT2: Mapping[str, Any] = {
     "ffn": "gelu",
     "bias": True,
     "tie_embeddings": True,
+    "scaled_residuals": True,
 }
 _LLAMA3_2: Mapping[str, Any] = {
     "vocab_size": 128_256,

@@ -19,7 +19,7 @@ from lm.configuration import field_descriptions, from_mapping, plain
 from lm.errors import ConfigurationError, InputError, run_command
 from lm.locations import locate
 from lm.progress import visible
-from lm.training.config import PretrainConfig
+from lm.training.config import FROM_PRESET, PretrainConfig
 
 _SHOWN = ("step", "loss", "validation_loss", "bits_per_byte", "learning_rate", "gradient_norm", "tokens_per_s",
           "mfu_measured", "seconds_left")  # fmt: skip
@@ -71,7 +71,8 @@ def _fields() -> str:
     descriptions = field_descriptions(PretrainConfig)
     for field in dataclasses.fields(PretrainConfig):
         made = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-        lines.append(f"  {field.name}={json.dumps(plain(made))}")
+        shown = "(the preset's)" if made is FROM_PRESET else json.dumps(plain(made))
+        lines.append(f"  {field.name}={shown}")
         lines += textwrap.wrap(descriptions[field.name], 100, initial_indent="      ", subsequent_indent="      ")
     return "\n".join(lines)
 

@@ -1,17 +1,19 @@
 """Writing checkpoints on a thread while the run goes on, and keeping the right ones.
 
 At most one checkpoint is on its way; an older one is deleted only after every byte of the new one was read back and
-matched its sha256. Stay: the newest K, and of the older ones every step that `keep_every` divides. One of a later step
-than the new one was damaged, or the run would have gone on from there: it is deleted and counts for nothing.
+matched its sha256. The newest K stay, and those of the steps that `is_kept` names. One of a later step than the new
+one was damaged, or the run would have gone on from there: it is deleted and counts for nothing.
 
-When the run is over, those that `keep_every` keeps move to the folder `kept`, where no run goes on from them.
+When the run is over, the kept ones move to the folder `kept`: no run resumes there by itself, but `init_from` may name
+one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,14 +34,27 @@ KEPT = "kept"
 class CheckpointWriter:
     """Writes the snapshots of one run into `folder`; `identity` is the manifest's `config`, `inputs` and `code`."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], *, keep: int, keep_every: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        *,
+        keep: int,
+        is_kept: Callable[[int], bool] = lambda step: False,
+    ) -> None:
         self.folder, self._identity = folder, identity
-        self._keep, self._keep_every = keep, keep_every
+        self._keep, self._is_kept = keep, is_kept
+        self.seconds = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a checkpoint is on its way."""
+        return self._pending is not None and not self._pending.done()
+
     def write(self, snapshot: Snapshot) -> None:
-        """Start to write; waits for the one before."""
+        """Start to write; waits for the one before. When it is written, `seconds` says how long that took."""
         self.wait()
         self._pending = self._thread.submit(self._write, snapshot)
 
@@ -59,7 +74,7 @@ class CheckpointWriter:
         self._thread.shutdown()
 
     def clear(self) -> None:
-        """Delete what only a run on its way needs, also what a killed one left; what `keep_every` keeps moves to
+        """Delete what only a run on its way needs, also what a killed one left; the kept ones move to
         `kept`, from where an earlier run's are deleted. Killed on the way, it can be called again.
         """
         self.wait()
@@ -68,7 +83,7 @@ class CheckpointWriter:
             if not is_of_run(path, self._identity):
                 delete_checkpoint(path)
         for path in checkpoint_folders(self.folder):
-            if self._stays(path):
+            if self._is_kept(step_of(path)):
                 kept.mkdir(exist_ok=True)
                 shutil.rmtree(kept / path.name, ignore_errors=True)
                 shutil.move(path, kept / path.name)
@@ -78,7 +93,9 @@ class CheckpointWriter:
             self.folder.rmdir()
 
     def _write(self, snapshot: Snapshot) -> None:
+        started = time.perf_counter()
         write_snapshot(self.folder, snapshot, **self._identity)
+        self.seconds = time.perf_counter() - started
         whole = []
         for path in checkpoint_folders(self.folder):
             if step_of(path) > snapshot.step:
@@ -86,8 +103,24 @@ class CheckpointWriter:
             else:
                 whole.append(path)
         for old in whole[self._keep :]:
-            if not self._stays(old):
+            if not self._is_kept(step_of(old)):
                 delete_checkpoint(old)
 
-    def _stays(self, path: Path) -> bool:
-        return self._keep_every > 0 and step_of(path) > 0 and step_of(path) % self._keep_every == 0
+
+class CheckpointClock:
+    """Tells when the next checkpoint is due by the clock: `interval_s` after the last one, and later where that one
+    took more than `share` of the interval. At an `interval_s` of 0 none is.
+    """
+
+    def __init__(self, interval_s: float, share: float = 0.02, now: Callable[[], float] = time.perf_counter) -> None:
+        self._interval_s, self._share, self._now = interval_s, share, now
+        self._last = now()
+
+    def is_due(self, cost_s: float) -> bool:
+        """Whether a checkpoint is due, where the last one took `cost_s` to copy and write."""
+        waited = self._now() - self._last
+        return self._interval_s > 0 and waited >= max(self._interval_s, cost_s / self._share)
+
+    def restart(self) -> None:
+        """Count from now on."""
+        self._last = self._now()

@@ -1,4 +1,4 @@
-"""What a pre-training run does."""
+"""Configuration of a pre-training run."""
 
 from __future__ import annotations
 
@@ -10,29 +10,42 @@ from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
 from lm.model.presets import preset
+from lm.training.recipes import RECIPES
+from lm.training.schedule import decay_steps
 
-FREE_TO_CHANGE = frozenset({"checkpoint_interval", "keep_checkpoints", "keep_every", "prefetch_batches"})
+FREE_TO_CHANGE = frozenset(
+    {"checkpoint_interval", "checkpoint_interval_s", "keep_checkpoints", "keep_every", "prefetch_batches"}
+)
 """Fields that shape no weight and no line of the log: a run may be resumed with others."""
 
+FROM_PRESET: Any = None
+"""The default of a field that the preset's recipe fills in."""
+
 ROLES = ("embeddings", "lm_head", "matrices", "vectors")
-"""What a weight can be; `lm.training.parameter_groups` tells which is which."""
+"""The roles of weights; `lm.training.parameter_groups` assigns them."""
+
+_ANY_VOCABULARY = 512
+_OF_THE_RUN = {"vocab_size": "comes from the token shards"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainConfig:
-    """A run: the model, how long, how fast, and how often it looks and saves. Intervals are in steps; 0 means never.
+    """A run: the model, its length, its optimizer, and how often it evaluates and saves. Intervals are in steps; at 0
+    nothing is due.
 
-    The defaults suit `tiny_cpu` and about a million tokens; larger models want larger batches and lower learning rates.
+    Fields left out take the values of the preset's recipe (`lm.training.recipes`), so a built configuration is always
+    explicit; `dataclasses.replace` with another preset keeps them.
 
     Raises:
-        ConfigurationError: a value out of range, or not exactly one of `num_steps` and `num_tokens`.
+        ConfigurationError: a value out of range, an impossible model, or not exactly one of `num_steps` and
+            `num_tokens`.
     """
 
     preset: Annotated[
         str,
         Doc(
-            "Shape of the model, by name: test, tiny_cpu, small_cpu, gpt2_124m, gpt2_355m, llama_1b, "
-            "llama_3b, qwen3_0_6b, qwen3_1_7b."
+            "Shape of the model and recipe of its training, by name: test, tiny_cpu, small_cpu, gpt2_124m, "
+            "gpt2_355m, llama_1b, llama_3b, qwen3_0_6b, qwen3_1_7b."
         ),
     ] = "tiny_cpu"
     model: Annotated[
@@ -44,24 +57,25 @@ class PretrainConfig:
         Doc("How long, in training tokens (padding counts), rounded up to whole steps; 0 where `num_steps` says it."),
         Range(0),
     ] = 0
-    batch_size: Annotated[int, Doc("Windows of `context_length` tokens a step."), Range(1, 2**24)] = 4
+    batch_size: Annotated[
+        int, Doc("Windows of `context_length` tokens a step; left out, the recipe's number of tokens."), Range(1, 2**24)
+    ] = FROM_PRESET
     microbatch_size: Annotated[
         int,
         Doc(
             "Windows computed at once, to bound memory; 0 means the whole batch. The gradient is the same, "
-            "but for the balancing term of a mixture of experts, which is a mean over what is computed at "
-            "once."
+            "except for the balancing term of a mixture of experts, which is a mean over each microbatch."
         ),
         Range(0, 2**24),
-    ] = 0
+    ] = FROM_PRESET
     packing: Annotated[
         Literal["stream", "best_fit", "padded"],
         Doc("How documents become windows: cut anywhere (stream), packed whole (best_fit), or each alone (padded)."),
     ] = "stream"
-    document_masks: Annotated[bool, Doc("Tokens look only at tokens of their own document.")] = False
+    document_masks: Annotated[bool, Doc("A token attends only to tokens of its own document.")] = False
     source_weights: Annotated[
         Mapping[str, float],
-        Doc("Sources of the shards and their shares of the windows; without any, all rows are one stream."),
+        Doc("Sources of the shards and their shares of the tokens; without any, all rows are one stream."),
         Range(above=0),
     ] = field(default_factory=dict)
     prefetch_batches: Annotated[
@@ -70,24 +84,26 @@ class PretrainConfig:
     optimizer: Annotated[
         Literal["adamw", "muon", "sgd"],
         Doc(
-            "muon orthogonalizes the updates of the layers' matrices and leaves the rest to adamw; sgd has "
+            "muon orthogonalizes the updates of the layers' matrices and leaves other weights to adamw; sgd has "
             "momentum alone."
         ),
-    ] = "muon"
-    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-2
-    final_learning_rate: Annotated[float, Doc("The learning rate at the end."), Range(0)] = 1e-3
+    ] = FROM_PRESET
+    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = FROM_PRESET
+    final_lr_fraction: Annotated[
+        float, Doc("The learning rate at the end, as a fraction of the highest."), Range(0, 1)
+    ] = 0.1
     schedule: Annotated[
         Literal["cosine", "wsd", "linear"],
         Doc(
-            "How the learning rate gets there: by half a cosine, a straight line, or (wsd) flat first and a "
-            "line at last."
+            "How the learning rate falls: by half a cosine, along a line, or (wsd) not at all until a line at "
+            "the end. A wsd run can be continued from its flat part."
         ),
     ] = "cosine"
-    decay_share: Annotated[float, Doc("The share of the steps in which wsd goes down."), Range(above=0, most=1)] = 0.2
-    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 20
+    decay_share: Annotated[float, Doc("The share of the steps in which wsd decays."), Range(above=0, most=1)] = 0.2
+    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = FROM_PRESET
     learning_rate_multipliers: Annotated[
         Mapping[str, float],
-        Doc("Factors of the learning rate for embeddings, lm_head, matrices, vectors; those left out have 1."),
+        Doc("Factors of the learning rate for embeddings, lm_head, matrices, vectors; 1 where left out."),
         Range(0),
     ] = field(default_factory=dict)
     momentum: Annotated[float, Doc("Muon's and SGD's memory of the gradient."), Range(0, below=1)] = 0.95
@@ -107,21 +123,45 @@ class PretrainConfig:
     )
     spike_threshold: Annotated[
         float,
-        Doc("A loss so many robust deviations above the median of the last 128 is told as a spike; 0 looks for none."),
+        Doc("A loss this many robust deviations above the median of the last 128 is reported as a spike; 0: none is."),
         Range(0),
     ] = 8.0
-    skip_spikes: Annotated[bool, Doc("The update of a step whose loss is a spike is left out, and counted.")] = False
+    skip_spikes: Annotated[bool, Doc("Skip and count the update of a step whose loss is a spike.")] = False
+    init_from: Annotated[
+        str,
+        Doc(
+            "A model artifact, or the folder of one checkpoint, to start from; empty draws the first weights. "
+            "For annealing and continued pre-training."
+        ),
+    ] = ""
+    init_state: Annotated[
+        Literal["weights", "optimizer", "run"],
+        Doc(
+            "What is taken from there: the weights alone, the optimizer's moments too, or the whole run, which goes "
+            "on at its step under another length or decay (wsd). The last two need a checkpoint."
+        ),
+    ] = "weights"
     seed: Annotated[int, Doc("Draws the first weights and the order of windows."), Range(0)] = 0
     log_interval: Annotated[int, Doc("Steps between two lines of the log."), Range(1)] = 1
     evaluation_interval: Annotated[int, Doc("Steps between two evaluations on the way."), Range(0)] = 100
     evaluation_tokens: Annotated[
         int, Doc("Validation tokens of the evaluations on the way; the last one takes all."), Range(0)
     ] = 16_384
-    checkpoint_interval: Annotated[int, Doc("Steps between two checkpoints."), Range(0)] = 200
+    checkpoint_interval: Annotated[
+        int, Doc("Steps between two checkpoints, beside the interval in seconds; 0 counts no steps."), Range(0)
+    ] = 0
+    checkpoint_interval_s: Annotated[
+        float,
+        Doc(
+            "Seconds between two checkpoints: at least these, and at least 50 times as long as the last one took "
+            "to write, which keeps the cost below 2%; 0 counts no seconds."
+        ),
+        Range(0),
+    ] = 10.0
     keep_checkpoints: Annotated[int, Doc("How many of the newest checkpoints stay."), Range(1)] = 2
     keep_every: Annotated[
         int,
-        Doc("Checkpoints of steps that this divides stay as well, also after the end; 0 keeps none of them."),
+        Doc("Steps between two checkpoints that stay, also after the end; 0 keeps none of them."),
         Range(0),
     ] = 0
     sample_interval: Annotated[int, Doc("Steps between two samples of text; needs the tokenizer."), Range(0)] = 0
@@ -133,14 +173,14 @@ class PretrainConfig:
             "Of matrix products; weights and moments are float32. auto is bfloat16 on a GPU, float32 on a "
             "CPU; float16 scales the loss."
         ),
-    ] = "auto"
-    compile: Annotated[bool, Doc("torch.compile the model: slow to start, then faster.")] = False
+    ] = FROM_PRESET
+    compile: Annotated[bool, Doc("torch.compile the model: slow to start, then faster.")] = FROM_PRESET
     checkpoint_activations: Annotated[
         bool,
         Doc(
             "Keep only each layer's input and compute the layer again for its gradient: less memory, a third more work."
         ),
-    ] = False
+    ] = FROM_PRESET
     deterministic: Annotated[
         bool, Doc("Only kernels that give the same bits every time, which a CPU does anyway; slower on a GPU.")
     ] = False
@@ -152,31 +192,58 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         settle(self)
+        self._fill_in()
         if (self.num_steps > 0) == (self.num_tokens > 0):
             raise ConfigurationError(
                 f"num_steps: {self.num_steps}, num_tokens: {self.num_tokens}; expected exactly one above 0"
             )
-        self._expect("final_learning_rate", self.final_learning_rate <= self.learning_rate, "at most learning_rate")
         self._check_combinations()
+
+    def model_config(self, vocab_size: int) -> ModelConfig:
+        """Return the model's shape for shards with this vocabulary."""
+        return preset(self.preset, **{**self._run_shape(), **self.model, "vocab_size": vocab_size})
+
+    def steps(self, context_length: int) -> int:
+        """Return the number of steps of the run."""
+        return self.num_steps or -(-self.num_tokens // (self.batch_size * context_length))
+
+    def is_kept(self, step: int) -> bool:
+        """Whether the checkpoint of a step stays after the end: every `keep_every` steps, and the last one of a wsd
+        run's flat part, from which the run can be continued.
+        """
+        if self.keep_every and step and step % self.keep_every == 0:
+            return True
+        if self.schedule != "wsd":
+            return False
+        num_steps = self.steps(self.model_config(_ANY_VOCABULARY).context_length)
+        return step == num_steps - decay_steps(self, num_steps)
+
+    def _run_shape(self) -> dict[str, Any]:
+        """Fields of the model that follow from the run rather than from the preset's shape."""
+        context_length = RECIPES[self.preset].context_length
+        return {"context_length": context_length} if context_length else {}
+
+    def _fill_in(self) -> None:
+        """Give every field that was left out the value of the preset's recipe."""
+        if self.preset not in RECIPES:
+            raise ConfigurationError(unknown_key(self.preset, RECIPES, "preset"))
+        for name in _OF_THE_RUN:
+            if name in self.model:
+                raise ConfigurationError(f"model.{name}: {_OF_THE_RUN[name]} and cannot be set")
+        context_length = self.model_config(_ANY_VOCABULARY).context_length
+        for name, value in RECIPES[self.preset].settings(context_length).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     def _check_combinations(self) -> None:
         self._expect("nesterov", not self.nesterov or self.optimizer == "sgd", "false unless optimizer is sgd")
         self._expect("nesterov", not self.nesterov or self.momentum > 0, "false without momentum")
         self._expect("decay_last", not self.decay_last or self.optimizer != "sgd", "false where optimizer is sgd")
         self._expect("skip_spikes", not self.skip_spikes or self.spike_threshold > 0, "false without spike_threshold")
+        self._expect("init_state", self.init_state == "weights" or bool(self.init_from), "weights without init_from")
         for name in self.learning_rate_multipliers:
             if name not in ROLES:
                 raise ConfigurationError(unknown_key(name, ROLES, "learning_rate_multipliers"))
-        if "vocab_size" in self.model:
-            raise ConfigurationError("model.vocab_size: comes from the token shards and cannot be set")
-
-    def model_config(self, vocab_size: int) -> ModelConfig:
-        """The model's shape for shards with this vocabulary."""
-        return preset(self.preset, **{**self.model, "vocab_size": vocab_size})
-
-    def steps(self, context_length: int) -> int:
-        """How many steps the run takes."""
-        return self.num_steps or -(-self.num_tokens // (self.batch_size * context_length))
 
     def _expect(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

@@ -34,7 +34,7 @@ _MEASURING_S = 0.1
 
 
 class LiveView:
-    """Tells of one run; use as a context manager."""
+    """Shows one run; use as a context manager."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class LiveView:
         self._measured_flops = _matmul_flops(device, torch.get_num_threads(), dtype)
         self._data_sheet_flops = None if dtype == torch.float32 else peak_flops(device)
         self._started = self._marked = time.perf_counter()
-        self._first_step, self._marked_tokens = first_step, -1
+        self._first_step, self._marked_tokens, self._aside = first_step, -1, 0.0
 
     def __enter__(self) -> LiveView:
         return self
@@ -75,6 +75,15 @@ class LiveView:
         if logged:
             self._bar.set_postfix(loss=f"{result.loss:.3f}", refresh=False)
             self.event({**result.row(), **self._clock(result)})
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Work that is not a step's: an evaluation, a sample, a checkpoint. The speed does not count its time."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._aside += time.perf_counter() - started
 
     def event(self, values: Mapping[str, object]) -> None:
         """Numbers of a step, or a sentence under the key `message`; with the `seconds`.
@@ -106,12 +115,12 @@ class LiveView:
             "peak_memory_bytes": self._peak_memory_bytes(),
         }
         if self._marked_tokens >= 0:
-            rate = (result.tokens - self._marked_tokens) / (now - self._marked)
+            rate = (result.tokens - self._marked_tokens) / (now - self._marked - self._aside)
             values["tokens_per_s"] = rate
             values["mfu_measured"] = model_flops_utilization(self._model, rate, self._measured_flops)
             if self._data_sheet_flops is not None:
                 values["mfu_data_sheet"] = model_flops_utilization(self._model, rate, self._data_sheet_flops)
-        self._marked, self._marked_tokens = now, result.tokens
+        self._marked, self._marked_tokens, self._aside = now, result.tokens, 0.0
         return values
 
     def _peak_memory_bytes(self) -> int:

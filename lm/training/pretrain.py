@@ -4,7 +4,8 @@
     OUTPUT.work/    checkpoints/, tensorboard/, live.jsonl: what a run needs on its way
 
 Launched again after an interruption or a crash, it goes on from the newest whole checkpoint. After the end the
-checkpoints are deleted, but for those that `keep_every` keeps, which move to OUTPUT.work/kept.
+checkpoints are deleted, except those that `keep_every` keeps and the last one of a wsd run's flat part, which move to
+OUTPUT.work/kept.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
 from lm.evaluation.perplexity import text_bytes
+from lm.locations import locate
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish
 from lm.training.checkpoint_writer import CheckpointWriter
 from lm.training.config import PretrainConfig
@@ -45,9 +47,11 @@ def pretrain(
 
     Raises:
         Interrupted: SIGTERM or SIGINT; a checkpoint is written and the same call goes on from it.
-        NonFiniteError: the loss or gradient is no number; stopped before the update.
+        NonFiniteError: a loss or gradient is not finite, stopped before the update; or a weight after it, or a
+            score. The last checkpoint stays.
         ConfigurationError: an impossible configuration, or a checkpoint of another run in the work folder.
-        InputError: the shards lack a split or their `text_bytes`, or come from another tokenizer.
+        InputError: the shards lack a split or their `text_bytes`, or come from another tokenizer; or `init_from` holds
+            no fitting model.
         ConflictError: another process trains the same output.
         NoSpaceError: the disk is full; the last whole checkpoint stays.
     """
@@ -55,7 +59,8 @@ def pretrain(
     if config.sample_interval and vocabulary is None:
         raise ConfigurationError(f"sample_interval: {config.sample_interval}, expected 0 without a tokenizer")
     source = open_artifact(shards)
-    identity = _identity(config, source, vocabulary)
+    start = open_artifact(locate(config.init_from)) if config.init_from else None
+    identity = _identity(config, source, vocabulary, start)
     done = find_whole(output, fingerprint(_KIND, **identity))
     if done is not None:
         _clear_after_a_kill(config, identity, work_folder(output))
@@ -64,7 +69,7 @@ def pretrain(
     with StopSignals() as signals:
         with publish(output, kind=_KIND, **identity) as publication, deterministic_kernels(config.deterministic):
             run = Run(config, source, vocabulary, work_folder(output), identity, report, signals)
-            run.resume()
+            run.resume(start)
             run.train()
             run.write_result(publication)
         run.writer.clear()
@@ -78,7 +83,7 @@ def _clear_after_a_kill(config: PretrainConfig, identity: Mapping[str, Any], wor
     folder = work / "checkpoints"
     found = checkpoint_folders(folder)
     if found and all(is_of_run(path, identity) for path in found):
-        with contextlib.closing(CheckpointWriter(folder, identity, keep=1, keep_every=config.keep_every)) as writer:
+        with contextlib.closing(CheckpointWriter(folder, identity, keep=1, is_kept=config.is_kept)) as writer:
             writer.clear()
 
 
@@ -88,10 +93,13 @@ def _load_tokenizer(path: Path) -> Tokenizer:
     return Tokenizer.load(path)
 
 
-def _identity(config: PretrainConfig, source: Artifact, tokenizer: Tokenizer | None) -> dict[str, Any]:
-    inputs = {"token_shards": source.digest}
+def _identity(
+    config: PretrainConfig, source: Artifact, tokenizer: Tokenizer | None, start: Artifact | None
+) -> dict[str, Any]:
+    inputs = {"token_shards": source, "tokenizer": tokenizer, "init_from": start}
     return {
-        "config": to_mapping(config),
-        "inputs": inputs if tokenizer is None else {**inputs, "tokenizer": tokenizer.digest},
+        # Where the start lies is this machine's affair; what it holds is its digest.
+        "config": {**to_mapping(config), "init_from": start.digest if start else ""},
+        "inputs": {name: each.digest for name, each in inputs.items() if each is not None},
         "code": source_digest("lm.training.pretrain"),
     }

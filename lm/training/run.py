@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lm.errors import Interrupted
+from lm.errors import Interrupted, NonFiniteError, check_finite_scores
 from lm.model import TransformerLM, choose_device, save_model
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication, write_json
 from lm.training.batches import BatchLoader, Loader, PrefetchedLoader
-from lm.training.checkpoint_writer import CheckpointWriter
+from lm.training.checkpoint_writer import CheckpointClock, CheckpointWriter
 from lm.training.config import PretrainConfig
+from lm.training.initialization import start_from
 from lm.training.live_view import LiveView
 from lm.training.metrics import MetricsLog, Report
 from lm.training.precision import compute_type
@@ -57,20 +59,24 @@ class Run:
         self.trainer = Trainer(config, model, self._loader(training))
         self.log, self._saved_step = MetricsLog(), 0
         self.writer = CheckpointWriter(
-            work / "checkpoints", identity, keep=config.keep_checkpoints, keep_every=config.keep_every
+            work / "checkpoints", identity, keep=config.keep_checkpoints, is_kept=config.is_kept
         )
+        self._clock, self._copy_s = CheckpointClock(config.checkpoint_interval_s), 0.0
 
-    def resume(self) -> None:
-        """Go on from the newest whole checkpoint, where there is one."""
+    def resume(self, start: Artifact | None = None) -> None:
+        """Go on from the newest whole checkpoint, or begin at `start` where there is none."""
         checkpoint = newest_checkpoint(self.writer.folder, self.report)
-        if checkpoint is None:
-            return
-        refuse_other_run(checkpoint, self.identity["config"], self.identity["inputs"])
-        restore_run(checkpoint, self.trainer, self.log)
+        if checkpoint is not None:
+            refuse_other_run(checkpoint, self.identity["config"], self.identity["inputs"])
+            restore_run(checkpoint, self.trainer, self.log)
+            if checkpoint.code != self.identity["code"]:
+                self.report({"message": f"{checkpoint.path}: the code has changed since; the run is no longer exact"})
+            self.report({"message": f"resumed from {checkpoint.path}"})
+        elif start is not None:
+            what = self.config.init_state
+            start_from(start, what, self.identity, self.trainer, self.log, self.tokenizer_digest)
+            self.report({"message": f"starts from the {what} of {start.path}"})
         self._saved_step = self.trainer.step
-        if checkpoint.code != self.identity["code"]:
-            self.report({"message": f"{checkpoint.path}: the code has changed since; the run is no longer exact"})
-        self.report({"message": f"resumed from {checkpoint.path}"})
 
     def train(self) -> None:
         """Step until the end or a signal; the last step's checkpoint is written before this returns.
@@ -107,10 +113,12 @@ class Run:
 
         Raises:
             Interrupted: after a signal; the last step's checkpoint is there to go on from.
+            NonFiniteError: a score is not finite; nothing is published, and the checkpoints stay.
         """
         trainer = self.trainer
         evaluation = self.validator.at_the_end(trainer.model, before_batch=self._stop_if_told)
         self._stop_if_told()
+        check_finite_scores(evaluation, f"last evaluation, after step {trainer.step}")
         save_model(publication.path, trainer.model, self.tokenizer_digest)
         self.log.write(publication.path / "metrics.jsonl")
         write_json(publication.path / "evaluation.json", evaluation)
@@ -147,17 +155,45 @@ class Run:
         if remark := _remark(result):
             view.event({"step": step, "message": remark})
         if not last and _due(step, config.evaluation_interval):
-            values = self.validator.on_the_way(self.trainer.model, config.evaluation_tokens)
+            with view.aside():
+                values = self.validator.on_the_way(self.trainer.model, config.evaluation_tokens)
+            check_finite_scores(values, f"evaluation after step {step}")
             view.event(self.log.add(step, values))
         if self.tokenizer is not None and _due(step, config.sample_interval):
-            text = sample_text(self.trainer.model, self.tokenizer, config.sample_tokens, config.seed)
+            with view.aside():
+                text = sample_text(self.trainer.model, self.tokenizer, config.sample_tokens, config.seed)
             view.event(self.log.add(step, {"sample": text}))
-        if last or _due(step, config.checkpoint_interval):
-            self._save()
+        if last or self._checkpoint_due(step):
+            with view.aside():
+                self._save()
+
+    def _checkpoint_due(self, step: int) -> bool:
+        by_clock = not self.writer.is_writing and self._clock.is_due(self._copy_s + self.writer.seconds)
+        return _due(step, self.config.checkpoint_interval) or self.config.is_kept(step) or by_clock
 
     def _save(self) -> None:
-        self._saved_step = self.trainer.step
-        self.writer.write(take_snapshot(self.trainer, self.log))
+        """Copy the run's state and start to write it; a model that is not finite never replaces one that is.
+
+        Raises:
+            NonFiniteError: names the weight.
+        """
+        started = time.perf_counter()
+        self._check_weights()
+        snapshot = take_snapshot(self.trainer, self.log, self.tokenizer_digest)
+        self._copy_s = time.perf_counter() - started
+        self._saved_step = snapshot.step
+        self.writer.write(snapshot)
+        self._clock.restart()
+
+    def _check_weights(self) -> None:
+        weights = dict(self.trainer.model.named_parameters())
+        finite = torch.stack([weight.isfinite().all() for weight in weights.values()]).tolist()
+        bad = [name for name, whole in zip(weights, finite, strict=True) if not whole]
+        if bad:
+            raise NonFiniteError(
+                f"step {self.trainer.step}: weight '{bad[0]}' is not finite after the update ({len(bad)} of "
+                f"{len(weights)} weights); the checkpoints in {self.writer.folder} are of steps before"
+            )
 
     def _wait_and_stop(self) -> None:
         self.writer.wait()

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lm.configuration import from_mapping
 from lm.errors import ConfigurationError, InputError, IntegrityError
 from lm.model.files import save_tensors
 from lm.storage import MANIFEST, Artifact, open_artifact, publish, write_json
@@ -32,13 +33,19 @@ from lm.training.checkpoint import (
     optimizer_state,
     verify,
 )
-from lm.training.config import FREE_TO_CHANGE
+from lm.training.config import FREE_TO_CHANGE, PretrainConfig
 from lm.training.metrics import MetricsLog, Report
+from lm.training.schedule import scheduled_rate
 from lm.training.trainer import Trainer
 
 KIND = "checkpoint"
 _LOG = "metrics.jsonl"
 _NAME = re.compile(r"step-(\d{8,})")
+_SCHEDULE = frozenset(
+    f"config.{name}"
+    for name in ("num_steps", "num_tokens", "schedule", "decay_share", "final_lr_fraction", "warmup_steps")
+)
+_ANY_VOCABULARY = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,7 @@ class Snapshot:
     log: MetricsLog
 
 
-def take_snapshot(trainer: Trainer, log: MetricsLog) -> Snapshot:
+def take_snapshot(trainer: Trainer, log: MetricsLog, tokenizer_digest: str = "") -> Snapshot:
     """Copy the run's state to the host's memory."""
     moments, facts = optimizer_state(trainer.model, trainer.optimizer)
     state = {
@@ -64,6 +71,7 @@ def take_snapshot(trainer: Trainer, log: MetricsLog) -> Snapshot:
         "loader": trainer.loader.state(),
         "random": _random_state(),
         "optimizer": facts,
+        "tokenizer_digest": tokenizer_digest,
     }
     return Snapshot(trainer.step, _copied(module_state(trainer.model)), _copied(moments), state, log.copy())
 
@@ -149,24 +157,45 @@ def is_of_run(path: Path, identity: Mapping[str, Any]) -> bool:
     return {"config": found.config, "inputs": found.inputs, "code": found.code} == dict(identity)
 
 
-def refuse_other_run(checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str]) -> None:
-    """Check that the checkpoint is of the run with this configuration and these inputs.
+def refuse_other_run(
+    checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str], *, of_another: bool = False
+) -> None:
+    """Check that the checkpoint is of the run with this configuration and these inputs. The rest of the schedule may
+    differ, so that a wsd run can be continued from its flat part: the rates of all steps so far must be the same.
+    `of_another` run leaves out where the runs started from.
 
     Raises:
         ConfigurationError: names every field that differs, and how to start over.
     """
     then = _flatten({"config": checkpoint.config, "inputs": checkpoint.inputs})
     now = _flatten({"config": config, "inputs": inputs})
+    free = FREE_TO_CHANGE | ({"init_from", "init_state"} if of_another else frozenset())
     differing = [
-        f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}"
+        name
         for name in sorted(then.keys() | now.keys())
-        if then.get(name) != now.get(name) and name.rsplit(".", 1)[-1] not in FREE_TO_CHANGE
+        if then.get(name) != now.get(name) and name.rsplit(".", 1)[-1] not in free
     ]
-    if differing:
-        raise ConfigurationError(
-            f"{checkpoint.path}: checkpoint of another run: {'; '.join(differing)}; "
-            f"expected the same, or delete {Path(checkpoint.path).parent} to start over"
-        )
+    if not differing:
+        return
+    if _SCHEDULE.issuperset(differing) and _same_rates(checkpoint.config, config, step_of(checkpoint.path)):
+        return
+    told = [f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}" for name in differing]
+    raise ConfigurationError(
+        f"{checkpoint.path}: checkpoint of another run: {'; '.join(told)}; "
+        f"expected the same, or delete {Path(checkpoint.path).parent} to start over"
+    )
+
+
+def _same_rates(then: Mapping[str, Any], now: Mapping[str, Any], last_step: int) -> bool:
+    """Whether two runs that differ in their schedules alone have the same learning rate in every step so far."""
+    runs = []
+    for values in (then, now):
+        config = from_mapping(PretrainConfig, values)
+        num_steps = config.steps(config.model_config(_ANY_VOCABULARY).context_length)
+        runs.append([scheduled_rate(config, step, num_steps) for step in range(1, last_step + 1)])
+        if num_steps < last_step:
+            return False
+    return runs[0] == runs[1]
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

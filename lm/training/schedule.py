@@ -1,10 +1,28 @@
-"""The learning rate of each step. Every schedule rises linearly from 0 to `max_lr` at `warmup_steps` first, and does
-not get there where the run ends before.
+"""Learning-rate schedules. Each rises linearly from 0 to `max_lr` at `warmup_steps` first; a shorter run ends below
+`max_lr`.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lm.training.config import PretrainConfig
+
+
+def scheduled_rate(config: PretrainConfig, step: int, num_steps: int) -> float:
+    """Return the learning rate of a step (from 1) of a run of `num_steps`."""
+    rates = config.learning_rate, config.learning_rate * config.final_lr_fraction
+    if config.schedule == "wsd":
+        return wsd_schedule(step, *rates, config.warmup_steps, num_steps, decay_steps(config, num_steps))
+    schedule = cosine_schedule if config.schedule == "cosine" else linear_schedule
+    return schedule(step, *rates, config.warmup_steps, num_steps)
+
+
+def decay_steps(config: PretrainConfig, num_steps: int) -> int:
+    """Return the length of the decay of a `wsd` run."""
+    return round(num_steps * config.decay_share)
 
 
 def cosine_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, cosine_steps: int) -> float:
@@ -30,8 +48,8 @@ def wsd_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, num
     """Warm-up, stable, decay (Hu et al. 2024, section 4): flat at `max_lr` until `num_steps - decay_steps`, then a
     straight line to `min_lr` at `num_steps`, then flat. A warm-up that reaches into the decay leaves it what is left.
 
-    The line is the decay that Hägele et al. 2024 compare, not the exponential of the first paper. A run stopped on the
-    flat part can be continued for any number of steps.
+    The line is the decay that Hägele et al. 2024 compare, not the exponential of the first paper. A checkpoint of the
+    flat part can be continued with any number of steps (`PretrainConfig.init_state`).
     """
     if step < warmup_steps:
         return max_lr * step / warmup_steps

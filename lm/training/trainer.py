@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lm.errors import ConfigurationError, LoamError
+from lm.errors import ConfigurationError, NonFiniteError
 from lm.kernels.cross_entropy import linear_losses
 from lm.model import TransformerLM, autocast
 from lm.training.batches import Batch, Loader
@@ -22,16 +22,10 @@ from lm.training.optimizers import SGD, AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
 from lm.training.precision import compute_type, recompute_blocks
 from lm.training.replicas import num_processes, sum_gradients, sum_over_processes
-from lm.training.schedule import cosine_schedule, linear_schedule, wsd_schedule
+from lm.training.schedule import scheduled_rate
 from lm.training.spikes import SpikeDetector
 
 _NAMED_DOCUMENTS = 8
-
-
-class NonFiniteError(LoamError):
-    """The loss or the gradient is no number; the weights are those of the step before."""
-
-    exit_code = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +96,7 @@ class Trainer:
             self._refuse(batch, parts, loss, norm_value)
         spike = self.spikes.deviations(loss)
         skipped = self._reason_to_skip(overflowed, spike)
-        rate = self._learning_rate(self.step + 1)
+        rate = scheduled_rate(self.config, self.step + 1, self.num_steps)
         if skipped is None:
             set_learning_rate(self.optimizer, rate)
             self.optimizer.step()
@@ -153,15 +147,6 @@ class Trainer:
         scale = 1.0 if self.scaler is None else self.scaler.scale
         (total * (scale / num_targets)).backward()
         return nats.detach() / num_targets
-
-    def _learning_rate(self, step: int) -> float:
-        config, num_steps = self.config, self.num_steps
-        rates = config.learning_rate, config.final_learning_rate
-        if config.schedule == "wsd":
-            decay_steps = round(num_steps * config.decay_share)
-            return wsd_schedule(step, *rates, config.warmup_steps, num_steps, decay_steps)
-        schedule = cosine_schedule if config.schedule == "cosine" else linear_schedule
-        return schedule(step, *rates, config.warmup_steps, num_steps)
 
     def _refuse(self, batch: Batch, losses: list[float], total: float, norm: float) -> None:
         size = self.config.microbatch_size or len(batch.ids)

@@ -23,7 +23,7 @@ from lm.training.pretrain import pretrain, work_folder
 from lm.training.run_checkpoint import newest_checkpoint
 from tests.lm.training.corpora import SETTINGS, make_shards, start_run
 
-WAVERING = {"learning_rate": 1e-6, "final_learning_rate": 0.0}
+WAVERING = {"learning_rate": 1e-6, "final_lr_fraction": 0.0}
 """A rate at which the loss rises about as often as it falls."""
 NUM_KILLS = int(os.environ.get("LOAM_TEST_KILLS", "12"))
 

@@ -235,3 +235,22 @@ def test_rope_products_depend_on_the_distance_alone():
         return (rope(q, torch.tensor([i])) * rope(k, torch.tensor([j]))).sum()
 
     torch.testing.assert_close(product(5, 2), product(60, 57), rtol=1e-4, atol=1e-5)
+
+
+def test_residual_projections_start_scaled_where_the_original_does():
+    def spread(name, **changes):
+        torch.manual_seed(0)
+        shape = {"d_model": 256, "num_layers": 8, "num_heads": 8, "vocab_size": 64, "context_length": 16}
+        layer = TransformerLM(preset(name, **{**shape, **changes})).layers[3]
+        projections = {part: weight.std().item() for part, weight in layer.named_parameters() if weight.ndim == 2}
+        return {
+            part: value for part, value in projections.items() if part in ("attn.output_proj.weight", "ffn.w2.weight")
+        }
+
+    plain, scaled = spread("gpt2_124m", scaled_residuals=False), spread("gpt2_124m")
+    assert plain.keys() == {"attn.output_proj.weight", "ffn.w2.weight"}
+    for part in plain:
+        assert scaled[part] == pytest.approx(plain[part] / 4, rel=1e-6)  # sqrt(2 * 8)
+    assert spread("llama_1b", num_kv_heads=8, d_ff=64) == spread(
+        "llama_1b", num_kv_heads=8, d_ff=64, scaled_residuals=False
+    )

@@ -22,7 +22,7 @@ SETTINGS = {
     "batch_size": 4,
     "optimizer": "adamw",
     "learning_rate": 3e-3,
-    "final_learning_rate": 3e-4,
+    "final_lr_fraction": 0.1,
     "warmup_steps": 2,
     "evaluation_interval": 5,
     "evaluation_tokens": 100,

@@ -33,6 +33,11 @@ OPTIMIZERS = {
 }
 
 
+def every(number):
+    """The steps that `keep_every` keeps."""
+    return lambda step: number > 0 and step > 0 and step % number == 0
+
+
 def make_module(seed=0, width=8):
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Embedding(16, width), nn.Linear(width, width), nn.BatchNorm1d(width), nn.Linear(width, 16))
@@ -145,7 +150,7 @@ def killed_after_one_move():
 
 
 def test_step_0_is_no_multiple(tmp_path):
-    writer = CheckpointWriter(tmp_path / "c", IDENTITY, keep=1, keep_every=3)
+    writer = CheckpointWriter(tmp_path / "c", IDENTITY, keep=1, is_kept=every(3))
     for number in (0, 1):
         writer.write(snapshot(number))
     writer.wait()
@@ -155,7 +160,7 @@ def test_step_0_is_no_multiple(tmp_path):
 
 def test_the_newest_and_every_mth_stay(tmp_path, monkeypatch):
     folder, kept = tmp_path / "checkpoints", tmp_path / KEPT
-    writer = CheckpointWriter(folder, IDENTITY, keep=2, keep_every=3)
+    writer = CheckpointWriter(folder, IDENTITY, keep=2, is_kept=every(3))
     for number in range(1, 9):
         writer.write(snapshot(number))
     writer.wait()
@@ -186,7 +191,7 @@ def test_the_newest_and_every_mth_stay(tmp_path, monkeypatch):
 @pytest.mark.parametrize("keep", [1, 2])
 def test_a_damaged_one_of_a_later_step_counts_for_nothing(tmp_path, keep, keep_every):
     """A run that passed it over and went on from before writes its own, which stays."""
-    writer = CheckpointWriter(tmp_path, IDENTITY, keep=keep, keep_every=keep_every)
+    writer = CheckpointWriter(tmp_path, IDENTITY, keep=keep, is_kept=every(keep_every))
     for number in (8, 10):
         writer.write(snapshot(number))
     writer.wait()
@@ -294,3 +299,14 @@ def test_lists_of_tensors_cannot_be_saved_and_are_named(tmp_path):
     optimizer.step(loss)
     with pytest.raises(InputError, match="holds a Tensor, which cannot be saved"):
         save_checkpoint(model, optimizer, 1, tmp_path / "c")
+
+
+def test_the_clock_waits_for_its_interval_and_for_fifty_times_the_cost():
+    now = [0.0]
+    clock = writing.CheckpointClock(10.0, now=lambda: now[0])
+    due = []
+    for now[0], cost in ((9.9, 0.0), (10.0, 0.0), (10.0, 0.3), (14.9, 0.3), (15.0, 0.3)):
+        due.append(clock.is_due(cost))
+    assert due == [False, True, False, False, True]
+    clock.restart()
+    assert not clock.is_due(0.0) and not writing.CheckpointClock(0.0, now=lambda: 1e9).is_due(0.0)

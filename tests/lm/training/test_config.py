@@ -17,7 +17,7 @@ from tests.lm.training.corpora import config_of
         ({"batch_size": 0}, "batch_size: 0, expected 1 to"),
         ({"model": {"vocab_size": 3}}, "comes from the token shards"),
         ({"learning_rat": 1.0}, "did you mean 'learning_rate'"),
-        ({"final_learning_rate": 1.0}, "at most learning_rate"),
+        ({"final_lr_fraction": 1.5}, "final_lr_fraction: 1.5, expected 0 to 1"),
         ({"nesterov": True}, "nesterov: True, expected false unless optimizer is sgd"),
         ({"optimizer": "sgd", "decay_last": True}, "decay_last: True, expected false where optimizer is sgd"),
         ({"skip_spikes": True, "spike_threshold": 0.0}, "skip_spikes: True, expected false without spike_threshold"),

@@ -10,7 +10,8 @@ from lm.errors import ConfigurationError, InputError
 from lm.evaluation.perplexity import evaluate_perplexity
 from lm.model import load_model
 from lm.storage import publish
-from lm.training.pretrain import pretrain, silent
+from lm.training.pretrain import pretrain, silent, work_folder
+from lm.training.run_checkpoint import checkpoint_folders, step_of
 from tests.lm.training.corpora import config_of
 
 
@@ -113,7 +114,7 @@ def test_samples_need_the_shards_own_tokenizer(words, shards, tmp_path):
 
 def test_spikes_are_told_and_counted(shards, tmp_path):
     events = []
-    still = {"learning_rate": 1e-6, "final_learning_rate": 0.0}
+    still = {"learning_rate": 1e-6, "final_lr_fraction": 0.0}
     config = config_of(num_steps=30, skip_spikes=True, spike_threshold=0.1, **still)
     artifact = pretrain(config, shards.path, tmp_path / "m", events.append)
     told = [event["message"] for event in events if "is a spike" in str(event.get("message"))]
@@ -132,3 +133,14 @@ def test_deterministic_kernels_are_asked_for_and_let_go(shards, tmp_path):
     assert all(seen) and not torch.are_deterministic_algorithms_enabled()
     other = pretrain(config_of(), shards.path, tmp_path / "n")
     assert same.files["model.safetensors"] == other.files["model.safetensors"]
+
+
+def test_by_the_clock_alone_a_run_has_checkpoints_to_go_on_from(shards, tmp_path):
+    seen = []
+
+    def report(event):
+        seen.append({step_of(path) for path in checkpoint_folders(work_folder(tmp_path / "m") / "checkpoints")})
+
+    config = config_of(num_steps=200, checkpoint_interval=0, checkpoint_interval_s=0.05, evaluation_interval=0)
+    pretrain(config, shards.path, tmp_path / "m", report)
+    assert len(set().union(*seen)) >= 2

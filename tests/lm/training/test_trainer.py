@@ -181,7 +181,7 @@ def test_spikes_are_told_from_noise():
 
 def test_a_spike_is_skipped_only_where_that_is_wanted(shards):
     for skip in (False, True):
-        trainer = make_trainer(shards, skip_spikes=skip, learning_rate=1e-4, final_learning_rate=1e-4)
+        trainer = make_trainer(shards, skip_spikes=skip, learning_rate=1e-4, final_lr_fraction=1.0)
         for _ in range(20):
             trainer.train_step()
         with torch.no_grad():
@@ -271,7 +271,7 @@ def test_width_scaling_keeps_the_steps_of_a_wide_model_as_large_as_the_narrow_on
     def moved(width, base_width):
         rate = {"adamw": 3e-3, "sgd": 0.05, "muon": 3e-3}[optimizer]
         model = {"d_model": width, "base_width": base_width, "num_heads": 4, "num_kv_heads": 4}
-        options = {"learning_rate": rate, "final_learning_rate": rate, "warmup_steps": 0, "max_gradient_norm": 1e9}
+        options = {"learning_rate": rate, "final_lr_fraction": 1.0, "warmup_steps": 0, "max_gradient_norm": 1e9}
         trainer = make_trainer(shards, model=model, optimizer=optimizer, momentum=0.0, weight_decay=0.0, **options)
         ids = trainer.loader.next_batch().ids[:, :-1]
         with torch.no_grad():
