@@ -7,7 +7,7 @@
     they are duplicates where the Jaccard index of their shingle sets reaches `jaccard_threshold`
 
 Decisions:
-- A text too short for one shingle has no signature and meets nothing; two empty signatures would be equal.
+- A text of fewer than five words has no signature and meets nothing; two empty signatures would be equal.
 - The Jaccard index is that of the sets of 64-bit hashes; two shingles of n share a hash with probability n**2 / 2**65.
 - `scheme(config)` names everything a signature depends on; signatures of different schemes refuse to meet.
 - On a GPU the words are still hashed here, on the CPU; the permutations run in `lm.kernels.minhash`. The signatures are
@@ -48,11 +48,11 @@ class Signatures:
 
 
 def signatures(
-    texts: Texts, num_hashes: int = 112, ngram: int = 5, seed: int = 1, *, device: Device = "cpu"
+    texts: Texts, num_hashes: int = 120, ngram: int = 3, seed: int = 1, *, device: Device = "cpu"
 ) -> npt.NDArray[np.uint32]:
     """The signatures [docs, num_hashes] of `texts`, uint32.
 
-    A text of fewer than `ngram` words has no shingle; its row is 2**32 - 1 throughout and means nothing.
+    A text of fewer than `ngram` or five words has no shingle; its row is 2**32 - 1 throughout and means nothing.
 
     Raises:
         ConfigurationError: parameters that cannot work; no CUDA device where one is asked for.

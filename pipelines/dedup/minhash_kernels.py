@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lm.compiled import compiled
+from pipelines.dedup.minhash_config import FEWEST_WORDS
 from pipelines.dedup.normalization import DROP, EXPANDS, SPACE
 
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
@@ -85,8 +86,8 @@ def word_hashes(
 
 @compiled
 def shingle_hashes(words: Array64, ngram: int) -> Array64:
-    """The 64-bit hash of every run of `ngram` words."""
-    num_shingles = max(0, words.size - ngram + 1)
+    """The 64-bit hash of every run of `ngram` words; none in a text of fewer than `FEWEST_WORDS`."""
+    num_shingles = max(0, words.size - ngram + 1) if words.size >= FEWEST_WORDS else 0
     out = np.empty(num_shingles, np.uint64)
     for first in range(num_shingles):
         running = FNV_OFFSET

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.dedup.minhash_config import FEWEST_WORDS
 from pipelines.dedup.normalization import normalize
 
 _MASK = 2**64 - 1
@@ -18,8 +19,10 @@ _FNV_OFFSET, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 
 def shingles(text: str, ngram: int) -> list[tuple[str, ...]]:
-    """Every run of `ngram` words of the normalised text."""
-    words = normalize(text).split(" ") if normalize(text) else []
+    """Every run of `ngram` words of the normalised text; none of a text of fewer than `FEWEST_WORDS`."""
+    words = normalize(text).split(" ")
+    if len(words) < FEWEST_WORDS:
+        return []
     return [tuple(words[start : start + ngram]) for start in range(len(words) - ngram + 1)]
 
 

@@ -24,10 +24,10 @@ class Deduplication(NamedTuple):
 
 def deduplicate(
     texts: Sequence[str],
-    num_hashes: int = 112,
-    num_bands: int = 14,
-    ngram: int = 5,
-    jaccard_threshold: float = 0.8,
+    num_hashes: int = 120,
+    num_bands: int = 30,
+    ngram: int = 3,
+    jaccard_threshold: float = 0.55,
     seed: int = 1,
 ) -> Deduplication:
     """Cluster the near-duplicates among `texts` and keep the longest of each cluster (of equals, the first by code

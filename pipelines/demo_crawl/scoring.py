@@ -135,15 +135,18 @@ def score_duplicates(
 ) -> dict[str, float]:
     """Pairs of near-duplicates found, at a similarity of at least `threshold` between the true bodies.
 
-    `duplicate_of` maps each removed document to the one it repeats. Precision is the share of these pairs that are as
-    similar as that; recall, of all such pairs of the truth whose documents were seen, the share that the removals
-    join, directly or through others. Similarity is computed from `body_text`, for copies of one original among each
-    other too.
+    `duplicate_of` maps each removed document to the one it repeats. Precision is the share of these pairs that are
+    copies of one original, or as similar as that; recall, of all pairs of copies that similar whose documents were
+    seen, the share that the removals join, directly or through others. Similarity is computed from `body_text`.
     """
     rows = _by_id(truth)
     seen = {*kept, *duplicate_of, *duplicate_of.values()}
     sets = {doc_id: shingles(rows[doc_id]["body_text"]) for doc_id in _in_clusters(rows, seen) | _ends(duplicate_of)}
-    predicted_right = sum(jaccard(sets[removed], sets[winner]) >= threshold for removed, winner in duplicate_of.items())
+    clusters = {doc_id: rows[doc_id]["duplicate_cluster"] or doc_id for doc_id in sets}
+    predicted_right = sum(
+        clusters[removed] == clusters[winner] or jaccard(sets[removed], sets[winner]) >= threshold
+        for removed, winner in duplicate_of.items()
+    )
     true_pairs = [pair for pair in _cluster_pairs(rows, seen) if jaccard(sets[pair[0]], sets[pair[1]]) >= threshold]
     root = _joined(duplicate_of)
     joined = sum(root.get(first, first) == root.get(second, second) for first, second in true_pairs)

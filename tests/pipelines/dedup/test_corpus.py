@@ -54,8 +54,8 @@ def test_each_kind_of_duplicate_leaves_its_best(tmp_path):
         doc_id(2): ("same_url", doc_id(5)),  # equal quality: the longer one stays
         doc_id(4): ("same_text", doc_id(1)),
     }
-    shared, both = 113, 116 + 3  # 5-grams before the last three words changed; 116 of each
-    assert removed[doc_id(0)]["value"] == pytest.approx(shared / both) and removed[doc_id(0)]["threshold"] == 0.8
+    shared, both = 115, 118 + 3  # 3-grams before the last three words changed; 118 of each
+    assert removed[doc_id(0)]["value"] == pytest.approx(shared / both) and removed[doc_id(0)]["threshold"] == 0.55
     assert {row["stage"] for row in removed.values()} == {"dedup"}
 
 
@@ -66,7 +66,7 @@ def test_the_summary_accounts_for_every_document(tmp_path):
     assert summary["num_clusters"] == {"near_duplicate": 1, "same_text": 1, "same_url": 1}
     assert summary["cluster_sizes"] == {rule: {"2": 1} for rule in ("near_duplicate", "same_text", "same_url")}
     assert summary["largest_cluster"] == 2 and summary["num_unsigned"] == 1
-    assert "hashes=112 seed=1" in summary["signature_scheme"]
+    assert "hashes=120 seed=1" in summary["signature_scheme"]
 
 
 def test_clusters_list_every_member(tmp_path):
@@ -134,7 +134,7 @@ def test_indexes_survive_the_disk_and_join(tmp_path):
     index = read_document_index(folders[0])
     assert index.doc_ids.to_pylist() == [doc_id(0), doc_id(1), doc_id(2)]
     assert index.valid.tolist() == [True, True, False]
-    assert [(each.members.tolist(), each.keys.shape) for each in index.bands] == [([0, 1], (14, 2))]
+    assert [(each.members.tolist(), each.keys.shape) for each in index.bands] == [([0, 1], (30, 2))]
     joint = DocumentIndex.join([index, read_document_index(folders[1])])
     assert [each.members.tolist() for each in joint.bands] == [[0, 1], [3, 4, 5]]
     assert joint.content()[1] == joint.content()[4] != 0 == joint.content()[2]

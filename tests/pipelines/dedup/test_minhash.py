@@ -1,5 +1,7 @@
 """MinHash: what is signed, that it is datasketch's arithmetic, who meets, who is alike."""
 
+import gzip
+import json
 import os
 import random
 import subprocess
@@ -9,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmarks.minhash_edits import joined, planted
 from lm.errors import ConfigurationError, InputError
 from pipelines.dedup import lsh, minhash, minhash_reference
 from pipelines.dedup.minhash import sign, signatures
@@ -23,7 +26,7 @@ TEXTS = [
     "Čtyři žluťoučké kočky — a ještě jedna! Ω ÉCOLE naïve ﬁne İstanbul",
     "한국어 문장은 여러 낱말로 이루어져 있다 그리고 길다",
     "emoji 👍🏽 and a\u200dzero width\xadsoft hyphen\u00a0no-break\u2028line separator",
-    "one two three",
+    "one two three four five",
     "Ὀδυσσεύς ἄνδρα μοι ἔννεπε Μοῦσα ΠΟΛΎΤΡΟΠΟΝ ὃς μάλα πολλὰ",
     "Ｆｕｌｌｗｉｄｔｈ 𝐁𝐨𝐥𝐝 𝒮cript ǅ ß ẞ Å ﬃ 豈 更 車",
 ]
@@ -112,6 +115,23 @@ def test_too_short_texts_are_never_clustered():
     assert found.cluster_ids.tolist() == list(range(7)) and found.kept.all()
 
 
+@pytest.mark.parametrize("kind", ["block of 5%", "block of 15%", "block of 20%", "scattered 2%", "scattered 5%"])
+def test_the_defaults_find_planted_edits_in_real_pages(real_pairs, kind):
+    assert joined(real_pairs[kind][:60], MinHashConfig()).mean() >= 0.98
+
+
+@pytest.mark.parametrize("kind", ["template of 30%", "template of 50%", "template of 60%", "other page"])
+def test_the_defaults_join_no_pages_that_share_a_template(real_pairs, kind):
+    assert joined(real_pairs[kind][:60], MinHashConfig()).mean() <= 0.02
+
+
+@pytest.fixture(scope="module")
+def real_pairs(shared_data):
+    with gzip.open(shared_data("prose/public_domain.jsonl.gz"), "rt", encoding="utf-8") as lines:
+        texts = [" ".join(json.loads(line)["text"].split()[:600]) for line in lines]
+    return planted(sorted(set(texts)), random.Random(1))
+
+
 def test_a_lone_surrogate_is_refused():
     with pytest.raises(InputError, match="no valid Unicode"):
         signatures(["good", "bad \ud800"])
@@ -172,9 +192,11 @@ def test_candidates_are_verified():
     texts = [" ".join(original), " ".join(edited(original, 0.05, 1))]
     index = minhash_reference.jaccard(*texts, 5)
     assert 0.5 < index < 0.8
-    assert deduplicate(texts, num_hashes=64, num_bands=64).kept.all()
-    assert deduplicate(texts, num_hashes=64, num_bands=64, jaccard_threshold=index - 1e-6).kept.sum() == 1
-    assert deduplicate(texts, num_hashes=64, num_bands=64, jaccard_threshold=index + 1e-6).kept.all()
+    settings = {"num_hashes": 64, "num_bands": 64, "ngram": 5}
+    assert deduplicate(texts, **settings, jaccard_threshold=0.8).kept.all()
+    assert deduplicate(texts, **settings, jaccard_threshold=index - 1e-6).kept.sum() == 1
+    assert deduplicate(texts, **settings, jaccard_threshold=index + 1e-6).kept.all()
+    assert deduplicate(texts, **settings, jaccard_threshold=0).kept.sum() == 1
 
 
 def test_share_of_pairs_that_meet_follows_the_formula():
@@ -230,7 +252,7 @@ def test_impossible_configurations_are_refused(values, message):
 
 
 def test_presets():
-    assert preset("fineweb") == MinHashConfig(num_hashes=112, num_bands=14, ngram=5)
+    assert preset("fineweb") == MinHashConfig(num_hashes=112, num_bands=14, ngram=5, jaccard_threshold=0)
     with pytest.raises(ConfigurationError, match="did you mean 'fineweb'"):
         preset("finewep")
 
@@ -242,7 +264,7 @@ def test_planted_pairs_of_real_articles(shared_data, name):
     true = {
         frozenset(line.split()) for line in shared_data(f"duplicates/{name}.truth").read_text().splitlines() if line
     }
-    found = deduplicate(texts, num_hashes=128, num_bands=32, ngram=3, jaccard_threshold=0.5)
+    found = deduplicate(texts)
     groups = [group for group in partition_of(found.cluster_ids) if len(group) > 1]
     pairs = {frozenset(ids[i] for i in group) for group in groups}
     assert pairs == true

@@ -103,6 +103,7 @@ def test_duplicates():
     scores = scoring.score_duplicates(truth, ["a", "c", "e"], {"b": "a", "d": "a"})
     assert (scores["num_true_pairs"], scores["num_predicted_pairs"]) == (3, 2)
     assert scores["precision"] == 0.5 and scores["recall"] == pytest.approx(1 / 3)
+    assert scoring.score_duplicates(truth, ["a"], {"e": "a"})["precision"] == 1  # an edited copy is one all the same
 
 
 def test_duplicates_joined_through_others():
