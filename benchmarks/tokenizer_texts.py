@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lm.code_version import source_digest
+from lm.code_version import code_digest
 from lm.tokenizer import Tokenizer, train_bpe
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
 from pipelines.extract.records import extract_warc_files
@@ -58,9 +58,7 @@ def corpora() -> list[Corpus]:
 
 def crawl_documents(config: DemoCrawlConfig = CRAWL) -> list[str]:
     """The text of every page of a demo crawl from which the pipeline extracts one."""
-    key = json.dumps(
-        [asdict(config), source_digest("pipelines.demo_crawl.write"), source_digest("pipelines.extract.records")]
-    )
+    key = json.dumps([asdict(config), code_digest(write_demo_crawl), code_digest(extract_warc_files)])
     cached = Path(tempfile.gettempdir()) / f"loam-benchmark-{sha256(key.encode()).hexdigest()[:16]}.json"
     if not cached.exists():
         with tempfile.TemporaryDirectory() as folder:

@@ -1,27 +1,58 @@
-"""The digest of the code behind a result: a module's source and that of all it imports from this project.
+"""The digest of the code behind a result: the sources of all modules whose names the publishing function uses.
 
-It is part of an artifact's fingerprint. Editing `pipelines/extract/html.py` makes the extracted documents stale, and by
-their digests all that follows from them, but not the crawl before them.
+The digest is part of an artifact's fingerprint. It starts at the function that writes an artifact, and at the classes
+of the objects that the function was given, and follows names: to what they stand for, and to what that uses in turn.
+Editing `pipelines/extract/html.py` makes the extracted documents stale, and by their digests all that follows from
+them, but neither the crawl before them nor what only shares a package with them.
+
+Decisions:
+- A module counts whole or not at all: the unit that is edited is a file.
+- A module that only passes a name on, such as a package's `__init__`, does not count, but what the name stands for.
+- Functions that were given as arguments report or supply; objects judge. So only the classes of arguments count.
+- The modules in `TRANSPARENT` shape no result, and those of `assets` only call.
 """
 
 from __future__ import annotations
 
-import ast
+import dataclasses
+import functools
 import hashlib
-import importlib.util
-from collections.abc import Iterable, Iterator
+import inspect
+import site
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
+from types import FunctionType, MethodType
+from typing import Any
+
+from lm.errors import ConfigurationError
+from lm.source_names import names_of, source_of, source_path
 
 ROOMS = ("lm", "pipelines")
-_TRANSPARENT = frozenset({"lm", "pipelines", "lm.errors", "lm.progress", "lm.storage", "lm.code_version"})
-"""Modules that shape no result: a better message or progress bar makes nothing stale."""
+TRANSPARENT = frozenset(
+    {
+        "lm", "lm.artifact", "lm.code_version", "lm.errors", "lm.lazy", "lm.local_store", "lm.locations", "lm.manifest",
+        "lm.progress", "lm.remote_store", "lm.source_names", "lm.storage", "lm.store_access", "lm.stored_files",
+        "lm.stores", "lm.training.live_view", "lm.training.stop", "lm.training.tensorboard", "pipelines",
+        "pipelines.executor.local", "pipelines.executor.partitions", "pipelines.executor.ray",
+    }
+)  # fmt: skip
+"""Modules that shape no result: a better message, progress bar, store or scheduler makes nothing stale."""
+
+_CALLERS = frozenset({"assets"})
+_EVERYTHING = "*"
 
 
-@lru_cache(maxsize=256)
-def source_digest(module: str) -> str:
-    """Return the digest of `module` and of its imports at any depth: 16 hexadecimal digits of sha256."""
-    return digest_of(contributing_modules(module))
+def code_digest(function: Callable[..., Any]) -> str:
+    """Return the digest of the code behind what `function` writes: 16 hexadecimal digits of sha256.
+
+    `function` may be a partial, a bound method, a nested or a compiled function.
+
+    Raises:
+        ConfigurationError: the function has no source file, as in an interactive session.
+    """
+    return _digest_from(frozenset(starting_names(function)))
 
 
 def digest_of(modules: Iterable[str]) -> str:
@@ -32,64 +63,135 @@ def digest_of(modules: Iterable[str]) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(modules):
-        digest.update(name.encode() + b"\0" + _source(name) + b"\0")
+        digest.update(name.encode() + b"\0" + source_of(name) + b"\0")
     return digest.hexdigest()[:16]
 
 
 def contributing_modules(module: str) -> frozenset[str]:
-    """Return `module` and all modules of `ROOMS` that it imports, at any depth, without the transparent ones."""
-    seen: set[str] = set()
-    waiting = [module]
+    """Return `module` and all modules whose names it uses, at any depth, with those that only pass a name on.
+
+    Raises:
+        ModuleNotFoundError: it has no source file.
+    """
+    source_of(module)
+    counted, passed = follow([f"{module}.{_EVERYTHING}"])
+    return counted | passed
+
+
+def starting_names(function: Callable[..., Any]) -> Iterator[str]:
+    """Yield the dotted names that the code of `function` starts from: its own, and the classes of its arguments.
+
+    Raises:
+        ConfigurationError: the function has no source file.
+    """
+    while isinstance(function, functools.partial):
+        yield from _classes([*function.args, *function.keywords.values()])
+        function = function.func
+    if isinstance(function, MethodType):
+        yield from _classes([function.__self__])
+        function = function.__func__
+    function = getattr(function, "py_func", function)  # compiled by numba
+    if isinstance(function, FunctionType):
+        yield from _classes(_cells(function))
+    else:
+        yield from _classes([function])
+    module, name = _place_of(function if hasattr(function, "__qualname__") else type(function))
+    if source_path(module) is None:
+        raise ConfigurationError(f"{module}.{name}: has no source file, expected a function of a module")
+    yield f"{module}.{name}"
+
+
+def follow(names: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the modules that define `names` or what they use, at any depth, and those that only pass a name on."""
+    waiting, seen = list(names), set[str]()
+    roots = {*ROOMS, *(name.partition(".")[0] for name in waiting)}
+    counted, passed = set[str](), set[str]()
     while waiting:
         name = waiting.pop()
-        if name not in seen and name not in _TRANSPARENT:
-            seen.add(name)
-            waiting += _imports(name)
-    return frozenset(seen)
+        if name in seen or name.partition(".")[0] not in roots:
+            continue
+        seen.add(name)
+        module, attribute, rest = _resolved(name)
+        if module in TRANSPARENT:
+            continue
+        found = names_of(module)
+        if attribute in found.defined:
+            used = found.defined[attribute]
+        elif attribute in found.imported:
+            passed.add(module)
+            waiting.append(".".join([found.imported[attribute], *rest]))
+            continue
+        else:
+            used = frozenset[str]().union(*found.defined.values(), found.imported.values())
+        if module not in counted:
+            counted.add(module)
+            waiting += found.at_import
+        waiting += used
+    return frozenset(name for name in counted if name.partition(".")[0] not in _CALLERS), frozenset(passed - counted)
 
 
 @lru_cache(maxsize=1024)
-def _imports(module: str) -> tuple[str, ...]:
-    """The modules of this project that the source of `module` imports, at its top or inside functions."""
-    found: set[str] = set()
-    for node in _statements(ast.parse(_source(module))):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.add(node.module)
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return tuple(sorted(name for name in found if name.split(".")[0] in ROOMS and _path(name)))
+def _digest_from(names: frozenset[str]) -> str:
+    return digest_of(follow(names)[0])
 
 
-def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield all statements of a module, those inside others too; expressions, most of a tree, hold no import."""
-    waiting = [tree]
+@lru_cache(maxsize=65536)
+def _resolved(name: str) -> tuple[str, str, tuple[str, ...]]:
+    """The module of a dotted name, the module's attribute, `_EVERYTHING` for the module itself, and what follows."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        module = ".".join(parts[:length])
+        if source_path(module) is not None:
+            attribute, *rest = [*parts[length:], _EVERYTHING][:1] + parts[length + 1 :]
+            return module, attribute, tuple(rest)
+    return parts[0], _EVERYTHING, ()
+
+
+def _place_of(thing: Any) -> tuple[str, str]:
+    """The module and the name in it of a function or class; of a nested one, that of the outermost around it."""
+    name = thing.__qualname__.partition(".")[0]
+    module = thing.__module__
+    if module == "__main__" and (spec := getattr(sys.modules["__main__"], "__spec__", None)) is not None:
+        module = spec.name
+    return module, _EVERYTHING if name == "<lambda>" else name
+
+
+def _cells(function: FunctionType) -> list[Any]:
+    """The objects that a nested function has from the functions around it."""
+    found = []
+    for cell in function.__closure__ or ():
+        try:
+            found.append(cell.cell_contents)
+        except ValueError:
+            continue  # assigned later
+    return found
+
+
+def _classes(values: Iterable[Any]) -> Iterator[str]:
+    """Yield the names of the project's classes among `values`, their fields and elements."""
+    waiting, seen = list(values), set[int]()
     while waiting:
-        node = waiting.pop()
-        yield node
-        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
-            inner = getattr(node, block, ())
-            if isinstance(inner, list):
-                waiting += inner
+        value = waiting.pop()
+        if id(value) in seen or inspect.isroutine(value) or isinstance(value, functools.partial):
+            continue
+        seen.add(id(value))
+        if isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list | tuple | set | frozenset):
+            waiting += value
+        elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+            waiting += [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+        module, name = _place_of(value if isinstance(value, type) else type(value))
+        if _is_ours(module):
+            yield f"{module}.{name}"
 
 
 @lru_cache(maxsize=1024)
-def _path(module: str) -> Path | None:
-    """The source file of `module`, found without importing anything but the project's root package."""
-    root, *rest = module.split(".")
-    spec = importlib.util.find_spec(root)
-    if spec is None or spec.origin is None:
-        return None
-    place = Path(spec.origin).parent.joinpath(*rest)
-    for candidate in (place / "__init__.py", place.with_suffix(".py")):
-        if candidate.is_file():
-            return candidate
-    return None
-
-
-@lru_cache(maxsize=1024)
-def _source(module: str) -> bytes:
-    path = _path(module)
-    if path is None:
-        raise ModuleNotFoundError(f"no module '{module}'")
-    return path.read_bytes()
+def _is_ours(module: str) -> bool:
+    """Whether a module is neither the standard library's nor an installed package's, nor one that only calls."""
+    root = module.partition(".")[0]
+    if root in ROOMS:
+        return True
+    path = None if root in _CALLERS or root in sys.stdlib_module_names else source_path(module)
+    installed = {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_paths()["stdlib"]}
+    return path is not None and not any(path.is_relative_to(folder) for folder in installed)

@@ -36,6 +36,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lm.artifact import Artifact, check_listing, fingerprint, parse_manifest
+from lm.code_version import code_digest
 from lm.errors import AbsentError, ConflictError, InputError, IntegrityError, NoSpaceError
 from lm.local_store import walk
 from lm.locations import is_remote, locate, workspace
@@ -172,9 +173,13 @@ def make(
     kind: str,
     config: Mapping[str, Any],
     inputs: Mapping[str, str],
-    code: str,
+    code: str | None = None,
 ) -> Artifact:
-    """The artifact of this work: the one at `target` if it is whole already, else a new one that `write` fills."""
+    """The artifact of this work: the one at `target` if it is whole already, else a new one that `write` fills.
+
+    `code` is the digest of the code behind `write`, found by `lm.code_version` where it is not given.
+    """
+    code = code_digest(write) if code is None else code
     whole = find_whole(target, fingerprint(kind, config, inputs, code))
     if whole is not None:
         return whole

@@ -15,17 +15,13 @@ from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, in_log, partition_results, result
-from lm import storage
-from lm.code_version import source_digest
-from lm.configuration import Doc, Range, settle, to_mapping
+from lm.configuration import Doc, Range, settle
 from lm.storage import Artifact
 from pipelines import paths
 from pipelines.common_crawl import DATA_URL
 from pipelines.demo_crawl.configuration import DemoCrawlConfig
 from pipelines.sources.warc_file import WarcFile
-from pipelines.sources.warc_groups import WarcSource, read_files, resolve_group, write_files
-
-_LISTING = "files.json"
+from pipelines.sources.warc_groups import LISTING, WarcSource, publish_files, read_files, resolve_group
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +56,9 @@ def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
     """The built-in crawl: genuine WARC files of an invented web, and beside them the truth about every page."""
     watch = Stopwatch()
     config = config_of(context, DemoCrawlConfig)
+    from pipelines.demo_crawl.write import publish_demo_crawl  # its grammars take a while to load
 
-    def write(publication: storage.Publication) -> None:
-        from pipelines.demo_crawl.write import write_demo_crawl  # its grammars take a while to load
-
-        publication.summary.update(write_demo_crawl(config, publication.path, in_log(context)))
-
-    artifact = storage.make(
-        home.target("demo_crawl"),
-        write,
-        kind="demo_crawl",
-        config=to_mapping(config),
-        inputs={},
-        code=source_digest("pipelines.demo_crawl"),
-    )
+    artifact = publish_demo_crawl(config, home.target("demo_crawl"), in_log(context))
     pages = plots.bars("Pages of the built-in crawl", artifact.summary["num_pages_by_world"], x="pages")
     return result(artifact, watch, {"worlds": pages})
 
@@ -90,7 +75,7 @@ def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
 
 def read_listing(listing: Artifact, home: LoamHome) -> list[WarcFile]:
     """The files of a published group; remote ones may still have to be fetched to this machine."""
-    return read_files(listing.file(_LISTING), home.downloads)
+    return read_files(listing.file(LISTING), home.downloads)
 
 
 def content_digests(files: list[WarcFile]) -> dict[str, str]:
@@ -106,19 +91,7 @@ def _list_group(context: dg.AssetExecutionContext, home: LoamHome, config: Crawl
     source = source_of(config, home, paths.parse_partition(partition)[0])
     known = {partition: config.files} if config.files else None
     files = resolve_group(source, partition, home.downloads, in_log(context), known=known)
-
-    def write(publication: storage.Publication) -> None:
-        write_files(publication.path / _LISTING, files)
-        publication.summary.update(num_warc_files=len(files), warc_bytes=sum(file.size_bytes for file in files))
-
-    return storage.make(
-        home.target("warc_files", partition),
-        write,
-        kind="warc_files",
-        config={"partition": partition, "files_per_group": config.files_per_group},
-        inputs={**content_digests(files), "folder": files[0].location.rpartition("/")[0]},
-        code=source_digest("pipelines.sources.warc_groups"),
-    )
+    return publish_files(files, home.target("warc_files", partition), partition, config.files_per_group)
 
 
 def source_of(config: CrawlSource, home: LoamHome, crawl: str) -> WarcSource:

@@ -11,7 +11,6 @@ from typing import Any
 
 from lm import storage
 from lm.ablations.config import LEARNING_RATE
-from lm.code_version import source_digest
 from lm.storage import Artifact, Publication
 from lm.training.metrics import live_rows
 
@@ -45,7 +44,6 @@ def write_ablation_report(questions: Mapping[str, Artifact], output: Path) -> Ar
         kind="ablation_report",
         config={},
         inputs={name: artifact.digest for name, artifact in questions.items()},
-        code=source_digest("lm.ablations.report"),
     )
 
 

@@ -25,7 +25,6 @@ from lm import storage
 from lm.ablations.config import LEARNING_RATE, AblationConfig
 from lm.ablations.report import PAGE, RUNS, render, verdict
 from lm.accounting import count_parameters
-from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import NonFiniteError
 from lm.progress import track
@@ -57,7 +56,6 @@ def run_ablation(
         kind=_KIND,
         config={"question": question, **to_mapping(config)},
         inputs={"token_shards": source.digest},
-        code=source_digest("lm.ablations.run"),
     )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from lm import storage
 from lm.alignment.records import Instruction, Preference, Problem, of_split, read_records
-from lm.code_version import source_digest
 from lm.storage import Artifact, Publication
 
 FILES = {"instructions.jsonl": Instruction, "preferences.jsonl": Preference, "problems.jsonl": Problem}
@@ -37,5 +36,4 @@ def publish_alignment_data(files: dict[str, Path], target: Path) -> Artifact:
         kind="alignment_data",
         config={},
         inputs={name: storage.sha256_of(files[name]) for name in FILES},
-        code=source_digest("lm.alignment.data"),
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lm.alignment.config import TuningConfig
 from lm.alignment.records import Problem
-from lm.code_version import source_digest
+from lm.code_version import code_digest
 from lm.configuration import to_mapping
 from lm.errors import InputError, Interrupted, NonFiniteError, check_finite_scores
 from lm.evaluation.answers import JudgedAnswer, evaluate_answers
@@ -157,7 +157,7 @@ def tune_to_artifact(
         torch.set_num_threads(config.num_threads)
     started_from, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
     inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest, "data": _digest(data)}
-    kind, settings, code = f"{stage}_model", to_mapping(config), source_digest(f"lm.alignment.{stage}")
+    kind, settings, code = f"{stage}_model", to_mapping(config), code_digest(tune)
     if (whole := find_whole(output, fingerprint(kind, settings, inputs, code))) is not None:
         return whole
     network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from lm import storage
-from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.evaluation.config import NgramConfig
 from lm.evaluation.ngram import evaluate_ngram
@@ -39,5 +38,4 @@ def write_ngram_baseline(config: NgramConfig, *, shards: Path, output: Path, rep
         kind="ngram_baseline",
         config=to_mapping(config),
         inputs={"token_shards": source.digest},
-        code=source_digest("lm.evaluation.ngram"),
     )

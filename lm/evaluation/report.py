@@ -17,7 +17,7 @@ from lm.alignment.dpo import encode_pairs
 from lm.alignment.policy import Policy, Report, silent
 from lm.alignment.preferences import all_pair_log_probs, preference_rates
 from lm.alignment.records import Preference, Problem, of_split, read_records
-from lm.code_version import source_digest
+from lm.code_version import code_digest
 from lm.configuration import to_mapping
 from lm.errors import InputError
 from lm.evaluation.answers import JudgedAnswer, evaluate_answers
@@ -63,7 +63,7 @@ def write_evaluation_report(
         **({} if corpus is None else {"shards": corpus.digest}),
         **({} if preferences is None else {"preferences": sha256_of(preferences)}),
     }
-    settings, code = to_mapping(config), source_digest("lm.evaluation.report")
+    settings, code = to_mapping(config), code_digest(write_evaluation_report)
     if (whole := find_whole(output, fingerprint(KIND, settings, inputs, code))) is not None:
         return whole
     heldout = of_split(read_records(Problem, problems), "heldout", problems)[: config.num_problems]

@@ -13,7 +13,6 @@ from typing import Any
 
 from lm import storage
 from lm.accounting import count_parameters, training_flops_per_token, training_memory
-from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
 from lm.model.presets import PRESETS, preset
@@ -42,7 +41,6 @@ def write_training_plan(config: PlanConfig, *, shards: Path, output: Path, repor
         kind="training_plan",
         config=to_mapping(config),
         inputs={"token_shards": source.digest},
-        code=source_digest("lm.scaling.training_plan"),
     )
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lm.code_version import source_digest
+from lm.code_version import code_digest
 from lm.errors import InputError
 from lm.locations import locate
 from lm.model.files import load_tensors, save_tensors
@@ -45,7 +45,7 @@ def save_checkpoint(
         NoSpaceError: the disk is full; what was there before is untouched.
     """
     moments, facts = optimizer_state(model, optimizer)
-    code = source_digest("lm.training.checkpoint")
+    code = code_digest(save_checkpoint)
     with publish(locate(os.fspath(path)), kind=_KIND, config={}, inputs={}, code=code) as publication:
         save_tensors(publication.path / WEIGHTS, module_state(model))
         save_tensors(publication.path / MOMENTS, moments)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lm.code_version import source_digest
+from lm.code_version import code_digest
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
 from lm.evaluation.perplexity import text_bytes
@@ -101,5 +101,5 @@ def _identity(
         # Where the start lies is this machine's affair; what it holds is its digest.
         "config": {**to_mapping(config), "init_from": start.digest if start else ""},
         "inputs": {name: each.digest for name, each in inputs.items() if each is not None},
-        "code": source_digest("lm.training.pretrain"),
+        "code": code_digest(pretrain),
     }

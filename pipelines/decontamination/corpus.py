@@ -31,7 +31,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lm import progress, storage
-from lm.code_version import source_digest
 from lm.configuration import Doc, Range, settle, to_mapping
 from lm.storage import Artifact, Publication
 from pipelines.decontamination.index import EvaluationIndex, Overlap, found_items, load_index
@@ -197,7 +196,6 @@ def decontaminate_corpus(
             "items": items.files[ITEMS].sha256,
             **({"added": added.digest} if len(sources) > 1 and added else {}),
         },
-        code=source_digest("pipelines.decontamination.corpus"),
     )
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from lm import storage
-from lm.code_version import source_digest
 from lm.configuration import Doc, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.storage import Artifact, Publication
@@ -87,7 +86,6 @@ def publish_evaluation_items(sets: Sequence[EvaluationSet], target: Path) -> Art
         kind=EVALUATION_ITEMS_KIND,
         config={"sets": without_paths},
         inputs={each.name: storage.sha256_of(Path(each.path)) for each in sets},
-        code=source_digest("pipelines.decontamination.items"),
     )
 
 

@@ -32,7 +32,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lm import progress, storage
-from lm.code_version import source_digest
 from lm.configuration import Doc, Range, settle, to_mapping
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
@@ -113,7 +112,6 @@ def deduplicate_partitions(
         kind=DOCUMENTS_KIND,
         config={"stage": STAGE, **{key: value for key, value in to_mapping(config).items() if key != "memory_bytes"}},
         inputs={key: artifact.digest for key, artifact in ordered.items()},
-        code=source_digest("pipelines.dedup.corpus"),
     )
 
 

@@ -19,14 +19,14 @@ from lm.lazy import lazy_names
 
 if TYPE_CHECKING:
     from pipelines.demo_crawl.configuration import DemoCrawlConfig
-    from pipelines.demo_crawl.write import write_demo_crawl
+    from pipelines.demo_crawl.write import publish_demo_crawl, write_demo_crawl
 
 __getattr__ = lazy_names(
     __name__,
     {
         "pipelines.demo_crawl.configuration": ("DemoCrawlConfig",),
-        "pipelines.demo_crawl.write": ("write_demo_crawl",),
+        "pipelines.demo_crawl.write": ("publish_demo_crawl", "write_demo_crawl"),
     },
 )
 
-__all__ = ["DemoCrawlConfig", "write_demo_crawl"]
+__all__ = ["DemoCrawlConfig", "publish_demo_crawl", "write_demo_crawl"]

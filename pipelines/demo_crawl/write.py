@@ -12,8 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lm import storage
+from lm.configuration import to_mapping
 from lm.errors import InputError, no_space
 from lm.progress import track
+from lm.storage import Artifact, Publication
 from pipelines.demo_crawl.configuration import DemoCrawlConfig
 from pipelines.demo_crawl.exchange import exchange, warcinfo
 from pipelines.demo_crawl.labels import harmful_labels, quality_labels
@@ -47,6 +50,19 @@ def write_demo_crawl(config: DemoCrawlConfig, folder: Path, report: Report | Non
             raise no_space(folder) from error
         raise
     return counts
+
+
+def publish_demo_crawl(config: DemoCrawlConfig, target: Path, report: Report | None = None) -> Artifact:
+    """Publish a crawl as the artifact `target`, unless it is there already.
+
+    Raises:
+        NoSpaceError: the disk is full.
+    """
+
+    def write(publication: Publication) -> None:
+        publication.summary.update(write_demo_crawl(config, publication.path, report))
+
+    return storage.make(target, write, kind="demo_crawl", config=to_mapping(config), inputs={})
 
 
 def refuse_folder_in_use(folder: Path) -> None:

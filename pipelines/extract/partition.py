@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lm import storage
-from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.storage import Artifact, Publication
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
@@ -53,7 +52,6 @@ def extract_partition(
         kind=DOCUMENTS_KIND,
         config={"stage": STAGE, "partition": partition, **to_mapping(config)},
         inputs=inputs or {file.name: file.sha256 for file in files},
-        code=source_digest("pipelines.extract.records"),
     )
 
 

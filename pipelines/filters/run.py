@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 
 from lm import progress, storage
-from lm.code_version import source_digest
 from lm.configuration import to_mapping
 from lm.storage import Artifact, Publication
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts
@@ -37,12 +36,11 @@ def run_stage(
     target: Path,
     *,
     settings: Mapping[str, Any] | None = None,
-    code: str | None = None,
 ) -> Artifact:
     """Send the documents of `source` through `stage` and publish the verdicts at `target`.
 
     Does nothing where that work is done already. `settings` are those that the stage was made from, where it is not
-    its own configuration. `code` is the digest of the stage's code, found where not given.
+    its own configuration.
 
     Raises:
         IntegrityError: the stage lost or doubled a document; or `source` changed on disk.
@@ -54,7 +52,6 @@ def run_stage(
         kind=DOCUMENTS_KIND,
         config=_config(stage, settings),
         inputs={"documents": source.digest},
-        code=code or source_digest(type(stage).__module__),
     )
 
 

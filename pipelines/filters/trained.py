@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from lm import storage
-from lm.code_version import source_digest
 from lm.configuration import Doc, Range, settle, to_mapping
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
@@ -36,8 +35,7 @@ def make_quality_classifier(labels: Path, target: Path, config: ClassifierConfig
         found = train_quality_classifier(read_labels(labels, "high_quality"), config, publication.path)
         _write_measurements(publication, {"quality": found})
 
-    module, settings = "pipelines.filters.quality", to_mapping(config)
-    return _make("quality_classifier", module, {"labels": labels}, target, settings, write)
+    return _make("quality_classifier", {"labels": labels}, target, to_mapping(config), write)
 
 
 def make_quality_classifier_of_pages(pages: LabelledPages, target: Path, config: ClassifierConfig) -> Artifact:
@@ -59,7 +57,6 @@ def make_quality_classifier_of_pages(pages: LabelledPages, target: Path, config:
         kind="quality_classifier",
         config=settings,
         inputs=pages.digests(),
-        code=source_digest("pipelines.filters.trained"),
     )
 
 
@@ -84,7 +81,7 @@ def make_harmful_classifiers(
         _write_measurements(publication, train_harmful_classifiers(examples, config, publication.path))
         publication.summary["kinds_without_labels"] = [kind for kind in KINDS if kind not in labels]
 
-    return _make("harmful_classifiers", "pipelines.filters.harm_calibration", files, target, settings, write)
+    return _make("harmful_classifiers", files, target, settings, write)
 
 
 def labelled_kinds(file: LabelFile) -> dict[str, LabelFile]:
@@ -223,7 +220,6 @@ def harmful_stage(config: HarmfulConfig, classifiers: Artifact | None, documents
 
 def _make(
     kind: str,
-    module: str,
     labels: Mapping[str, Path],
     target: Path,
     config: Mapping[str, Any],
@@ -238,7 +234,6 @@ def _make(
         kind=kind,
         config=dict(config),
         inputs={name: storage.sha256_of(path) for name, path in labels.items()},
-        code=source_digest(module),
     )
 
 

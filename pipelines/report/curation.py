@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from lm import storage
-from lm.code_version import source_digest
 from lm.storage import Artifact, Publication, open_artifact
 from pipelines import paths
 from pipelines.curation.settings import settings_yaml
@@ -67,7 +66,6 @@ def write_curation_report(steps: Mapping[str, Sequence[Artifact]], target: Path)
         kind="curation_report",
         config={},
         inputs={f"{i:04d} {artifact.summary['stage']}": artifact.digest for i, artifact in enumerate(made)},
-        code=source_digest("pipelines.report.curation"),
     )
 
 

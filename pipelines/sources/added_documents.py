@@ -22,7 +22,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lm import progress, storage
-from lm.code_version import source_digest
 from lm.configuration import Doc, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.storage import Artifact, Publication
@@ -98,7 +97,6 @@ def publish_added_documents(sources: Sequence[DocumentSource], target: Path) -> 
         kind=DOCUMENTS_KIND,
         config={"stage": STAGE, "sources": without_paths},
         inputs={f"{name}/{path.name}": storage.sha256_of(path) for name, paths in files.items() for path in paths},
-        code=source_digest("pipelines.sources.added_documents"),
     )
 
 

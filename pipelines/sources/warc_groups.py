@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from lm import progress
+from lm import progress, storage
 from lm.configuration import Doc, Range, from_mapping, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.locations import is_remote, is_url, locate, redacted
-from lm.storage import sha256_of
+from lm.storage import Artifact, Publication, sha256_of
 from lm.store_access import list_files
 from pipelines.common_crawl import (
     DATA_URL,
@@ -50,6 +50,9 @@ _UNREADABLE_NAME = re.compile(
     r"[^.].*\.(?:arc(?:\.gz)?|(?:warc|wet|arc)\.(?:bz2|xz|7z|zip|br|lzma|Z)|wacz)", re.IGNORECASE
 )
 """Names of archives in forms that are not read; a folder that holds one is refused, so that none is passed over."""
+
+LISTING = "files.json"
+"""The file of an artifact that lists a group's WARC files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +130,25 @@ def resolve_group(
         if report is not None:
             report({"file": name, "size_bytes": file.size_bytes, "num_files": len(files), "total_files": len(names)})
     return files
+
+
+def publish_files(files: Sequence[WarcFile], target: Path, partition: str, files_per_group: int) -> Artifact:
+    """Publish the list of a group's files as the artifact `target`, unless it is there already.
+
+    The list names where the files lie, so the folder counts as an input beside their content.
+    """
+
+    def write(publication: Publication) -> None:
+        write_files(publication.path / LISTING, files)
+        publication.summary.update(num_warc_files=len(files), warc_bytes=sum(file.size_bytes for file in files))
+
+    return storage.make(
+        target,
+        write,
+        kind="warc_files",
+        config={"partition": partition, "files_per_group": files_per_group},
+        inputs={**{file.name: file.sha256 for file in files}, "folder": files[0].location.rpartition("/")[0]},
+    )
 
 
 def write_files(path: Path, files: Sequence[WarcFile]) -> None:

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lm import storage
-from lm.code_version import source_digest
 from lm.shards import TokenArray
 from lm.storage import Artifact, Publication
 from lm.tokenizer import Tokenizer
@@ -58,7 +57,6 @@ def encode_in_parts(
             kind="encoded_documents",
             config={"part": part},
             inputs={"documents": documents.digest, "tokenizer": tokenizer.digest},
-            code=source_digest("pipelines.tokens.encoded_parts"),
         )
         yield from _read_part(artifact)
 

@@ -29,7 +29,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 import pyarrow.compute as pc
 
 from lm import storage
-from lm.code_version import source_digest
 from lm.configuration import Doc, Range, settle, to_mapping, unknown_key
 from lm.errors import ConfigurationError, InputError
 from lm.shards import TokenShards
@@ -160,7 +159,6 @@ def make_mixture(shards: Artifact, target: Path, config: MixtureConfig | None = 
         kind=MIXTURE_KIND,
         config=to_mapping(config),
         inputs={"token_shards": shards.digest},
-        code=source_digest("pipelines.tokens.mixture"),
     )
 
 

@@ -23,7 +23,6 @@ import numpy as np
 import pyarrow as pa
 
 from lm import progress, storage
-from lm.code_version import source_digest
 from lm.configuration import Doc, Range, settle, to_mapping
 from lm.locations import workspace
 from lm.shards import ShardWriter
@@ -119,7 +118,6 @@ def train_corpus_tokenizer(documents: Artifact, target: Path, config: TokenizerC
         kind=TOKENIZER_KIND,
         config=to_mapping(config),
         inputs={"documents": documents.digest},
-        code=source_digest("lm.tokenizer.training.train"),
     )
 
 
@@ -151,7 +149,6 @@ def write_token_shards(
         kind=TOKEN_SHARDS_KIND,
         config=to_mapping(config),
         inputs={"documents": documents.digest, "tokenizer": loaded.digest},
-        code=source_digest("pipelines.tokens.shards"),
     )
     shutil.rmtree(parts, ignore_errors=True)
     return shards

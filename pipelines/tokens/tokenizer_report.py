@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from lm import storage
-from lm.code_version import source_digest
 from lm.configuration import Doc, Range, settle, to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.progress import track
@@ -97,7 +96,6 @@ def write_tokenizer_report(
             "tokenizer": tokenizer.digest,
             **{f"pages {i:04d}": artifact.digest for i, artifact in enumerate(pages)},
         },
-        code=source_digest("pipelines.tokens.tokenizer_report"),
     )
 
 

@@ -1,0 +1,76 @@
+"""The names that a module uses: whatever way they are imported, and without those that run nothing."""
+
+import pytest
+
+from lm import source_names
+from lm.source_names import names_of, source_path
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """A function that gives the names of a source text."""
+
+    def read(source):
+        monkeypatch.setattr(source_names, "source_of", lambda name: source.encode())
+        return names_of.__wrapped__("here")
+
+    return read
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from pipelines.filters.pii import mask\ndef work(): return mask()",
+        "from pipelines.filters.pii import mask as m\ndef work(): return m()",
+        "from pipelines.filters import pii\ndef work(): return pii.mask()",
+        "import pipelines.filters.pii\ndef work(): return pipelines.filters.pii.mask()",
+        "import pipelines.filters.pii as p\ndef work(): return p.mask()",
+        "def work():\n    from pipelines.filters.pii import mask\n    return mask()",
+        "def work():\n    from pipelines.filters import pii as p\n    return [p.mask(x) for x in 'ab']",
+        "def work(): return start('pipelines.filters.pii:mask')",
+        "from pipelines.filters.pii import mask\nclass work:\n    field: mask = None",
+        "from pipelines.filters.pii import mask\n@mask\ndef work(): pass",
+        "from pipelines.filters.pii import mask\ndef work(x=mask): pass",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pipelines.filters.pii import mask\nwork = mask",
+        "try:\n    from pipelines.filters.pii import mask\nexcept ImportError:\n    mask = None\nwork = {'a': mask}",
+        "from pipelines.filters.pii import mask\nwork = {}\nwork['a'] = mask",
+        "from pipelines.filters.pii import mask\nwork = 1\nwork += mask",
+    ],
+)
+def test_every_form_of_a_use_is_the_same_use(module, source):
+    names = module(source)
+    used = set(names.defined["work"])
+    # A name that a module both imports and defines is followed as its own, then to what it was imported as.
+    assert "pipelines.filters.pii.mask" in used | ({names.imported["mask"]} if "here.mask" in used else set())
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from pipelines.filters.pii import mask\ndef work(x: mask) -> mask: pass",
+        "from pipelines.filters.pii import mask\ndef work():\n    x: mask = 1",
+        "from pipelines.filters.pii import mask\ndef work(): pass\ndef other(): return mask()",
+        "from pipelines.filters.pii import mask\ndef work(): return 'a sentence on pipelines.filters.pii'",
+    ],
+)
+def test_what_runs_nothing_is_no_use(module, source):
+    assert module(source).defined["work"] == frozenset()
+
+
+def test_statements_that_only_run_at_import_count_for_every_name(module):
+    names = module("from pipelines.paths import register\nTABLE = {}\nfor x in register: TABLE[x] = 1\nassert TABLE")
+    assert names.at_import >= {"pipelines.paths.register", "here.TABLE"}
+
+
+def test_names_of_one_module_lead_to_each_other(module):
+    names = module("LIMIT = 3\ndef low(): return LIMIT\ndef work(): return low()")
+    assert names.defined["work"] == {"here.low"}
+    assert names.defined["low"] == {"here.LIMIT"}
+
+
+def test_sources_are_found_without_an_import():
+    assert source_path("lm.storage").name == "storage.py"
+    assert source_path("lm.tokenizer").name == "__init__.py"
+    assert source_path("lm.nowhere") is None
+    assert source_path("nowhere.at_all") is None
+    assert source_path("math") is None
