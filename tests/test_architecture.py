@@ -1,6 +1,8 @@
 """The house keeps its walls: which room may import which, and what an import may cost."""
 
 import ast
+import functools
+import graphlib
 import os
 import resource
 import subprocess
@@ -41,6 +43,34 @@ WITHOUT_TORCH = {
 """What `pipelines` may take from `lm`: modules, and packages with all below them, that load without torch."""
 
 
+PACKAGES = (
+    "pipelines.paths",
+    "pipelines.documents",
+    "pipelines.executor",
+    "pipelines.fetch",
+    "pipelines.warc",
+    "pipelines.common_crawl",
+    "pipelines.sources",
+    "pipelines.extract",
+    "pipelines.classifiers",
+    "pipelines.dedup",
+    "pipelines.filters",
+    "pipelines.decontamination",
+    "pipelines.tokens",
+    "pipelines.curation",
+    "pipelines.report",
+    "pipelines.trace",
+    "pipelines.demo_crawl",
+    "pipelines.curation.__main__",  # a command, not imported by anything
+    "pipelines.warm",
+    "assets.support",
+    "assets.automation",
+    "assets.graph",
+    "assets.definitions",
+    "assets.demo",
+)
+"""The order of the packages, and of the modules beside the packages: an import names an earlier one or its own."""
+
 GPU_BACKENDS = {"lm.kernels.minhash"}
 """What `pipelines` may also take, but only inside the function that was asked for `device="cuda"`."""
 
@@ -49,9 +79,20 @@ def sources(*rooms):
     return [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
 
 
+def is_module(name):
+    """Whether a dotted name is a source file or a package of this repository."""
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+@functools.cache
+def tree_of(path):
+    return ast.parse(path.read_text())
+
+
 def imports(path, *, at_import_only=False):
     """Every module that a source file imports by name; `at_import_only` leaves out imports inside functions."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     inside = {
         id(node)
         for function in ast.walk(tree)
@@ -65,8 +106,8 @@ def imports(path, *, at_import_only=False):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module in ROOMS)
+            below = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if is_module(name) else node.module for name in below)
 
 
 @pytest.mark.parametrize("room", sorted(FORBIDDEN))
@@ -74,6 +115,45 @@ def test_arrows_run_one_way(room):
     for path in sources(room):
         wrong = {name for name in imports(path) if name.split(".")[0] in FORBIDDEN[room]}
         assert not wrong, f"{path.relative_to(ROOT)} imports {sorted(wrong)}"
+
+
+def module_of(path):
+    """The dotted name of a source file; a package's is that of its `__init__`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def place_of(module):
+    """The longest entry of `PACKAGES` that is the module or holds it; None for the rooms themselves."""
+    holding = [name for name in PACKAGES if f"{module}.".startswith(f"{name}.")]
+    return PACKAGES.index(max(holding, key=len)) if holding else None
+
+
+def imports_between_modules(*rooms):
+    """The modules of the rooms that each module of the rooms imports."""
+    return {
+        module_of(path): {name for name in imports(path) if name.split(".")[0] in rooms} for path in sources(*rooms)
+    }
+
+
+def test_every_module_has_a_place_in_the_order():
+    modules = [module_of(path) for path in sources("pipelines", "assets")]
+    assert [module for module in modules if place_of(module) is None] == ["pipelines", "assets"]
+    assert [name for name in PACKAGES if name not in modules] == []
+
+
+def test_packages_import_earlier_ones_only():
+    backward = [
+        f"{module} imports {name}"
+        for module, named in imports_between_modules("pipelines", "assets").items()
+        for name in sorted(named)
+        if (place_of(name) or 0) > (place_of(module) or 0)
+    ]
+    assert not backward
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graphlib.TopologicalSorter(imports_between_modules(*ROOMS)).prepare()  # its error names the circle
 
 
 def test_the_model_is_made_of_little():
@@ -89,9 +169,7 @@ def test_pipelines_take_from_lm_only_what_loads_without_torch():
         for name in imports(path):
             if name.startswith("lm."):
                 allowed = any(name == module or name.startswith(module + ".") for module in WITHOUT_TORCH)
-                late = name not in early and (
-                    name in GPU_BACKENDS or any(m.startswith(f"{name}.") for m in GPU_BACKENDS)
-                )
+                late = name not in early and name in GPU_BACKENDS
                 assert allowed or late, f"{path.relative_to(ROOT)} imports {name}"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.automation import presets
-from assets.automation.partitions import ABLATION_QUESTIONS, WARC_GROUPS
+from assets.automation.partitions import WARC_GROUPS
 from pipelines.curation.steps import CURATION
 from pipelines.paths import partition_key
 
@@ -29,7 +29,6 @@ demo = dg.define_asset_job(
 curate_crawl = dg.define_asset_job(
     "curate_crawl",
     selection=_PARTITIONED,
-    partitions_def=WARC_GROUPS,
     description="One group of WARC files, from download to masked documents. Needs the trained classifiers.",
 )
 
@@ -62,7 +61,6 @@ align = dg.define_asset_job(
 ablate = dg.define_asset_job(
     "ablate",
     selection=dg.AssetSelection.assets("ablations"),
-    partitions_def=ABLATION_QUESTIONS,
     description="Short trainings of equal budget on the token shards, one question a partition. Then ablation_report.",
 )
 

@@ -11,7 +11,6 @@ from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
 from lm.model.presets import preset
 from lm.training.recipes import RECIPES
-from lm.training.schedule import decay_steps
 
 FREE_TO_CHANGE = frozenset(
     {"checkpoint_interval", "checkpoint_interval_s", "keep_checkpoints", "keep_every", "prefetch_batches"}
@@ -216,7 +215,11 @@ class PretrainConfig:
         if self.schedule != "wsd":
             return False
         num_steps = self.steps(self.model_config(_ANY_VOCABULARY).context_length)
-        return step == num_steps - decay_steps(self, num_steps)
+        return step == num_steps - self.decay_steps(num_steps)
+
+    def decay_steps(self, num_steps: int) -> int:
+        """Return the length of the decay of a `wsd` run of `num_steps`."""
+        return round(num_steps * self.decay_share)
 
     def _run_shape(self) -> dict[str, Any]:
         """Fields of the model that follow from the run rather than from the preset's shape."""

@@ -5,24 +5,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lm.training.config import PretrainConfig
+from lm.training.config import PretrainConfig
 
 
 def scheduled_rate(config: PretrainConfig, step: int, num_steps: int) -> float:
     """Return the learning rate of a step (from 1) of a run of `num_steps`."""
     rates = config.learning_rate, config.learning_rate * config.final_lr_fraction
     if config.schedule == "wsd":
-        return wsd_schedule(step, *rates, config.warmup_steps, num_steps, decay_steps(config, num_steps))
+        return wsd_schedule(step, *rates, config.warmup_steps, num_steps, config.decay_steps(num_steps))
     schedule = cosine_schedule if config.schedule == "cosine" else linear_schedule
     return schedule(step, *rates, config.warmup_steps, num_steps)
-
-
-def decay_steps(config: PretrainConfig, num_steps: int) -> int:
-    """Return the length of the decay of a `wsd` run."""
-    return round(num_steps * config.decay_share)
 
 
 def cosine_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, cosine_steps: int) -> float:

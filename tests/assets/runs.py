@@ -1,14 +1,10 @@
 """Runs of the graph and of single assets, for tests: at a tiny size, in a home of the test's own."""
 
-import warnings
-
 import dagster as dg
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from assets.automation import jobs
-    from assets.definitions import defs
-    from assets.support.resources import LoamHome
+from assets.automation import jobs
+from assets.definitions import defs
+from assets.support.resources import LoamHome
 
 TINY = {
     "demo_crawl": {

@@ -1,6 +1,9 @@
-"""Jobs: the assets that each selects."""
+"""Jobs: the assets that each selects, and their partitions."""
+
+import pytest
 
 from assets.automation import jobs
+from assets.automation.partitions import ABLATION_QUESTIONS, WARC_GROUPS
 from tests.assets.runs import defs
 
 
@@ -13,3 +16,10 @@ def test_jobs_divide_the_graph_between_them():
     assert selected["ablate"] == {"ablations"}
     parts = selected["curate_crawl"] | selected["pretrain"] | selected["align"]
     assert everything - experiments - parts == {"demo_crawl", "quality_classifier", "harmful_classifiers"}
+
+
+@pytest.mark.parametrize(
+    ("name", "partitions"), [("curate_crawl", WARC_GROUPS), ("ablate", ABLATION_QUESTIONS), ("align", None)]
+)
+def test_a_job_has_the_partitions_of_its_assets(name, partitions):
+    assert defs.resolve_job_def(name).partitions_def == partitions

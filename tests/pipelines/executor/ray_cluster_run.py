@@ -1,5 +1,5 @@
-"""`python -m tests.pipelines.executor.ray_cluster_run FOLDER`: stages and deduplication over two Ray nodes, one of which is
-killed in mid-stage, and by the local engine; prints the digests of both as JSON.
+"""`python -m tests.pipelines.executor.ray_cluster_run FOLDER`: stages and deduplication over two Ray nodes, one of
+which is killed in mid-stage, and by the local engine; prints the digests of both as JSON.
 
 A process of its own, since Ray leaves threads and servers behind.
 """
