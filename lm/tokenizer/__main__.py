@@ -1,8 +1,8 @@
-"""`python -m lm.tokenizer "text"`: how a tokenizer splits a text, in colour, with ids and bytes.
+"""`python -m lm.tokenizer "text"`: the tokens of a text, in colour, with ids and bytes.
 
     python -m lm.tokenizer [--tokenizer DIR] [--special] "text"
 
-Without `--tokenizer` it is the one that `make demo` trained.
+The default is the tokenizer that `make demo` trained.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BACKGROUNDS = (24, 53, 22, 58, 52, 60)  # of the 256 colours of a terminal; nei
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the split of the text."""
+    """Print the tokens of the text."""
     parser = argparse.ArgumentParser(prog="python -m lm.tokenizer", description="Show how a text is split into tokens.")
     parser.add_argument("text", help="the text; - reads standard input")
     parser.add_argument("--tokenizer", type=locate, help="a folder or artifact that holds tokenizer.json")
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def coloured(tokenizer: Tokenizer, ids: Sequence[int]) -> str:
-    """The text with a background colour for each token."""
+    """Return the text with a background colour for each token."""
     return "".join(
         f"\x1b[48;5;{_BACKGROUNDS[i % len(_BACKGROUNDS)]}m{_shown(piece)}\x1b[0m"
         for i, piece in enumerate(_pieces(tokenizer, ids))
@@ -52,7 +52,7 @@ def _pieces(tokenizer: Tokenizer, ids: Sequence[int]) -> list[bytes]:
 
 
 def _shown(piece: bytes) -> str:
-    """A token on one line: what does not print, or is no whole character, as an escape."""
+    """Return a token on one line, with escapes for characters that do not print and for parts of characters."""
     text = piece.decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 

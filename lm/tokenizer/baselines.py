@@ -1,6 +1,6 @@
-"""The tokenizers that BPE is compared with, and the comparison: characters, bytes, words, under one protocol.
+"""Character, byte and word tokenizers, and a comparison of BPE with them under one protocol.
 
-A character or word that is not in the vocabulary becomes id 0 and is lost; bytes and BPE lose nothing.
+Characters and words outside the vocabulary become id 0 and are lost; bytes and BPE lose nothing.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ UNKNOWN = "�"
 
 
 class TextTokenizer(Protocol):
-    """What the comparison asks of a tokenizer; `Tokenizer` has it too."""
+    """The interface of the compared tokenizers, which `Tokenizer` has too."""
 
     @property
     def vocab_size(self) -> int:
-        """The number of ids."""
+        """Return the number of ids."""
         ...
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`."""
+        """Return the ids of `text`."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text that `ids` stand for."""
+        """Return the text of `ids`."""
         ...
 
 
 class _ListedTokenizer:
-    """A tokenizer whose tokens are the pieces of a list; id 0 is any other piece."""
+    """A tokenizer with a list of pieces as its tokens; id 0 is any other piece."""
 
     def __init__(self, pieces: Sequence[str]) -> None:
         self._pieces = [UNKNOWN, *pieces]
@@ -43,11 +43,11 @@ class _ListedTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """The number of ids, the unknown one included."""
+        """Return the number of ids, the unknown one included."""
         return len(self._pieces)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text that `ids` stand for, U+FFFD for what is unknown.
+        """Return the text of `ids`, with U+FFFD for the unknown one.
 
         Raises:
             InputError: an id lies outside the vocabulary.
@@ -59,55 +59,55 @@ class _ListedTokenizer:
 
 
 class CharacterTokenizer(_ListedTokenizer):
-    """Each character a token."""
+    """A tokenizer with one token per character."""
 
     @classmethod
     def train(cls, documents: Iterable[str], vocab_size: int) -> CharacterTokenizer:
-        """The most frequent characters of `documents`."""
+        """Return a tokenizer of the most frequent characters of `documents`."""
         return cls(_most_frequent(documents, vocab_size - 1))
 
     def encode(self, text: str) -> list[int]:
-        """The ids of the characters."""
+        """Return the ids of the characters."""
         return [self._ids.get(character, 0) for character in text]
 
 
 class WordTokenizer(_ListedTokenizer):
-    """Each pre-token of GPT-2's pattern (a word with the space before it, a number, marks) a token."""
+    """A tokenizer with one token per pre-token of GPT-2's pattern: a word with the space before it, a number, marks."""
 
     @classmethod
     def train(cls, documents: Iterable[str], vocab_size: int) -> WordTokenizer:
-        """The most frequent words of `documents`."""
+        """Return a tokenizer of the most frequent words of `documents`."""
         return cls(_most_frequent(map(_words, documents), vocab_size - 1))
 
     def encode(self, text: str) -> list[int]:
-        """The ids of the words."""
+        """Return the ids of the words."""
         return [self._ids.get(word, 0) for word in _words(text)]
 
 
 class ByteTokenizer:
-    """Each byte of UTF-8 a token, its value the id."""
+    """A tokenizer with one token per byte of UTF-8, the byte's value as its id."""
 
     vocab_size = 256
 
     def encode(self, text: str) -> list[int]:
-        """The bytes."""
+        """Return the bytes."""
         return list(text.encode())
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of the bytes.
+        """Return the text of the bytes.
 
         Raises:
-            InputError: an id is no byte.
+            InputError: an id is not a byte.
         """
         try:
             return bytes(ids).decode(errors="replace")
         except ValueError:
-            raise InputError("token id outside 0..255") from None
+            raise InputError("token id lies outside 0..255") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """What one tokenizer does to some texts. Fertility is tokens per word between white space."""
+    """The measurements of one tokenizer on some texts. Fertility is tokens per word between white space."""
 
     vocab_size: int
     num_tokens: int
@@ -118,7 +118,7 @@ class Comparison:
 
 
 def compare(tokenizer: TextTokenizer, texts: Sequence[str]) -> Comparison:
-    """Encode `texts` and measure.
+    """Encode `texts` and return the measurements.
 
     Raises:
         InputError: there is no text.
@@ -141,12 +141,12 @@ def compare(tokenizer: TextTokenizer, texts: Sequence[str]) -> Comparison:
 
 
 def split(tokenizer: TextTokenizer, text: str) -> list[str]:
-    """The pieces that the tokens of `text` stand for, each decoded by itself."""
+    """Return the text of each token of `text`, decoded by itself."""
     return [tokenizer.decode([i]) for i in tokenizer.encode(text)]
 
 
 def baselines(documents: Sequence[str], vocab_size: int) -> dict[str, TextTokenizer]:
-    """The three others, learned from `documents` with at most `vocab_size` ids."""
+    """Train the three baselines on `documents`, with at most `vocab_size` ids."""
     return {
         "character": CharacterTokenizer.train(documents, vocab_size),
         "byte": ByteTokenizer(),
@@ -155,7 +155,7 @@ def baselines(documents: Sequence[str], vocab_size: int) -> dict[str, TextTokeni
 
 
 def _most_frequent(pieces: Iterable[Iterable[str]], number: int) -> list[str]:
-    """The `number` most frequent pieces; of equals the lesser first."""
+    """Return the `number` most frequent pieces; of equally frequent ones the lesser first."""
     counts = Counter(itertools.chain.from_iterable(pieces))
     return sorted(counts, key=lambda piece: (-counts[piece], piece))[:number]
 

@@ -1,10 +1,10 @@
-"""Tokenizers in the files of others, read and written so that ids stay the same.
+"""Import and export of tokenizers in the files of other libraries, with unchanged ids.
 
 gpt2          `vocab.json` and `merges.txt`; each byte is written as a printable character
 huggingface   `tokenizer.json` of the `tokenizers` library
 tiktoken      lines of `base64(token) rank`; the merges follow from the ranks
 
-A setting that would give other ids than the file's owner does is refused, never approximated.
+A setting that would give other ids than the other library does is refused, never approximated.
 """
 
 from __future__ import annotations
@@ -130,10 +130,10 @@ def save_huggingface(tokenizer: Tokenizer, path: Path) -> None:
 
 
 def load_tiktoken(path: Path, pattern: str, special_tokens: Mapping[str, int]) -> Tokenizer:
-    """Read a file of ranks; `special_tokens` gives the ids of those, which the file does not hold.
+    """Read a file of ranks; `special_tokens` gives the ids of special tokens, which the file does not hold.
 
     Raises:
-        InputError: a line that is no token and rank, or a token that no two earlier ones make.
+        InputError: a line is not a token and a rank, or a token is not made of two earlier ones.
     """
     ranks: dict[bytes, int] = {}
     for number, line in enumerate(read_lines(path), 1):
@@ -178,10 +178,10 @@ def _refuse_beyond_merges(tokenizer: Tokenizer, files: str) -> None:
 
 
 def merges_of_ranks(ranks: Mapping[bytes, int]) -> list[Pair]:
-    """The merges behind a file of ranks: what is left of each token when all lower ranks have been merged in it.
+    """Return the merges behind a file of ranks: the two parts of each token after all merges of lower rank.
 
     Raises:
-        InputError: a token of two bytes or more that is not left as two parts.
+        InputError: a token of two bytes or more is not made of two parts.
     """
     merges: list[Pair] = []
     for token, rank in sorted(ranks.items(), key=lambda item: item[1]):
@@ -264,7 +264,7 @@ def _check_added(added: Sequence[Mapping[str, Any]], vocab: Mapping[str, int], p
         next_id = max(next_id, expected + 1)
     early = [token["content"] for token in added if not token.get("normalized")]
     late = [token["content"] for token in added if token.get("normalized")]
-    for first, second in itertools.product(early, late):  # found in two passes over the text, ours in one
+    for first, second in itertools.product(early, late):  # `tokenizers` finds them in two passes, Loam in one
         if second.startswith(first) or _may_start_within(second, first):
             raise InputError(f"{path}: added tokens {first!r} and {second!r} overlap, of which one has normalized")
 

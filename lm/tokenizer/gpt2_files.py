@@ -36,7 +36,7 @@ def vocab_of(entries: Mapping[str, Any], special_tokens: Sequence[str], path: Pa
     """Return the byte string of each id in a vocabulary of printable tokens.
 
     Raises:
-        InputError: an id is repeated or is not a number from 0 on, or a character stands for no byte.
+        InputError: an id is repeated or is not a number from 0 on, or a character is not that of a byte.
     """
     vocab: dict[int, bytes] = {}
     for text, i in entries.items():
@@ -45,7 +45,7 @@ def vocab_of(entries: Mapping[str, Any], special_tokens: Sequence[str], path: Pa
         try:
             vocab[i] = text.encode() if text in special_tokens else from_printable(text)
         except KeyError as error:
-            raise InputError(f"{path}: token {text!r}: {error.args[0]!r} stands for no byte") from None
+            raise InputError(f"{path}: token {text!r}: {error.args[0]!r} is not the character of a byte") from None
     return vocab
 
 
@@ -53,14 +53,14 @@ def merge_of(parts: Sequence[str], known: set[bytes], place: str) -> Pair:
     """Return the merge of two printable tokens.
 
     Raises:
-        InputError: there are not two, or the vocabulary lacks one of them or their result; names `place`.
+        InputError: there are not two tokens, or the vocabulary lacks one of the two or the result; names `place`.
     """
     if len(parts) != 2:
         raise InputError(f"{place}: {len(parts)} tokens, expected two")
     try:
         left, right = map(from_printable, parts)
     except KeyError as error:
-        raise InputError(f"{place}: {error.args[0]!r} stands for no byte") from None
+        raise InputError(f"{place}: {error.args[0]!r} is not the character of a byte") from None
     for token in (left, right, left + right):
         if token not in known:
             raise InputError(f"{place}: the vocabulary has no {to_printable(token)!r}")
@@ -95,7 +95,7 @@ def from_printable(text: str) -> bytes:
     """Return the bytes of a printable token.
 
     Raises:
-        KeyError: a character stands for no byte.
+        KeyError: a character is not that of a byte.
     """
     _, byte_of = _characters()
     return bytes(byte_of[character] for character in text)

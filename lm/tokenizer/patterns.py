@@ -4,11 +4,11 @@ Each expression defines its pattern, in the syntax of the `regex` module. Only t
 in `lm.tokenizer.pretokenizing` split bytes and are tested against them.
 
 gpt2        contractions, words with the space before them, numbers, marks, white space (Radford et al. 2019)
-digits      as gpt2, but every digit stands alone and without a space, so that a number is always written in the
-            same ids; arithmetic is easier to learn from single digits (Nogueira et al. 2021, arXiv:2102.13019)
+digits      as gpt2, but every digit is a pre-token without a space, so that a number always has the same ids;
+            arithmetic is easier to learn from single digits (Nogueira et al. 2021, arXiv:2102.13019)
 cl100k      OpenAI's cl100k_base: contractions in any case, at most three digits, a mark before a word is part of it,
             line ends apart from other white space, but all white space at the end of a text together
-llama3      as cl100k was first published and Llama 3 has it: white space at the end of a text is no special case
+llama3      as cl100k was first published and in Llama 3: white space at the end of a text is not a special case
 o200k       OpenAI's o200k_base: as llama3, words also cut where lower case turns to upper, contractions at the word
 """
 
@@ -51,7 +51,7 @@ OTHER_SPELLINGS = MappingProxyType(
 
 
 def check_pattern(name: str) -> str:
-    """`name` itself.
+    """Return `name` where a pattern has that name.
 
     Raises:
         ConfigurationError: no pattern has that name.

@@ -1,7 +1,7 @@
-"""Bytes of a text by their address, one or eight at a time: what the compiled loops look at, compare and hash.
+"""Bytes by address, one, four or eight at a time, for the compiled loops; a hash of them.
 
-An array that is handed from one compiled function to another has its references counted, which costs more than the
-look itself; an address is a number. The caller keeps the array alive and stays within it.
+numba counts references of an array that one compiled function passes to another, which costs more than the load itself.
+An address is a number. The caller keeps the array alive and the address within it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, as in Fibon
 
 
 def _load_byte(typing_context: Any, address: Any) -> Any:
-    """The byte at an address, as an integer."""
+    """Emit the byte at an address, as an integer."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         byte = builder.load(builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()))
@@ -29,7 +29,7 @@ def _load_byte(typing_context: Any, address: Any) -> Any:
 
 
 def _load_word(typing_context: Any, address: Any) -> Any:
-    """The eight bytes from an address on, little-endian."""
+    """Emit the eight bytes from an address on, little-endian."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()), align=1)
@@ -38,7 +38,7 @@ def _load_word(typing_context: Any, address: Any) -> Any:
 
 
 def _load_half(typing_context: Any, address: Any) -> Any:
-    """The four bytes from an address on, little-endian."""
+    """Emit the four bytes from an address on, little-endian."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load(builder.inttoptr(arguments[0], ir.IntType(32).as_pointer()), align=1)
@@ -47,7 +47,7 @@ def _load_half(typing_context: Any, address: Any) -> Any:
 
 
 def _store_word(typing_context: Any, address: Any, word: Any) -> Any:
-    """Write eight bytes from an address on, little-endian."""
+    """Emit a store of eight bytes from an address on, little-endian."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
@@ -65,7 +65,7 @@ store_word: Any = intrinsic(_store_word)
 
 @compiled
 def read_word(address: int, length: int, available: int) -> Any:
-    """The first `length` (1 to 8) of the `available` bytes from an address on as a word, the rest of it zero."""
+    """Return the first `length` (1 to 8) of the `available` bytes from an address on as a word, padded with zeros."""
     if available >= 8:
         return load_word(address) & (np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - 8 * length))
     word: Any = np.uint64(0)
@@ -76,12 +76,12 @@ def read_word(address: int, length: int, available: int) -> Any:
 
 @compiled
 def mix(seed: Any, word: Any) -> Any:
-    """A hash of `word` following `seed`; its high bits are the best."""
+    """Return a hash of `word` following `seed`; its high bits are the best."""
     mixed = (seed ^ word) * _MULTIPLIER
     return mixed ^ (mixed >> np.uint64(32))
 
 
 @compiled
 def address(array: Any) -> Any:
-    """Where an array lies. Signed: numba would go on in floating point from a sum of its own unsigned address."""
+    """Return the address of an array, signed: a sum of numba's unsigned address and a signed number is a float."""
     return np.intp(array.ctypes.data)

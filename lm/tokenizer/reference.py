@@ -1,4 +1,4 @@
-"""Byte-pair encoding in plain Python, as the definition has it: what the compiled code is held equal to in tests.
+"""Byte-pair encoding in plain Python, by its definition: the reference for the compiled code in tests.
 
 Source: Sennrich et al. 2016 (arXiv:1508.07909), on bytes as in GPT-2. Needs the `regex` module.
 """
@@ -15,14 +15,16 @@ Pair = tuple[bytes, bytes]
 
 
 def pre_tokens(text: str, pattern: str) -> list[str]:
-    """The matches of the pattern's regular expression, one after the other."""
+    """Return the matches of the pattern's regular expression."""
     import regex
 
     return regex.findall(PATTERNS[pattern], text)
 
 
 def train(documents: Iterable[str], num_merges: int, pattern: str) -> list[Pair]:
-    """Merge the most frequent pair, of equals the greatest, and count all pairs anew, `num_merges` times."""
+    """Return `num_merges` merges: each of the most frequent pair, of equals the greatest, with all pairs counted
+    anew.
+    """
     counts = Counter(piece.encode() for text in documents for piece in pre_tokens(text, pattern))
     words = [([bytes([byte]) for byte in word], count) for word, count in counts.items()]
     merges: list[Pair] = []
@@ -58,7 +60,7 @@ def encode(
 
 
 def merge(tokens: Sequence[bytes], pair: Pair) -> list[bytes]:
-    """`tokens` with every occurrence of `pair` as one token, from the left."""
+    """Return `tokens` with every occurrence of `pair` as one token, from the left."""
     merged: list[bytes] = []
     i = 0
     while i < len(tokens):

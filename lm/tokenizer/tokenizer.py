@@ -1,8 +1,8 @@
-"""A byte-level BPE tokenizer: text to ids and back.
+"""The byte-level BPE tokenizer: text to ids and back.
 
-Every text can be encoded, since single bytes are tokens; decoding gives the same text back. Text from outside never
-becomes a special token unless the caller names it in `allowed_special`. Importing this module is cheap: numba is loaded
-by the first call that encodes.
+Every text can be encoded, since single bytes are tokens; decoding returns the same text. Text from outside never
+becomes a special token unless the caller names that token in `allowed_special`. The import is light: numba is loaded by
+the first call that encodes.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Tokenizer:
 
     @cached_property
     def _numbers(self) -> npt.NDArray[np.object_]:
-        """Each id as a Python number: handing out one that exists is faster than making one."""
+        """Each id as a Python number: returning an existing one is faster than making one."""
         return np.arange(self.vocab_size).astype(object)
 
     @cached_property
@@ -111,34 +111,34 @@ class Tokenizer:
         return Joiner(self._token_bytes)
 
     def prepare(self) -> None:
-        """Build the tables for encoding and decoding now, which the first calls would otherwise do."""
+        """Build the tables for encoding and decoding, which the first calls would otherwise build."""
         _ = self._encoder, self._joiner, self._numbers
 
     @property
     def vocab(self) -> dict[int, bytes]:
-        """Every id and its bytes, special tokens included."""
+        """Return every id and its bytes, special tokens included."""
         return {i: token for i, token in enumerate(self._token_bytes) if token is not None}
 
     @property
     def vocab_size(self) -> int:
-        """One more than the largest id."""
+        """Return one more than the largest id."""
         return len(self._token_bytes)
 
     @property
     def end_of_text_id(self) -> int:
-        """The id of `<|endoftext|>`."""
+        """Return the id of `<|endoftext|>`."""
         return self.special_id(END_OF_TEXT)
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of the content: the tokenizer's identity."""
+        """Return the sha256 of the content: the tokenizer's identity."""
         return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()
 
     def special_id(self, name: str) -> int:
-        """The id of a special token.
+        """Return the id of a special token.
 
         Raises:
-            ConfigurationError: there is none of that name.
+            ConfigurationError: no special token has that name.
         """
         if name not in self._special_ids:
             raise ConfigurationError(f"special token '{name}': expected one of {', '.join(self.special_tokens)}")
@@ -156,16 +156,16 @@ class Tokenizer:
         return token_id
 
     def encode(self, text: str, allowed_special: AllowedSpecial = "none") -> list[int]:
-        """The ids of `text`. Of special tokens only those in `allowed_special` are seen as such.
+        """Return the ids of `text`. Special tokens in it are recognized if they are in `allowed_special`.
 
         Raises:
-            InputError: the text holds a lone surrogate, which no byte string stands for.
-            ConfigurationError: `allowed_special` names a special token that there is not.
+            InputError: the text holds a lone surrogate.
+            ConfigurationError: `allowed_special` names an unknown special token.
         """
         return self._numbers[self.encode_array(text, allowed_special)].tolist()
 
     def encode_array(self, text: str, allowed_special: AllowedSpecial = "none") -> Ids:
-        """As `encode`, to an array."""
+        """Return the ids of `text` as an array."""
         pieces = [
             np.array([piece], np.uint32) if isinstance(piece, int) else self._encode_plain([piece])[0]
             for piece in self.split_special(text, allowed_special)
@@ -181,7 +181,8 @@ class Tokenizer:
             return list(itertools.chain.from_iterable(pool.map(self._encode_group, groups)))
 
     def encode_documents(self, documents: pa.Array | pa.ChunkedArray) -> pa.Array:
-        """The ids of each document of an Arrow string array, as a list array of uint16 where the vocabulary allows.
+        """Return the ids of each document of an Arrow string array, as a list array of uint16 where the vocabulary
+        allows.
 
         Raises:
             InputError: the array is not of strings, or holds a null or invalid UTF-8.
@@ -191,7 +192,7 @@ class Tokenizer:
         return encode_strings(documents, self._encode_bytes, self.vocab_size)
 
     def encode_iterable(self, texts: Iterable[str], allowed_special: AllowedSpecial = "none") -> Iterator[int]:
-        """The ids of the concatenated `texts`, lazily; memory holds some 100 kB or the longest pre-token."""
+        """Return the ids of the concatenated `texts`, lazily; memory holds some 100 kB or the longest pre-token."""
         from lm.tokenizer.stream import final_parts
 
         allowed = self._allowed(allowed_special)
@@ -201,7 +202,7 @@ class Tokenizer:
     def encode_offsets(
         self, text: str, allowed_special: AllowedSpecial = "none"
     ) -> tuple[list[int], list[tuple[int, int]]]:
-        """The ids of `text`, and for each the span of characters that it lies in: `text[start:end]`.
+        """Return the ids of `text`, and the span of characters of each: `text[start:end]`.
 
         Tokens that share a character each have it in their span.
         """
@@ -211,7 +212,7 @@ class Tokenizer:
         return ids, character_spans(text, [len(self.decode_bytes([i])) for i in ids])
 
     def decode_bytes(self, ids: Iterable[int]) -> bytes:
-        """The bytes that `ids` stand for.
+        """Return the bytes of `ids`.
 
         Raises:
             InputError: an id lies outside the vocabulary.
@@ -219,7 +220,7 @@ class Tokenizer:
         return bytes(self._joined(ids))
 
     def decode(self, ids: Iterable[int], errors: str = "replace") -> str:
-        """The text that `ids` stand for; `errors` says what becomes of bytes that are no UTF-8."""
+        """Return the text of `ids`; `errors` is the treatment of bytes that are not UTF-8, as in `bytes.decode`."""
         return str(self._joined(ids), "utf-8", errors)
 
     def _joined(self, ids: Iterable[int]) -> bytes | memoryview:
@@ -251,7 +252,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, source: Path | str | Artifact) -> Tokenizer:
-        """Read what `save` wrote: from a folder, a published artifact, or its path.
+        """Read a saved tokenizer from a folder, from a published artifact, or from its path.
 
         Raises:
             InputError: no tokenizer there, or a damaged one; names the file.
@@ -277,7 +278,7 @@ class Tokenizer:
         return tokenizer
 
     def split_special(self, text: str, allowed_special: AllowedSpecial) -> Iterator[str | int]:
-        """Yield the text between allowed special and added tokens, and their ids; of overlapping ones the longest."""
+        """Yield the ids of allowed special tokens and of added tokens, and the text between them."""
         names = self._allowed(allowed_special).union(self.added_tokens)
         if not names:
             yield text
@@ -326,7 +327,7 @@ class Tokenizer:
             if not 0 <= i < self.vocab_size:
                 return InputError(f"token id {i} lies outside 0..{self.vocab_size - 1}")
             if self._token_bytes[i] is None:
-                return InputError(f"token id {i} stands for nothing: the vocabulary has a gap there")
+                return InputError(f"token id {i} has no token: the vocabulary has a gap there")
         raise AssertionError("every id is known")
 
     def _content(self) -> dict[str, Any]:

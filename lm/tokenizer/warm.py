@@ -1,5 +1,4 @@
-"""`python -m lm.tokenizer.warm`: compile every numba function of the tokenizer into the cache, so that no later process
-waits for it."""
+"""`python -m lm.tokenizer.warm`: compile every numba function of the tokenizer into the cache."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ _TEXT = "The same words, the same 1799 words: they'd é 中 😀\n\n  and a long
 
 
 def warm() -> None:
-    """Train and encode: each compiled function once with the types that it is always called with."""
+    """Train and encode, so that each function is compiled for the types of every later call."""
     from lm.tokenizer import train_bpe
     from lm.tokenizer.training.count import PreTokenCounts
 

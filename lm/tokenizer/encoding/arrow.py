@@ -1,4 +1,4 @@
-"""Documents in Arrow string arrays to ids in Arrow list arrays, without a Python string in between."""
+"""Arrow string arrays to Arrow arrays of token ids, without Python strings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def encode_strings(documents: pa.Array | pa.ChunkedArray, encode: Encode, vocab_
 
 
 def _bytes_and_boundaries(documents: pa.Array) -> tuple[Bytes, Offsets]:
-    """The buffers of a string array, cut to what the array shows of them."""
+    """Return the bytes and the borders of a string array, without those outside its slice."""
     _, offsets_buffer, data_buffer = documents.buffers()
     if len(documents) == 0 or data_buffer is None:
         return np.empty(0, np.uint8), np.zeros(len(documents) + 1, np.int64)

@@ -1,7 +1,7 @@
-"""Ids to bytes: the tokens' bytes one after the other, in one compiled pass.
+"""Decoding: the bytes of tokens joined in one compiled pass.
 
-Documents are often short, so a call itself must cost little: the compiled function takes numbers only, which numba
-passes on several times as fast as arrays, and each thread has room for what comes out.
+Documents are often short, so the cost of a call matters. The compiled function takes numbers only, which numba passes
+several times as fast as arrays, and each thread has a buffer of its own for the result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LENGTH_MASK = np.uint64(0xFFFFFFFF)
 
 
 class Joiner:
-    """The bytes of every token in one array, and where each lies; an id that stands for nothing has none."""
+    """The bytes of all tokens in one array, and the offset and length of each; ids without a token have length 0."""
 
     def __init__(self, token_bytes: Sequence[bytes | None]) -> None:
         tokens = [token or b"" for token in token_bytes]
@@ -38,7 +38,7 @@ class Joiner:
         self._own = threading.local()
 
     def join(self, ids: Iterable[int] | npt.NDArray[Any]) -> memoryview | None:
-        """The bytes that `ids` stand for, until this thread joins again; None where one stands for nothing."""
+        """Return the bytes of `ids`, valid until the same thread joins again; None where an id has no token."""
         try:
             if type(ids) is list:
                 halves = array("I")
@@ -58,11 +58,11 @@ class Joiner:
             _join(first, count, self._tables, place, room)
         joined = None if size < 0 else shown[:size]
         if room > _KEPT_ROOM:
-            del self._own.room  # a long text's room is not kept; the text itself is, as long as somebody looks at it
+            del self._own.room  # a long text's buffer is not kept, and lives as long as a view of it
         return joined
 
     def _make_room(self, size: int) -> tuple[int, int, memoryview]:
-        """Room of this thread for so many bytes: its address, its size, and the view of it."""
+        """Reserve `size` bytes for this thread; return their address, their number and a view of them."""
         out = _BYTE * (size + _SLACK)
         self._own.room = out.buffer_info()[0], size, memoryview(out)
         made: tuple[int, int, memoryview] = self._own.room
@@ -70,22 +70,21 @@ class Joiner:
 
 
 def _as_halves(ids: Iterable[int] | npt.NDArray[Any]) -> array[int]:
-    """The ids in four bytes each.
+    """Return the ids as numbers of four bytes.
 
     Raises:
-        OverflowError: one is no such number.
+        OverflowError: an id does not fit four bytes.
     """
     if not isinstance(ids, np.ndarray):
         return array("I", ids)
     if ids.size and ids.dtype != np.uint32 and (ids.min() < 0 or ids.max() >= 2**32):
-        raise OverflowError("an id is no number of four bytes")
+        raise OverflowError("an id does not fit four bytes")
     return array("I", ids.astype(np.uint32, copy=False).tobytes())
 
 
 @compiled
 def _join(first: int, count: int, tables: int, out: int, room: int) -> int:
-    """Copy the tokens to the address `out`, as far as `room` bytes go, and return the size of them all; -1 where an id
-    stands for nothing.
+    """Copy the tokens to the address `out`, up to `room` bytes; return the size of all, -1 where an id has no token.
 
     Two words of a token are copied at a time, so up to `_SLACK` bytes more are read from `pool` and written to `out`.
     """

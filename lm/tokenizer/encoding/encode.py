@@ -1,10 +1,10 @@
-"""Pre-tokens to ids, and the answer remembered.
+"""Encoding: pre-tokens to ids by lookup in a cache, and by merging where the cache has no entry.
 
-A text is cut in blocks of pre-tokens (`pretokenize.scan`). Each is looked up in a cache of short ones, and merged
-(`merge`) where it is not there. The cache has a fixed size: a new pre-token takes the place of an older one. It begins
-with the tokens, the first merged for certain. The few pre-tokens of more than three ids have a cache of their own.
+A text is cut in blocks of pre-tokens (`pretokenize.scan`). The cache of short pre-tokens has a fixed size: a new entry
+takes the place of an older one. At first the cache holds the vocabulary's tokens, the first merged for certain. The few
+pre-tokens of more than three ids have a cache of their own.
 
-`reference.encode` says the same in plain Python.
+`reference.encode` is the same in plain Python.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SLACK = 4  # ids that may be written beyond the last
 
 
 class _Workspace(NamedTuple):
-    """What one call at a time uses."""
+    """The caches and buffers that one call has for itself."""
 
     cache: npt.NDArray[np.uint64]
     wide: npt.NDArray[np.uint64]
@@ -46,7 +46,7 @@ class _Workspace(NamedTuple):
 
 
 class Encoder:
-    """The tables by which one tokenizer encodes. Threads may share it; each call borrows a workspace of its own."""
+    """The encoding tables of one tokenizer. Threads may share an encoder; each call borrows a workspace."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Encoder:
     def encode(
         self, data: npt.NDArray[np.uint8], boundaries: npt.NDArray[np.int64]
     ) -> tuple[Ids, npt.NDArray[np.int64]]:
-        """The ids of several documents, one after the other, and the border of each in them.
+        """Return the ids of several documents, one after the other, and the border of each document among the ids.
 
         `data` is valid UTF-8; document i lies at `boundaries[i] : boundaries[i + 1]`, the first at 0.
         """
@@ -129,7 +129,7 @@ class Encoder:
 
     @contextmanager
     def _workspace(self) -> Iterator[_Workspace]:
-        """One that no other thread uses meanwhile; popping and appending are atomic."""
+        """Lend a workspace that no other thread uses meanwhile; popping and appending are atomic."""
         try:
             work = self._idle.pop()
         except IndexError:
@@ -141,7 +141,7 @@ class Encoder:
 
 
 def _workspace(learned: _Workspace | None) -> _Workspace:
-    """A workspace that knows what `learned` knows, or nothing."""
+    """Return a workspace with the cache entries of `learned`, or with none."""
     line = _LINE_BYTES // 8
     room = np.zeros(line * ((1 << _LINE_BITS) + 1), np.uint64)
     first = -room.ctypes.data % _LINE_BYTES // 8  # a line of the processor's cache holds both rows of one of ours
@@ -246,8 +246,8 @@ def _find(
     out: Any,
     num_ids: int,
 ) -> int:
-    """Write the ids of a pre-token that the cache of few ids does not have, and remember them; return the number of ids
-    then in `out`.
+    """Write the ids of a pre-token that is not in the cache of few ids, and cache them; return the number of ids then
+    in `out`.
 
     Up to `_CACHED_IDS` go to the first row of the `line`: what was there moves to the second row, and what was in that
     is forgotten. More go to the row `wide`.
@@ -278,5 +278,5 @@ def _find(
 
 @compiled
 def _second(short: Any, k: int, count: int) -> Any:
-    """The k-th id as the second half of a word, zero where there is none."""
+    """Return the k-th id as the second half of a word, zero where there is none."""
     return np.uint64(short[k]) << HALF if k < count else np.uint64(0)

@@ -1,7 +1,7 @@
-"""One pre-token to ids: the lowest-ranked pair of neighbours is merged until none is left.
+"""The merge loop: one pre-token to ids, by merging the lowest-ranked pair of neighbours until none is left.
 
-A pre-token of n bytes is merged by searching for the lowest rank, O(n²), where it is short, and with a heap,
-O(n log n), where it is long. The tables (`merge_tables`) are given by the address of their directory.
+A short pre-token of n bytes is merged by a search for the lowest rank, O(n²), and a long one with a heap, O(n log n).
+The tables (`merge_tables`) are given by the address of their directory.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ WHOLE_ROW_BYTES = 32
 
 @compiled
 def table(directory: int, field: int) -> Any:
-    """The address of a table, or the mask of a hash table."""
+    """Return the address of a table, or the mask of a hash table."""
     return np.intp(load_word(directory + field))
 
 
 @compiled
 def rank_of(pairs: int, mask: int, left: Any, right: Any) -> Any:
-    """The rank of a pair, `NO_RANK` where it is never merged. `pairs` is the table's address."""
+    """Return the rank of a pair, `NO_RANK` where it is never merged. `pairs` is the table's address."""
     pair = np.uint64(left) << ID_BITS | np.uint64(right)
     slot: Any = np.intp(mix(np.uint64(0), pair) >> HALF) & mask
     entry = load_word(pairs + 8 * slot)
@@ -52,7 +52,7 @@ def rank_of(pairs: int, mask: int, left: Any, right: Any) -> Any:
 
 @compiled
 def whole_token(text: int, length: int, tables: int) -> Any:
-    """The id of a pre-token that is one token whatever the merges, `NO_RANK` where it is none."""
+    """Return the id of a pre-token that is one token whatever the merges, else `NO_RANK`."""
     mask: Any = table(tables, WHOLE_MASK)
     if mask == 0:
         return NO_RANK
@@ -74,7 +74,7 @@ def whole_token(text: int, length: int, tables: int) -> Any:
 
 @compiled
 def hash_of_bytes(text: int, length: int) -> Any:
-    """A hash of `length` bytes; its high bits are the best."""
+    """Return a hash of `length` bytes; its high bits are the best."""
     hashed: Any = np.uint64(length)
     for k in range(length):
         hashed = mix(hashed, np.uint64(load_byte(text + k)))
@@ -97,7 +97,7 @@ def merge(text: int, length: int, tables: int, ranks: Any, short: Any, out: Any,
 
 @compiled
 def merge_short(text: int, length: int, tables: int, ranks: Any, out: Any) -> int:
-    """Merge by searching all neighbours for the lowest rank each time; `ranks[j]` is that of the pair at j and j + 1.
+    """Merge the lowest-ranked of all neighbours each time; `ranks[j]` is the rank of the pair at j and j + 1.
 
     Writes the ids into `out` and returns their number.
     """

@@ -1,4 +1,4 @@
-"""One tokenizer's merges, as the compiled functions read them: arrays, and one directory of them."""
+"""The merges of a tokenizer as arrays, and a directory of the arrays' addresses for the compiled functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Ids = npt.NDArray[np.uint32]
 
 
 class Tables(NamedTuple):
-    """The arrays; `directory` tells the compiled functions where they lie."""
+    """The arrays of one tokenizer."""
 
     byte_ids: _Ids
     """Shape (256,): the id of each byte."""
@@ -117,7 +117,9 @@ def _fill_whole(rows: Any, pool: Any, lengths: Any, ids: Any) -> None:
 
 @compiled
 def key_of(text: int, length: int, readable: int, masks: int) -> tuple[Any, Any]:
-    """Up to 15 bytes as two words, the length in the highest byte of the second, zeros behind the bytes."""
+    """Return up to 15 bytes as two words, with their number in the highest byte of the second and zeros behind the
+    bytes.
+    """
     low, high = np.uint64(0), np.uint64(0)
     if readable >= KEY_BYTES:
         low, high = load_word(text) & load_word(masks + 16 * length), load_word(text + 8)
@@ -132,5 +134,5 @@ def key_of(text: int, length: int, readable: int, masks: int) -> tuple[Any, Any]
 
 @compiled
 def hash_of(low: Any, high: Any) -> Any:
-    """A hash of a key; its high bits are the best."""
+    """Return a hash of a key; its high bits are the best."""
     return low * np.uint64(0x9E3779B97F4A7C15) + high * np.uint64(0xD6E8FEB86659FD93)

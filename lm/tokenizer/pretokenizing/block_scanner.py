@@ -1,13 +1,13 @@
-"""The scanner of `gpt2` and `digits`, 64 bytes at a time: cuts as `scanners.gpt2_end` does, without a branch a byte.
+"""The block scanner of `gpt2` and `digits`: 64 bytes at a time, with the ends of `scanners.gpt2_end`.
 
-Each class of characters becomes a word of 64 bits, one a byte, and the starts of pre-tokens follow from them by shifts:
+Each class of characters becomes a word of 64 bits, one a byte. The starts of pre-tokens follow by shifts:
 
-    a run of letters, of numbers or of other characters starts a pre-token, unless a blank stands before it;
+    a run of letters, of numbers or of other characters starts a pre-token, unless a blank precedes it;
     so does white space after anything else, and the last white space before anything else, a blank or not;
-    a contraction after a letter, a number or white space ends where it ends.
+    a contraction after a letter, a number or white space ends at its own end.
 
-A block begins where a pre-token starts, so nothing is carried from one to the next; what the end of a block leaves open
-is looked at again in the next. Characters beyond ASCII set the bits of all their bytes, one character at a time.
+A block begins at the start of a pre-token, so no state passes from one block to the next. A pre-token that the end of a
+block leaves open is scanned again in the next. Characters beyond ASCII set the bits of all their bytes, one at a time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def gpt2_ends(
 
 @compiled
 def _starts(text: int, start: int, stop: int, place: int, table: int, numbers_in_runs: bool) -> Any:
-    """The bits after the first at which a pre-token starts, as far as 64 bytes tell; contractions left out."""
+    """Return the bits, after the first, of bytes that start a pre-token within these 64 bytes; contractions left
+    out.
+    """
     valid = _ALL
     if stop - start < _LANES:
         valid = _ALL >> np.uint64(_LANES - (stop - start))
@@ -111,7 +113,9 @@ def _starts(text: int, start: int, stop: int, place: int, table: int, numbers_in
 
 @compiled
 def _with_contractions(text: int, start: int, stop: int, starts: Any, apostrophes: Any, is_last: bool) -> Any:
-    """`starts` where each of `apostrophes` that begins a contraction takes its letters, and what follows is cut off."""
+    """Return `starts` with the letters of contractions joined to their apostrophes, and a start behind each
+    contraction.
+    """
     while apostrophes:
         bit = simd_masks.lowest_bit(apostrophes)
         apostrophes &= apostrophes - _ONE
@@ -127,7 +131,7 @@ def _with_contractions(text: int, start: int, stop: int, starts: Any, apostrophe
 
 @compiled
 def write_ends(ends: Any, count: int, start: int, bits: Any) -> None:
-    """Write `start` plus the place of each bit, eight at a time: fewer branches to guess than one at a time."""
+    """Write `start` plus the position of each bit, eight at a time, which mispredicts fewer branches."""
     while bits:
         for k in range(8):
             ends[count + k] = start + simd_masks.lowest_bit(bits)

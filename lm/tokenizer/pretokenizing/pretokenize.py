@@ -1,6 +1,6 @@
-"""Text cut into pre-tokens as the expressions in `patterns` do it, in one pass and without a regex.
+"""Pre-tokens of a text by the scanner of its pattern, in one pass.
 
-`scanners` has the scanner of each pattern, `blocks` a faster one of two of them.
+`scanners` has the scanner of each pattern, and `block_scanner` a faster one for two of the patterns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if set(_CODES) != set(PATTERNS):
 
 
 def pre_tokens(text: str, pattern: str) -> list[str]:
-    """The pieces of `text`, in order; joined they are `text` again.
+    """Return the pre-tokens of `text`, in order; joined they are `text`.
 
     Raises:
         ConfigurationError: no pattern has that name.
@@ -42,7 +42,7 @@ def pre_tokens(text: str, pattern: str) -> list[str]:
 
 
 def pattern_code(pattern: str) -> int:
-    """The number by which `scan` knows a pattern."""
+    """Return the number of a pattern in `scan`."""
     return _CODES[check_pattern(pattern)]
 
 

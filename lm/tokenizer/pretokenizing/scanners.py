@@ -1,7 +1,7 @@
-"""Scanners over UTF-8 text: where the pre-token ends that starts at a byte, by each pattern, without a regex.
+"""Scanners over UTF-8 text: the end of the pre-token at a byte, by each pattern.
 
-A scanner looks only forward from where a pre-token starts, so its time is linear in the text. All of them read bytes by
-their address, and stay between `start` and `stop`, the end of the document.
+A scanner moves forward only, so its time is linear in the text. Scanners read bytes by their address, between `start`
+and `stop`, the end of the document.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def o200k_end(data: int, start: int, stop: int, table: int) -> int:
     end = 0
     if _may_precede_word(load_byte(data + start), kind):
         end = _cased_word_end(data, start + size, stop, table, kind == MARK)
-        if not end and kind == MARK:  # a mark that precedes no word is one
+        if not end and kind == MARK:  # a mark that precedes no word is a word
             end = start + size
     elif kind & LETTER:
         end = _cased_word_end(data, start, stop, table, False)
@@ -74,7 +74,7 @@ def o200k_end(data: int, start: int, stop: int, table: int) -> int:
 
 @compiled
 def _cased_word_end(data: int, start: int, stop: int, table: int, after_mark: bool) -> int:
-    """The end of `UPPER* LOWER+` or else `UPPER+ LOWER*` from `start`, 0 where there is neither.
+    """Return the end of `UPPER* LOWER+`, or else of `UPPER+ LOWER*`, from `start`; 0 where there is neither.
 
     Caseless letters and marks count as both. What the expression finds by stepping back is found by remembering where
     the last caseless character ended. After a mark, which is a word by itself, the second form is never tried.
@@ -114,7 +114,7 @@ def _rest_end(
     with_slashes: bool,
     joins_last_spaces: bool,
 ) -> int:
-    """What all but gpt2 and digits share: numbers of three digits, marks with the line ends after them, white space."""
+    """Return the end of a number, of marks or of white space, in all patterns but gpt2 and digits."""
     if kind == NUMBER:
         end = start + size
         for _ in range(2):
@@ -149,7 +149,7 @@ def _rest_end(
 
 @compiled
 def _space_end(data: int, start: int, stop: int, table: int) -> int:
-    """The end of `\\s+(?!\\S)|\\s+`: all the white space at the end of a text, else all but its last character."""
+    """Return the end of `\\s+(?!\\S)|\\s+`: all white space at the end of a text, else all but its last character."""
     end, last = start, start
     while end < stop:
         kind, size = kind_at(data, end, table)
@@ -162,8 +162,9 @@ def _space_end(data: int, start: int, stop: int, table: int) -> int:
 
 @compiled
 def _word_end(data: int, position: int, stop: int, table: int) -> int:
-    """The end of the letters from `position` on. How long a word is cannot be foretold: many bytes are asked at once
-    instead of each whether it is the last."""
+    """Return the end of the letters from `position` on. The length of a word is unpredictable, so 64 bytes are tested
+    at once rather than each byte.
+    """
     if position + simd_masks.LANES <= stop:
         position += simd_masks.lowest_bit(~simd_masks.letters(data + position))
     return _run(data, position, stop, table, LETTER)
@@ -171,7 +172,7 @@ def _word_end(data: int, position: int, stop: int, table: int) -> int:
 
 @compiled
 def _run(data: int, position: int, stop: int, table: int, mask: int) -> int:
-    """The end of the characters from `position` on whose kind is in `mask`."""
+    """Return the end of the characters from `position` on whose class is in `mask`."""
     while position < stop:
         lead = load_byte(data + position)
         if lead < 0x80:
@@ -188,7 +189,7 @@ def _run(data: int, position: int, stop: int, table: int, mask: int) -> int:
 
 @compiled
 def kind_at(data: int, position: int, table: int) -> tuple[int, int]:
-    """The kind of the character at `position`, and its size in bytes."""
+    """Return the class of the character at `position`, and its size in bytes."""
     lead = load_byte(data + position)
     if lead < 0x80:
         return load_byte(table + lead), 1
@@ -197,7 +198,7 @@ def kind_at(data: int, position: int, table: int) -> tuple[int, int]:
 
 @compiled
 def wide_kind_at(data: int, position: int, lead: int, table: int) -> tuple[int, int]:
-    """The same of a character of two bytes or more."""
+    """Return the class and the size of a character of two bytes or more."""
     if lead < 0xE0:
         return load_byte(table + ((lead & 0x1F) << 6 | (load_byte(data + position + 1) & 0x3F))), 2
     middle = (load_byte(data + position + 1) & 0x3F) << 6 | (load_byte(data + position + 2) & 0x3F)
@@ -208,7 +209,7 @@ def wide_kind_at(data: int, position: int, lead: int, table: int) -> tuple[int, 
 
 @compiled
 def contraction(data: int, start: int, stop: int, any_case: bool) -> int:
-    """The length in bytes of `'s 't 're 've 'm 'll 'd` at `start`, 0 where there is none."""
+    """Return the length in bytes of `'s 't 're 've 'm 'll 'd` at `start`, 0 where there is none."""
     if start + 1 >= stop or load_byte(data + start) != _APOSTROPHE:
         return 0
     fold = 0x20 if any_case else 0
@@ -227,7 +228,7 @@ def contraction(data: int, start: int, stop: int, any_case: bool) -> int:
 
 @compiled
 def _may_precede_word(byte: int, kind: int) -> bool:
-    """Whether a character is in `[^\\r\\n\\p{L}\\p{N}]`."""
+    """Return whether a character is in `[^\\r\\n\\p{L}\\p{N}]`."""
     return not kind & (LETTER | NUMBER) and not _is_line_end(byte)
 
 

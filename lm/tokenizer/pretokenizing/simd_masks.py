@@ -1,6 +1,6 @@
-"""Sixty-four bytes of a text at once: one bit a byte, as the block scanners ask it.
+"""Vector comparisons of 64 bytes: one bit a byte, for the block scanner.
 
-Each mask is one vector comparison where the processor has vectors as wide; LLVM splits it where they are narrower.
+LLVM splits a comparison where the processor's vectors are narrower.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def _every(byte: int) -> ir.Constant:
 
 
 def _mask(compare: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """An intrinsic that loads 64 bytes from an address and gives the bits where `compare` holds."""
+    """Return an intrinsic that loads 64 bytes from an address and sets the bits of those for which `compare` holds."""
 
     def typed(typing_context: Any, address: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -74,7 +74,7 @@ continuations: Any = intrinsic(_mask(_is_continuation))
 
 
 def _lowest_bit(typing_context: Any, word: Any) -> Any:
-    """The place of the lowest bit that is set; 64 where none is."""
+    """Emit the position of the lowest bit that is set; 64 where none is."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
@@ -83,7 +83,7 @@ def _lowest_bit(typing_context: Any, word: Any) -> Any:
 
 
 def _highest_bit(typing_context: Any, word: Any) -> Any:
-    """The place of the highest bit that is set, of which there is one."""
+    """Emit the position of the highest bit that is set; one must be."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.sub(ir.Constant(_WORD, 63), builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0)))
@@ -92,7 +92,7 @@ def _highest_bit(typing_context: Any, word: Any) -> Any:
 
 
 def _num_bits(typing_context: Any, word: Any) -> Any:
-    """How many bits are set."""
+    """Emit the number of bits that are set."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])

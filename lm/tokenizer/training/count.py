@@ -1,10 +1,10 @@
-"""How often each distinct pre-token occurs: a hash table over byte strings that grows as it fills.
+"""Counts of distinct pre-tokens: a hash table over byte strings that grows as it fills.
 
-Memory follows the number of distinct pre-tokens, not the size of the text. Each thread fills a table of its own, and
-the tables are added together at the end. Text of an open vocabulary (names, numbers, typing errors) never stops
-bringing new ones; `max_pre_tokens` bounds their number, and what that lost is told: whenever there are more, the rarest
-are dropped until half of that are left (lossy counting as Manku and Motwani 2002 do it, but with a bound on the entries
-instead of one on the error).
+Memory follows the number of distinct pre-tokens, not the size of the text. Each thread fills a table of its own; the
+tables are added together at the end. Text of an open vocabulary (names, numbers, typing errors) brings new pre-tokens
+without end. `max_pre_tokens` bounds their number: whenever there are more, the rarest are dropped until half of that
+are left, and the loss is counted. This is lossy counting (Manku and Motwani 2002) with a bound on the entries instead
+of the error.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ class PreTokenCounts:
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """How often each string occurs."""
+        """Return the count of each string."""
         return self._counts[: self.size]
 
     @property
     def borders(self) -> npt.NDArray[np.int64]:
-        """String i lies at `borders[i] : borders[i + 1]` of `bytes`."""
+        """Return the borders: string i is `bytes[borders[i] : borders[i + 1]]`."""
         return self._ends[: self.size + 1]
 
     @property
     def bytes(self) -> npt.NDArray[np.uint8]:
-        """All strings, one after the other."""
+        """Return all strings, one after the other."""
         return self._bytes[: self._ends[self.size]]
 
     def add(
@@ -64,7 +64,7 @@ class PreTokenCounts:
         ends: npt.NDArray[np.int64],
         weights: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        """Count consecutive strings of `data`, the first at `start`; each once, or as often as `weights` says."""
+        """Count consecutive strings of `data`, the first at `start`; each once, or by its weight."""
         if weights is None:
             weights = np.ones(ends.size, np.int64)
         done = 0
@@ -83,7 +83,7 @@ class PreTokenCounts:
         self.add(other.bytes, 0, other.borders[1:], other.counts)
 
     def most_frequent(self, number: int) -> PreTokenCounts:
-        """The `number` most frequent strings in a table of their own; of equals those seen first."""
+        """Return the `number` most frequent strings in a new table; of equally frequent ones those seen first."""
         kept = np.zeros(self.size, np.bool_)
         kept[np.argsort(-self.counts, kind="stable")[:number]] = True
         lengths = np.diff(self.borders)
@@ -100,8 +100,8 @@ class PreTokenCounts:
 
 @dataclass(slots=True)
 class Counted:
-    """What counting found. `size_bytes` of text held `counts`, and beside them what was dropped: so many times a string
-    left the table (`pruned_strings`), so many pre-tokens with them (`pruned_pre_tokens`).
+    """The result of counting: the table of `size_bytes` of text, and the number of strings and of pre-tokens dropped
+    from it.
     """
 
     counts: PreTokenCounts
@@ -111,11 +111,11 @@ class Counted:
 
     @property
     def num_pre_tokens(self) -> int:
-        """All pre-tokens of the text."""
+        """Return the number of all pre-tokens of the text, dropped ones included."""
         return int(self.counts.counts.sum()) + self.pruned_pre_tokens
 
     def prune(self, at_most: int) -> None:
-        """Where there are more than `at_most` strings, drop the rarest until half of that are left."""
+        """Drop the rarest strings until half of `at_most` are left, where there are more than `at_most`."""
         if self.counts.size <= at_most:
             return
         fewer = self.counts.most_frequent(at_most // 2)
@@ -143,7 +143,7 @@ def count_pre_tokens(
 def _count_apart(
     texts: Iterable[Sequence[str]], pattern: int, pool: ThreadPoolExecutor, num_threads: int, progress: Any
 ) -> Counted:
-    """Each thread fills a table of its own; they are added at the end."""
+    """Count with a table for each thread; the tables are added at the end."""
     tables: SimpleQueue[PreTokenCounts] = SimpleQueue()
     for _ in range(num_threads):
         tables.put(PreTokenCounts())
@@ -173,7 +173,7 @@ def _count_in_order(
     progress: Any,
     at_most: int,
 ) -> Counted:
-    """Each group gets a table; they are added, and the sum pruned, in the order of the groups."""
+    """Count with a table for each group; tables are added, and the sum pruned, in the order of the groups."""
 
     def count(group: Sequence[str]) -> tuple[PreTokenCounts, int]:
         table = PreTokenCounts()
@@ -189,7 +189,7 @@ def _count_in_order(
 
 
 def group_texts(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Texts in lists of about a megabyte."""
+    """Yield texts in lists of about a megabyte."""
     group: list[str] = []
     size = 0
     for text in texts:
@@ -215,7 +215,7 @@ def _count_group(table: PreTokenCounts, group: Sequence[str], pattern: int) -> i
 
 
 def _bounded_map(pool: ThreadPoolExecutor, function: Any, items: Iterable[Any], limit: int) -> Iterator[Any]:
-    """`map` in a pool that reads no more than `limit` items ahead."""
+    """Map in a pool that reads at most `limit` items ahead."""
     waiting: list[Future[Any]] = []
     for item in items:
         waiting.append(pool.submit(function, item))
@@ -226,7 +226,7 @@ def _bounded_map(pool: ThreadPoolExecutor, function: Any, items: Iterable[Any], 
 
 
 def _enlarged(array: npt.NDArray[Any], at_least: int = 0) -> npt.NDArray[Any]:
-    """A copy of twice the size (and room for `at_least` more), its new part zero."""
+    """Return a copy of twice the size, and `at_least` more, with zeros in the new part."""
     larger = np.zeros(2 * array.size + at_least, array.dtype)
     larger[: array.size] = array
     return larger
@@ -256,7 +256,9 @@ def _count(
     pool: Any,
     size: int,
 ) -> tuple[int, int]:
-    """Count strings from number `done` on until all are counted or a new one finds no room; both numbers then."""
+    """Count strings from number `done` on until all are counted or a new one has no room; return the number counted and
+    of entries.
+    """
     text, last, mask = data.ctypes.data, data.size, np.intp(table.size - 1)
     while done < string_ends.size:
         length = string_ends[done] - start

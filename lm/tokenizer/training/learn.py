@@ -1,13 +1,13 @@
-"""Merges from counted pre-tokens: the most frequent pair of neighbouring tokens is merged, again and again.
+"""The merge loop of training: the most frequent pair of neighbouring tokens is merged, again and again.
 
-The distinct pre-tokens lie one after the other in one array, a cell for each byte and a border between any two. A token
-is written into the first and the last of its cells, so from any token both neighbours are one look away, all on a cache
-line or two. Each pair has its count and the list of places where it may stand, so a merge touches those places only;
-places where the pair has gone are found out when they are visited. All places of a pair come to be in one merge, the
-one that makes the newer of its two tokens, so its list is written once.
+The distinct pre-tokens are laid out in one array, a cell for each byte and a border between two pre-tokens. A token
+is written into the first and the last of its cells, so both neighbours of a token are one load away, mostly on the
+same cache line. Each pair has its count and the list of its possible places, so a merge visits those places only.
+Places that another merge took are skipped on the visit. All places of a pair arise in one merge, that of the newer of
+its two tokens, so its list is written once.
 
 A merge changes the counts of few distinct pairs in many places: the changes are summed by neighbour first, and each
-pair is looked up once. Every pair with the new token is new itself.
+pair is looked up once. Every pair with the new token is new.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.compiled import compiled
+from lm.errors import InputError
 from lm.tokenizer.gpt2_files import printable_order
 from lm.tokenizer.training.count import PreTokenCounts
 from lm.tokenizer.training.pair_heap import most_frequent, pop, push
@@ -52,8 +53,9 @@ _BORDER, _INSIDE = -1, -2
 
 
 class _Sums(NamedTuple):
-    """For one merge, by neighbouring token: the count of pairs that go on the left and on the right, the count of those
-    that come on the right, and the number of the new pair on either side (-1: none yet). Zero between merges."""
+    """The sums of one merge by neighbouring token: counts of the pairs that go on the left and on the right, counts of
+    those that come on the right, and the numbers of the new pairs (-1: none yet). Zero between merges.
+    """
 
     gone_left: npt.NDArray[np.int64]
     gone_right: npt.NDArray[np.int64]
@@ -63,9 +65,11 @@ class _Sums(NamedTuple):
 
 
 def learn_merges(counts: PreTokenCounts, num_merges: int, ties: Ties = "greater") -> Iterator[list[tuple[int, int]]]:
-    """Up to `num_merges` merges, in portions: pairs of tokens, where 256 + i is what merge i made."""
+    """Yield up to `num_merges` merges, in portions: pairs of tokens, where 256 + i is the result of merge i."""
     if counts.bytes.size + counts.size >= 2**31:
-        raise MemoryError(f"{counts.bytes.size:,} bytes of distinct pre-tokens, at most 2 GiB can be indexed")
+        raise InputError(
+            f"text: {counts.bytes.size:,} bytes of distinct pre-tokens, expected less than 2 GiB: set max_pre_tokens"
+        )
     state = np.zeros(5, np.int64)
     cells = np.empty(counts.bytes.size + counts.size + 1, np.int32)
     pairs = _pairs_of_bytes(counts, cells, state)
@@ -157,7 +161,7 @@ def _list_bytes(data: Any, borders: Any, counts: Any, of_code: Any, rows: Any, p
 
 @compiled
 def _learn(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: Any, made: Any) -> tuple[int, int]:
-    """Fill `made` with merges; their number, and why it stopped."""
+    """Fill `made` with merges; return their number and the reason for the end."""
     for num in range(made.shape[0]):
         pair = most_frequent(pairs, tokens, state)
         if pair < 0:
@@ -197,7 +201,7 @@ def _add_token(tokens: Any, state: Any, left: int, right: int) -> None:
 
 @compiled
 def _merge(cells: Any, counts: Any, pairs: Any, tokens: Any, sums: Any, state: Any, pair: int) -> None:
-    """Make the newest token of `pair` wherever it stands, from the left, and count the pairs that this makes."""
+    """Make the newest token of `pair` at all its places, from the left, and count the pairs that arise."""
     rows, places, words, ends = pairs.rows, pairs.places, pairs.words, tokens.ends
     gone_left, gone_right, new_right = sums.gone_left, sums.gone_right, sums.new_right
     pair_left, pair_right = sums.pair_left, sums.pair_right
@@ -289,7 +293,7 @@ def _list_places(pairs: Any, state: Any, oldest: int, listed: Any) -> None:
 
 @compiled
 def _make_known(pairs: Any, tokens: Any, state: Any, oldest: int) -> None:
-    """Give the pairs from `oldest` on their slots of the table, and the frequent ones their places in the heap."""
+    """Enter the pairs from `oldest` on into the table, and the frequent ones into the heap."""
     rows, table = pairs.rows, pairs.table
     for pair in range(oldest, state[NUM_PAIRS]):
         table[slot_of(rows, table, rows[pair, KEY])] = pair

@@ -1,8 +1,8 @@
-"""Which pair of tokens is the most frequent: a binary heap over counts that only fall.
+"""The most frequent pair of tokens: a binary heap over counts that only fall.
 
-Counts of a pair only fall once it is known, so the heap holds a pair once, with a count that is corrected when the pair
-comes up. Most pairs never do: those rarer than `HEAP_LEAST` wait outside, and when the heap is empty the bar is lowered
-and all pairs are looked through once. The heap stays small and near.
+The count of a pair only falls once the pair exists. The heap therefore holds a pair once, with a count that is
+corrected when the pair comes to the top. Most pairs never do: pairs rarer than `HEAP_LEAST` stay outside. When the
+heap is empty the bound is lowered and all pairs are scanned once. The heap stays small and cached.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lm.tokenizer.training.pairs import HEAP_LEAST, HEAP_SIZE, KEY, NUM_PAIRS, T
 
 @compiled
 def most_frequent(pairs: Any, tokens: Any, state: Any) -> int:
-    """The pair on top of the heap once its count is true; -1 where no pair is left."""
+    """Return the pair on top of the heap once its count is current; -1 where no pair is left."""
     while True:
         while state[HEAP_SIZE]:
             pair = pairs.heap[0]
@@ -35,7 +35,7 @@ def most_frequent(pairs: Any, tokens: Any, state: Any) -> int:
 
 @compiled
 def _refill(pairs: Any, tokens: Any, state: Any) -> bool:
-    """Lower the bar to half the highest count and push what lies above it; false where no pair is left."""
+    """Lower the bound to half the highest count and push the pairs above it; return whether any pair is left."""
     highest = np.int64(0)
     for pair in range(state[NUM_PAIRS]):
         highest = max(highest, pairs.rows[pair, TOTAL])
@@ -64,7 +64,7 @@ def push(pairs: Any, tokens: Any, state: Any, pair: int) -> None:
 
 @compiled
 def pop(pairs: Any, tokens: Any, state: Any) -> None:
-    """Drop the top of the heap."""
+    """Remove the top of the heap."""
     state[HEAP_SIZE] -= 1
     last = state[HEAP_SIZE]
     pairs.heap[0], pairs.heap_counts[0] = pairs.heap[last], pairs.heap_counts[last]
@@ -73,7 +73,7 @@ def pop(pairs: Any, tokens: Any, state: Any) -> None:
 
 @compiled
 def _sift_down(pairs: Any, tokens: Any, state: Any) -> None:
-    """Bring the heap in order when only its top is out of it."""
+    """Restore the order of a heap of which only the top is out of order."""
     size, parent = state[HEAP_SIZE], 0
     pair, count = pairs.heap[0], pairs.heap_counts[0]
     while 2 * parent + 1 < size:
@@ -92,7 +92,7 @@ def _sift_down(pairs: Any, tokens: Any, state: Any) -> None:
 
 @compiled
 def _comes_first(pairs: Any, tokens: Any, count: int, pair: int, other_count: int, other: int) -> bool:
-    """Whether a pair is merged before another: the more frequent, then by the rule for ties."""
+    """Return whether a pair is merged before another: the more frequent, then by the rule for ties."""
     if count != other_count:
         return count > other_count
     return _wins_tie(pairs, tokens, pair, other)

@@ -1,4 +1,4 @@
-"""The pairs of neighbouring tokens while merges are learned: their counts, where they stand, and how one is found."""
+"""The pairs of neighbouring tokens during training: counts, places, and a hash table to find a pair."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NOTHING_IN_HEAP = np.iinfo(np.int64).max
 
 
 class Pairs(NamedTuple):
-    """`rows` has the pairs, `table` finds one by its tokens; `places` and `words` list, for each pair on a stretch of
-    its own, the cells where it may stand and the numbers of their pre-tokens; the heap has the most frequent pair on
-    top.
+    """The arrays of all pairs: `rows` holds them and `table` finds one by its tokens. `places` and `words` list, for
+    each pair on a stretch of its own, its possible cells and their pre-tokens. The heap has the most frequent pair
+    on top.
     """
 
     rows: npt.NDArray[np.int64]
@@ -33,8 +33,9 @@ class Pairs(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """The byte strings: token t is `pool[ends[t] : ends[t + 1]]`; `order` sorts tokens where ties go to the older, and
-    is empty where they go to the greater byte string."""
+    """The byte strings of tokens: token t is `pool[ends[t] : ends[t + 1]]`. `order` ranks tokens where ties go to the
+    older one, and is empty where ties go to the greater byte string.
+    """
 
     ends: npt.NDArray[np.int64]
     pool: npt.NDArray[np.uint8]
@@ -42,7 +43,7 @@ class Tokens(NamedTuple):
 
 
 def empty_pairs(num_pairs: int, num_places: int) -> Pairs:
-    """Room for so many pairs and for lists of so many places together."""
+    """Return arrays for `num_pairs` pairs, and for `num_places` places in all lists together."""
     return Pairs(
         rows=np.empty((num_pairs, 4), np.int64),
         table=np.full(1 << int(2 * num_pairs - 1).bit_length(), -1, np.int32),
@@ -54,7 +55,7 @@ def empty_pairs(num_pairs: int, num_places: int) -> Pairs:
 
 
 def enlarged_pairs(pairs: Pairs, state: npt.NDArray[np.int64]) -> Pairs:
-    """The pairs that still stand somewhere, with as much room again; the heap is to be filled anew."""
+    """Return the pairs with a count above zero in arrays with as much room again; the heap is empty."""
     rows = pairs.rows[: state[NUM_PAIRS]]
     alive = rows[rows[:, TOTAL] > 0]
     # A merge may add two pairs, and two places, for every place of the pair that it merges.
@@ -88,7 +89,7 @@ def fill_table(rows: Any, table: Any, num_pairs: int) -> None:
 
 @compiled
 def slot_of(rows: Any, table: Any, key: int) -> Any:
-    """Where the table has the pair of this key, or would have it."""
+    """Return the slot of a key in the table, or the free slot for it."""
     mask = np.intp(table.size - 1)
     slot = np.intp(mix(np.uint64(0), np.uint64(key)) >> np.uint64(32)) & mask
     while table[slot] >= 0 and rows[table[slot], KEY] != key:

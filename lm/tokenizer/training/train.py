@@ -1,7 +1,7 @@
-"""Learning a tokenizer from text: pre-tokens are counted, then merges learned from the counts.
+"""Training of a tokenizer: pre-tokens are counted, then merges are learned from the counts.
 
 Documents are streamed; memory follows the number of distinct pre-tokens, or stays below a bound where one is set. The
-result depends on the text alone, not on the number of threads nor, without that bound, on the order of the documents.
+result depends on the text alone: not on the number of threads nor, without that bound, on the order of the documents.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def train_bpe(
     max_pre_tokens: int | None = None,
     report: Callable[[Mapping[str, object]], None] | None = None,
 ) -> Tokenizer:
-    """Learn a tokenizer of at most `vocab_size` ids: 256 bytes, then merges, then `special_tokens`.
+    """Train a tokenizer of at most `vocab_size` ids: 256 bytes, then merges, then `special_tokens`.
 
     `paths_or_documents` yields documents as strings, or `Path`s of UTF-8 text files; one `Path` alone will do. Special
     tokens found in the text are hard boundaries and are not learned from. The most frequent pair is merged; of equals
@@ -45,14 +45,14 @@ def train_bpe(
     count.
 
     `max_pre_tokens` bounds memory on text that never stops bringing new pre-tokens: whenever more distinct ones are
-    counted, the rarest are dropped until half of that are left. `report` is called at the end with what was counted,
-    dropped and learned.
+    counted, the rarest are dropped until half of that are left. `report` is called at the end with the counts of
+    what was read, dropped and learned.
 
     Raises:
         ConfigurationError: `vocab_size` leaves no room for the bytes and the special tokens, or one of these is
-            repeated; no pattern or rule for ties has that name; `max_pre_tokens` is less than 2; a lone string stands
-            where a list of documents is expected.
-        InputError: a file that is not UTF-8, or no text at all.
+            repeated; no pattern or rule for ties has that name; `max_pre_tokens` is less than 2; the documents are
+            a lone string.
+        InputError: a file is not UTF-8, or there is no text at all, or more than 2 GiB of distinct pre-tokens.
     """
     num_merges = _checked_num_merges(vocab_size, special_tokens)
     check_pattern(pattern)
@@ -74,7 +74,7 @@ def train_bpe(
 
 
 def with_fewer_merges(tokenizer: Tokenizer, vocab_size: int) -> Tokenizer:
-    """What training to the smaller `vocab_size` would have given: the first merges.
+    """Return the tokenizer of the first merges, the same as training to the smaller `vocab_size`.
 
     Raises:
         ConfigurationError: `vocab_size` leaves no room for the bytes and the special tokens.
@@ -84,14 +84,14 @@ def with_fewer_merges(tokenizer: Tokenizer, vocab_size: int) -> Tokenizer:
 
 
 def _tokenizer_of(merges: Sequence[tuple[bytes, bytes]], special_tokens: Sequence[str], pattern: str) -> Tokenizer:
-    """Ids: the bytes, what each merge makes, the special tokens."""
+    """Return a tokenizer with the ids in order: bytes, results of merges, special tokens."""
     vocab = {i: bytes([i]) for i in range(NUM_BYTES)}
     vocab.update((NUM_BYTES + i, left + right) for i, (left, right) in enumerate(merges))
     return Tokenizer(vocab, merges, special_tokens, pattern=pattern)
 
 
 def _documents(paths_or_documents: Iterable[str | Path]) -> Iterable[str | Path]:
-    """The documents; a lone string would be taken for a list of its characters."""
+    """Return the documents; a lone string would be a list of its characters."""
     if isinstance(paths_or_documents, str):
         raise ConfigurationError(
             "paths_or_documents: one string, expected a list: [text] for a document, [Path(name)] for a file"
@@ -139,7 +139,7 @@ def _learn(
 
 
 def _parts(items: Iterable[str | Path], special_tokens: Sequence[str], pattern: str) -> Iterator[str]:
-    """Texts to count, none larger than some megabytes unless a document is, free of special tokens."""
+    """Yield texts to count, without special tokens; a part of a file is some megabytes at most."""
     from lm.tokenizer.stream import final_parts
 
     splitter = special_splitter(frozenset(special_tokens)) if special_tokens else None
@@ -150,10 +150,10 @@ def _parts(items: Iterable[str | Path], special_tokens: Sequence[str], pattern: 
 
 
 def _read(path: Path) -> Iterator[str]:
-    """The text of a file in blocks.
+    """Yield the text of a file in blocks.
 
     Raises:
-        InputError: a byte that is no UTF-8; names its position.
+        InputError: a byte is not UTF-8; names its position.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
     position = 0
