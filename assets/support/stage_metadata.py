@@ -4,6 +4,7 @@ of what stayed and what left, and how fast it was."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
@@ -36,6 +37,8 @@ def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) ->
     metadata: Metadata = {"funnel": plots.svg("Documents at each step", charts.funnel("Documents at each step", rows))}
     for name, drawn in stage_charts(facts).items():
         metadata[name] = plots.svg(name, drawn)
+    if facts.languages:
+        metadata["languages"] = plots.table([asdict(each) for each in facts.languages])
     judged = step.stage == HARMFUL_STAGE or any(other.stage == HARMFUL_STAGE for other in before)
     note = "" if judged else _NOT_YET_JUDGED
     if facts.kept:

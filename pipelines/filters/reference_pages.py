@@ -2,8 +2,8 @@
 
 Reference pages are those that somebody found worth a link, such as the ones that Wikipedia cites: fetched by URL from a
 crawl (`pipelines.common_crawl.fetch_pages`) into a WARC file, or given as JSON Lines. Both sides go through the same
-extraction and the same filters, so that the classifier learns how a page reads, and not from which side its markup,
-language or boilerplate came.
+extraction and the same filters, and every language has the same proportion of both sides, so that the classifier learns
+how a page reads, and not from which side its markup, language or boilerplate came.
 
 Decisions: a text on both sides counts as a reference page. Where a side has more than `max_pages`, those with the
 lowest hash of their text are taken: a random sample that is the same whatever the order of the files.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -97,24 +97,51 @@ def labelled_pages(pages: LabelledPages) -> tuple[list[Example], dict[str, int]]
         InputError: a file is missing or cannot be read, or no page of a side passes.
     """
     counts = Counter[str]()
-    taken: dict[str, bool] = {}
+    sides: dict[bool, dict[str, str]] = {}
     for side, label in (("reference", True), ("crawl", False)):
-        texts = _sample(_passing(getattr(pages, side), pages.filters.stages, side, counts), pages.max_pages)
-        if not texts:
+        found = _sample(_passing(getattr(pages, side), pages.filters.stages, side, counts), pages.max_pages)
+        if not found:
             raise InputError(f"quality_classifier: none of {counts[f'{side}_pages']:,} {side} pages passes the filters")
-        counts[f"{side}_pages_taken"] = len(texts)
-        for text in texts:
-            taken.setdefault(text, label)
-    return list(taken.items()), dict(sorted(counts.items()))
+        sides[label] = {text: language for text, language in found.items() if text not in sides.get(True, {})}
+    taken = _balanced(sides[True], sides[False])
+    if not taken:
+        raise InputError("quality_classifier: no language has pages of both sides, reference and crawl")
+    for side, label in (("reference", True), ("crawl", False)):
+        counts[f"{side}_pages_taken"] = sum(each is label for _, each in taken)
+        left = len(sides[label]) - counts[f"{side}_pages_taken"]
+        if left:
+            counts[f"{side}_pages_left_out_for_their_language"] = left
+    return taken, dict(sorted(counts.items()))
 
 
-def _sample(texts: Iterator[str], most: int) -> list[str]:
-    """The `most` distinct texts of the lowest hashes."""
-    by_hash = {hashlib.blake2b(text.encode("utf-8", "surrogatepass")).digest(): text for text in texts}
-    return [by_hash[digest] for digest in sorted(by_hash)[:most]]
+def _balanced(reference: Mapping[str, str], crawl: Mapping[str, str]) -> list[Example]:
+    """Pages of both sides in the same proportion to each other in every language, so that no language is a sign of
+    quality: a language that one side lacks is left out. Both map a text to its language, in the order of preference."""
+    languages = [Counter(side.values()) for side in (reference, crawl)]
+    joint = [{language: each[language] for language in languages[0] & languages[1]} for each in languages]
+    ratio = sum(joint[1].values()) / max(1, sum(joint[0].values()))
+    most = {
+        (language, True): min(joint[0][language], round(joint[1][language] / ratio) or 1) for language in joint[0]
+    } | {(language, False): min(joint[1][language], round(joint[0][language] * ratio) or 1) for language in joint[1]}
+    taken: list[Example] = []
+    for label, side in ((True, reference), (False, crawl)):
+        for text, language in side.items():
+            if most.get((language, label), 0) > 0:
+                most[language, label] -= 1
+                taken.append((text, label))
+    return taken
 
 
-def _passing(paths: Sequence[str], stages: Sequence[Stage], side: str, counts: Counter[str]) -> Iterator[str]:
+def _sample(pages: Iterator[tuple[str, str]], most: int) -> dict[str, str]:
+    """The `most` distinct texts of the lowest hashes, with their languages."""
+    by_hash = {hashlib.blake2b(page[0].encode("utf-8", "surrogatepass")).digest(): page for page in pages}
+    return dict(by_hash[digest] for digest in sorted(by_hash)[:most])
+
+
+def _passing(
+    paths: Sequence[str], stages: Sequence[Stage], side: str, counts: Counter[str]
+) -> Iterator[tuple[str, str]]:
+    """The text and the language of every page that passes."""
     for path in paths:
         for batch in _batches(Path(path)):
             counts[f"{side}_pages"] += batch.num_rows
@@ -122,7 +149,7 @@ def _passing(paths: Sequence[str], stages: Sequence[Stage], side: str, counts: C
                 batch, removed = stage(batch)
                 if removed.num_rows:
                     counts[f"{side}_removed_by_{stage.name}"] += removed.num_rows
-            yield from batch.column("text").to_pylist()
+            yield from zip(batch.column("text").to_pylist(), batch.column("language").to_pylist(), strict=True)
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:

@@ -21,7 +21,7 @@ from pipelines.filters.crawl_sample import sample_documents
 from pipelines.filters.harm_calibration import WANTED_FALSE_POSITIVE_RATE, crawl_threshold, train_harmful_classifiers
 from pipelines.filters.harmful import KINDS, HarmfulFilter, HarmScale
 from pipelines.filters.labels import LabelFile, field_names, read_labels
-from pipelines.filters.quality import QualityFilter, train_quality_classifier
+from pipelines.filters.quality import QualityFilter, keep_thresholds, train_quality_classifier
 from pipelines.filters.reference_pages import LabelledPages, labelled_pages
 
 MEASUREMENTS = "measurements.json"
@@ -122,10 +122,16 @@ class QualityConfig:
     judge: Annotated[Literal["classifier", "none"], Doc("Judge by the trained classifier, or keep every page.")] = (
         "classifier"
     )
-    threshold: Annotated[
+    keep_share: Annotated[
         float | None,
-        Doc("Keep pages that score at least this; empty takes the threshold chosen when the classifier was trained."),
-        Range(0, 1),
+        Doc(
+            "Keep this share of the pages of each group and language, the best. Null takes the threshold of "
+            "training, for labels of the same kind of pages as the crawl's."
+        ),
+        Range(above=0, most=1),
+    ] = 0.5
+    threshold: Annotated[
+        float | None, Doc("Keep pages that score at least this, whatever share they are."), Range(0, 1)
     ] = None
 
     def __post_init__(self) -> None:
@@ -177,15 +183,27 @@ class NotJudged(Stage):
 
 
 def quality_stage(config: QualityConfig, classifier: Artifact | None, documents: Artifact | None = None) -> Stage:
-    """The stage that applies a quality classifier; without one, a stage that judges nothing."""
+    """The stage that applies a quality classifier; without one, a stage that judges nothing.
+
+    Where `config` fixes no threshold and `documents` are given, it keeps the wanted share of them.
+    """
     if classifier is None:
         return NotJudged(name=QualityFilter.name, columns=("quality_score",))
     measured = measurements(classifier)["quality"]
-    return QualityFilter(
+    stage = QualityFilter(
         model_path=str(classifier.file("quality.bin")),
         model_sha256=classifier.files["quality.bin"].sha256,
         threshold=measured["threshold"] if config.threshold is None else config.threshold,
+        languages=tuple(measured["languages"]),
     )
+    if config.threshold is not None or config.keep_share is None or documents is None:
+        return stage
+    rows = sample_documents(documents, ("text", "language"))
+    if not rows:
+        return stage
+    languages = [row.get("language") for row in rows]
+    threshold, by_language = keep_thresholds(stage.scores([row["text"] for row in rows]), languages, config.keep_share)
+    return replace(stage, threshold=threshold, language_thresholds=by_language)
 
 
 def harmful_stage(config: HarmfulConfig, classifiers: Artifact | None, documents: Artifact | None = None) -> Stage:
@@ -241,3 +259,4 @@ def _write_measurements(publication: Publication, found: Mapping[str, Mapping[st
     storage.write_json(publication.path / MEASUREMENTS, found)
     for kind, figures in found.items():
         publication.summary.update({f"{kind}_{name}": figures[name] for name in _SCALARS})
+        publication.summary.update({f"{kind}_{name}": figures[name] for name in ("languages",) if name in figures})

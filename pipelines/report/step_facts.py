@@ -3,11 +3,13 @@ samples. Plain values, for the report and for the metadata of assets."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from lm.storage import Artifact
@@ -17,7 +19,7 @@ from pipelines.documents.view import read_documents, read_removals, read_schema
 from pipelines.report.samples import Sample, kept_samples, removed_samples
 
 NUM_BINS = 40
-_SCORE, _COUNT = "_score", "num_"
+_SCORE, _COUNT, _LANGUAGE = "_score", "num_", "language"
 _MOST_SAMPLED = 4
 """Groups that samples are drawn from; the counts are of all."""
 
@@ -33,13 +35,26 @@ class Histogram:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LanguageShare:
+    """Documents of one language that came to a step, the share that stayed, and the least threshold of the language in
+    a group, where the step has thresholds by language."""
+
+    language: str
+    num_in: int
+    kept_share: float
+    threshold: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StageFacts:
     """One step over some groups. `row` is its row of the funnel; `shares` the share of all that came in by rule or
-    reason, the largest first; `totals` the sums of what the step counted in each document, such as masks by kind."""
+    reason, the largest first; `totals` the sums of what the step counted in each document, such as masks by kind;
+    `languages` what it kept of each language, where the documents came with one, the most frequent first."""
 
     row: Mapping[str, Any]
     shares: Mapping[str, float]
     totals: Mapping[str, int]
+    languages: Sequence[LanguageShare]
     histograms: Sequence[Histogram]
     kept: Sequence[Sample]
     removed: Sequence[Sample]
@@ -61,10 +76,33 @@ def stage_facts(
         row=row,
         shares={rule: count / max(1, row["num_in"]) for rule, count in ordered},
         totals=_totals(artifacts, known),
+        languages=_languages(artifacts, sources) if _LANGUAGE in known else (),
         histograms=_histograms(artifacts, known),
         kept=kept_samples(sampled, known, elided),
         removed=removed_samples(sampled, sources[:_MOST_SAMPLED] if len(artifacts) > 1 else sources, elided),
     )
+
+
+def _languages(artifacts: Sequence[Artifact], sources: Sequence[Artifact]) -> list[LanguageShare]:
+    """What the step kept of each language."""
+    came, stayed = (
+        Counter(name for each in tables for batch in read_documents(each, [_LANGUAGE]) for name in _names(batch))
+        for tables in (sources, artifacts)
+    )
+    thresholds = [each.config.get("language_thresholds", {}) for each in artifacts]
+    return [
+        LanguageShare(
+            language=name,
+            num_in=number,
+            kept_share=stayed[name] / number,
+            threshold=min((each[name] for each in thresholds if name in each), default=None),
+        )
+        for name, number in sorted(came.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def _names(batch: pa.RecordBatch) -> list[str]:
+    return [str(name) for name in batch.column(_LANGUAGE).to_pylist()]
 
 
 def _totals(artifacts: Sequence[Artifact], known: Set[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from pipelines.curation.settings import EvaluationSources, Settings
 from pipelines.curation.steps import CORPUS
 from pipelines.decontamination.items import EvaluationSet
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
-from pipelines.filters.trained import make_harmful_classifiers, make_quality_classifier
+from pipelines.filters.trained import QualityConfig, make_harmful_classifiers, make_quality_classifier
 from pipelines.sources.warc_groups import WarcSource, list_groups, resolve_group
 from pipelines.tokens.shards import TokenizeConfig, TokenizerConfig, train_corpus_tokenizer, write_token_shards
 
@@ -38,7 +38,8 @@ def curate_demo(root: Path, crawl_folder: Path, num_workers: int = 1) -> dict[st
     prompts = EvaluationSet(
         name="problems", path=str(crawl_folder / "problems.jsonl"), fields=("prompt",), split="heldout"
     )
-    made = curate(groups, root, Settings(evaluation_items=EvaluationSources(sets=(prompts,))), num_workers=num_workers)
+    settings = Settings(evaluation_items=EvaluationSources(sets=(prompts,)), quality=QualityConfig(keep_share=None))
+    made = curate(groups, root, settings, num_workers=num_workers)
     return made | tokens(root, made[CORPUS][None])
 
 
