@@ -12,6 +12,7 @@ TINY = {
         "num_heldout_instructions": 16, "num_train_preferences": 48, "num_heldout_preferences": 16,
         "num_train_problems": 48, "num_heldout_problems": 16,
     },
+    "quality_documents": {"keep_share": None},
     "tokenizer": {"vocab_size": 600},
     "token_shards": {"validation_share": 0.1},
     "pretrained_model": {
