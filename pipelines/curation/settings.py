@@ -61,6 +61,7 @@ Settings: Any = dataclasses.make_dataclass(
     kw_only=True,
 )
 """The configuration of every step, by the name of its stage, and of the evaluation items and added documents."""
+Settings.__module__ = __name__  # so that it can be pickled
 
 
 def read_settings(path: Path) -> Any:
