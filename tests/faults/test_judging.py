@@ -1,5 +1,6 @@
 """Faults of the judging stages: hostile text, order, damaged models, threads."""
 
+import functools
 import hashlib
 import math
 import time
@@ -13,16 +14,19 @@ from pipelines.classifiers.fasttext_training import ClassifierConfig, load_class
 from pipelines.filters import line_corrections
 from pipelines.filters.harmful import sentence_windows
 from pipelines.filters.heuristics import PRESETS, HeuristicFilter
-from pipelines.filters.pii import MASKERS, PiiMasker, mask_all
+from pipelines.filters.pii import MASKS, PiiMasker, mask_all
 
 ATTACKS = [
     "a", "a@", "a.", "a@a.", "@a.", "a-", "a@a-", "1", "1-", "1 ", "1.", "(", "()", "(1)", "+", "+1", "+1-", ":", "1:",
     "::a", "1.1.1.", "DE89", "DE89 ", "DE893704 ", "A ", "4", "4 ", "4111 ", "4111-", "3782 822463 ", "283 ", "283-",
+    "0 ", "01 ", "+49 ", "(0) ", "1/", "call 1", "tel 0 1 2 3 4 5 6 7 8, ", "call 030 12 34 ", "\u2013", "1\u2013",
+    "1\u00a0", "a@b.c-", "call 1-2-3-4-5-6-7-8-9 ", "+1 2 3 4 5 6 7 8 9 ", "de89 3704 0044 0532 ", "Versions 1.2.3.4, ",
+    "fe80::1 ",
     "[", "[1", "version ", ".", "!", '"', '."', ". ", "..", "\n", ".\n", " ", "…", "[edit", "a b ", "|||",
     "|||EMAIL_ADDRESS",
 ]  # fmt: skip
 SCANNERS = {
-    **MASKERS,
+    **{kind: functools.partial(mask_all, kinds=(kind,)) for kind in MASKS},
     "sentence_windows": sentence_windows,
     "c4_lines": line_corrections.correct_c4,
     "fineweb_lines": line_corrections.correct_c4_for_fineweb,
