@@ -213,6 +213,15 @@ def test_the_streaming_decoder_never_gives_half_a_character(bytes_only):
     assert [decoder.push(i) for i in b"\xe4a"] == ["", "�a"]
 
 
+def test_ids_decoded_one_by_one_give_the_text_of_all(bytes_only):
+    """Bytes of every kind: characters, parts of characters, and bytes that no character has."""
+    draw, decoder = random.Random(2), StreamDecoder(bytes_only)
+    symbols = [*map(str.encode, "aé中😀"), b"\xf0\x9f", b"\xe4\xb8", b"\xc3", b"\x80", b"\xff"]
+    for _ in range(2_000):
+        ids = list(b"".join(draw.choices(symbols, k=draw.randint(0, 8))))
+        assert "".join(map(decoder.push, ids)) + decoder.finish() == bytes_only.decode(ids)
+
+
 def test_spans_of_characters(tokenizer, bytes_only):
     text = "the é 中😀 town<|end|>"
     for allowed in ("none", "all"):

@@ -3,7 +3,6 @@
 import contextlib
 import gzip
 import pickle
-import random
 import subprocess
 import sys
 import zlib
@@ -19,48 +18,6 @@ from lm.tokenizer.patterns import PATTERNS
 
 def ids_of(tokenizer):
     return {token: i for i, token in tokenizer.vocab.items()}
-
-
-def test_encoding_equals_the_definition(tokenizer):
-    pytest.importorskip("regex")
-    from lm.tokenizer import reference
-
-    letters = random.Random(0)
-    for _ in range(100):
-        text = "".join(letters.choices("the river town of 1799 it's  \n\tß€", k=60))
-        assert tokenizer.encode(text) == reference.encode(text, ids_of(tokenizer), tokenizer.merges, tokenizer.pattern)
-
-
-@pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 95, 96, 97, 300])
-def test_long_pre_tokens_equal_the_definition(length):
-    pytest.importorskip("regex")
-    from lm.tokenizer import reference, train_bpe
-
-    letters = random.Random(length)
-    documents = ["".join(letters.choices("ab", k=200)) for _ in range(4)]
-    tokenizer = train_bpe(documents, 256 + 60, [])
-    for text in ("".join(letters.choices("ab", k=length)), "a" * length):
-        expected = reference.encode(text, ids_of(tokenizer), tokenizer.merges, "gpt2")
-        assert tokenizer.encode(text) == expected
-        assert tokenizer.encode("a " + text)[2:] == tokenizer.encode(" " + text)[1:]
-
-
-def test_a_whole_pre_token_comes_before_the_merges_where_they_are_ignored(tokenizer):
-    """Of every length at which the merge loop or the cache changes, among words that differ in one letter from it."""
-    pytest.importorskip("regex")
-    from lm.tokenizer import reference
-
-    letters = random.Random(4)
-    words = ["".join(letters.choices("riverto", k=n)) for n in [*range(2, 40), 95, 96, 97, 98, 300] * 4]
-    ids = ids_of(tokenizer) | {word.encode(): 1_000 + i for i, word in enumerate(dict.fromkeys(words[::2]))}
-    whole = Tokenizer({i: token for token, i in ids.items()}, tokenizer.merges, ignore_merges=True)
-    near = [word[:-1] + "x" for word in words] + [word + "r" for word in words]
-    for word in [*words, *near]:
-        expected = reference.encode(word, ids, tokenizer.merges, "gpt2", ignore_merges=True)
-        assert whole.encode(word) == whole.encode(word) == expected
-    text = " ".join(words)
-    assert whole.decode(whole.encode(text)) == text
-    assert sum(len(whole.encode(word)) == 1 for word in words) > len(words) // 2
 
 
 def test_added_tokens_are_seen_in_any_text_and_special_ones_only_when_allowed(tokenizer, tmp_path):
@@ -79,20 +36,6 @@ def test_added_tokens_are_seen_in_any_text_and_special_ones_only_when_allowed(to
     added.save(tmp_path)
     assert Tokenizer.load(tmp_path).encode(text) == added.encode(text)
     assert len({added.digest, tokenizer.digest, Tokenizer.load(tmp_path).digest}) == 2
-
-
-def test_the_cache_gives_what_merging_gives(tokenizer):
-    """More distinct pre-tokens than the cache has rows: each forgotten and remembered again."""
-    draw = random.Random(8)
-    words = ["".join(draw.choices("townriveß", k=draw.randint(1, 15))) for _ in range(200_000)]
-    text = " ".join(words)
-    first = tokenizer.encode_array(text)
-    assert np.array_equal(tokenizer.encode_array(text), first)
-    fresh = Tokenizer(tokenizer.vocab, tokenizer.merges, SPECIAL_TOKENS, pattern=tokenizer.pattern)
-    for start in range(0, len(words), 20_011):
-        part = " " + " ".join(words[start : start + 50])
-        assert tokenizer.encode(part) == [i for word in words[start : start + 50] for i in fresh.encode(" " + word)]
-    assert tokenizer.decode(first) == text
 
 
 @pytest.mark.parametrize("pattern", sorted(PATTERNS))
@@ -141,30 +84,6 @@ def test_a_batch_is_its_texts(tokenizer, sentences, num_threads, monkeypatch):
     assert [ids.tolist() for ids in batch] == [tokenizer.encode(text) for text in texts]
     assert tokenizer.encode_batch([]) == []
     assert [ids.tolist() for ids in tokenizer.encode_batch(["", ""])] == [[], []]
-
-
-@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
-def test_documents_in_arrow_are_their_texts(tokenizer, sentences, kind):
-    texts = ["", "é 中", *sentences[:20], "", ""]
-    array = pa.array(texts, kind)
-    lists = tokenizer.encode_documents(array)
-    assert lists.type.value_type == pa.uint16()
-    assert lists.to_pylist() == [tokenizer.encode(text) for text in texts]
-    assert tokenizer.encode_documents(array[3:7]).to_pylist() == [tokenizer.encode(text) for text in texts[3:7]]
-    assert tokenizer.encode_documents(pa.chunked_array([array, array[:2]])).to_pylist()[-2:] == lists.to_pylist()[:2]
-    assert tokenizer.encode_documents(pa.array([], kind)).to_pylist() == []
-    assert tokenizer.encode_documents(pa.array(["", ""], kind)).to_pylist() == [[], []]
-
-
-def test_documents_that_are_no_texts_are_refused(tokenizer):
-    with pytest.raises(InputError, match="an array of int64, expected string or large_string"):
-        tokenizer.encode_documents(pa.array([1]))
-    with pytest.raises(InputError, match="1 of 2 are null"):
-        tokenizer.encode_documents(pa.array(["a", None]))
-    offsets, data = pa.py_buffer(b"\0\0\0\0\3\0\0\0"), pa.py_buffer(b"a\xf0\x9f")
-    broken = pa.Array.from_buffers(pa.string(), 1, [None, offsets, data])
-    with pytest.raises(InputError, match="documents: "):
-        tokenizer.encode_documents(broken)
 
 
 def test_gpt2_gives_its_published_ids(gpt2):
@@ -225,25 +144,6 @@ def test_threads_may_share_it_and_processes_get_a_copy(tokenizer, sentences):
     copy = pickle.loads(pickle.dumps(tokenizer))
     assert copy.encode(sentences[0]) == tokenizer.encode(sentences[0])
     assert copy.digest == tokenizer.digest
-
-
-def test_decoding_takes_lists_and_arrays_and_any_bytes(tokenizer, bytes_only):
-    ids = tokenizer.encode_array("né 中")
-    assert tokenizer.decode(ids) == tokenizer.decode(ids.tolist()) == "né 中"
-    assert bytes_only.decode_bytes([0xE4, 0xB8]) == b"\xe4\xb8"
-    assert bytes_only.decode([0xE4, 0xB8]) == "�"
-    assert tokenizer.decode([]) == tokenizer.decode(np.empty(0, np.uint32)) == ""
-    many = [*range(tokenizer.vocab_size)] * 3
-    expected = b"".join(tokenizer.vocab[i] for i in many)
-    for few_or_many in (many, np.array(many, np.uint16), iter(many)):
-        assert tokenizer.decode_bytes(few_or_many) == expected
-    longest = max(tokenizer.vocab, key=lambda i: len(tokenizer.vocab[i]))  # needs more room than is reserved at first
-    assert len(tokenizer.vocab[longest]) > 12
-    assert tokenizer.decode_bytes([longest] * 500) == tokenizer.vocab[longest] * 500
-    for wrong in (-1, tokenizer.vocab_size):
-        for ids in ([*many, wrong], np.array([*many, wrong])):
-            with pytest.raises(InputError, match=rf"token id {wrong} lies outside 0\.\.{tokenizer.vocab_size - 1}"):
-                tokenizer.decode(ids)
 
 
 def test_ids_may_have_gaps(tmp_path):
