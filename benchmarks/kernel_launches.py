@@ -35,6 +35,31 @@ def _flash_attention(d_head: int, dtype: torch.dtype, seq: int, is_causal: bool,
     flash_attention_backward.backward(q, k, k, output, sums, q, *pattern)
 
 
+def _cross_entropy(vocab: int, dtype: torch.dtype, soft_cap: float, keep: bool) -> None:
+    from lm.kernels.triton import cross_entropy
+
+    hidden, weight = empty(1_024, 2_048, dtype=dtype), empty(vocab, 2_048, dtype=dtype)
+    targets = empty(1_024, dtype=torch.int64)
+    found = cross_entropy.logits(hidden, weight, targets, soft_cap, keep)
+    cross_entropy.slopes(*found, targets, vocab, soft_cap, 1e-4)
+
+
+def _swiglu(d_ff: int, dtype: torch.dtype) -> None:
+    from lm.kernels.triton import swiglu
+
+    both = empty(8_192, 2 * d_ff, dtype=dtype)
+    swiglu.backward(swiglu.forward(both), both)
+
+
+def _rope(d_head: int, dtype: torch.dtype, is_half: bool) -> None:
+    from lm.kernels.triton import rope
+
+    joint = empty(4, 2_048, 32 + 8 + 8, d_head, dtype=dtype)
+    q, k, _ = joint.split([32, 8, 8], dim=2)
+    table = empty(2_048, d_head // 2)
+    rope.rotate(q, k, table, table, is_half, False)
+
+
 def _minhash(num_permutations: int) -> None:
     from lm.kernels import minhash
 
@@ -75,6 +100,29 @@ LAUNCHES: dict[str, Callable[[], None]] = {
             ("causal 8,190", 8_190, True, False),
             ("documents and window", 8_192, True, True),
         )
+    },
+    **{
+        _named(
+            "cross_entropy", vocab, dtype, f"soft cap {soft_cap}" if soft_cap else "", "" if keep else "evaluation"
+        ): partial(_cross_entropy, vocab, dtype, soft_cap, keep)
+        for vocab, dtype, soft_cap, keep in (
+            (50_257, torch.bfloat16, 0.0, True),
+            (50_304, torch.bfloat16, 30.0, True),
+            (262_144, torch.bfloat16, 30.0, True),
+            (50_257, torch.bfloat16, 0.0, False),
+            (50_257, torch.float32, 0.0, True),
+        )
+    },
+    **{
+        _named("swiglu", d_ff, dtype): partial(_swiglu, d_ff, dtype)
+        for d_ff in (3_072, 5_461)
+        for dtype in (torch.bfloat16, torch.float32)
+    },
+    **{
+        _named("rope", d_head, dtype, layout): partial(_rope, d_head, dtype, layout == "half")
+        for d_head in (64, 128)
+        for dtype in (torch.bfloat16, torch.float32)
+        for layout in ("interleaved", "half")
     },
     "minhash 112": partial(_minhash, 112),
 }

@@ -4,6 +4,10 @@ The logits of a whole batch take tokens · vocabulary · 4 bytes, more than all 
 one chunk of tokens at a time, and the gradient is made while they are still in the cache. The loss is in float32 and
 subtracts the maximum, so logits of 1000 do no harm. `lm.training.loss.token_losses` of `hidden @ weight.T` is the
 reference that tests hold it to.
+
+On a CUDA device two Triton kernels take a chunk: the product, which leaves each tile's log-sum-exp beside its logits,
+and the slopes, which read each logit once and take its place (`lm.kernels.triton.cross_entropy`). The two products of
+the gradient are torch's. Elsewhere torch's operations compute the chunk.
 """
 
 from __future__ import annotations
@@ -14,13 +18,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from lm.kernels.backend import runs_kernel, type_limits
 from lm.model.precision import widened
 
-_CHUNK_TOKENS = {"cpu": 256}
-_CHUNK_TOKENS_ELSEWHERE = 8_192
-"""Of 64 to 1,024 tokens, 128 and 256 were fastest on a CPU (a chunk's logits stay in its cache); a GPU wants large
-products.
-"""
+_CHUNK_TOKENS_OF_A_CPU = 256
+"""Of 64 to 1,024 tokens, 128 and 256 were fastest on a CPU: a chunk's logits stay in its cache."""
+_CHUNK_LOGITS_ELSEWHERE = 2**28
+"""A GPU wants large products; this many logits take 512 MiB in bfloat16."""
 
 
 def linear_cross_entropy(
@@ -82,20 +86,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_gradient = torch.zeros_like(weight, dtype=wide) if needs_gradient else None
         nats = torch.zeros((), dtype=wide, device=hidden.device)
         squares = torch.zeros_like(nats)
-        chunk = _CHUNK_TOKENS.get(hidden.device.type, _CHUNK_TOKENS_ELSEWHERE)
+        take = _kernel_chunk if runs_kernel("cross_entropy", hidden, _limits(wide_hidden, weight)) else _chunk
+        size = _chunk_tokens(hidden.device.type, len(weight))
         with torch.autocast(hidden.device.type, enabled=False):
-            for start in range(0, len(hidden), chunk):
-                rows = slice(start, start + chunk)
-                logits = widened(wide_hidden[rows] @ wide_weight.T)
-                if soft_cap:
-                    logits = logits.div_(soft_cap).tanh_().mul_(soft_cap)
-                index = targets[rows].long().unsqueeze(-1)
-                normalizer = torch.logsumexp(logits, dim=-1, keepdim=True)
-                nats += (normalizer - logits.gather(-1, index)).sum()
+            for start in range(0, len(hidden), size):
+                rows = slice(start, start + size)
+                more, normalizers, slope = take(
+                    wide_hidden[rows], wide_weight, targets[rows], soft_cap, z_loss, needs_gradient
+                )
+                nats += more.sum()
                 if z_loss:
-                    squares += normalizer.square().sum()
-                if hidden_gradient is not None and weight_gradient is not None:
-                    slope = _slope(logits, normalizer, index, soft_cap, z_loss).to(compute)
+                    squares += normalizers.square().sum()
+                if slope is not None and hidden_gradient is not None and weight_gradient is not None:
                     torch.mm(slope, wide_weight, out=hidden_gradient[rows])
                     _add_product(weight_gradient, slope.T, wide_hidden[rows])
         ctx.save_for_backward(hidden_gradient, weight_gradient)
@@ -110,6 +112,84 @@ class _LinearCrossEntropy(torch.autograd.Function):
         scale = gradients[0]
         moved = (hidden_gradient * scale).to(ctx.types[0]), (weight_gradient * scale).to(ctx.types[1])
         return (*moved, None, None, None, None)
+
+
+def _chunk_tokens(device: str, vocab: int) -> int:
+    return (
+        _CHUNK_TOKENS_OF_A_CPU if device == "cpu" else max(128, _CHUNK_LOGITS_ELSEWHERE // max(vocab, 1) // 128 * 128)
+    )
+
+
+def _limits(hidden: Tensor, weight: Tensor) -> str:
+    if hidden.dtype == torch.float64 and hidden.is_cuda:
+        return "float64, expected float16, bfloat16 or float32"
+    return type_limits(hidden, weight)
+
+
+def _chunk(
+    hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, z_loss: float, needs_gradient: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The nats and normalizers of some tokens, and the slope of their sum to the logits in the type of `hidden`."""
+    logits = widened(hidden @ weight.T)
+    if soft_cap:
+        logits = logits.div_(soft_cap).tanh_().mul_(soft_cap)
+    index = targets.long().unsqueeze(-1)
+    normalizers = torch.logsumexp(logits, dim=-1, keepdim=True)
+    nats = normalizers - logits.gather(-1, index)
+    slope = _slope(logits, normalizers, index, soft_cap, z_loss).to(hidden.dtype) if needs_gradient else None
+    return nats, normalizers, slope
+
+
+def _kernel_chunk(
+    hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, z_loss: float, needs_gradient: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The same by the Triton kernels."""
+    slope, sums, picked = torch.ops.loam.head_logits(hidden, weight, targets, soft_cap, needs_gradient)
+    nats, normalizers = torch.ops.loam.head_slopes_(slope, sums, picked, targets, len(weight), soft_cap, z_loss)
+    return nats, normalizers, slope[:, : len(weight)] if needs_gradient else None
+
+
+@torch.library.custom_op(
+    "loam::head_logits",
+    mutates_args=(),
+    schema="(Tensor hidden, Tensor weight, Tensor targets, float soft_cap, bool keep) -> (Tensor, Tensor, Tensor)",
+)
+def _head_logits(
+    hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    from lm.kernels.triton import cross_entropy as kernels
+
+    return kernels.logits(hidden.contiguous(), weight.contiguous(), targets.contiguous(), soft_cap, keep)
+
+
+@_head_logits.register_fake
+def _head_logits_fake(
+    hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, keep: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    from lm.kernels.triton import cross_entropy as kernels
+
+    return kernels.results(hidden, len(weight), keep)
+
+
+@torch.library.custom_op(
+    "loam::head_slopes_",
+    mutates_args=("logits",),
+    schema="(Tensor(a!) logits, Tensor sums, Tensor picked, Tensor targets, int vocab, float soft_cap, float z_loss) "
+    "-> (Tensor, Tensor)",
+)
+def _head_slopes(
+    logits: Tensor, sums: Tensor, picked: Tensor, targets: Tensor, vocab: int, soft_cap: float, z_loss: float
+) -> tuple[Tensor, Tensor]:
+    from lm.kernels.triton import cross_entropy as kernels
+
+    return kernels.slopes(logits, sums, picked, targets.contiguous(), vocab, soft_cap, z_loss)
+
+
+@_head_slopes.register_fake
+def _head_slopes_fake(
+    logits: Tensor, sums: Tensor, picked: Tensor, targets: Tensor, vocab: int, soft_cap: float, z_loss: float
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(picked), torch.empty_like(picked)
 
 
 def _slope(logits: Tensor, normalizer: Tensor, index: Tensor, soft_cap: float, z_loss: float) -> Tensor:

@@ -179,7 +179,12 @@ def _reshaped(ctx: Any, moved: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(part.reshape(like.shape) for part, like in zip(moved, ctx.saved_tensors[:3], strict=True))
 
 
-@torch.library.custom_op("loam::flash_attention", mutates_args=())
+@torch.library.custom_op(
+    "loam::flash_attention",
+    mutates_args=(),
+    schema="(Tensor q, Tensor k, Tensor v, Tensor? starts, Tensor? ends, bool is_causal, int window, float scale) "
+    "-> (Tensor, Tensor)",
+)
 def _forward(
     q: Tensor,
     k: Tensor,
@@ -210,7 +215,12 @@ def _forward_fake(
     return like(q), torch.empty(q.shape[:-1], dtype=wide, device=q.device)
 
 
-@torch.library.custom_op("loam::flash_attention_backward", mutates_args=())
+@torch.library.custom_op(
+    "loam::flash_attention_backward",
+    mutates_args=(),
+    schema="(Tensor q, Tensor k, Tensor v, Tensor output, Tensor sums, Tensor gradient, Tensor? starts, Tensor? ends, "
+    "bool is_causal, int window, float scale) -> (Tensor, Tensor, Tensor)",
+)
 def _backward(
     q: Tensor,
     k: Tensor,

@@ -73,7 +73,11 @@ def _limits(x: Tensor, residual: Tensor | None, weight: Tensor) -> str:
     return type_limits(x, residual, weight)
 
 
-@torch.library.custom_op("loam::rms_norm", mutates_args=())
+@torch.library.custom_op(
+    "loam::rms_norm",
+    mutates_args=(),
+    schema="(Tensor x, Tensor? residual, Tensor weight, float epsilon, ScalarType dtype) -> (Tensor, Tensor, Tensor)",
+)
 def _forward(
     x: Tensor, residual: Tensor | None, weight: Tensor, epsilon: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,7 +97,12 @@ def _forward_fake(
     return y, stream, torch.empty(x.numel() // x.shape[-1], dtype=wide, device=x.device)
 
 
-@torch.library.custom_op("loam::rms_norm_backward", mutates_args=())
+@torch.library.custom_op(
+    "loam::rms_norm_backward",
+    mutates_args=(),
+    schema="(Tensor gradient, Tensor? stream_gradient, Tensor stream, Tensor weight, Tensor inverse) "
+    "-> (Tensor, Tensor)",
+)
 def _backward(
     gradient: Tensor, stream_gradient: Tensor | None, stream: Tensor, weight: Tensor, inverse: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.lm.kernels.comparison import in_child
 
-MAX_REGISTERS = {"rms_norm": 128, "flash_attention": 255, "minhash": 64}
+MAX_REGISTERS = {"rms_norm": 128, "flash_attention": 255, "cross_entropy": 128, "swiglu": 64, "rope": 128, "adamw": 64, "minhash": 64}
 
 CASES = (
     "rms_norm 768",
@@ -17,14 +17,18 @@ CASES = (
     "minhash",
 )
 """The shapes of Loam's presets, and the widest norm; the command prints every case without them."""
+CASES = (
+    "rms_norm 768", "rms_norm 4096", "rms_norm 16384", "cross_entropy", "swiglu", "rope", "adamw",
+    "minhash",    "flash_attention 64, bfloat16, causal", "flash_attention 128, bfloat16",
+)  # fmt: skip
+"""The shapes of Loam's presets, and the widest norm; without arguments the command prints every case."""
 
 
 @pytest.mark.slow
 def test_kernels_fit_an_sm_90_gpu():
     pytest.importorskip("triton")
-    rows = [
-        json.loads(line) for line in in_child("-m", "benchmarks.kernel_resources", TRITON_INTERPRET="0").splitlines()
-    ]
+    output = in_child("-m", "benchmarks.kernel_resources", *CASES, TRITON_INTERPRET="0")
+    rows = [json.loads(line) for line in output.splitlines()]
     assert {row["case"].split()[0] for row in rows} == set(MAX_REGISTERS)
     faults = {f"{row['case']}: {row['kernel']}": row["faults"] for row in rows if row["faults"]}
     assert not faults

@@ -1,0 +1,99 @@
+"""Rotary position embeddings on queries and keys in place, in one launch.
+
+(a, b) → (a cos − b sin, a sin + b cos) for each pair of coordinates (Su et al. 2021, eq. 15). `interleaved` pairs
+(2k, 2k+1), the paper's layout; `half` pairs (k, k + d/2), Llama's. The tables are float32 and the rotation is computed
+in float32 (float64 for float64). The gradient of a rotation is the rotation back, so nothing but the tables is saved.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from lm.errors import ConfigurationError
+from lm.kernels.backend import runs_kernel, type_limits
+
+MAX_D_HEAD = 1_024
+Layout = Literal["interleaved", "half"]
+
+
+def rope_(
+    q: Float[Tensor, "batch seq heads d_head"],
+    k: Float[Tensor, "batch seq kv_heads d_head"],
+    cos: Float[Tensor, "*batch2 seq pairs"],
+    sin: Float[Tensor, "*batch2 seq pairs"],
+    layout: Layout = "interleaved",
+) -> tuple[Float[Tensor, "batch seq heads d_head"], Float[Tensor, "batch seq kv_heads d_head"]]:
+    """Rotate q and k in place and return them; `cos` and `sin` are `[seq pairs]` or `[batch seq pairs]`.
+
+    Raises:
+        ConfigurationError: shapes that do not fit together, or an unknown layout.
+    """
+    _check(q, k, cos, sin, layout)
+    limits = f"d_head {q.shape[-1]}, expected at most {MAX_D_HEAD:,}" if q.shape[-1] > MAX_D_HEAD else ""
+    if not runs_kernel("rope", q, limits or type_limits(q, k)):
+        return rope_reference_(q, k, cos, sin, layout)
+    found: tuple[Tensor, Tensor] = _InPlace.apply(q, k, cos, sin, layout == "half")
+    return found
+
+
+def rope_reference_(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Do the same by torch's operations."""
+    cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
+    return q.copy_(_rotated(q, cos, sin, layout)), k.copy_(_rotated(k, cos, sin, layout))
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor, layout: Layout) -> Tensor:
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    a, b = wide.unflatten(-1, (-1, 2)).unbind(-1) if layout == "interleaved" else wide.chunk(2, dim=-1)
+    turned = (a * cos - b * sin, a * sin + b * cos)
+    return torch.stack(turned, dim=-1).flatten(-2) if layout == "interleaved" else torch.cat(turned, dim=-1)
+
+
+def _check(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, layout: str) -> None:
+    expected = q.shape[1], q.shape[-1] // 2
+    fits = q.shape[-1] == k.shape[-1] and q.shape[:2] == k.shape[:2] and cos.shape == sin.shape
+    if not fits or q.shape[-1] % 2 or cos.shape[-2:] != expected or cos.shape[:-2] not in ((), (1,), q.shape[:1]):
+        shapes = f"q {list(q.shape)}, k {list(k.shape)}, cos {list(cos.shape)}, sin {list(sin.shape)}"
+        raise ConfigurationError(f"rope_: {shapes}, expected equal even d_head, and tables [(batch) seq d_head / 2]")
+    if layout not in ("interleaved", "half"):
+        raise ConfigurationError(f"rope_: layout '{layout}', expected interleaved or half")
+
+
+class _InPlace(torch.autograd.Function):
+    """The rotation by the kernel; backward, that of the gradients by the negative angles, in copies of them."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool) -> tuple[Tensor, Tensor]:
+        torch.ops.loam.rope_(q, k, cos, sin, is_half, False)
+        ctx.mark_dirty(q, k)
+        ctx.save_for_backward(cos, sin)
+        ctx.is_half = is_half
+        return q, k
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        cos, sin = ctx.saved_tensors
+        # Copies: a gradient may be shared with other parts of the graph.
+        to_q, to_k = (gradient.clone(memory_format=torch.contiguous_format) for gradient in gradients)
+        torch.ops.loam.rope_(to_q, to_k, cos, sin, ctx.is_half, True)
+        return to_q, to_k, None, None, None
+
+
+@torch.library.custom_op(
+    "loam::rope_",
+    mutates_args=("q", "k"),
+    schema="(Tensor(a!) q, Tensor(b!) k, Tensor cos, Tensor sin, bool is_half, bool back) -> ()",
+)
+def _rotate(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> None:
+    from lm.kernels.triton import rope as kernels
+
+    kernels.rotate(q, k, cos, sin, is_half, back)
+
+
+@_rotate.register_fake
+def _rotate_fake(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> None:
+    return None

@@ -1,0 +1,88 @@
+"""RoPE on a GPU: a program rotates all heads of one token, queries and keys, and reads its row of the tables once."""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from lm.kernels.triton.launch import wide
+
+MAX_ELEMENTS = 4_096
+
+
+def rotate(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> None:
+    """Rotate `[batch seq heads d_head]` of any strides in place; `back` by the negative angles."""
+    batch, seq, heads, d_head = q.shape
+    cos, sin = cos.contiguous(), sin.contiguous()
+    pairs = triton.next_power_of_2(d_head // 2)
+    if batch * seq:
+        _rotate[(batch * seq,)](
+            q, k, cos, sin, *q.stride(), *k.stride(), seq, heads, k.shape[2], d_head // 2,
+            cos.stride(0) if cos.ndim == 3 and len(cos) > 1 else 0,
+            IS_HALF=is_half, BACK=back, PAIRS=pairs, HEADS=_heads(heads, pairs), KV_HEADS=_heads(k.shape[2], pairs),
+            WIDE=wide(q), num_warps=4,
+        )  # fmt: skip
+
+
+def _heads(heads: int, pairs: int) -> int:
+    """Heads that are rotated at once."""
+    return min(triton.next_power_of_2(heads), max(1, MAX_ELEMENTS // pairs))
+
+
+@triton.jit
+def _rotate(
+    q_ptr,
+    k_ptr,
+    cos_ptr,
+    sin_ptr,
+    q_batch,
+    q_seq,
+    q_head,
+    q_element,
+    k_batch,
+    k_seq,
+    k_head,
+    k_element,
+    seq,
+    heads,
+    kv_heads,
+    num_pairs,
+    table_batch,
+    IS_HALF: tl.constexpr,
+    BACK: tl.constexpr,
+    PAIRS: tl.constexpr,
+    HEADS: tl.constexpr,
+    KV_HEADS: tl.constexpr,
+    WIDE: tl.constexpr,
+):
+    batch, place = (tl.program_id(0) // seq).to(tl.int64), (tl.program_id(0) % seq).to(tl.int64)
+    pairs = tl.arange(0, PAIRS)
+    table = batch * table_batch + place * num_pairs + pairs
+    cos = tl.load(cos_ptr + table, mask=pairs < num_pairs, other=0.0).to(WIDE)[None, :]
+    sin = tl.load(sin_ptr + table, mask=pairs < num_pairs, other=0.0).to(WIDE)[None, :]
+    if BACK:
+        sin = -sin
+    token = q_ptr + batch * q_batch + place * q_seq
+    _rotate_heads(token, cos, sin, heads, q_head, q_element, num_pairs, IS_HALF, PAIRS, HEADS, WIDE)
+    token = k_ptr + batch * k_batch + place * k_seq
+    _rotate_heads(token, cos, sin, kv_heads, k_head, k_element, num_pairs, IS_HALF, PAIRS, KV_HEADS, WIDE)
+
+
+@triton.jit
+def _rotate_heads(
+    token, cos, sin, count, head_stride, element_stride, num_pairs,
+    IS_HALF: tl.constexpr, PAIRS: tl.constexpr, HEADS: tl.constexpr, WIDE: tl.constexpr,
+):  # fmt: skip
+    pairs = tl.arange(0, PAIRS)[None, :]
+    first = pairs if IS_HALF else 2 * pairs
+    second = pairs + num_pairs if IS_HALF else 2 * pairs + 1
+    for start in range(0, count, HEADS):
+        heads = start + tl.arange(0, HEADS)[:, None]
+        inside = (heads < count) & (pairs < num_pairs)
+        rows = token + heads * head_stride
+        a = tl.load(rows + first * element_stride, mask=inside, other=0.0).to(WIDE)
+        b = tl.load(rows + second * element_stride, mask=inside, other=0.0).to(WIDE)
+        kind = token.dtype.element_ty
+        tl.store(rows + first * element_stride, (a * cos - b * sin).to(kind), mask=inside)
+        tl.store(rows + second * element_stride, (a * sin + b * cos).to(kind), mask=inside)
