@@ -60,6 +60,13 @@ def _rope(d_head: int, dtype: torch.dtype, is_half: bool) -> None:
     rope.rotate(q, k, table, table, is_half, False)
 
 
+def _adamw(dtype: torch.dtype) -> None:
+    from lm.kernels.triton import adamw
+
+    parameters, moments = [empty(768, 768, dtype=dtype)] * 2, [empty(768, 768)] * 2
+    adamw.step(parameters, parameters, moments, moments, torch.zeros(2, 8))
+
+
 def _minhash(num_permutations: int) -> None:
     from lm.kernels import minhash
 
@@ -124,5 +131,6 @@ LAUNCHES: dict[str, Callable[[], None]] = {
         for dtype in (torch.bfloat16, torch.float32)
         for layout in ("interleaved", "half")
     },
+    **{_named("adamw", dtype): partial(_adamw, dtype) for dtype in (torch.float32, torch.bfloat16)},
     "minhash 112": partial(_minhash, 112),
 }

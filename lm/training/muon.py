@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lm.kernels.backend import runs_kernel
 from lm.training.optimizers import AdamW
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -47,15 +49,16 @@ class Muon(AdamW):
         return loss
 
     def _step_matrices(self, group: dict[str, Any]) -> None:
-        by_shape: dict[torch.Size, list[Tensor]] = {}
+        by_shape: dict[tuple[int, ...], list[Tensor]] = {}
         for parameter in group["params"]:
             if parameter.grad is not None:
-                by_shape.setdefault(parameter.shape, []).append(parameter)
-        for shape, parameters in by_shape.items():
-            updates = orthogonalize(torch.stack([self._momentum(parameter, group) for parameter in parameters]))
-            rate = group["lr"] * 0.2 * math.sqrt(max(shape[-2:]))
+                by_shape.setdefault(tuple(sorted(parameter.shape[-2:])), []).append(parameter)
+        for (_, longer), parameters in by_shape.items():
+            momenta = [_lying(self._momentum(parameter, group)) for parameter in parameters]
+            together = orthogonalize(torch.cat(momenta)).split([len(part) for part in momenta])
+            updates = [_standing(part, like) for part, like in zip(together, parameters, strict=True)]
             torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(parameters, list(updates.unbind()), alpha=-rate)
+            torch._foreach_add_(parameters, updates, alpha=-group["lr"] * 0.2 * math.sqrt(longer))
 
     def _momentum(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
         """Nesterov's: the gradient and the momentum that already contains it."""
@@ -76,13 +79,36 @@ def orthogonalize(
     Newton-Schulz iteration X ← a X + (b A + c A²) X, A = X Xᵀ, whose coefficients rise fast at 0 rather than converge.
     In bfloat16 on a GPU, in float32 on a CPU.
     """
-    a, b, c = _COEFFICIENTS
-    tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.reshape(-1, *matrices.shape[-2:])
-    x = x.mT if tall else x
+    x = _lying(matrices)
     x = x.bfloat16() if x.is_cuda else x.float()
+    return _standing(_iteration(x)(x, steps), matrices).to(matrices.dtype)
+
+
+def _lying(matrices: Tensor) -> Tensor:
+    """A stack of matrices none of which is taller than wide, transposed where needed: all of a shape go together."""
+    x = matrices.reshape(-1, *matrices.shape[-2:])
+    return x.mT if x.shape[-2] > x.shape[-1] else x
+
+
+def _standing(x: Tensor, like: Tensor) -> Tensor:
+    """Undo `_lying`."""
+    return (x.mT if like.shape[-2] > like.shape[-1] else x).reshape(like.shape)
+
+
+def _iteration(x: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """The iteration, compiled on a CUDA device unless the switch of the kernels says reference."""
+    return _compiled() if x.is_cuda and runs_kernel("newton_schulz", x) else _newton_schulz
+
+
+@cache
+def _compiled() -> Callable[[Tensor, int], Tensor]:
+    return torch.compile(_newton_schulz, dynamic=False)
+
+
+def _newton_schulz(x: Tensor, steps: int) -> Tensor:
+    a, b, c = _COEFFICIENTS
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return (x.mT if tall else x).to(matrices.dtype).reshape(matrices.shape)
+    return x

@@ -9,14 +9,14 @@ torch and this one by the whole learning rate.)
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lm.errors import ConfigurationError
+from lm.kernels.adamw import AdamWSettings, AdamWUpdate, adamw_
 
 
 class AdamW(torch.optim.Optimizer):
@@ -26,7 +26,8 @@ class AdamW(torch.optim.Optimizer):
     v̂ = v / (1 − β₂ᵗ)
 
     `decay_last` shrinks after the move instead: θ ← (θ − lr · m̂ / (sqrt(v̂) + ε)) (1 − lr λ). State of a parameter:
-    `step`, `exp_avg` (m), `exp_avg_sq` (v). All parameters of a group move in one batch of fused operations.
+    `step`, `exp_avg` (m), `exp_avg_sq` (v). On a GPU all parameters move in one launch
+    (`lm.kernels.adamw`).
 
     Raises:
         ConfigurationError: a negative setting, or a beta of 1 or more.
@@ -54,43 +55,29 @@ class AdamW(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Move every parameter that has a gradient; returns what `closure` returned."""
         loss = _evaluated(closure)
-        for group in self.param_groups:
-            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
-            for step, together in self._by_step(parameters).items():
-                _adamw_update(together, [self.state[parameter] for parameter in together], step, group)
+        adamw_([update for group in self.param_groups for update in self._updates(group)])
         return loss
 
-    def _by_step(self, parameters: list[Tensor]) -> dict[int, list[Tensor]]:
-        """Count a step for each parameter, and group those at the same count (all of them, but for late-comers)."""
-        groups: dict[int, list[Tensor]] = {}
-        for parameter in parameters:
+    def _updates(self, group: dict[str, Any]) -> Iterator[AdamWUpdate]:
+        """Count a step for each parameter that has a gradient; a late-comer's count begins at its first."""
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                continue
             state = self.state[parameter]
             if not state:
                 state["step"] = 0
                 state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
                 state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
             state["step"] += 1
-            groups.setdefault(int(state["step"]), []).append(parameter)
-        return groups
-
-
-def _adamw_update(parameters: list[Tensor], states: list[dict[str, Any]], step: int, group: dict[str, Any]) -> None:
-    beta1, beta2 = group["betas"]
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    averages = [state["exp_avg"] for state in states]
-    squares = [state["exp_avg_sq"] for state in states]
-    shrink = 1 - group["lr"] * group["weight_decay"]
-    if not group["decay_last"]:
-        torch._foreach_mul_(parameters, shrink)
-    torch._foreach_lerp_(averages, gradients, 1 - beta1)
-    torch._foreach_mul_(squares, beta2)
-    torch._foreach_addcmul_(squares, gradients, gradients, 1 - beta2)
-    denominators = torch._foreach_sqrt(squares)
-    torch._foreach_div_(denominators, math.sqrt(1 - beta2**step))
-    torch._foreach_add_(denominators, group["eps"])
-    torch._foreach_addcdiv_(parameters, averages, denominators, -group["lr"] / (1 - beta1**step))
-    if group["decay_last"]:
-        torch._foreach_mul_(parameters, shrink)
+            settings = AdamWSettings(
+                lr=group["lr"],
+                betas=tuple(group["betas"]),
+                epsilon=group["eps"],
+                weight_decay=group["weight_decay"],
+                step=int(state["step"]),
+                decay_last=group["decay_last"],
+            )
+            yield AdamWUpdate(parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"], settings)
 
 
 class SGD(torch.optim.Optimizer):

@@ -16,20 +16,20 @@ import triton.language as tl
 from torch import Tensor
 
 BLOCK, NUM_WARPS = 4_096, 8
-NUM_SETTINGS = 8
 _TYPES = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16, torch.float16: tl.float16, torch.float64: tl.float64}
 
 
 def step(
     parameters: list[Tensor], gradients: list[Tensor], averages: list[Tensor], squares: list[Tensor], settings: Tensor
 ) -> None:
-    """Move all parameters of one type; `settings` is `[parameters 8]`, in the order that `_step` reads it."""
+    """Move all parameters of one type; `settings` is `[parameters 8]`, the rows of `AdamWSettings`."""
     device = parameters[0].device
     tensors, starts = _blocks(tuple(parameter.numel() for parameter in parameters), device)
     lists = (parameters, gradients, averages, squares)
     rows = [[t.data_ptr() for t in tensors] for tensors in lists] + [[t.numel() for t in parameters]]
     table = torch.tensor(rows, dtype=torch.int64)
-    aligned = all(address % 16 == 0 for addresses in rows[:4] for address in addresses)
+    # Addresses and sizes in whole accesses of 16 bytes, as those of a model are.
+    aligned = all(number % 16 == 0 for numbers in rows for number in numbers)
     if device.type == "cuda":
         table = table.pin_memory().to(device, non_blocking=True)
         settings = settings.pin_memory().to(device, non_blocking=True)
@@ -69,22 +69,26 @@ def _step(
     start = tl.load(starts_ptr + tl.program_id(0))
     if ALIGNED:
         start = tl.multiple_of(start, BLOCK)
+    size = tl.load(table_ptr + 4 * num_tensors + tensor)
+    if ALIGNED:
+        size = tl.multiple_of(size, 16)
     place = start + tl.arange(0, BLOCK)
-    inside = place < tl.load(table_ptr + 4 * num_tensors + tensor)
+    inside = place < size
     parameter_ptr = _pointer(table_ptr + tensor, PARAMETER, ALIGNED) + place
     gradient_ptr = _pointer(table_ptr + num_tensors + tensor, GRADIENT, ALIGNED) + place
     average_ptr = _pointer(table_ptr + 2 * num_tensors + tensor, MOMENT, ALIGNED) + place
     square_ptr = _pointer(table_ptr + 3 * num_tensors + tensor, MOMENT, ALIGNED) + place
     settings = settings_ptr + tensor * 8
-    rate, beta1, beta2 = tl.load(settings), tl.load(settings + 1), tl.load(settings + 2)
-    root_correction, epsilon = tl.load(settings + 3), tl.load(settings + 4)
-    shrink_first, shrink_last = tl.load(settings + 5), tl.load(settings + 6)
+    rate, fresh1 = tl.load(settings), tl.load(settings + 1)
+    beta2, fresh2 = tl.load(settings + 2), tl.load(settings + 3)  # 1 − β is not made here: 1 − .999 loses 12 bits
+    root_correction, epsilon = tl.load(settings + 4), tl.load(settings + 5)
+    shrink_first, shrink_last = tl.load(settings + 6), tl.load(settings + 7)
     parameter = tl.load(parameter_ptr, mask=inside, other=0.0).to(WIDE)
     gradient = tl.load(gradient_ptr, mask=inside, other=0.0).to(WIDE)
     average = tl.load(average_ptr, mask=inside, other=0.0).to(WIDE)
     square = tl.load(square_ptr, mask=inside, other=0.0).to(WIDE)
-    average = average + (1.0 - beta1) * (gradient - average)
-    square = beta2 * square + (1.0 - beta2) * gradient * gradient
+    average = average + fresh1 * (gradient - average)
+    square = beta2 * square + fresh2 * gradient * gradient
     moved = average / (tl.sqrt(square) / root_correction + epsilon)
     parameter = (parameter * shrink_first - rate * moved) * shrink_last
     tl.store(parameter_ptr, parameter.to(PARAMETER), mask=inside)
@@ -98,4 +102,5 @@ def _pointer(entry, TYPE: tl.constexpr, ALIGNED: tl.constexpr):
     address = tl.load(entry)
     if ALIGNED:
         address = tl.multiple_of(address, 16)
-    return address.to(tl.pointer_type(TYPE))
+    pointer = address.to(tl.pointer_type(TYPE))
+    return tl.multiple_of(pointer, 16) if ALIGNED else pointer

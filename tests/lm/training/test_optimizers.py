@@ -1,4 +1,5 @@
 import copy
+import unittest.mock
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from lm.training import (
     decay_groups,
     gradient_norm,
     make_parameter_groups,
+    muon,
     muon_groups,
 )
 from lm.training.muon import orthogonalize
@@ -194,6 +196,28 @@ def test_a_stack_of_matrices_moves_as_each_of_them_would():
     for parameters in ([stack], alone):
         Muon([{"params": parameters, "orthogonal": True}], lr=1.0).step()
     torch.testing.assert_close(stack.data, torch.stack([matrix.data for matrix in alone]))
+
+
+def test_matrices_of_one_shape_move_in_one_product_however_they_stand():
+    """Tall, wide and stacked: the same updates as alone, from one call of the iteration."""
+    torch.manual_seed(0)
+    shapes = [(8, 12), (12, 8), (2, 12, 8)]
+    together, alone = ([torch.nn.Parameter(torch.zeros(shape)) for shape in shapes] for _ in range(2))
+    for ours, theirs in zip(together, alone, strict=True):
+        ours.grad = torch.randn(ours.shape)
+        theirs.grad = ours.grad.clone()
+    with unittest.mock.patch.object(muon, "orthogonalize", side_effect=muon.orthogonalize) as iteration:
+        Muon([{"params": together, "orthogonal": True}], lr=1.0).step()
+    assert iteration.call_count == 1
+    for parameter in alone:
+        Muon([{"params": [parameter], "orthogonal": True}], lr=1.0).step()
+    for ours, theirs in zip(together, alone, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_iteration_compiles_without_a_break():
+    found = torch._dynamo.explain(muon._newton_schulz)(torch.randn(2, 4, 6), 5)
+    assert found.graph_break_count == 0
 
 
 def test_a_muon_update_is_as_large_as_adamws():
