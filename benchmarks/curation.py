@@ -15,7 +15,6 @@ from pathlib import Path
 
 from benchmarks.report import Row, finish, parser
 from benchmarks.web import refinery, rivals
-from benchmarks.web.held_out import held_out_f1
 from benchmarks.web.pages import TruePage, precision_recall_f1, shared_data, true_pages, write_warc
 from lm.errors import run_command
 from lm.progress import track
@@ -83,8 +82,6 @@ def _quality(
             Row(name=f"  precision, {name}", value=precision, unit=""),
             Row(name=f"  recall, {name}", value=recall, unit=""),
         ]
-    held_out = held_out_f1(pages) if repeats else None
-    rows.append(Row(name="F1 of shingles, Loam, thresholds of the other half", value=held_out, unit="", target=MIN_F1))
     speeds = {name: len(pages) / each for name, each in seconds.items()}
     for peer, target in (("resiliparse", None), ("trafilatura", MIN_TRAFILATURA)):
         rows.append(_against("text of a page, no guard", speeds, "Loam", peer, target))

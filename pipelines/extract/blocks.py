@@ -1,37 +1,59 @@
-"""A page as blocks: what resiliparse takes for main content, line by line, with how much of each line is links.
+"""A page as blocks: paragraphs, headings, list items, table rows and bare texts, with the share of links in each.
 
-resiliparse gives its choice as reduced HTML (`<p>`, `<h1>`, `<li>`, `<a>`, …), in which text and addresses are escaped
-and no tag holds a line end, so that it is read line by line; most lines are one paragraph without a link.
+The reader goes over the tags once and drops what `extract.elements` says. Costs, in characters of running text, are
+added up for each reason to drop, and a reading can forgive a reason or a single element.
 
-Two things that it drops are put so, beforehand, that they come through and are judged like any other block: a `<ul>`
-right in an article (most are menus), which is put into a `<div>`; and a quoted post, whose class is changed.
+Meaning that markup carries comes as text: numbers of lists, quotation marks of `<q>`, exponents, indices and fractions
+(`extract.superscripts`), formulas (`extract.formulas`), lines by `<br>`, and the indentation of preformatted text.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 from html import unescape
 from typing import NamedTuple
 
-from resiliparse.extract.html2text import extract_plain_text
+from pipelines.extract.elements import CONTAINERS, DROPPED_ELEMENTS, FORMULA, may_be_article, reason_to_drop
+from pipelines.extract.list_numbers import ListCounter
+from pipelines.extract.markup import VOID_ELEMENTS, Tag
+from pipelines.extract.superscripts import lowered_text, raised_text, tidy_scripts
+from pipelines.extract.word_lists import words
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BARE = ""
-_BLOCK_TAGS = frozenset({*HEADINGS, "p", "li", "ul", "ol", "pre", "br", "blockquote", "table", "tr"})
-_LISTS = ("ul", "ol")
-_SKIPPED_ELEMENTS = ["[class*=caption]", "[class*=newsletter]"]
-"""What resiliparse does not know to be no part of an article. It tests every element, so each costs time."""
+CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ud800-\udfff\ufeff\ufffe\uffff]")
+_ICONS = re.compile("[\ue000-\uf8ff]")
+_LINE = "\x02"
+_GAP = "\x01"
+_GAP_IN_NUMBER = re.compile(f"(?<=[0-9]){_GAP}(?=[0-9])")
+_MIN_RUNNING_CHARACTERS = 50
+_MAX_ROW_CHARACTERS = 300
+_MAX_CELL_CHARACTERS = 100
 
-# Each branch begins with a character that decides, so that nearly all tags are passed over at once.
-_DROPPED = re.compile(r"""<(?:[uU][lL]\b|/[uU][lL]\b|blockquote class=["']twitter-(?:tweet|video))""")
-_CLASS_QUOTE = len("<blockquote class=")
-_DOCTYPE = re.compile(r"\s*<!DOCTYPE", re.IGNORECASE)
-_BODY = re.compile(r"</head\s{0,20}>\s{0,20}<body\b", re.IGNORECASE)
-_TOKEN = re.compile(r"([^<]+)|<(/?)([A-Za-z][A-Za-z0-9]*)[^<>]*>|(<)")
+_KINDS = {name: name for name in (*HEADINGS, "p", "li", "dt", "dd", "pre", "tr")}
+_KINDS |= {"blockquote": "p", "caption": "p", "summary": "h4", "button": "h4", "listing": "pre", "xmp": "pre"}
+_KINDS |= dict.fromkeys(
+    words(
+        "div section article main body ul ol dl table tbody thead tfoot details fieldset form center header hgroup"
+        " address figure dir html legend footer aside nav frameset"
+    ),
+    BARE,
+)
+_INHERITED_KINDS = frozenset(("li", "dd", "dt", "tr", "pre"))
+_LINK_LISTS = {"ul": (0.5, 1500), "div": (0.6, 1500), "article": (0.4, 500), "section": (0.6, 1500), "dl": (0.6, 1500)}
+_LINK_LISTS |= {"table": (0.6, 3000)}
+"""The share of links from which an element is a menu, and the number of characters from which it is none."""
+
+
+def _visible(text: str) -> str:
+    """Text without controls, icons and gaps."""
+    return _ICONS.sub("", CONTROLS.sub("", _GAP_IN_NUMBER.sub(" ", text)))
 
 
 class Block(NamedTuple):
-    """A line of text, its element (empty for bare text), how many of its characters are links, and its bullet."""
+    """A block's element (empty for bare text), its text, the number of its characters in links, and its bullet."""
 
     kind: str
     text: str
@@ -39,126 +61,294 @@ class Block(NamedTuple):
     bullet: str = ""
 
 
-def candidate_blocks(page: str) -> list[Block]:
-    """What resiliparse takes for main content of a decoded page, before the second look."""
-    reduced = extract_plain_text(
-        _prepared(page),
-        preserve_formatting="minimal_html",
-        main_content=True,
-        comments=False,
-        post_meta=False,
-        alt_texts=False,
-        links=True,
-        skip_elements=_SKIPPED_ELEMENTS,
-    )
-    return _BlockReader().read(reduced)
+class Span(NamedTuple):
+    """The range of the blocks of an element that may be the one around the article."""
+
+    start: int
+    stop: int
 
 
-def page_body(page: str) -> str:
-    """`page` without its head, a third of a usual page's bytes and none of its text; all of it where in doubt."""
-    start = _body_start(page)
-    return _doctype(page, start) + page[start:]
+@dataclass(slots=True)
+class Cost:
+    """The characters of running text dropped for one reason, and the element that holds most of them."""
+
+    num_characters: int = 0
+    largest: int = 0
+    tag_index: int = -1
 
 
-def _prepared(page: str) -> str:
-    """The body with what resiliparse drops put so that it comes through; joined once, for each copy of a page costs."""
-    done = _body_start(page)
-    pieces = [_doctype(page, done)]
-    # One pass of a pattern: four plain replacements take half as long as all of the parsing.
-    for match in _DROPPED.finditer(page, done):
-        pieces += (page[done : match.start()], _comes_through(match[0]))
-        done = match.end()
-    return "".join([*pieces, page[done:]])
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The blocks of a page, the elements that may be around its article, and the costs of what was dropped."""
+
+    blocks: list[Block]
+    spans: list[Span]
+    costs: dict[str, Cost]
 
 
-def _body_start(page: str) -> int:
-    """Where `<body` stands behind a head; 0 where that is not certain."""
-    match = _BODY.search(page)
-    if match is None:
-        return 0
-    for opening, closing in (("<script", "</script"), ("<!--", "-->")):
-        last = page.rfind(opening, 0, match.start())
-        if last >= 0 and page.find(closing, last, match.start()) < 0:
-            return 0  # what looks like a body stands in a script or in a comment
-    return match.end() - len("<body")
+def read_blocks(tags: Sequence[Tag], forgiven: Set[str | int] = frozenset()) -> Reading:
+    """Read the tags of a body; elements are kept whose reason to drop, or whose index among the tags, is forgiven."""
+    reader = _Reader()
+    pieces = reader.pieces
+    costs: dict[str, Cost] = {}
+    dropped = dropped_end = reason = ""
+    depth = num_dropped = start = 0
+    for index, (_, name, attributes, text) in enumerate(tags):
+        if depth:
+            if name == dropped:
+                depth += 1
+            elif name == dropped_end:
+                depth -= 1
+                if not depth:
+                    _add_cost(costs, reason, num_dropped, start)
+                    reader.add_behind_gap(text)
+                    continue
+            if len(text) > _MIN_RUNNING_CHARACTERS and name != "a":
+                num_dropped += len(text)
+            continue
+        if (attributes or name in DROPPED_ELEMENTS) and name not in VOID_ELEMENTS:
+            reason = reason_to_drop(name, attributes, text, reader.in_heading)
+            if reason and reason not in forgiven and index not in forgiven:
+                if tags[index + 1][1] == "math":  # hidden, for a picture of the formula is shown beside it
+                    reason = FORMULA
+                dropped, dropped_end, depth, start = name, "/" + name, 1, index
+                num_dropped = len(text) if len(text) > _MIN_RUNNING_CHARACTERS else 0
+                continue
+        handler = _HANDLERS.get(name)
+        if handler is not None:
+            handler(reader, name, attributes)
+        if text:
+            pieces.append(text)
+            if reader.in_link:
+                reader.num_linked += len(text.strip())
+    reader.flush()
+    return Reading(reader.blocks, reader.spans, costs)
 
 
-def _doctype(page: str, body_start: int) -> str:
-    """What stands for the head that is left out, whose doctype decides how the body is parsed."""
-    return "<!DOCTYPE html>" if body_start and _DOCTYPE.match(page) else ""
+def _add_cost(costs: dict[str, Cost], reason: str, num_characters: int, tag_index: int) -> None:
+    cost = costs.setdefault(reason, Cost())
+    cost.num_characters += num_characters
+    if num_characters > cost.largest:
+        cost.largest, cost.tag_index = num_characters, tag_index
 
 
-def _comes_through(tag: str) -> str:
-    if tag[1] == "/":
-        return "</ul></div"
-    return "<div><ul" if tag[1] in "uU" else f"<blockquote class={tag[_CLASS_QUOTE]}quoted"
+_Open = tuple[str, int, int, int, int, bool]
+"""An open element: the kind of block to which its end returns, the numbers of blocks, characters, linked characters and
+cells at its start, and whether it may be around the article."""
 
 
-def _collapsed(text: str) -> str:
-    """White space as single spaces, none at the ends. Of white space, only the space is printable."""
-    return text.strip(" ") if text.isprintable() and "  " not in text else " ".join(text.split())
-
-
-class _BlockReader:
-    """Reads reduced HTML. What stands between two tags or line ends is a block's piece; links do not part blocks."""
+class _Reader:
+    """The blocks read so far, and the pieces of the block under way."""
 
     def __init__(self) -> None:
-        self._blocks: list[Block] = []
+        self.blocks: list[Block] = []
+        self.spans: list[Span] = []
+        self.pieces: list[str] = []
+        self.num_linked = 0
+        self.in_link = False
         self._kind = BARE
-        self._pieces: list[str] = []
-        self._num_linked = 0
-        self._in_link = False
-        self._lists: list[tuple[str, int]] = []
         self._bullet = ""
+        self._open: list[_Open] = []
+        self._lists: list[ListCounter] = []
+        self._scripts: list[int] = []
+        self._has_scripts = False
+        self._num_quotes = 0
+        self._num_cells = 0
+        self._num_characters = 0
+        self._num_linked_before = 0
 
-    def read(self, reduced: str) -> list[Block]:
-        for line in reduced.split("\n"):
-            if line.startswith("<p>") and line.find("<", 3) == len(line) - 4 and line.endswith("</p>"):
-                self._read_paragraph(line[3:-4])
-            elif line:
-                self._read_tokens(line)
-                self._flush()
-        return self._blocks
+    @property
+    def in_heading(self) -> bool:
+        """Whether the text belongs to a heading or a term."""
+        return self._kind in HEADINGS or self._kind == "dt"
 
-    def _read_paragraph(self, text: str) -> None:
-        """The line is one paragraph: what `_read_tokens` and `_flush` would make of it, at once."""
-        text = _collapsed(unescape(text))
+    def add_behind_gap(self, text: str) -> None:
+        """Add the text behind a dropped element; two numbers do not become one over it."""
+        if self.pieces and self.pieces[-1][-1:].isdigit():
+            self.pieces.append(_GAP)
         if text:
-            self._blocks.append(Block("p", text, 0))
-        self._kind, self._in_link, self._bullet = BARE, False, ""
+            self.pieces.append(text)
+        if self.in_link:
+            self.num_linked += len(text.strip())
 
-    def _read_tokens(self, line: str) -> None:
-        for text, closing, tag, angle in _TOKEN.findall(line):
-            if text:
-                self._add(unescape(text))
-            elif tag == "a":
-                self._in_link = not closing
-            elif tag in _BLOCK_TAGS:
-                self._flush()
-                self._open(tag, bool(closing))
-            elif angle:
-                self._add(angle)
-
-    def _add(self, text: str) -> None:
-        self._pieces.append(text)
-        if self._in_link:
-            self._num_linked += len(text.strip())
-
-    def _flush(self) -> None:
-        if not self._pieces:
+    def flush(self) -> None:
+        """End the block under way."""
+        if not self.pieces:
             return
-        text = _collapsed("".join(self._pieces))
+        text = "".join(self.pieces)
+        self.pieces.clear()
+        text = self._preformatted(text) if self._kind == "pre" else self._text(text)
         if text:
-            self._blocks.append(Block(self._kind, text, self._num_linked, self._bullet))
+            num_linked = min(self.num_linked, len(text))
+            self.blocks.append(Block(self._kind, text, num_linked, self._bullet))
             self._bullet = ""
-        self._pieces, self._num_linked = [], 0
+            self._num_characters += len(text)
+            self._num_linked_before += num_linked
+        self.num_linked = 0
 
-    def _open(self, tag: str, closing: bool) -> None:
-        """Note where the text that follows stands. A link does not reach over the border of a block."""
-        self._kind, self._in_link, self._bullet = (BARE if closing else tag), False, ""
-        if tag in _LISTS:
-            self._lists = self._lists[:-1] if closing else [*self._lists, (tag, 0)]
-        elif tag == "li" and not closing and self._lists:
-            kind, count = self._lists[-1]
-            self._lists[-1] = (kind, count + 1)
-            self._bullet = f"{count + 1}. " if kind == "ol" else "• "
+    def _text(self, text: str) -> str:
+        """The text of a block with white space collapsed, but for the ends of lines."""
+        text = " ".join(text.split())
+        if not text:
+            return ""
+        if "&" in text:
+            text = " ".join(unescape(text).split())
+        if not text.isprintable():
+            lines = (" ".join(_visible(line).split()) for line in text.split(_LINE))
+            text = "\n".join(line for line in lines if line)
+        return self._with_scripts(text) if self._has_scripts else text
+
+    def _preformatted(self, text: str) -> str:
+        """The lines of preformatted text with their indentation."""
+        text = _visible(unescape(text).replace(_LINE, "\n"))
+        if self._has_scripts:
+            text = self._with_scripts(text)
+        return "\n".join(line for raw in text.splitlines() if (line := raw.rstrip()))
+
+    def _with_scripts(self, text: str) -> str:
+        self._has_scripts = False
+        self._scripts.clear()
+        return tidy_scripts(text)
+
+    def open_block(self, name: str, attributes: str) -> None:
+        """Begin an element that stands on lines of its own."""
+        if self.pieces:
+            self.flush()
+        candidate = may_be_article(name, attributes) if name in CONTAINERS else False
+        counts = (len(self.blocks), self._num_characters, self._num_linked_before, self._num_cells)
+        self._open.append((self._kind, *counts, candidate))
+        kind = _KINDS[name]
+        self._kind = kind or (self._kind if self._kind in _INHERITED_KINDS else BARE)
+        if name == "li":
+            self._bullet = self._lists[-1].bullet(attributes) if self._lists else "• "
+        elif name in ("ul", "ol"):
+            self._lists.append(ListCounter(name, attributes))
+        elif name == "tr":
+            self._num_cells = 0
+
+    def close_block(self, end: str, attributes: str) -> None:
+        """End an element that stands on lines of its own; a menu goes."""
+        if self.pieces:
+            self.flush()
+        if not self._open:
+            return
+        name = end[1:]
+        self._kind, start, num_characters, num_linked, num_cells, candidate = self._open.pop()
+        if name in _LINK_LISTS and self._is_menu(name, num_characters, num_linked):
+            self._cut(start, num_characters, num_linked)
+        if candidate and len(self.blocks) > start:
+            self.spans.append(Span(start, len(self.blocks)))
+        if name == "li":
+            self._bullet = ""
+        elif name in ("ul", "ol") and self._lists:
+            self._lists.pop()
+        elif name == "tr":
+            self._join_cells(start)
+            self._num_cells = num_cells
+
+    def _is_menu(self, name: str, num_characters: int, num_linked: int) -> bool:
+        """Whether the text since an element was opened, with so much before it, is mostly links."""
+        max_share, max_characters = _LINK_LISTS[name]
+        own = self._num_characters - num_characters
+        return self._num_linked_before - num_linked > max_share * own and own < max_characters
+
+    def _cut(self, start: int, num_characters: int, num_linked: int) -> None:
+        """Drop the blocks from `start` on, and the spans among them."""
+        del self.blocks[start:]
+        while self.spans and self.spans[-1].stop > start:
+            self.spans.pop()
+        self._num_characters, self._num_linked_before = num_characters, num_linked
+
+    def _join_cells(self, start: int) -> None:
+        """Make one block of a row whose cells hold short paragraphs."""
+        cells = self.blocks[start:]
+        if not 1 < len(cells) <= self._num_cells or any(
+            len(cell.text) > _MAX_CELL_CHARACTERS or cell.bullet or cell.kind == "pre" for cell in cells
+        ):
+            return
+        text = " ".join(cell.text for cell in cells)
+        if len(text) <= _MAX_ROW_CHARACTERS:
+            self.blocks[start:] = [Block("tr", text, sum(cell.num_linked for cell in cells))]
+
+    def begin_cell(self, name: str, attributes: str) -> None:
+        """Part a cell from the one before it."""
+        self.pieces.append(" ")
+        self._num_cells += 1
+
+    def break_line(self, name: str, attributes: str) -> None:
+        """Begin a line; the second break in a row ends the block."""
+        if self._kind == "pre":
+            self.pieces.append("\n")
+            return
+        for piece in reversed(self.pieces):
+            if piece == _LINE:
+                self.flush()
+                return
+            if not piece.isspace():
+                break
+        self.pieces.append(_LINE)
+
+    def part(self, name: str, attributes: str) -> None:
+        """End the block under way, as a rule does."""
+        self.flush()
+
+    def open_link(self, name: str, attributes: str) -> None:
+        """Begin a link to elsewhere; a link into the page itself is text."""
+        self.in_link = ' href="' in attributes and ' href="#' not in attributes
+        if self._scripts and 'href="#' in attributes:
+            self.pieces.append(_GAP)
+
+    def close_link(self, name: str, attributes: str) -> None:
+        """End a link."""
+        self.in_link = False
+
+    def open_time(self, name: str, attributes: str) -> None:
+        """Begin a date, which says as little as a link where it stands alone."""
+        self.in_link = True
+
+    def open_quote(self, name: str, attributes: str) -> None:
+        """Set the mark that opens a quotation."""
+        self.pieces.append("‘" if self._num_quotes % 2 else "“")
+        self._num_quotes += 1
+
+    def close_quote(self, name: str, attributes: str) -> None:
+        """Set the mark that closes a quotation."""
+        self._num_quotes = max(0, self._num_quotes - 1)
+        self.pieces.append("’" if self._num_quotes % 2 else "”")
+
+    def open_script(self, name: str, attributes: str) -> None:
+        """Note where raised or lowered text begins."""
+        self._scripts.append(len(self.pieces))
+
+    def close_script(self, name: str, attributes: str) -> None:
+        """Put the plain form of the raised or lowered text in its place; a footnote's number goes."""
+        start = self._scripts.pop() if self._scripts else len(self.pieces)
+        content = unescape("".join(self.pieces[start:]))
+        if not content.strip():
+            return
+        is_footnote = _GAP in content and content.strip(f" []()*†‡{_GAP}").isdigit()
+        before = unescape("".join(self.pieces[max(0, start - 3) : start]))
+        write = raised_text if name == "/sup" else lowered_text
+        self.pieces[start:] = ["" if is_footnote else write(content.replace(_GAP, ""), before)]
+        self._has_scripts = True
+
+
+_Handler = Callable[[_Reader, str, str], None]
+_HANDLERS: dict[str, _Handler] = dict.fromkeys(_KINDS, _Reader.open_block)
+_HANDLERS |= {f"/{name}": _Reader.close_block for name in _KINDS}
+_HANDLERS |= {
+    "a": _Reader.open_link,
+    "/a": _Reader.close_link,
+    "time": _Reader.open_time,
+    "/time": _Reader.close_link,
+    "br": _Reader.break_line,
+    "hr": _Reader.part,
+    "td": _Reader.begin_cell,
+    "th": _Reader.begin_cell,
+    "q": _Reader.open_quote,
+    "/q": _Reader.close_quote,
+    "sup": _Reader.open_script,
+    "/sup": _Reader.close_script,
+    "sub": _Reader.open_script,
+    "/sub": _Reader.close_script,
+}

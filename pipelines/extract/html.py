@@ -1,45 +1,55 @@
-"""HTML to the text of its main content: one line a paragraph, heading or list item.
+"""HTML to the text of its main content: one line a paragraph, heading, list item or table row.
 
-`pipelines.extract.main_content` says which blocks those are.
-
-Not covered: the indentation of preformatted text; tables, whose rows come as lines.
+`extract.main_content` says which blocks those are. Preformatted text keeps its lines and their indentation, verse its
+lines; no line is empty.
 """
 
 from __future__ import annotations
 
 import re
 
+from pipelines.extract.blocks import CONTROLS
 from pipelines.extract.charset import decode_html
 from pipelines.extract.content_type import parse_content_type
-from pipelines.extract.main_content import main_blocks
+from pipelines.extract.main_content import Outcome, main_content
 
-__all__ = ["decode_html", "extract_main_text", "extract_text", "normalise_lines"]
+__all__ = ["decode_html", "extract_main_text", "extract_text", "normalise_lines", "read_main_text"]
 
-_CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ud800-\udfff\ufeff\ufffe\uffff]")
+_XHTML_TYPE = "application/xhtml+xml"
+_XML_DECLARATION = re.compile(r"\s*<\?xml\b")
+_XHTML_NAMESPACE = "http://www.w3.org/1999/xhtml"
+_PROLOGUE_CHARACTERS = 1000
 
 
 def extract_text(html: bytes, *, content_type: str | None = None) -> str | None:
     """The main text of a page, or None where it has none. `content_type` is the HTTP header, which may name a charset.
 
-    A hostile page can keep this busy for minutes (parsing is quadratic in nesting): run it in `extract.sandbox`.
+    A hostile page can keep this busy for minutes (parsing is quadratic in attributes): run it in `extract.sandbox`.
     """
-    page, _ = decode_html(html, parse_content_type(content_type).charset)
-    return extract_main_text(page) or None
+    declared = parse_content_type(content_type)
+    page, _ = decode_html(html, declared.charset)
+    return extract_main_text(page, media_type=declared.essence) or None
 
 
-def extract_main_text(html: str) -> str:
+def extract_main_text(html: str, *, media_type: str = "") -> str:
     """The main text of a decoded page; empty where it has none."""
-    return "\n".join(line for block in main_blocks(html) if (line := _visible(block.bullet + block.text)))
+    return read_main_text(html, media_type=media_type)[0]
+
+
+def read_main_text(html: str, *, media_type: str = "") -> tuple[str, Outcome]:
+    """The main text of a decoded page, and how it was read (`extract.main_content`)."""
+    blocks, outcome = main_content(html, is_xhtml=media_type == _XHTML_TYPE or _is_xhtml(html))
+    return "\n".join(block.bullet + block.text for block in blocks), outcome
+
+
+def _is_xhtml(html: str) -> bool:
+    """Whether a page says that it is XML, by its declaration and its namespace."""
+    return _XML_DECLARATION.match(html) is not None and _XHTML_NAMESPACE in html[:_PROLOGUE_CHARACTERS]
 
 
 def normalise_lines(text: str) -> str:
     """White space collapsed; empty lines, controls, lone surrogates and marks without width dropped."""
     if not text.isprintable():
-        text = _CONTROLS.sub("", text)
+        text = CONTROLS.sub("", text)
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
-
-
-def _visible(line: str) -> str:
-    """`normalise_lines` of a line whose white space is collapsed already; what is printable holds no control."""
-    return line if line.isprintable() else normalise_lines(line)

@@ -2,18 +2,19 @@
 
     response bytes -> join chunks, undo encodings -> is it a page? -> charset -> main content -> text, or a rule
 
-An answer is one line of JSON, `{"charset", "rule", "value", "threshold"}`, and the text in UTF-8 behind it.
+An answer is one line of JSON, `{"charset", "reading", "rule", "value", "threshold"}`, and the text in UTF-8 behind it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipelines.extract.charset import decode_html, decode_text
-from pipelines.extract.html import extract_main_text, normalise_lines
+from pipelines.extract.content_type import ContentType
+from pipelines.extract.html import normalise_lines, read_main_text
 from pipelines.extract.http_response import BodyError, decode_body, parse_head
 from pipelines.extract.media_type import PageKind, page_kind
 
@@ -22,10 +23,14 @@ _REPLACEMENT = "\ufffd"
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """The text of a response, or the rule by which it has none; `charset` says by whose word it was decoded."""
+    """The text of a response, or the rule by which it has none.
+
+    `charset` says by whose word it was decoded, `reading` how the main content was read (`extract.main_content`).
+    """
 
     text: str = ""
     charset: str = ""
+    reading: str = ""
     rule: str = ""
     value: float | None = None
     threshold: float | None = None
@@ -50,13 +55,16 @@ def page_text(response: bytes, max_body_bytes: int, max_replaced_share: float) -
     kind = page_kind(declared.essence, body)
     if kind is None:
         return PageText(rule="content_type")
-    return _body_text(body, kind, declared.charset, max_replaced_share)
+    return _body_text(body, kind, declared, max_replaced_share)
 
 
-def _body_text(body: bytes, kind: PageKind, http_charset: str | None, max_replaced_share: float) -> PageText:
-    page, charset = (decode_html if kind == "html" else decode_text)(body, http_charset)
-    text = extract_main_text(page) if kind == "html" else normalise_lines(page)
-    return judge_text(text, charset, max_replaced_share)
+def _body_text(body: bytes, kind: PageKind, declared: ContentType, max_replaced_share: float) -> PageText:
+    if kind != "html":
+        page, charset = decode_text(body, declared.charset)
+        return judge_text(normalise_lines(page), charset, max_replaced_share)
+    page, charset = decode_html(body, declared.charset)
+    text, reading = read_main_text(page, media_type=declared.essence)
+    return replace(judge_text(text, charset, max_replaced_share), reading=reading)
 
 
 def judge_text(text: str, charset: str, max_replaced_share: float) -> PageText:
@@ -71,7 +79,7 @@ def judge_text(text: str, charset: str, max_replaced_share: float) -> PageText:
 
 def pack(page: PageText) -> bytes:
     """The answer of a child."""
-    head = {"charset": page.charset, "rule": page.rule, "value": page.value, "threshold": page.threshold}
+    head = {name: value for name, value in asdict(page).items() if name != "text"}
     return json.dumps(head).encode() + b"\n" + page.text.encode("utf-8")
 
 

@@ -94,7 +94,7 @@ class ExtractBatch:
 
     `counts`: `num_records` = `num_kept` + `num_removed` + `num_lost`; `num_skipped` records that hold no page;
     `num_repeated_ids`; `num_payload_digests` of records whose block digest is their body's; `charset_<outcome>` pages
-    by the word by which they were decoded.
+    by the word by which they were decoded; `reading_<outcome>` pages by how their main content was read.
     """
 
     documents: pa.RecordBatch
@@ -222,6 +222,8 @@ class _Extraction:
             _log.warning("%s at %s+%d: %s, %s", *_place(entry), outcome.failure, outcome.detail)
         if page.charset:
             rows.counts[f"charset_{page.charset}"] += 1
+        if page.reading:
+            rows.counts[f"reading_{page.reading}"] += 1
         if entry.is_payload_digest:
             rows.counts["num_payload_digests"] += 1
         doc_id = self._unique(entry, rows)

@@ -13,6 +13,8 @@ from pipelines.extract.page_text import PageText, pack, unpack
 from pipelines.extract.records import ExtractConfig, document_id, extract_warc_files
 from tests.pipelines import warc_making as making
 
+HOSTILE = b"<p " + b" ".join(b'a%d="x"' % n for n in range(40_000)) + b">wide</p>"
+
 
 def extract(*files, num_workers=1, **values):
     """Documents, removals, losses and counts over all batches; the accounting is checked on the way."""
@@ -43,7 +45,7 @@ def test_a_document_says_where_it_came_from(tmp_path):
         "text": "\n".join(["Page 1", *(making.prose(100 + n) for n in range(3))]),
     }
     assert removed == losses == []
-    assert counts == {"num_records": 3, "num_kept": 3, "charset_http": 3}
+    assert counts == {"num_records": 3, "num_kept": 3, "charset_http": 3, "reading_strict": 3}
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_output_does_not_depend_on_workers_or_batches(tmp_path):
     records[10] = making.record(making.response(b"", status="500 Oops"), number=10)
     records[20] = b"garbage" * 50
     records[30] = making.record(b"text", kind="conversion", number=30)
-    records[40] = making.record(making.response(b"<div>" * 20_000), number=40)
+    records[40] = making.record(making.response(HOSTILE), number=40)
     files = [making.write(tmp_path / "a.warc", *records[:35]), making.write(tmp_path / "b.warc", *records[35:])]
     first = extract(*files, timeout_s=0.5)
     assert extract(*files, timeout_s=0.5, num_workers=3, batch_documents=7) == first

@@ -1,0 +1,164 @@
+"""Elements that are no part of a page's main content: by name, state, role, and the words of class and id.
+
+A name alone proves little, for `content-sidebar-wrap` and `tag-newsletter` are wrappers of articles. Names are
+therefore read word by word, states and tags are passed over, and `article` and `main` are never judged by their names.
+The reader adds up the text that each word costs, so that a costly word can be forgiven (`extract.main_content`).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from pipelines.extract.word_lists import words
+
+DROPPED_ELEMENTS = words(
+    "nav aside footer select textarea datalist object embed video audio canvas map svg figcaption rt rp dialog menu"
+    " title noscript template progress meter button math mjx-container script"
+)
+"""Elements that are dropped by their names; a button or a template only where it holds no text of the page."""
+CONTAINERS = words("div section article main td form center details")
+"""Elements that may be the one around the article."""
+FORMULA = "formula"
+"""The reason for which the markup of a formula is dropped, so that the page is read again with formulas as text."""
+_FORMULA_ELEMENTS = frozenset(("math", "mjx-container", "script"))
+_FORMULA_NAMES = words(
+    "katex mathjax mathjax_preview mathjax_display mathjax_svg mathjax_svg_display mathjax_chtml mjx-chtml"
+)
+_NEVER_BY_NAME = frozenset(("article", "main", "body", "h1"))
+_ROLES = words(
+    "alert alertdialog banner checkbox comment complementary contentinfo dialog menu menubar menuitem navigation radio"
+    " search searchbox separator tab toolbar tooltip"
+)
+_JUNK = words(
+    """
+    ad ads adsense advert advertisement advertising banner promo promoted sponsor sponsored
+    nav navbar navigation breadcrumb breadcrumbs menu dropdown pagination pager skip sidebar sidebars footer toolbar
+    login signin signup register search searchform cookie cookies consent gdpr copyright logo
+    newsletter subscribe subscription follow share sharing sharedaddy shariff addtoany addthis social socials
+    facebook twitter whatsapp pinterest
+    related relatedposts yarpp recommended recommendation recommendations trending popular teasers
+    modal popup lightbox tooltip carousel slideshow gallery
+    comment comments disqus respond reply replies rating ratings
+    author byline dateline timestamp meta metadata postmeta tags taglist keywords categories
+    caption credit credits print noprint
+    """
+)
+_HIDDEN = words(
+    "hidden is-hidden visually-hidden visuallyhidden invisible sr-only screen-reader-text screenreader d-none"
+    " display-none displaynone element-invisible u-hidden nocontent"
+)
+_JUNK_NAMES = words(
+    "gutter lineno linenos line-number line-numbers linenodiv blob-num rouge-gutter headerlink anchor-link toc"
+    " table-of-contents toc_container ez-toc-container widget-area"
+)
+_STATES = words("has with without no non not for node tag category cat type status format layout theme js post")
+_CONTENT = words("content main article page body entry story text")
+_WRAPPERS = words("wrap wrapper container layout grid row area")
+_POST_PARTS = words("comment comments meta tags author date footer nav navigation share related")
+_QUOTED_POSTS = ("twitter-tweet", "twitter-video")
+_SEPARATORS = re.compile(r"[\s_-]+")
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_ARTICLE_BODY = re.compile(
+    r"(?:^|\s)(?:(?:article|entry|post|story|content|news|text|blog|page|single|main)[_-]*"
+    r"(?:post|article|entry|main|page)?[_-]*(?:body|content|text|inhalt|main)"
+    r"|article|post|entry|hentry|story|body|content|text)(?:$|\s)",
+    re.IGNORECASE,
+)
+_ACCORDION = re.compile(r'accordion|collaps|faq|question|disclosure|"(?:expander|toggle-title)')
+_NAVIGATION = re.compile(r"nav|menu|search|sidebar", re.IGNORECASE)
+
+
+def attribute(attributes: str, name: str) -> str:
+    """The value of an attribute in its markup, with character references; empty where it is absent."""
+    start = attributes.find(f' {name}="')
+    if start < 0:
+        return ""
+    start += len(name) + 3
+    return attributes[start : attributes.index('"', start)]
+
+
+def reason_to_drop(name: str, attributes: str, text: str, in_heading: bool) -> str:
+    """The word for which an element is dropped; empty where it is kept. `text` is what follows its start tag."""
+    if name in DROPPED_ELEMENTS:
+        if name == "button":
+            return "" if in_heading or _is_question(attributes, text) else name
+        if name in _FORMULA_ELEMENTS:
+            return FORMULA
+        return "" if name == "template" and " shadowroot" in attributes else name
+    if not attributes:
+        return ""
+    if ' hidden="' in attributes:
+        return "hidden"
+    if 'aria-hidden="true"' in attributes:
+        return "aria-hidden"
+    if ' style="' in attributes and _is_invisible(attribute(attributes, "style")):
+        return "hidden"
+    if name in _NEVER_BY_NAME:
+        return ""
+    if ' role="' in attributes and (role := attribute(attributes, "role")) in _ROLES:
+        return role
+    if ' class="' in attributes and (word := _junk_word(attribute(attributes, "class"))):
+        return word
+    return _junk_word(attribute(attributes, "id")) if ' id="' in attributes else ""
+
+
+def may_be_article(name: str, attributes: str) -> bool:
+    """Whether an element may be the one around the article."""
+    if name in ("article", "main"):
+        return True
+    if not attributes or name == "body":
+        return False
+    if 'itemprop="articleBody"' in attributes or 'role="main"' in attributes:
+        return True
+    if ' class="' in attributes and _names_article_body(attribute(attributes, "class")):
+        return True
+    return ' id="' in attributes and _names_article_body(attribute(attributes, "id"))
+
+
+def _is_question(attributes: str, text: str) -> bool:
+    """Whether a button holds the question of a list of questions, or the title of a box that opens."""
+    if text.rstrip().endswith("?"):
+        return True
+    return _ACCORDION.search(attributes) is not None and _NAVIGATION.search(attributes) is None
+
+
+def _is_invisible(style: str) -> bool:
+    if "none" not in style and "hidden" not in style:
+        return False
+    style = style.replace(" ", "").lower()
+    return "display:none" in style or "visibility:hidden" in style
+
+
+@lru_cache(1 << 15)
+def _junk_word(names: str) -> str:
+    """The first word of the names that marks what is no content."""
+    if _names_article_body(names) or names.startswith(_QUOTED_POSTS):
+        return ""
+    for name in names.split():
+        if name in _HIDDEN:
+            # Bootstrap hides by `d-none` and shows again from some width on by `d-md-block`.
+            return "" if name == "d-none" and names.count("d-") > 1 else "hidden"
+        if name in _JUNK_NAMES:
+            return name
+        if name.lower() in _FORMULA_NAMES:
+            return FORMULA
+        words = _SEPARATORS.split((name if name.islower() else _HUMP.sub("-", name)).lower())
+        if len(words) > 1 and _is_state_or_wrapper(words):
+            continue
+        for word in words:
+            if word in _JUNK:
+                return word
+    return ""
+
+
+def _is_state_or_wrapper(words: list[str]) -> bool:
+    """Whether a name of several words says how something is laid out or tagged, or names what is around an article."""
+    if words[0] == "post":
+        return words[1] not in _POST_PARTS
+    return words[0] in _STATES or (words[0] in _CONTENT and words[-1] in _WRAPPERS)
+
+
+@lru_cache(1 << 15)
+def _names_article_body(names: str) -> bool:
+    return _ARTICLE_BODY.search(names) is not None

@@ -1,0 +1,114 @@
+"""Documents that a careless reader cuts or parses wrongly."""
+
+import time
+
+import pytest
+
+from pipelines.extract.html import extract_main_text, extract_text
+from pipelines.extract.markup import VOID_ELEMENTS, body_tags, xhtml_as_html
+from tests.pipelines.extract.pages import CLOSING, OPENING, lines_of, own_lines
+
+NUM_LINES = 4
+NAMESPACE = "http://www.w3.org/1999/xhtml"
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        "script src='x.js'",
+        "style",
+        "title",
+        "textarea",
+        "iframe src='x'",
+        "div",
+        "span",
+        "a id='top'",
+        "p",
+        "td",
+        "option",
+    ],
+)
+@pytest.mark.parametrize("place", ["head", "body"])
+def test_elements_of_xhtml_close_themselves(element, place):
+    head, body = (f"<{element}/>", "") if place == "head" else ("", f"<{element} />")
+    html = f"<html xmlns='{NAMESPACE}'><head>{head}</head><body>{body}<div>{OPENING}{CLOSING}</div></body></html>"
+    served = extract_text(html.encode(), content_type="application/xhtml+xml; charset=utf-8")
+    declared = extract_text(f'<?xml version="1.0"?>\n{html}'.encode())
+    assert served is not None
+    assert served == declared
+    assert len(served.split("\n")) == NUM_LINES
+
+
+def test_xhtml_as_html():
+    for name in VOID_ELEMENTS:
+        assert xhtml_as_html(f"<{name} a='1'/>") == f"<{name} a='1'/>"
+    assert xhtml_as_html("<p><![CDATA[a < b]]></p><!-- <div/> -->") == "<p>a &lt; b</p><!-- <div/> -->"
+    assert xhtml_as_html("<script>if (a<b/c) '<div/>'</script><i/>") == "<script>if (a<b/c) '<div/>'</script><i></i>"
+    assert xhtml_as_html('<svg:path d="a/>b"/>') == '<svg:path d="a/>b"></svg:path>'
+    assert xhtml_as_html("a < b / c > d") == "a < b / c > d"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        f"<html><body><article>{OPENING}{CLOSING}</article><html><head><title>f</title></head><body><div>Foot</div></body>",
+        f"<div>{OPENING}{CLOSING}</div></body></html><html><head></head><body></body></html>",
+        f"<html><head></head><body><div>{OPENING}</div></body></html><html><head></head><body>{CLOSING}</body></html>",
+        f"<body><textarea></head><body><p>{'no ' * 90}.</p></body></textarea><main>{OPENING}{CLOSING}</main>",
+        f"<body><main>{OPENING}<textarea></head><body>{'no ' * 90}</textarea>{CLOSING}</main>",
+        f"<body><main>{OPENING}<!-- </head><body> <p>no</p> -->{CLOSING}</main>",
+        f"<body><main>{OPENING}<script>document.write('</head><body><p>no</p>')</script>{CLOSING}</main>",
+        f"<body><main>{OPENING}<script><!-- <p>no</p> --></script><style>/*<p>no*/</style>{CLOSING}</main>",
+        f"<body><main title='</head><body>'>{OPENING}<iframe><p>no</p></iframe>{CLOSING}</main>",
+        f"{OPENING}{CLOSING}",
+        f"<frameset><frame src=x></frameset><noframes><body>{OPENING}{CLOSING}</body></noframes>",
+    ],
+)
+def test_documents_with_a_second_head(html):
+    lines = lines_of(html)
+    assert len(lines) >= NUM_LINES
+    assert lines[0] == "On fences"
+    assert lines[3].startswith("Then all of it")
+    assert not any("no" in line.split() for line in lines if "deal" not in line)
+
+
+def test_tags_are_regular():
+    tags = body_tags("<p title='a>b' x=\"<q>\">c<!-- > <i> --><br>d<A:b>e</A:b><script>'</p>'</script>f")
+    assert "".join(text for *_, text in tags) == "cdef"
+    assert [name for _, name, _, _ in tags if name] == ["body", "p", "br", "a:b", "/a:b", "/p", "/body"]
+    assert not any("<" in attributes or ">" in attributes for *_, attributes, _ in tags)
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "<!--",
+        "<!-- -",
+        "<script>",
+        "<script><",
+        "<svg><",
+        "<p a=",
+        "<i/ ",
+        "<a b='",
+        "<![CDATA[",
+        "<style",
+        "<x/>",
+        "</",
+    ],
+)
+def test_patterns_are_linear(attack):
+    html = attack * (200_000 // len(attack))
+    start = time.process_time()
+    xhtml_as_html(html)
+    assert time.process_time() - start < 1.0
+
+
+def test_deep_nesting_takes_linear_time():
+    start = time.process_time()
+    assert extract_main_text("<div>" * 100_000 + "<p>deep</p>") == "deep"
+    assert time.process_time() - start < 5.0
+
+
+def test_own_lines_sees_what_is_added():
+    assert own_lines("<p>Something else is written here.</p>") == ["Something else is written here."]
