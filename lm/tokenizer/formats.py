@@ -251,7 +251,10 @@ def _tokens_added_by(processor: Mapping[str, Any] | None, path: Path) -> list[st
 
 
 def _check_added(added: Sequence[Mapping[str, Any]], vocab: Mapping[str, int], path: Path) -> None:
-    """Refuse added tokens that `tokenizers` finds elsewhere in a text, or under another id, than Loam would."""
+    """Refuse added tokens that `tokenizers` finds elsewhere in a text, or under another id, than Loam would.
+
+    `tokenizers` numbers the added tokens that are not in the vocabulary from its size on, whatever the file says.
+    """
     next_id = len(vocab)
     for token in added:
         name = token["content"]
@@ -261,7 +264,7 @@ def _check_added(added: Sequence[Mapping[str, Any]], vocab: Mapping[str, int], p
         expected = vocab.get(name, next_id)
         if token["id"] != expected:
             raise InputError(f"{path}: added token {name!r} has the id {token['id']!r}, expected {expected}")
-        next_id = max(next_id, expected + 1)
+        next_id += name not in vocab
     early = [token["content"] for token in added if not token.get("normalized")]
     late = [token["content"] for token in added if token.get("normalized")]
     for first, second in itertools.product(early, late):  # `tokenizers` finds them in two passes, Loam in one

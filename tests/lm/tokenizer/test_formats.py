@@ -121,11 +121,12 @@ def file(tokenizer, tmp_path):
 
 
 def add_tokens(content, *names, **flags):
+    """Add tokens with the ids that `tokenizers` gives them: after as many as the vocabulary has, in order."""
+    vocab, added = content["model"]["vocab"], content["added_tokens"]
     for name in names:
-        next_id = max([len(content["model"]["vocab"]) - 1, *(token["id"] for token in content["added_tokens"])]) + 1
-        token_id = content["model"]["vocab"].get(name, next_id)
+        token_id = vocab.get(name, len(vocab) + sum(token["content"] not in vocab for token in added))
         plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": True, "special": False}
-        content["added_tokens"].append({"id": token_id, "content": name, **plain, **flags})
+        added.append({"id": token_id, "content": name, **plain, **flags})
 
 
 def ignore_merges(content):
@@ -209,6 +210,14 @@ REFUSED = {
     "added token '<m>' has rstrip": lambda c: add_tokens(c, "<m>", rstrip=True, special=True),
     "added token '<m>' has single_word": lambda c: add_tokens(c, "<m>", single_word=True),
     "added token '<m>' has the id 5000, expected": lambda c: add_tokens(c, "<m>", id=5000),
+    "added token '<n>' has the id": lambda c: (
+        c["model"]["vocab"].update({"<m>": 5000}),
+        add_tokens(c, "<n>", id=5001),
+    ),
+    r"'<m>' has the id \d+, expected a number of its own": lambda c: (
+        c["model"]["vocab"].pop("".join(c["model"]["merges"].pop())),
+        add_tokens(c, "<m>"),
+    ),
     "added tokens '.*' and 'm><' overlap": lambda c: (add_tokens(c, "<m>", normalized=False), add_tokens(c, "m><")),
     "has no token for the byte": lambda c: add_tokens(c, "ä"),  # `tokenizers` takes it for the byte written so
     "has the ids": lambda c: add_tokens(c, " "),
