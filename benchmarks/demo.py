@@ -79,7 +79,7 @@ def _learned(seed: int, home: Path) -> list[Row]:
         Row(name=f"seed {seed}: SFT well-formed", value=sft["greedy"]["well_formed_rate"], unit="", target=MIN_RATE),
         Row(
             name=f"seed {seed}: DPO prefers the chosen",
-            value=dpo["preference"]["after"]["by_margin"],
+            value=dpo["preference"]["after"]["reward_accuracy"],
             unit="",
             target=MIN_RATE,
         ),

@@ -106,7 +106,9 @@ def sft_answers_are_well_formed(home: LoamHome) -> dg.AssetCheckResult:
 def dpo_prefers_the_chosen_answer(home: LoamHome) -> dg.AssetCheckResult:
     """The implicit reward of the chosen answer is above that of the rejected one."""
     rates = home.artifact("dpo_model").summary["preference"]["after"]
-    return dg.AssetCheckResult(passed=rates["by_margin"] >= MIN_PREFERRED, metadata={**rates, "minimum": MIN_PREFERRED})
+    return dg.AssetCheckResult(
+        passed=rates["reward_accuracy"] >= MIN_PREFERRED, metadata={**rates, "minimum": MIN_PREFERRED}
+    )
 
 
 def _tune(
@@ -135,7 +137,7 @@ def _tune(
 def _tuning_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """What each step measured, and the first held-out answers."""
     rows = metrics(artifact)
-    shown = [name for name in ("loss", "reward", "verified_rate", "mean_margin") if name in rows[0]]
+    shown = [name for name in ("loss", "reward", "verified_rate", "reward_margin") if name in rows[0]]
     curves: dict[str, dg.MetadataValue[Any]] = {
         name: plots.lines(name, {name: ([r["step"] for r in rows], [r[name] for r in rows])}, x="step", y=name)
         for name in shown

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -47,20 +49,46 @@ def mixture_is_exact(home: LoamHome) -> dg.AssetCheckResult:
 
 
 def mixed(config: PretrainConfig, home: LoamHome) -> PretrainConfig:
-    """The training configuration with the mixture's weights, unless it has its own.
+    """Return the training configuration with the mixture's weights, unless it has its own, which the mixture's limits
+    bind too.
 
     Raises:
-        ConfigurationError: the run is longer than the mixture allows.
+        ConfigurationError: the run is longer than the mixture allows, or reads more of a source.
     """
-    if config.source_weights:
-        return config
     plan = json.loads(home.artifact("training_mixture").file(MIXTURE).read_text())
     vocab_size = home.artifact("token_shards").summary["vocab_size"]
     context_length = config.model_config(vocab_size).context_length
-    num_tokens = config.num_tokens or config.num_steps * config.batch_size * context_length
+    num_tokens = (
+        config.steps(context_length) * config.batch_size * context_length if config.num_steps else config.num_tokens
+    )
+    if config.source_weights:
+        check_limits(config.source_weights, num_tokens, plan)
+        return config
     if num_tokens > plan["num_tokens"]:
         raise ConfigurationError(
             f"pretrained_model: {num_tokens:,} tokens, but training_mixture allows {plan['num_tokens']:,}; train for "
             "fewer, or raise its max_epochs or num_tokens"
         )
     return dataclasses.replace(config, source_weights=training_weights(plan))
+
+
+def check_limits(weights: Mapping[str, float], num_tokens: int, plan: Mapping[str, Any]) -> None:
+    """Check that a run with weights of its own stays within the mixture's sources and their `max_epochs`.
+
+    Raises:
+        ConfigurationError: names the source and what the mixture allows.
+    """
+    planned = {each["source"]: each for each in plan["sources"]}
+    for source, weight in weights.items():
+        if source not in planned:
+            raise ConfigurationError(
+                f"pretrained_model: source_weights.{source}: takes no part in training_mixture, expected some of "
+                f"{', '.join(planned)}"
+            )
+        used = num_tokens * weight / math.fsum(weights.values())
+        allowed = planned[source]["max_epochs"] * planned[source]["tokens_available"]
+        if used > allowed:
+            raise ConfigurationError(
+                f"pretrained_model: source_weights.{source}: {used:,.0f} tokens, but training_mixture allows "
+                f"{allowed:,.0f}, {planned[source]['max_epochs']:g} epochs"
+            )

@@ -17,10 +17,11 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn."""
+    """One turn. A reply keeps the ids that were drawn, which encoding its text again need not give."""
 
     role: Role
     text: str
+    token_ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def encode_messages(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[i
     """The turns one after the other, each `<|role|>TEXT<|end|>`, then `<|assistant|>`: what a reply continues."""
     ids: list[int] = []
     for message in messages:
-        ids += [tokenizer.special_id(f"<|{message.role}|>"), *_encode_text(tokenizer, message.text), end_id(tokenizer)]
+        body = _encode_text(tokenizer, message.text) if message.token_ids is None else message.token_ids
+        ids += [tokenizer.special_id(f"<|{message.role}|>"), *body, end_id(tokenizer)]
     return [*ids, tokenizer.special_id("<|assistant|>")]
 
 

@@ -47,6 +47,11 @@ class TuningConfig:
         Range(0, 4_096),
     ] = 0
 
+    @property
+    def num_updates(self) -> int:
+        """Updates of the optimizer in the whole stage."""
+        return self.num_steps
+
     def __post_init__(self) -> None:
         settle(self)
 
@@ -109,6 +114,11 @@ class GRPOConfig(TuningConfig):
         Normalization, Doc("What the summed loss of tokens is divided by: all tokens, each sequence's, or a constant.")
     ] = "token"
     format_reward: Annotated[float, Doc("For a well-formed wrong answer; a right one has 1."), Range(0, below=1)] = 0.0
+
+    @property
+    def num_updates(self) -> int:
+        """One for each part of each rollout."""
+        return self.num_steps * self.updates_per_rollout
 
     def __post_init__(self) -> None:
         super().__post_init__()

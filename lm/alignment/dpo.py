@@ -29,6 +29,7 @@ from lm.alignment.policy import (
     StepLog,
     Tuner,
     check_finite,
+    check_length,
     silent,
     tune_to_artifact,
 )
@@ -80,7 +81,7 @@ def optimize_preferences(model: TransformerLM, pairs: Sequence[Pair], config: DP
     """`num_steps` updates over shuffled epochs of the pairs; the model as it comes is the reference."""
     reference = all_pair_log_probs(model, pairs)
     model.train()
-    tuner = Tuner(model, config, config.num_steps)
+    tuner = Tuner(model, config)
     batches = islice(shuffled_batches(len(pairs), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "dpo", total=config.num_steps, unit="step"), start=1):
         policy = pair_log_probs(model, [pairs[i] for i in indices])
@@ -116,16 +117,12 @@ def encode_pairs(policy: Policy, preferences: Sequence[Preference], path: Path) 
     Raises:
         InputError: a response is longer than the model's context, or both are the same.
     """
-    context_length = policy.model.config.context_length
     pairs = []
     for item in preferences:
         if item.chosen == item.rejected:
             raise InputError(f"{path}: id '{item.id}' has the same text in 'chosen' and 'rejected'")
-        pair = Pair(*(encode_example(policy.tokenizer, item.prompt, text) for text in (item.chosen, item.rejected)))
-        longest = max(len(pair.chosen.token_ids), len(pair.rejected.token_ids))
-        if longest > context_length:
-            raise InputError(
-                f"{path}: id '{item.id}' is {longest} tokens, expected at most {context_length}, the context"
-            )
-        pairs.append(pair)
+        sides = [encode_example(policy.tokenizer, item.prompt, text) for text in (item.chosen, item.rejected)]
+        for side in sides:
+            check_length(policy, side, f"{path}: id '{item.id}'")
+        pairs.append(Pair(*sides))
     return pairs

@@ -39,7 +39,7 @@ from lm.alignment.policy import (
     tune_to_artifact,
 )
 from lm.alignment.records import Problem, of_split, read_records
-from lm.alignment.rollouts import Rollouts, group_advantages, roll_out
+from lm.alignment.rollouts import Rollouts, group_advantages, have_equal_rewards, roll_out
 from lm.alignment.sequences import shuffled_batches
 from lm.alignment.shared_prompt import group_log_probs
 from lm.errors import InputError
@@ -83,7 +83,7 @@ def reinforce(policy: Policy, problems: Sequence[Problem], config: GRPOConfig, l
     model = policy.model
     reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_weight else None
     generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
-    tuner = Tuner(model, config, config.num_steps * config.updates_per_rollout)
+    tuner = Tuner(model, config)
     batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "grpo", total=config.num_steps, unit="step"), start=1):
         rollouts = roll_out(
@@ -93,7 +93,7 @@ def reinforce(policy: Policy, problems: Sequence[Problem], config: GRPOConfig, l
             generation,
             group_size=config.group_size,
             format_reward=config.format_reward,
-            seed=config.seed * 1_000_003 + step,
+            seed=(config.seed * 1_000_003 + step) % 2**63,
         )
         numbers = _rollout_numbers(rollouts)
         for part in rollouts.split(config.updates_per_rollout):
@@ -169,7 +169,10 @@ def _accumulate_gradients(
         (loss + model.auxiliary_loss() * (len(rows) / len(rollouts.rewards.flatten()))).backward()
         total += loss.item()
         ratio = torch.exp(log_probs.detach() - old)
-        clipped += ((ratio < 1 - config.clip_low) | (ratio > 1 + config.clip_high)).sum().item()
+        rising = (advantages.flatten()[rows] > 0)[:, None]
+        falling = (advantages.flatten()[rows] < 0)[:, None]
+        # Only where the minimum takes the clipped side; elsewhere the gradient is whole.
+        clipped += ((falling & (ratio < 1 - config.clip_low)) | (rising & (ratio > 1 + config.clip_high))).sum().item()
     return {"loss": total, "clipped_share": clipped / rollouts.batch.response_mask.sum().item()}
 
 
@@ -197,7 +200,7 @@ def _rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
         "reward": rollouts.rewards.mean().item(),
         "verified_rate": rates.verified_rate,
         "well_formed_rate": rates.well_formed_rate,
-        "informative_groups": (rollouts.rewards.std(dim=1) > 0).float().mean().item(),
+        "zero_std_share": have_equal_rewards(rollouts.rewards).float().mean().item(),
         "response_tokens": mask.sum().item() / mask.shape[0],
         # The mean surprise of drawn tokens estimates the policy's entropy, in nats a token.
         "entropy": -rollouts.log_probs.sum().item() / mask.sum().item(),

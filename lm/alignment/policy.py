@@ -13,6 +13,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from lm.alignment.chat import ChatExample
 from lm.alignment.config import TuningConfig
 from lm.alignment.records import Problem
 from lm.code_version import code_digest
@@ -55,8 +56,8 @@ class Tuner:
     """The optimizer with warm-up, cosine decay and clipping, one `step` at a time; experts are balanced, and learning
     rates scaled by the width, as in pre-training."""
 
-    def __init__(self, model: TransformerLM, config: TuningConfig, num_updates: int) -> None:
-        self._model, self._config, self._num_updates = model, config, num_updates
+    def __init__(self, model: TransformerLM, config: TuningConfig) -> None:
+        self._model, self._config = model, config
         settings: dict[str, Any] = {"lr": config.learning_rate, "betas": (0.9, 0.99)}
         groups = make_parameter_groups(
             model, config.weight_decay, optimizer=config.optimizer, width_ratio=model.config.width_ratio
@@ -77,7 +78,7 @@ class Tuner:
             config.learning_rate,
             config.learning_rate * config.final_lr_fraction,
             config.warmup_steps,
-            self._num_updates,
+            config.num_updates,
         )
         norm = float(clip_gradients(self._model.parameters(), config.max_gradient_norm))
         if not torch.isfinite(torch.tensor(norm)):
@@ -161,6 +162,9 @@ def tune_to_artifact(
     if (whole := find_whole(output, fingerprint(kind, settings, inputs, code))) is not None:
         return whole
     network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)
+    if config.warmup_steps >= config.num_updates:
+        short = f"warmup_steps {config.warmup_steps} of {config.num_updates} updates"
+        report({"message": f"{short}: the learning rate does not get to {config.learning_rate:g}"})
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
     with StopSignals() as signals, publication_of as publication:
         with StepLog(publication.path / "metrics.jsonl", report, signals) as log:
@@ -172,6 +176,17 @@ def tune_to_artifact(
         _write_samples(publication.path / "samples.jsonl", outcome.answers[:num_samples])
         publication.summary.update(outcome.evaluation)
     return publication.artifact
+
+
+def check_length(policy: Policy, example: ChatExample, place: str) -> None:
+    """Check that the inputs of an exchange, all its tokens but the last, fit the model's context.
+
+    Raises:
+        InputError: names the `place` of the example.
+    """
+    size, most = len(example.token_ids), policy.model.config.context_length + 1
+    if size > most:
+        raise InputError(f"{place} is {size} tokens, expected at most {most}: the context and the last target")
 
 
 def check_finite(loss: Tensor, step: int) -> None:

@@ -60,14 +60,14 @@ def all_pair_log_probs(model: TransformerLM, pairs: Sequence[Pair], batch_size: 
 def preference_rates(policy: PairLogProbs, reference: PairLogProbs) -> dict[str, float]:
     """Shares of pairs in which the chosen response ranks first; a tie counts half.
 
-    `by_margin` ranks by the implicit reward log π − log π_ref, DPO's own measure; `by_log_prob` by log π, what a
-    sampler follows. `mean_margin` is the mean difference of implicit rewards, in nats, without β.
+    `reward_accuracy` ranks by the implicit reward log π − log π_ref, DPO's own measure; `log_prob_accuracy` by log π,
+    which a sampler follows. `reward_margin` is the mean difference of implicit rewards, in nats, without β.
     """
     margins = (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
     return {
-        "by_margin": _share_above_zero(margins),
-        "by_log_prob": _share_above_zero(policy.chosen - policy.rejected),
-        "mean_margin": margins.mean().item(),
+        "reward_accuracy": _share_above_zero(margins),
+        "log_prob_accuracy": _share_above_zero(policy.chosen - policy.rejected),
+        "reward_margin": margins.mean().item(),
     }
 
 

@@ -1,8 +1,7 @@
 """What counts as an answer: a grammar of integers, and nothing is ever evaluated.
 
 An answer ends in a line `#### <number>`: ASCII digits, an optional sign, optional thousands commas, at most 18
-digits. Everything else, whatever it would compute, is no answer. Work is linear in the length of the last line's
-prefix that could match, so hostile text costs nothing.
+digits. Everything else, whatever it would compute, is not an answer. Work is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -12,17 +11,14 @@ import re
 MAX_DIGITS = 18
 _MARKER = "####"
 _NUMBER = re.compile(r"[+-]?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})")
-# Marker, spaces, sign, digits, commas and trailing spaces of a sane answer fit in this many characters.
-_MAX_LINE = 64
 
 
 def parse_answer(text: str) -> int | None:
-    """The integer in the last line `#### <number>` of `text`, or None. Spaces and line ends after the number are
+    """Return the integer in the last line `#### <number>` of `text`, or None. Spaces and line ends after the number are
     allowed, other text is not."""
-    tail = text[-_MAX_LINE:].rstrip(" \r\n")
-    line = tail[tail.rfind("\n") + 1 :]
-    whole_line_seen = len(text) <= _MAX_LINE or "\n" in tail
-    if not whole_line_seen or not line.startswith(_MARKER):
+    whole = text.rstrip(" \r\n")
+    line = whole[whole.rfind("\n") + 1 :]
+    if not line.startswith(_MARKER):
         return None
     number = line.removeprefix(_MARKER).strip(" ")
     return int(number.replace(",", "")) if _NUMBER.fullmatch(number) else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from lm.alignment.chat import ChatExample, encode_prompt, end_id
@@ -76,8 +76,16 @@ def group_advantages(
 ) -> Float[Tensor, "problems group"]:
     """A = (r − mean(r)) / (std(r) + ε) within each group; without the division for Dr. GRPO.
 
+    A group of equal rewards has advantages of exactly 0, although their mean may differ from them by a rounding.
     std is the unbiased one. Dividing by it gives nearly solved and nearly hopeless problems the weight of the others.
     Sources: Shao et al. 2024 (arXiv:2402.03300, sec. 4.1.2); Liu et al. 2025 (arXiv:2503.20783, sec. 3.1).
     """
     advantages = rewards - rewards.mean(dim=1, keepdim=True)
-    return advantages / (rewards.std(dim=1, keepdim=True) + epsilon) if divide_by_std else advantages
+    if divide_by_std:
+        advantages = advantages / (rewards.std(dim=1, keepdim=True) + epsilon)
+    return advantages.masked_fill(have_equal_rewards(rewards)[:, None], 0.0)
+
+
+def have_equal_rewards(rewards: Float[Tensor, "problems group"]) -> Bool[Tensor, " problems"]:
+    """Whether all rewards of a group are the same, so that it teaches nothing."""
+    return (rewards == rewards[:, :1]).all(dim=1)

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lm.alignment.chat import ChatExample
+from lm.errors import InputError
 from lm.model import TransformerLM
 from lm.training.loss import token_losses
 
@@ -42,6 +43,10 @@ class SequenceBatch:
         places = torch.arange(1, self.response_mask.shape[1] + 1, device=self.ids.device)
         return (self.response_mask * places).amax(dim=1)
 
+    def input_mask(self) -> Bool[Tensor, "batch targets"]:
+        """Whether a token is an input rather than padding."""
+        return torch.arange(self.response_mask.shape[1], device=self.ids.device) < self.lengths()[:, None]
+
 
 def pad(examples: Sequence[ChatExample], device: torch.device) -> SequenceBatch:
     """The examples as one batch, padded with id 0 to the longest."""
@@ -63,7 +68,7 @@ def response_log_probs(
     The output layer is computed at the response positions alone: with a large vocabulary it is most of a small
     model's work.
     """
-    hidden = model.hidden(batch.ids[:, :-1])[batch.response_mask]
+    hidden = model.hidden(batch.ids[:, :-1], counted=batch.input_mask())[batch.response_mask]
     logits = model.logits(hidden).float() / temperature
     targets = batch.targets[batch.response_mask]
     log_probs = -token_losses(logits, targets)
@@ -72,9 +77,15 @@ def response_log_probs(
 
 
 def shuffled_batches(num_items: int, batch_size: int, seed: int) -> Iterator[list[int]]:
-    """Indices in batches without end: each epoch a new order, its last batch filled up from the next epoch."""
+    """Yield indices in batches without end: each epoch a new order, its last batch filled up from the next epoch.
+
+    Raises:
+        InputError: there are no items.
+    """
     generator = torch.Generator().manual_seed(seed)
     waiting: list[int] = []
+    if num_items < 1:
+        raise InputError("no examples to draw batches from, expected at least 1")
     while True:
         while len(waiting) < batch_size:
             waiting += torch.randperm(num_items, generator=generator).tolist()

@@ -23,6 +23,7 @@ from lm.alignment.policy import (
     StepLog,
     Tuner,
     check_finite,
+    check_length,
     silent,
     tune_to_artifact,
 )
@@ -69,7 +70,7 @@ def train_sft(
 def fine_tune(model: TransformerLM, examples: Sequence[ChatExample], config: SFTConfig, log: StepLog) -> None:
     """`num_steps` updates over shuffled epochs of the examples."""
     model.train()
-    tuner = Tuner(model, config, config.num_steps)
+    tuner = Tuner(model, config)
     batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step"), start=1):
         loss = sft_loss(model, pad([examples[i] for i in indices], model.device))
@@ -110,9 +111,6 @@ def encode_instructions(policy: Policy, instructions: Sequence[Instruction], pat
         InputError: one is longer than the model's context.
     """
     examples = [encode_example(policy.tokenizer, item.prompt, item.response) for item in instructions]
-    context_length = policy.model.config.context_length
     for item, example in zip(instructions, examples, strict=True):
-        if len(example.token_ids) > context_length:
-            size = len(example.token_ids)
-            raise InputError(f"{path}: id '{item.id}' is {size} tokens, expected at most {context_length}, the context")
+        check_length(policy, example, f"{path}: id '{item.id}'")
     return examples

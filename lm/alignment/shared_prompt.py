@@ -75,7 +75,7 @@ def group_log_probs(
     )  # the prompt's last token, whose target is the first response token
     prefix, prefix_mask = _prefixes(batch, starts[::group_size], group_size)
     prompts = _Recorder()
-    model.hidden(prefix, kv_cache=prompts)
+    model.hidden(prefix, kv_cache=prompts, counted=prefix_mask)
     places = starts[:, None] + torch.arange(int((batch.lengths() - starts).max()), device=starts.device)
     inside = places < batch.response_mask.shape[1]
     places = places.where(inside, 0)
@@ -84,6 +84,7 @@ def group_log_probs(
         batch.ids.gather(1, places),
         positions=starts[:, None] + torch.arange(places.shape[1], device=starts.device).where(inside, 0),
         kv_cache=_Continuation(prompts, prefix_mask, group_size),
+        counted=mask,
     )
     logits = model.logits(hidden[mask]).float() / temperature
     log_probs = -token_losses(logits, batch.targets.gather(1, places)[mask])

@@ -69,8 +69,9 @@ def _gains(stages: Sequence[Mapping[str, Any]]) -> list[str]:
             before, after = preference["before"], preference["after"]
             lines.append(
                 f"- {escape(stage['stage'])}: the chosen response of a held-out pair ranks first in "
-                f"{_percent(after['by_margin'])} by implicit reward, and in {_percent(after['by_log_prob'])} by "
-                f"log-probability ({_percent(before['by_log_prob'])} before)."
+                f"{_percent(after['reward_accuracy'])} by implicit reward, and in "
+                f"{_percent(after['log_prob_accuracy'])} by log-probability "
+                f"({_percent(before['log_prob_accuracy'])} before)."
             )
         if "before" in stage["stored"] and "greedy" in stage["stored"]:
             lines.append(f"- {escape(stage['stage'])}: {_change(stage['stored'])}.")

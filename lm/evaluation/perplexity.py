@@ -5,11 +5,13 @@ bits per byte = nats of all tokens / ln 2 / bytes of text
 Unlike the loss per token it compares models with different tokenizers. Every token of the split is scored once, the
 first from the end-of-text id before it. The end-of-text ids count in the nats (the model must say where a document
 ends) and 0 in the bytes. Windows overlap: after the first window a token has at least `context_length - stride` tokens
-before it.
+before it. A model that was trained on documents apart (`ModelConfig.separate_documents`) is scored on each document
+alone, from the end-of-text id before it.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +28,9 @@ from lm.shards import TokenShards
 from lm.storage import Artifact
 from lm.token_stream import TokenStream
 
+_Window = tuple[int, int, int]
+"""First target, end, first target to score."""
+
 
 def _nothing() -> None:
     """Does nothing."""
@@ -33,7 +38,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How well a model foretold a text."""
+    """The score of a text under a model."""
 
     nats: float
     num_tokens: int
@@ -103,16 +108,38 @@ def score_tokens(
     if num_tokens == 0:
         raise InputError("nothing to score: the split holds no tokens")
     context_length = model.config.context_length
-    windows = list(_windows(num_tokens, context_length, stride or max(1, context_length // 2)))
+    spans = _documents(stream, num_tokens) if model.config.separate_documents else [(0, num_tokens)]
+    windows = [
+        (begin + start, begin + end, begin + first)
+        for begin, stop in spans
+        for start, end, first in _windows(stop - begin, context_length, stride or max(1, context_length // 2))
+    ]
     total = 0.0
-    for start in range(0, len(windows), batch_size):
+    for batch in _batches(windows, batch_size * context_length):
         before_batch()
-        total += _score_windows(model, stream, windows[start : start + batch_size], dtype)
+        total += _score_windows(model, stream, batch, dtype)
     return total
 
 
-def _windows(num_tokens: int, context_length: int, stride: int) -> Iterator[tuple[int, int, int]]:
-    """(first target, end, first target to score): windows of one length that score each target once."""
+def _documents(stream: TokenStream, num_tokens: int) -> list[tuple[int, int]]:
+    """The tokens of each document among the first `num_tokens`; the last may be cut."""
+    begins = stream.document_begins.tolist()
+    return [(begin, min(end, num_tokens)) for begin, end in itertools.pairwise(begins) if begin < min(end, num_tokens)]
+
+
+def _batches(windows: list[_Window], max_tokens: int) -> Iterator[list[_Window]]:
+    """Windows of like length together, as many as pad to at most `max_tokens`."""
+    batch: list[_Window] = []
+    for window in sorted(windows, key=lambda window: window[1] - window[0]):  # the sort is stable
+        if batch and (len(batch) + 1) * (window[1] - window[0]) > max_tokens:
+            yield batch
+            batch = []
+        batch.append(window)
+    yield batch
+
+
+def _windows(num_tokens: int, context_length: int, stride: int) -> Iterator[_Window]:
+    """Windows of one length that score each target once."""
     if not 0 < stride <= context_length:
         raise ConfigurationError(f"stride: {stride}, expected 1 to context_length = {context_length}")
     scored = 0
@@ -124,17 +151,26 @@ def _windows(num_tokens: int, context_length: int, stride: int) -> Iterator[tupl
 
 @torch.no_grad()
 def _score_windows(
-    model: TransformerLM, stream: TokenStream, windows: list[tuple[int, int, int]], dtype: torch.dtype | None
+    model: TransformerLM, stream: TokenStream, windows: list[_Window], dtype: torch.dtype | None
 ) -> float:
-    ids = torch.from_numpy(np.stack([_with_context(stream, start, end) for start, end, _ in windows])).to(model.device)
-    scored = torch.tensor([first - start for start, _, first in windows], device=model.device)
+    ids = torch.from_numpy(_padded([_with_context(stream, start, end) for start, end, _ in windows])).to(model.device)
+    scored = torch.tensor([(first - start, end - start) for start, end, first in windows], device=model.device)
     inputs, targets = ids[:, :-1], ids[:, 1:]
-    chosen = torch.arange(targets.shape[1], device=model.device) >= scored[:, None]
+    places = torch.arange(targets.shape[1], device=model.device)
+    chosen = (places >= scored[:, :1]) & (places < scored[:, 1:])
     with autocast(model.device, dtype):
         hidden = model.hidden(inputs)
         cap = model.config.logit_soft_cap
         nats = linear_cross_entropy(hidden[chosen], model.lm_head.weight, targets[chosen], soft_cap=cap)
     return float(nats)
+
+
+def _padded(rows: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
+    """Rows of ids side by side, padded with id 0 on the right, where no token attends to it."""
+    padded = np.zeros((len(rows), max(map(len, rows))), np.int64)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    return padded
 
 
 def _with_context(stream: TokenStream, start: int, end: int) -> npt.NDArray[Any]:

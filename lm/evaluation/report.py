@@ -121,7 +121,7 @@ def _bits_per_byte(policy: Policy, stored: Mapping[str, Any], corpus: Artifact |
 def _prefers_chosen(policy: Policy, preferences: Path) -> float:
     heldout = of_split(read_records(Preference, preferences), "heldout", preferences)
     scores = all_pair_log_probs(policy.model, encode_pairs(policy, heldout, preferences))
-    return preference_rates(scores, scores)["by_log_prob"]
+    return preference_rates(scores, scores)["log_prob_accuracy"]
 
 
 def _samples(answers: Mapping[str, Sequence[JudgedAnswer]], num_shown: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from lm.locations import is_remote, locate
 from lm.model import TransformerLM, choose_device, load_model
 from lm.storage import MANIFEST, Artifact, open_artifact
 from lm.tokenizer import Tokenizer
+
+_UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +54,7 @@ def converse(
 ) -> list[Message]:
     """Answer each turn with all turns before it in view, print the answers, and give back the conversation.
 
-    The oldest turns are forgotten when the context has no room left for an answer.
+    The oldest questions are forgotten, with their answers, when the context has no room left for an answer.
     """
     head = [] if system is None else [Message("system", system)]
     messages: list[Message] = []
@@ -59,19 +62,25 @@ def converse(
         messages.append(Message("user", turn))
         room = model.config.context_length - generation.max_new_tokens
         while len(messages) > 1 and len(encode_messages(tokenizer, head + messages)) > room:
-            del messages[0]
+            del messages[:2]  # a question with its answer: what is left begins with a question, as in training
         ids = encode_messages(tokenizer, head + messages)
-        reply = stream(model, ids, generation, stop_ids={end_id(tokenizer)}, seed=seed + number)
-        messages.append(Message("assistant", _print_stream(tokenizer, reply)))
+        reply = stream(model, ids, generation, stop_ids={end_id(tokenizer)}, seed=(seed + number) % 2**63)
+        drawn: list[int] = []
+        text = _print_stream(tokenizer, _noted(reply, drawn))
+        messages.append(Message("assistant", text, tuple(drawn)))
     return head + messages
 
 
 def stream_raw(
     model: TransformerLM, tokenizer: Tokenizer, text: str, generation: GenerationConfig, seed: int
 ) -> Iterator[int]:
-    """The ids that continue a text, until the end-of-text token."""
-    ids = list(tokenizer.encode(text, allowed_special="none"))
-    return stream(model, ids, generation, stop_ids={tokenizer.special_id("<|endoftext|>")}, seed=seed)
+    """Yield the ids that continue a text, until the end-of-text token.
+
+    The text begins a document, so it follows an end-of-text id as documents do in training.
+    """
+    end_of_text = tokenizer.special_id("<|endoftext|>")
+    ids = [end_of_text, *tokenizer.encode(text, allowed_special="none")]
+    return stream(model, ids, generation, stop_ids={end_of_text}, seed=seed)
 
 
 def _print_stream(tokenizer: Tokenizer, token_ids: Iterable[int], before: str = "") -> str:
@@ -89,9 +98,19 @@ def _print_stream(tokenizer: Tokenizer, token_ids: Iterable[int], before: str = 
     return text
 
 
+def _noted(token_ids: Iterable[int], into: list[int]) -> Iterator[int]:
+    """Pass the ids on and keep them."""
+    for token_id in token_ids:
+        into.append(token_id)
+        yield token_id
+
+
 def _visible(text: str) -> str:
-    # A model may write anything, terminal escape sequences included.
-    return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text)
+    """Replace what could steer a terminal: control characters, lone surrogates, line and paragraph separators."""
+    return "".join(
+        "\ufffd" if unicodedata.category(character) in _UNSAFE and character not in "\n\t" else character
+        for character in text
+    )
 
 
 def _typed_lines() -> Iterator[str]:

@@ -6,7 +6,8 @@ Decisions:
   nothing on a CPU.
 - A prompt is read once; its samples share that work by copying its rows of the KV cache.
 - Rows that have ended leave the batch when a quarter of it is idle; a batch stops when all have ended.
-- Every sample has its own stream of uniform numbers from `seed`, so it does not depend on how the batches were cut.
+- Every sample has its own uniform number at each step, drawn from `seed` when the first batch gets there: a completion
+  depends neither on how the batches were cut nor on `max_new_tokens`, and a high limit costs nothing.
 
 Not covered: continuous batching of requests that arrive over time.
 """
@@ -23,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lm.configuration import Doc, Range, settle
-from lm.errors import InputError
+from lm.errors import ConfigurationError, InputError
 from lm.inference.kv_cache import KVCache
 from lm.inference.sampling import sample
 from lm.model import TransformerLM
@@ -72,15 +73,15 @@ def generate(
     Raises:
         InputError: an empty prompt, one that fills the context, or a model whose logits are not finite.
     """
-    uniforms = torch.rand(
-        (len(prompts), num_samples, config.max_new_tokens), generator=_generator(seed), dtype=torch.float64
-    )
+    draws = _Draws(seed, len(prompts), num_samples)
     completions: list[list[Completion]] = [[] for _ in prompts]
     for members in _batches_of_equal_length(prompts, max(1, max_batch // num_samples)):
         ids = torch.tensor([prompts[i] for i in members], device=model.device)
-        rows = _continue_batch(model, ids, uniforms[members], config, stop_ids)
-        for position, i in enumerate(members):
-            completions[i] = rows[position * num_samples : (position + 1) * num_samples]
+        for samples in torch.arange(num_samples).split(max_batch):
+            owners = torch.cartesian_prod(torch.tensor(members), samples)
+            rows = _continue_batch(model, ids, owners, draws, config, stop_ids)
+            for position, i in enumerate(members):
+                completions[i] += rows[position * len(samples) : (position + 1) * len(samples)]
     return completions
 
 
@@ -90,11 +91,11 @@ def stream(
 ) -> Iterator[int]:
     """The ids that follow one prompt, as they are drawn; the same ids as `generate`'s first sample. The stop id is
     not given out."""
-    uniforms = torch.rand((config.max_new_tokens, 1), generator=_generator(seed), dtype=torch.float64)
+    draws, alone = _Draws(seed, 1, 1), torch.zeros((1, 2), dtype=torch.long)
     ids = torch.tensor([prompt], device=model.device)
     cache, logits = _read_prompts(model, ids, config.max_new_tokens)
     for step in range(cache.capacity - cache.length):
-        token_ids, _ = _sample(logits, uniforms[step], config)
+        token_ids, _ = _sample(logits, draws.at(step, alone), config)
         if int(token_ids) in stop_ids:
             return
         yield int(token_ids)
@@ -104,16 +105,17 @@ def stream(
 def _continue_batch(
     model: TransformerLM,
     ids: Int[Tensor, "batch seq"],
-    uniforms: Float[Tensor, "batch samples steps"],
+    owners: Int[Tensor, "rows 2"],
+    draws: _Draws,
     config: GenerationConfig,
     stop_ids: Collection[int],
 ) -> list[Completion]:
+    """Continue each prompt of the batch as often as `owners` (prompt, sample) has rows for it."""
     cache, logits = _read_prompts(model, ids, config.max_new_tokens)
-    num_rows = ids.shape[0] * uniforms.shape[1]
+    num_rows = len(owners)
     live = torch.arange(num_rows, device=ids.device)  # which completion each row of the batch continues
-    repeated = live // uniforms.shape[1]
+    repeated = live // (num_rows // len(ids))
     cache, logits = cache.select(repeated), logits[repeated]
-    uniforms = uniforms.reshape(num_rows, -1).to(ids.device)
     stops = torch.tensor(sorted(stop_ids), dtype=torch.long, device=ids.device)
     steps = cache.capacity - cache.length
     drawn_ids = torch.zeros((num_rows, steps), dtype=torch.long, device=ids.device)
@@ -121,7 +123,7 @@ def _continue_batch(
     lengths = torch.full((num_rows,), steps, device=ids.device)
     finished = torch.zeros(num_rows, dtype=torch.bool, device=ids.device)
     for step in range(steps):
-        token_ids, log_probs = _sample(logits, uniforms[live, step], config)
+        token_ids, log_probs = _sample(logits, draws.at(step, owners)[live.cpu()], config)
         drawn_ids[live, step], drawn_log_probs[live, step] = token_ids, log_probs.float()
         ended = live[torch.isin(token_ids, stops) & ~finished[live]]
         finished[ended], lengths[ended] = True, step + 1
@@ -162,6 +164,7 @@ def _last_logits(model: TransformerLM, ids: Int[Tensor, "batch seq"], cache: KVC
 def _sample(logits: Tensor, uniforms: Tensor, config: GenerationConfig) -> tuple[Tensor, Tensor]:
     if not torch.isfinite(logits).all():
         raise InputError("model: its logits are not finite; its weights are damaged or its training diverged")
+    uniforms = uniforms.to(logits.device)
     return sample(logits, uniforms, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
 
 
@@ -175,6 +178,22 @@ def _batches_of_equal_length(prompts: Sequence[Sequence[int]], max_prompts: int)
             yield indices[start : start + max_prompts]
 
 
-def _generator(seed: int) -> torch.Generator:
-    # Always on the CPU: the same seed gives the same numbers on every device.
-    return torch.Generator().manual_seed(seed)
+class _Draws:
+    """One uniform number a step for each sample of each prompt; on the CPU, so that a seed gives the same on every
+    device. Steps are drawn in their order, when they are first asked for.
+    """
+
+    def __init__(self, seed: int, num_prompts: int, num_samples: int) -> None:
+        """Raises:
+        ConfigurationError: a seed that torch does not take.
+        """
+        if not 0 <= seed < 2**63:
+            raise ConfigurationError(f"seed: {seed}, expected at least 0 and below 2^63")
+        self._generator = torch.Generator().manual_seed(seed)
+        self._shape, self._steps = (num_prompts, num_samples), list[Tensor]()
+
+    def at(self, step: int, owners: Int[Tensor, "rows 2"]) -> Float[Tensor, " rows"]:
+        """The numbers of the samples `owners` (prompt, sample)."""
+        while len(self._steps) <= step:
+            self._steps.append(torch.rand(self._shape, generator=self._generator, dtype=torch.float64))
+        return self._steps[step][owners[:, 0], owners[:, 1]]

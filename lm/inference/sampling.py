@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+_COLDEST = 1e-30
+"""Below this, 1 / temperature overflows float32; it draws the largest logit as any lower temperature does."""
+
 
 def sample(
     logits: Float[Tensor, "batch vocab"],
@@ -27,7 +30,9 @@ def sample(
     if temperature == 0.0:
         token_ids = logits.argmax(dim=-1)
         return token_ids, _gather(torch.log_softmax(logits.float(), dim=-1), token_ids)
-    log_probs = torch.log_softmax(restrict(logits.float() / temperature, top_k=top_k, top_p=top_p), dim=-1)
+    shifted = logits.float() - logits.float().amax(dim=-1, keepdim=True)
+    tempered = shifted / max(temperature, _COLDEST)
+    log_probs = torch.log_softmax(restrict(tempered, top_k=top_k, top_p=top_p), dim=-1)
     token_ids = invert_cdf(log_probs.exp(), uniforms)
     return token_ids, _gather(log_probs, token_ids)
 

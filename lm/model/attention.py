@@ -134,7 +134,7 @@ class CausalSelfAttention(nn.Module):
         q, k, v = (rearrange(part, "batch seq heads d_head -> batch heads seq d_head") for part in (q, k, v))
         if context.kv_cache is not None:
             k, v = context.kv_cache.update(self.layer_index, k, v)
-        mask = context.window_mask if self.window else context.mask
+        mask = context.mask_for(self.window)
         mixed = attend(q, k, v, mask, window=self.window, fused=self.fused)
         return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
 

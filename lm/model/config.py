@@ -140,6 +140,13 @@ class ModelConfig:
         ),
         Range(0, 2**20),
     ] = 0
+    separate_documents: Annotated[
+        bool,
+        Doc(
+            "Trained with each document apart, by document masks or padded packing: the model is then scored on each "
+            "document alone."
+        ),
+    ] = False
     attention: Annotated[
         Literal["fused", "reference"],
         Doc("`fused` calls torch's kernel, `reference` the formula written out; equal up to rounding."),

@@ -75,13 +75,23 @@ class Context:
     mask: Tensor | None = None
     """Where a query may look, `[#batch 1 queries keys]`; None is causal."""
     window_mask: Tensor | None = None
-    """The same for the layers with a window; None is causal with the window."""
+    """The same for the layers with a window; None cuts the window out of `mask`."""
     segments: Tensor | None = None
     """Documents numbered in order, `[batch seq]`, for layers that have no mask."""
+    counted: Tensor | None = None
+    """The tokens that are not padding, `[batch seq]`; None: all. Only they count in the load of experts."""
     kv_cache: KVCache | None = None
     """Earlier tokens."""
     routing: dict[int, Routing] = field(default_factory=dict)
     """Filled by the layers with experts, by layer."""
+
+    def mask_for(self, window: int) -> Tensor | None:
+        """The mask of a layer with this window (0: none)."""
+        if not window:
+            return self.mask
+        if self.window_mask is not None or self.mask is None:
+            return self.window_mask
+        return windowed(self.mask, window)
 
 
 def causal_mask(

@@ -56,7 +56,7 @@ class LatentAttention(nn.Module):
         latent = self.kv_norm(latent)
         if context.rotation is not None:
             q_rope, k_rope = context.rotation(q_rope), context.rotation(k_rope)
-        mask = context.window_mask if self.window else context.mask
+        mask = context.mask_for(self.window)
         if context.kv_cache is None:
             mixed = self._expanded(q_nope, q_rope, latent, k_rope, mask)
         else:

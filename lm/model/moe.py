@@ -10,6 +10,8 @@ expert is one matrix product over just its tokens, however uneven they fall ("dr
 
 Two ways to keep the experts equally busy:
 
+Padding (`Context.counted`) goes through the experts and counts in neither.
+
 - `loss`: E Σ_e f_e P_e, f_e the share of choices and P_e the mean probability of expert e (Fedus et al. 2021, eq. 4; 1
   when even). `TransformerLM.auxiliary_loss` gives the sum over the layers times `balance_weight`.
 - `bias`: no gradient; after each step the bias of an expert that had more than its share falls by `balance_weight`, of
@@ -61,13 +63,10 @@ class MixtureOfExperts(nn.Module):
         """Every token through its experts; the routing is noted in the context."""
         tokens = x.reshape(-1, x.shape[-1])
         probabilities, chosen, weights = self.route(tokens)
-        load = torch.bincount(chosen.flatten(), minlength=self.num_experts)
         if context is not None:
-            share = load.to(weights.dtype) / chosen.numel()
-            balance = self.num_experts * (share * probabilities.mean(dim=0)).sum()
-            context.routing[self.layer_index] = Routing(balance, load)
+            context.routing[self.layer_index] = self._routing(probabilities, chosen, context.counted)
         order = chosen.flatten().argsort(stable=True)
-        outputs = self._experts(tokens[order // self.experts_per_token], load)
+        outputs = self._experts(tokens[order // self.experts_per_token], self._load(chosen))
         # Put back in the order of the tokens rather than added where they belong, which no GPU does in a fixed order.
         outputs = outputs[order.argsort()].unflatten(0, (-1, self.experts_per_token))
         return (outputs * weights[..., None]).sum(dim=1).to(x.dtype).view_as(x)
@@ -92,6 +91,21 @@ class MixtureOfExperts(nn.Module):
         if self.expert_bias is not None:
             self.expert_bias += rate * torch.sign(self.load.mean() - self.load)
         self.load.zero_()
+
+    def _routing(self, probabilities: Tensor, chosen: Tensor, counted: Tensor | None) -> Routing:
+        """The balancing term and the load of the tokens that count."""
+        counts = torch.ones_like(probabilities[:, 0]) if counted is None else counted.flatten().to(probabilities.dtype)
+        load = self._load(chosen, counted)
+        num_tokens = counts.sum().clamp(min=1)
+        share = load.to(probabilities.dtype) / (num_tokens * self.experts_per_token)
+        mean = (probabilities * counts[:, None]).sum(dim=0) / num_tokens
+        return Routing(self.num_experts * (share * mean).sum(), load)
+
+    def _load(self, chosen: Tensor, counted: Tensor | None = None) -> Int[Tensor, " experts"]:
+        """Choices of each expert; added up, since torch.bincount waits for the GPU and breaks the compiler's graph."""
+        ones = torch.ones_like(chosen) if counted is None else counted.flatten()[:, None].expand_as(chosen).to(chosen)
+        empty = torch.zeros(self.num_experts, dtype=chosen.dtype, device=chosen.device)
+        return empty.scatter_add(0, chosen.flatten(), ones.flatten())
 
     def _experts(self, rows: Float[Tensor, "rows d_model"], load: Int[Tensor, " experts"]) -> Tensor:
         """Rows sorted by expert, each through its own."""

@@ -13,7 +13,7 @@ models have: `position_embeddings`, `layers.N.attn.{q,k}_norm`, `layers.N.{ln1,l
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lm.errors import ConfigurationError
@@ -74,6 +74,7 @@ class TransformerLM(nn.Module):
         positions: Int[Tensor, "*batch seq"] | None = None,
         kv_cache: KVCache | None = None,
         document_ids: Int[Tensor, "batch seq"] | None = None,
+        counted: Bool[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
         """What `logits` reads: the stream after the last layer, normalized (and under muP scaled).
 
@@ -83,13 +84,14 @@ class TransformerLM(nn.Module):
             kv_cache: keys and values of earlier tokens; takes the new ones.
             document_ids: a token looks only at tokens of its own document, which are to stand side by side. Positions
                 go on from document to document.
+            counted: false for padding, which counts in no load of experts; None counts all tokens.
 
         Raises:
             ConfigurationError: without `positions` more tokens than `context_length`; `positions` that are not one a
                 token; or document ids beside a cache.
         """
         places = self._positions(ids, positions, kv_cache)
-        context = self._context(ids.shape[1], places, kv_cache, document_ids)
+        context = self._context(ids.shape[1], places, kv_cache, document_ids, counted)
         x = self.token_embeddings(ids)
         if self.position_embeddings is not None:
             x = x + self.position_embeddings(places)
@@ -142,7 +144,12 @@ class TransformerLM(nn.Module):
             module.load += layer.load
 
     def _context(
-        self, num_queries: int, positions: Tensor, kv_cache: KVCache | None, document_ids: Tensor | None
+        self,
+        num_queries: int,
+        positions: Tensor,
+        kv_cache: KVCache | None,
+        document_ids: Tensor | None,
+        counted: Tensor | None,
     ) -> Context:
         mask = attention_mask(num_queries, kv_cache, document_ids)
         window = self.config.window
@@ -152,6 +159,7 @@ class TransformerLM(nn.Module):
             window_mask=windowed(mask, window) if window and mask is not None else None,
             segments=None if document_ids is None else document_segments(document_ids),
             kv_cache=kv_cache,
+            counted=counted,
         )
 
     def _positions(self, ids: Tensor, positions: Tensor | None, kv_cache: KVCache | None) -> Tensor:

@@ -24,7 +24,10 @@ ROLES = ("embeddings", "lm_head", "matrices", "vectors")
 """The roles of weights; `lm.training.parameter_groups` assigns them."""
 
 _ANY_VOCABULARY = 512
-_OF_THE_RUN = {"vocab_size": "comes from the token shards"}
+_OF_THE_RUN = {
+    "vocab_size": "comes from the token shards",
+    "separate_documents": "follows from document_masks and packing",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -224,7 +227,8 @@ class PretrainConfig:
     def _run_shape(self) -> dict[str, Any]:
         """Fields of the model that follow from the run rather than from the preset's shape."""
         context_length = RECIPES[self.preset].context_length
-        return {"context_length": context_length} if context_length else {}
+        shape: dict[str, Any] = {"context_length": context_length} if context_length else {}
+        return {**shape, "separate_documents": self.document_masks or self.packing == "padded"}
 
     def _fill_in(self) -> None:
         """Give every field that was left out the value of the preset's recipe."""

@@ -1,9 +1,10 @@
-"""Which windows each step reads: several sources by weight, each at its own pace through its own epochs.
+"""The order in which steps read windows: several sources by weight, each at its own pace through its own epochs.
 
-Window k (from 0) of a source of weight w is due at (k + ½) / w, and windows are dealt as they fall due, earlier names
-first where two fall due together. So at every point of the run each source has had its share, to within a few windows
-(the first windows of several small sources fall due late and together), and the whole order is a pure function of seed
-and configuration. No torch here, as in `windows`.
+A weight is a share of the targets, not of the windows: a padded window of a short document holds few. A window of s
+targets, after c targets of its source of weight w, is due at (c + s/2) / w. Windows are dealt as they fall due, those
+of earlier names first where two fall due together. So at every point of the run each source has had its share of the
+targets, to within a few windows, and the whole order is a pure function of seed and configuration. No torch here, as
+in `windows`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A stream, its windows, and its share of all windows."""
+    """A stream, its windows, and its share of all targets."""
 
     name: str
     stream: TokenStream
@@ -53,15 +54,14 @@ class ReadingOrder:
         self._epochs = [0] * len(sources)
         self._positions = [0] * len(sources)
         self._dealt = [0] * len(sources)
+        """Targets of each source so far."""
 
     def next(self) -> Place:
-        """Where the next window comes from."""
-        index = min(range(len(self.sources)), key=self._due)
-        if self._positions[index] == self.sources[index].windows.num_windows(self._epochs[index]):
-            self._epochs[index], self._positions[index] = self._epochs[index] + 1, 0
-        place = Place(index, self._epochs[index], self._positions[index])
-        self._positions[index] += 1
-        self._dealt[index] += 1
+        """Return the place of the next window."""
+        index = 0 if len(self.sources) == 1 else min(range(len(self.sources)), key=self._due)
+        place = self._following(index)
+        self._dealt[index] += self._size(place)
+        self._epochs[index], self._positions[index] = place.epoch, place.position + 1
         return place
 
     def window(self, place: Place) -> Window:
@@ -80,11 +80,23 @@ class ReadingOrder:
         for index, source in enumerate(self.sources):
             place = state[source.name]
             self._epochs[index], self._positions[index] = int(place["epoch"]), int(place["position"])
-            before = sum(source.windows.num_windows(epoch) for epoch in range(self._epochs[index]))
-            self._dealt[index] = before + self._positions[index]
+            sizes = (source.windows.sizes(epoch) for epoch in range(self._epochs[index]))
+            before = sum(int(each.sum()) for each in sizes)
+            last = source.windows.sizes(self._epochs[index])[: self._positions[index]]
+            self._dealt[index] = before + int(last.sum())
+
+    def _following(self, index: int) -> Place:
+        """The place of a source's next window."""
+        epoch, position = self._epochs[index], self._positions[index]
+        if position == self.sources[index].windows.num_windows(epoch):
+            return Place(index, epoch + 1, 0)
+        return Place(index, epoch, position)
+
+    def _size(self, place: Place) -> int:
+        return self.sources[place.source].windows.size(place.epoch, place.position)
 
     def _due(self, index: int) -> float:
-        return (self._dealt[index] + 0.5) / self.sources[index].weight
+        return (self._dealt[index] + self._size(self._following(index)) / 2) / self.sources[index].weight
 
 
 def make_reading_order(
@@ -164,13 +176,26 @@ def steps_that_read_document(order: ReadingOrder, batch_size: int, num_steps: in
 
 def _ranks(order: ReadingOrder, source: int, num_dealt: int) -> npt.NDArray[np.int64]:
     """For each of a source's windows among the first `num_dealt` of all, its number among all."""
-    # By the time T at least w T - 1/2 windows of each source are due, so of all T - (number of sources) / 2: the first
-    # `num_dealt` are due before `latest`.
-    latest = num_dealt + len(order.sources)
-    due = [(np.arange(int(latest * other.weight) + 2) + 0.5) / other.weight for other in order.sources]
+    if len(order.sources) == 1:
+        return np.arange(num_dealt)
+    latest, due = float(order.sources[source].windows.context_length), [np.empty(0)]
+    while sum(map(len, due)) < num_dealt:
+        latest *= 2
+        due = [_due_until(each, latest) for each in order.sources]
     ranks = np.arange(len(due[source]))
     for index, other_due in enumerate(due):
         if index != source:
             # Of windows that fall due together, those of earlier sources come first.
             ranks = ranks + np.searchsorted(other_due, due[source], side="right" if index < source else "left")
     return ranks[ranks < num_dealt]
+
+
+def _due_until(source: Source, latest: float) -> npt.NDArray[np.float64]:
+    """When the windows of a source fall due, up to `latest`."""
+    parts, before, epoch = [np.empty(0)], 0, 0
+    while not len(parts[-1]) or parts[-1][-1] <= latest:
+        sizes = source.windows.sizes(epoch)
+        parts.append((before + np.cumsum(sizes) - sizes + sizes / 2) / source.weight)
+        before, epoch = before + int(sizes.sum()), epoch + 1
+    due = np.concatenate(parts)
+    return due[due <= latest]

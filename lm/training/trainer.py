@@ -136,7 +136,7 @@ class Trainer:
         if documents is not None:
             documents = documents.to(device, non_blocking=True)
         with autocast(device, self.compute_type):
-            hidden = self._hidden(ids[:, :-1], document_ids=documents).flatten(0, 1)
+            hidden = self._hidden(ids[:, :-1], document_ids=documents, counted=self._real(counted)).flatten(0, 1)
             targets = ids[:, 1:].flatten()
             if chosen is not None:
                 hidden, targets = hidden.index_select(0, chosen), targets.index_select(0, chosen)
@@ -147,6 +147,12 @@ class Trainer:
         scale = 1.0 if self.scaler is None else self.scaler.scale
         (total * (scale / num_targets)).backward()
         return nats.detach() / num_targets
+
+    def _real(self, counted: Tensor | None) -> Tensor | None:
+        """Where a target counts, for the load of experts alone."""
+        if counted is None or not self.model.config.num_experts:
+            return None
+        return counted.to(self.model.device, non_blocking=True)
 
     def _refuse(self, batch: Batch, losses: list[float], total: float, norm: float) -> None:
         size = self.config.microbatch_size or len(batch.ids)

@@ -1,8 +1,8 @@
 """Packing: how a stream of documents is cut into windows of one length, and in which order an epoch visits them.
 
-A window is told by its targets: ranges of positions in the stream, `context_length` of them together at most. What
-comes before the first target (the id before it in the stream, the end-of-text id at its very beginning) is the first
-input; so every packing foretells a document's first token from the end-of-text id before it, as evaluation does.
+A window is defined by its targets: ranges of positions in the stream, at most `context_length` targets together. The
+id before the first target (at the beginning of the stream the end-of-text id) is the first input; so every packing
+predicts a document's first token from the end-of-text id before it, as evaluation does.
 
 - `stream`: the stream as it is, cut at a random phase into windows of equal length, another phase each epoch. Nothing
   is padded; a window may begin and end inside documents. Every token is a target once an epoch, but for less than a
@@ -58,6 +58,14 @@ class Windows(Protocol):
         """The window that is visited at `position` of the epoch."""
         ...
 
+    def size(self, epoch: int, position: int) -> int:
+        """The number of targets of the window that is visited at `position` of the epoch."""
+        ...
+
+    def sizes(self, epoch: int) -> _Positions:
+        """The same of all windows of the epoch, in the order of their visit."""
+        ...
+
     def positions_of(self, epoch: int, start: int, end: int) -> _Positions:
         """Where in the epoch the windows are visited that hold a target among the positions `start` to `end`."""
         ...
@@ -81,6 +89,14 @@ class StreamWindows:
     def num_windows(self, epoch: int) -> int:
         """All but a rest at either end."""
         return (self.num_tokens - 1 - self._phase(np.random.default_rng([self.seed, epoch]))) // self.context_length
+
+    def size(self, epoch: int, position: int) -> int:
+        """A whole context."""
+        return self.context_length
+
+    def sizes(self, epoch: int) -> _Positions:
+        """A whole context each."""
+        return np.full(self.num_windows(epoch), self.context_length, np.int64)
 
     def window(self, epoch: int, position: int) -> Window:
         """One range."""
@@ -120,11 +136,21 @@ class DocumentWindows:
         self._begins = np.flatnonzero(np.diff(rows, prepend=-1, append=rows[-1] + 1))
         self._left_out = continues[order]
         self._left_out[self._begins[:-1]] = False
+        lengths = self._pieces[:, 1] - self._pieces[:, 0] - self._left_out
+        self._sizes = np.add.reduceat(lengths, self._begins[:-1])
         self._order = lru_cache(maxsize=2)(self._make_order)
 
     def num_windows(self, epoch: int) -> int:
         """The same in every epoch."""
         return len(self._begins) - 1
+
+    def size(self, epoch: int, position: int) -> int:
+        """The targets of the pieces that share a window."""
+        return int(self._sizes[self._order(epoch)[position]])
+
+    def sizes(self, epoch: int) -> _Positions:
+        """The same of all windows."""
+        return self._sizes[self._order(epoch)]
 
     def window(self, epoch: int, position: int) -> Window:
         """The pieces that share a window."""

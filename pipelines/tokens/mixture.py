@@ -177,9 +177,8 @@ def source_sizes(shards: TokenShards) -> dict[str, SourceSize]:
 
 
 def training_weights(plan: Mapping[str, Any]) -> dict[str, float]:
-    """The weights that a run of several sources deals its windows by; nothing for one source, which needs none."""
-    weights = {each["source"]: each["weight"] for each in plan["sources"] if each["tokens_used"]}
-    return weights if len(weights) > 1 else {}
+    """Return the share of the tokens of every source that the plan uses; a run with these weights reads no other."""
+    return {each["source"]: each["weight"] for each in plan["sources"] if each["tokens_used"]}
 
 
 def _shares(rates: Mapping[str, float], temperature: float) -> dict[str, float]:

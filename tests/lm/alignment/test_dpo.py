@@ -45,9 +45,9 @@ def test_gradient_pushes_the_two_sides_apart_by_beta_times_doubt():
 def test_a_tie_is_half_a_preference():
     policy, reference = scores([0.0, -1.0, -3.0], [-1.0, -1.0, -1.0]), scores([0.0, -2.0, -5.0], [-1.0, -1.0, -1.0])
     assert preference_rates(policy, reference) == {
-        "by_margin": pytest.approx(2.5 / 3),
-        "by_log_prob": pytest.approx(0.5),
-        "mean_margin": pytest.approx(1.0),
+        "reward_accuracy": pytest.approx(2.5 / 3),
+        "log_prob_accuracy": pytest.approx(0.5),
+        "reward_margin": pytest.approx(1.0),
     }
 
 

@@ -7,10 +7,13 @@ import torch
 
 pytest.importorskip("lm.tokenizer")
 
+from lm.alignment.chat import ChatExample
 from lm.alignment.config import GRPOConfig
-from lm.alignment.grpo import grpo_loss, token_weights
-from lm.alignment.rollouts import group_advantages
+from lm.alignment.grpo import _accumulate_gradients, grpo_loss, token_weights
+from lm.alignment.rollouts import Rollouts, group_advantages, have_equal_rewards
+from lm.alignment.sequences import pad, response_log_probs
 from lm.errors import ConfigurationError
+from lm.model import TransformerLM, preset
 
 
 def plain_loss(log_probs, old, advantages, mask, reference, *, clip_low, clip_high, kl_weight, normalization, longest):
@@ -88,9 +91,39 @@ def test_advantages_are_centred_in_each_group():
         {"temperature": 0.0},
         {"format_reward": 1.0},
         {"learning_rate": 0.0},
+        {"updates_per_rollout": 65},
         {"learning_rate": float("nan")},
     ],
 )
 def test_impossible_settings_are_refused(values):
     with pytest.raises(ConfigurationError, match=next(iter(values))):
         GRPOConfig(**values)
+
+
+@pytest.mark.parametrize("reward", [0.1, 0.3, 0.7, 1 / 3, 1.0])
+@pytest.mark.parametrize("group", [2, 3, 8, 17])
+@pytest.mark.parametrize("divide_by_std", [True, False])
+def test_equal_rewards_teach_exactly_nothing(reward, group, divide_by_std):
+    rewards = torch.full((3, group), reward)
+    rewards[2, 0] = 0.0
+    advantages = group_advantages(rewards, divide_by_std=divide_by_std)
+    assert not advantages[:2].any() and advantages[2].all()
+    assert have_equal_rewards(rewards).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("shift", "share"),
+    [(0.0, 0.0), (0.1, 0.0), (0.7, 1.0)],  # of the log-probabilities along the advantage
+)
+@pytest.mark.parametrize("along", [1, -1])
+def test_only_tokens_whose_gradient_stops_are_clipped(shift, share, along):
+    torch.manual_seed(0)
+    model = TransformerLM(preset("test"))
+    batch = pad([ChatExample([1, 2, 3, 4 + i, 9], 3) for i in range(2)], model.device)
+    now = response_log_probs(model, batch).detach()
+    moved = torch.tensor([[along * shift], [-along * shift]]) * batch.response_mask
+    rollouts = Rollouts(batch, now - moved, torch.tensor([[1.0, 0.0]]), [])
+    config = GRPOConfig(group_size=2, negative_weight=1.0)
+    numbers = _accumulate_gradients(model, None, rollouts, config, 1)
+    still = not any(parameter.grad.any() for parameter in model.parameters() if parameter.grad is not None)
+    assert numbers["clipped_share"] == (share if along > 0 else 0.0) and still == (numbers["clipped_share"] == 1.0)

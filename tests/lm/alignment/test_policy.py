@@ -23,7 +23,7 @@ def a_batch():
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_experts_are_balanced_by_their_biases(optimizer):
     model = TransformerLM(preset("test", num_experts=4, d_ff=32, expert_balance="bias"))
-    tuner = Tuner(model, SFTConfig(optimizer=optimizer), num_updates=3)
+    tuner = Tuner(model, SFTConfig(optimizer=optimizer, num_steps=3))
     for _ in range(3):
         sft_loss(model, a_batch()).backward()
         tuner.step()
@@ -34,8 +34,8 @@ def test_experts_are_balanced_by_their_biases(optimizer):
 @pytest.mark.parametrize(("optimizer", "share"), [("adamw", 0.25), ("muon", 0.5)])
 def test_matrices_of_a_wider_model_learn_slower(optimizer, share):
     model = TransformerLM(preset("test", d_model=64, base_width=16, layer_pattern=("ssm", "full"), d_state=16))
-    config = SFTConfig(optimizer=optimizer, weight_decay=0.1, warmup_steps=1)
-    tuner = Tuner(model, config, num_updates=10)
+    config = SFTConfig(optimizer=optimizer, weight_decay=0.1, warmup_steps=1, num_steps=10)
+    tuner = Tuner(model, config)
     sft_loss(model, a_batch()).backward()
     numbers = tuner.step()
     groups = {group["role"]: group for group in tuner._optimizer.param_groups}

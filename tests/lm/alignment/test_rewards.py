@@ -16,6 +16,10 @@ from lm.alignment.rewards import is_well_formed, parse_answer, verified_reward
         ("#### 5\n#### 6", 6),
         ("####9", 9),
         ("#### " + "9" * 18, 10**18 - 1),
+        ("#### 5" + "\n" * 10_000, 5),
+        ("#### 5" + " \r\n" * 10_000, 5),
+        ("####" + " " * 10_000 + "5", 5),
+        ("x" * 100_000 + "\n#### 5", 5),
     ],
 )
 def test_numbers_in_the_last_line(text, answer):

@@ -5,10 +5,12 @@ import torch
 
 pytest.importorskip("lm.tokenizer")
 
+import itertools
 from itertools import islice
 
 from lm.alignment.chat import ChatExample
 from lm.alignment.sequences import pad, response_log_probs, shuffled_batches
+from lm.errors import InputError
 from lm.model import TransformerLM, preset
 
 EXAMPLES = [ChatExample([3, 4, 5, 6, 7], 3), ChatExample([9, 8], 1), ChatExample([1, 2, 3, 4, 5, 6, 7, 8], 2)]
@@ -69,3 +71,10 @@ def test_every_epoch_takes_every_item_once():
     assert flat[:10] != flat[10:]
     assert batches == list(islice(shuffled_batches(10, 4, seed=0), 5))
     assert batches != list(islice(shuffled_batches(10, 4, seed=1), 5))
+
+
+def test_no_examples_are_refused_and_none_is_left_out():
+    with pytest.raises(InputError, match="no examples to draw batches from"):
+        next(shuffled_batches(0, 4, seed=0))
+    drawn = itertools.islice(shuffled_batches(3, 7, seed=2**63 - 1), 3)
+    assert sorted(itertools.chain(*drawn)) == [i for i in range(3) for _ in range(7)]

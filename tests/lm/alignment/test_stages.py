@@ -84,10 +84,10 @@ def test_dpo_learns_to_prefer_and_keeps_the_form(start, tuned, tmp_path):
     )
     figures = evaluation(artifact)
     assert set(artifact.names()) == FILES
-    assert figures["preference"]["before"]["by_margin"] == 0.5
-    assert figures["preference"]["before"]["mean_margin"] == 0.0
-    assert figures["preference"]["after"]["by_margin"] >= 0.9
-    assert figures["preference"]["after"]["mean_margin"] > 1.0
+    assert figures["preference"]["before"]["reward_accuracy"] == 0.5
+    assert figures["preference"]["before"]["reward_margin"] == 0.0
+    assert figures["preference"]["after"]["reward_accuracy"] >= 0.9
+    assert figures["preference"]["after"]["reward_margin"] > 1.0
     assert figures["greedy"]["well_formed_rate"] >= 0.9
     losses = [row["dpo_loss"] for row in read_lines(artifact, "metrics.jsonl")]
     assert losses[0] == pytest.approx(0.6931, abs=1e-3)
@@ -163,7 +163,7 @@ def test_another_tokenizers_model_is_refused(start, tmp_path):
     [
         (
             {"id": "long", "prompt": "qwertzuiop" * 5, "response": "#### 1", "split": "train"},
-            "id 'long' is .* tokens, expected at most 48",
+            "id 'long' is .* tokens, expected at most 49",
         ),
         ({"id": "x", "prompt": "1", "response": "no answer", "split": "heldout"}, "no record has split 'train'"),
         ({"id": "x", "prompt": "1", "split": "train"}, "instructions.jsonl:1: field 'response' is missing"),

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -8,7 +9,7 @@ from lm.evaluation.perplexity import Score, evaluate_perplexity, score_tokens, t
 from lm.model import TransformerLM, preset
 from lm.shards import TokenShards
 from lm.token_stream import TokenStream
-from tests.lm.training.corpora import END_OF_TEXT, make_shards
+from tests.lm.training.corpora import END_OF_TEXT, config_of, make_shards
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,41 @@ def test_missing_bytes_and_impossible_strides_are_named(model, shards, stream):
         text_bytes(shards, "test")
     with pytest.raises(ConfigurationError, match="stride: 33, expected 1 to context_length = 32"):
         score_tokens(model, stream, stride=33)
+
+
+@pytest.mark.parametrize(("stride", "batch_size"), [(0, 16), (32, 2), (7, 1)])
+def test_a_model_of_separate_documents_is_scored_on_each_alone(shards, stream, stride, batch_size):
+    torch.manual_seed(0)
+    model = TransformerLM(preset("test", vocab_size=64, position="learned", separate_documents=True))
+    begins = stream.document_begins.tolist()
+    expected = 0.0
+    for begin, end in itertools.pairwise(begins):
+        alone = torch.tensor([END_OF_TEXT, *stream.read(begin, end - begin).tolist()])
+        scored, size = 0, end - begin
+        while scored < size:
+            stop = min(scored + (stride or 16 if scored else 32), size)
+            start = max(0, stop - 32)
+            with torch.no_grad():
+                log_p = model(alone[None, start:stop]).log_softmax(-1)[0]
+            expected -= sum(log_p[i - start, alone[i + 1]].item() for i in range(scored, stop))
+            scored = stop
+    found = score_tokens(model, stream, stride=stride, batch_size=batch_size)
+    assert found == pytest.approx(expected, rel=1e-5)
+    cut = score_tokens(model, stream, max_tokens=begins[1] + 3)
+    assert cut == pytest.approx(score_tokens(model, stream, max_tokens=begins[1]) + _first(model, stream, begins[1], 3))
+
+
+def _first(model, stream, begin, number):
+    """Nats of the first tokens of a document."""
+    ids = torch.tensor([END_OF_TEXT, *stream.read(begin, number).tolist()])
+    with torch.no_grad():
+        return -model(ids[None, :-1]).log_softmax(-1)[0].gather(-1, ids[1:, None]).sum().item()
+
+
+@pytest.mark.parametrize(
+    ("changes", "apart"), [({}, False), ({"packing": "padded"}, True), ({"document_masks": True}, True)]
+)
+def test_a_run_notes_whether_documents_were_apart(changes, apart):
+    assert config_of(**changes).model_config(64).separate_documents is apart
+    with pytest.raises(ConfigurationError, match="separate_documents: follows from document_masks and packing"):
+        config_of(model={"separate_documents": True})

@@ -110,3 +110,34 @@ def test_damaged_weights_are_named(model):
 def test_impossible_settings_are_refused(values):
     with pytest.raises(ConfigurationError, match=next(iter(values))):
         GenerationConfig(**values)
+
+
+def test_a_higher_limit_neither_changes_nor_costs_anything(model):
+    many = [
+        [completion.token_ids for completion in group]
+        for limit in (4, 9, 10**15)
+        for group in generate(
+            model, PROMPTS, GenerationConfig(max_new_tokens=limit), stop_ids=(), num_samples=3, seed=5
+        )
+    ]
+    for short, longer, whole in zip(*(many[i * len(PROMPTS) :][: len(PROMPTS)] for i in range(3)), strict=True):
+        assert [ids[:4] for ids in longer] == short and [ids[:9] for ids in whole] == longer
+
+
+def test_no_more_rows_at_a_time_than_allowed(model, monkeypatch):
+    rows, hidden = [], TransformerLM.hidden
+    monkeypatch.setattr(
+        TransformerLM, "hidden", lambda self, ids, **how: rows.append(len(ids)) or hidden(self, ids, **how)
+    )
+    config = GenerationConfig(max_new_tokens=3)
+    cut = generate(model, PROMPTS, config, stop_ids=(), num_samples=7, seed=1, max_batch=3)
+    assert max(rows) == 3
+    whole = generate(model, PROMPTS, config, stop_ids=(), num_samples=7, seed=1)
+    assert [[c.token_ids for c in group] for group in cut] == [[c.token_ids for c in group] for group in whole]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_out_of_range_is_named(model, seed):
+    with pytest.raises(ConfigurationError, match=r"seed: .*, expected at least 0 and below"):
+        generate(model, [[1]], GenerationConfig(), stop_ids=(), seed=seed)
+    generate(model, [[1]], GenerationConfig(max_new_tokens=1), stop_ids=(), seed=2**63 - 1)

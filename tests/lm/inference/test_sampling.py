@@ -45,3 +45,17 @@ def test_inversion_never_draws_what_has_probability_zero():
     probs = torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0]]).expand(4, 5)
     uniforms = torch.tensor([0.0, 0.2499999, 0.25, 1.0 - 2**-53], dtype=torch.float64)
     assert invert_cdf(probs, uniforms).tolist() == [1, 1, 3, 3]
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 1e-38, 1e-39, 1e-45, 5e-324])
+@pytest.mark.parametrize("restriction", [{}, {"top_k": 2}, {"top_p": 0.5}])
+def test_a_tiny_temperature_is_greedy(temperature, restriction):
+    logits = torch.tensor([[1.0, 2.0, 3.0, -2.0], [3e38, 0.0, -3e38, 1.0]])
+    ids, log_probs = sample(logits, torch.tensor([0.5, 0.999]), temperature=temperature, **restriction)
+    assert ids.tolist() == [2, 0] and log_probs.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("temperature", [1e30, 1.7e308])
+def test_a_huge_temperature_is_uniform(temperature):
+    ids, log_probs = sample(torch.tensor([[1.0, 2.0, 3.0, -2.0]]), torch.tensor([0.6]), temperature=temperature)
+    assert ids.tolist() == [2] and log_probs.item() == pytest.approx(-1.386, abs=1e-3)

@@ -27,7 +27,8 @@ from lm.model import (
     silu,
     softmax,
 )
-from lm.model.context import windowed
+from lm.model.context import document_mask, windowed
+from lm.model.latent_attention import LatentAttention
 from lm.model.norm import layer_norm_reference, rms_norm_reference
 from lm.model.positions import SinusoidalEmbedding
 
@@ -254,3 +255,26 @@ def test_residual_projections_start_scaled_where_the_original_does():
     assert spread("llama_1b", num_kv_heads=8, d_ff=64) == spread(
         "llama_1b", num_kv_heads=8, d_ff=64, scaled_residuals=False
     )
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("window", [2, 3, 50])
+def test_a_window_layer_heeds_the_contexts_mask(fused, window):
+    """Documents apart: a window reaches into none of them but the token's own, whoever cuts the window out."""
+    attention = CausalSelfAttention(16, 2, window=window, fused=fused)
+    x, documents = torch.randn(2, 9, 16), torch.tensor([[0, 0, 0, 1, 1, 1, 1, 2, 2], [0, 1, 1, 1, 1, 1, 1, 1, 1]])
+    mask = document_mask(documents)
+    expected = attention(x, Context(mask=mask, window_mask=windowed(mask, window)))
+    torch.testing.assert_close(attention(x, Context(mask=mask)), expected)
+    alone = torch.cat([attention(x[:1, 3:7]), attention(x[:1, 7:])], dim=1)
+    torch.testing.assert_close(expected[:1, 3:], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("window", [2, 4])
+def test_a_latent_window_layer_heeds_the_contexts_mask(window):
+    shape = preset("test", latent_rank=8, d_rope=4, num_kv_heads=4, layer_pattern=("window",), window=window)
+    attention = LatentAttention(shape, 0)
+    x, mask = torch.randn(1, 6, 32), document_mask(torch.tensor([[0, 0, 1, 1, 1, 1]]))
+    expected = attention(x, Context(mask=mask, window_mask=windowed(mask, window)))
+    torch.testing.assert_close(attention(x, Context(mask=mask)), expected)
+    torch.testing.assert_close(expected[:, 2:], attention(x[:, 2:]), rtol=1e-4, atol=1e-5)

@@ -118,3 +118,40 @@ def test_a_step_that_is_left_out_moves_no_bias():
     model.hidden(torch.randint(16, (8, 32)))
     model.balance_experts(moving=False)
     assert all(not layer.ffn.expert_bias.any() and not layer.ffn.load.any() for layer in model.layers)
+
+
+@pytest.mark.parametrize("balance", ["loss", "bias"])
+def test_padding_counts_in_no_load(balance):
+    model = TransformerLM(preset("test", **EXPERTS, expert_balance=balance))
+    ids = torch.randint(1, 128, (3, 8))
+    padded = torch.nn.functional.pad(ids, (0, 20))
+    found = []
+    for rows, counted in ((ids, None), (padded, torch.arange(28).expand(3, 28) < 8)):
+        hidden = model.hidden(rows, counted=counted)[:, :8]
+        loads = [layer.ffn.load.clone() for layer in model.layers]
+        found.append((hidden, model.auxiliary_loss(), *loads))
+        model.balance_experts(moving=False)
+    for plain, with_padding in zip(*found, strict=True):
+        torch.testing.assert_close(with_padding, plain, rtol=1e-4, atol=1e-5)
+    assert found[0][2].sum() == 3 * 8 * 2
+
+
+def test_a_row_of_padding_alone_has_no_load():
+    model = TransformerLM(preset("test", **EXPERTS))
+    model.hidden(torch.zeros(1, 4, dtype=torch.long), counted=torch.zeros(1, 4, dtype=torch.bool))
+    assert model.auxiliary_loss() == 0 and not model.layers[0].ffn.load.any()
+
+
+def test_routing_compiles_in_one_piece():
+    """A count that waits for its values, such as torch.bincount, would break the graph."""
+    moe = MixtureOfExperts(preset("test", **EXPERTS))
+    x = torch.randn(10, 32)
+
+    def routed(x):
+        probabilities, chosen, _ = moe.route(x)
+        return moe._routing(probabilities, chosen, None)
+
+    explained = torch._dynamo.explain(routed)(x)
+    assert explained.graph_break_count == 0
+    _, chosen, _ = moe.route(x)
+    assert routed(x).load.tolist() == torch.bincount(chosen.flatten(), minlength=6).tolist()

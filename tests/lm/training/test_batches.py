@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lm.errors import ConfigurationError, InputError
 from lm.shards import ShardWriter, TokenShards
@@ -15,7 +17,7 @@ from lm.training import (
     steps_that_read_document,
 )
 from lm.training.reading_order import ReadingOrder, Source, _ranks
-from lm.training.windows import StreamWindows
+from lm.training.windows import DocumentWindows, StreamWindows, one_each
 from tests.lm.training.corpora import END_OF_TEXT, make_shards
 
 PACKINGS = ("stream", "best_fit", "padded")
@@ -268,3 +270,31 @@ def test_get_batch_reaches_both_ends():
     torch.manual_seed(0)
     inputs, targets = get_batch(np.arange(12), 200, 10)
     assert inputs.min() == 0 and targets.max() == 11
+
+
+def _uneven_documents(lengths):
+    return DocumentWindows(np.cumsum([0, *lengths]), 32, 0, one_each)
+
+
+@given(st.lists(st.lists(st.integers(1, 32), min_size=1, max_size=9), min_size=2, max_size=4), st.data())
+@settings(deadline=None, max_examples=40)
+def test_shares_are_of_the_targets_however_many_a_window_holds(documents, data):
+    weights = [data.draw(st.floats(0.1, 10)) for _ in documents]
+    total = sum(weights)
+    sources = [
+        Source(f"{i}", None, _uneven_documents(lengths), weight / total)
+        for i, (lengths, weight) in enumerate(zip(documents, weights, strict=True))
+    ]
+    order, read, dealt = ReadingOrder(sources), [0] * len(sources), []
+    for _ in range(200):
+        place = order.next()
+        dealt.append(place.source)
+        read[place.source] += order.window(place).num_targets
+        for targets, source in zip(read, sources, strict=True):
+            assert abs(targets - source.weight * sum(read)) <= 32 * len(sources)
+    again = ReadingOrder(sources)
+    again.restore(order.state())
+    assert [again.next() for _ in range(50)] == [order.next() for _ in range(50)]
+    for source in range(len(sources)):
+        expected = [rank for rank, index in enumerate(dealt) if index == source]
+        assert _ranks(order, source, 200).tolist() == expected

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from lm import storage
 from lm.configuration import from_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.shards import ShardWriter, TokenShards
+from lm.training.reading_order import make_reading_order
 from pipelines.tokens.mixture import (
     MIXTURE,
     MixtureConfig,
@@ -150,4 +152,12 @@ def test_tokens_are_counted_to_the_one_and_the_plan_is_published(shards, tmp_pat
         == made.digest
     )
     alone = make_mixture(shards, tmp_path / "alone", MixtureConfig(weights={"web": 1}))
-    assert training_weights(json.loads(alone.file(MIXTURE).read_text())) == {}
+    assert training_weights(json.loads(alone.file(MIXTURE).read_text())) == {"web": 1.0}
+
+
+def test_a_source_that_takes_no_part_is_not_read(shards):
+    opened = TokenShards.open(shards, "train")
+    for weights in ({"web": 1}, {"web": 1, "books": 1e-12}):
+        plan = json.loads(json.dumps(asdict(plan_mixture(source_sizes(opened), MixtureConfig(weights=weights)))))
+        order = make_reading_order(opened, packing="stream", context_length=4, seed=0, weights=training_weights(plan))
+        assert [source.name for source in order.sources] == ["web"]
