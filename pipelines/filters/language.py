@@ -3,10 +3,12 @@
 Decisions: the default is CLD2 (package pycld2), which comes with its tables and needs no download; among the offline
 packages measured it is the most accurate on texts of 500 characters and faster than all that come near it
 (docs/language.md). It names the language that prevails and its share of the text, from 0 to 1. That share is the score;
-it counts half where CLD2 itself calls its answer unreliable, so that a guess stays below the threshold. Only
-`SAMPLE_CHARACTERS` of a long text are read, in three windows from its start, middle and end: menus at the top of a page
-are often English where the page is not. A fastText model such as lid.176.bin takes its place when a path and its sha256
-are configured; then the score is that model's probability.
+it counts half where the answer is a guess, so that a guess stays below the threshold. A guess is what CLD2 itself calls
+unreliable, unless most quarters of the sample are in the same language: CLD2 also calls a text unreliable of which it
+passes over a fifth, names and numbers say, however plain the rest is. Only `SAMPLE_CHARACTERS` of a long text are read,
+in windows spread over all of it, so that a frame of menus has the weight that it has in the page. A fastText model
+such as lid.176.bin takes its place when a path and its sha256 are configured; then the score is that model's
+probability.
 
 Not covered: pages in several languages get the one language that prevails in the windows.
 """
@@ -31,7 +33,10 @@ UNDETERMINED = "und"
 SAMPLE_CHARACTERS = 1536
 """How much of a text is read."""
 
-_NUM_WINDOWS = 3
+_NUM_WINDOWS = 12
+_NUM_PARTS, _MIN_AGREEING = 4, 3
+_MIN_PART_CHARACTERS = 100
+_MAX_PARTIAL_WORD = 16
 _UNRELIABLE = 0.5
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")  # CLD2 refuses a text with one
 _MAX_READABLE = "\U0001fffd"  # above it CLD2 refuses some code points more, and none tells of a language
@@ -43,7 +48,7 @@ def identify_language(text: str) -> tuple[str, float]:
 
     A language without a code of two letters has one of three. Norwegian is `no` in Bokmål and `nn` in Nynorsk.
     """
-    sample = _sample(text)
+    sample = "\n".join(_windows(text))
     if not any(map(str.isalpha, sample)):
         return UNDETERMINED, 0.0
     import pycld2  # with its tables, so only where it is used
@@ -55,7 +60,19 @@ def identify_language(text: str) -> tuple[str, float]:
     _, code, percent, _ = found[0]
     if code.startswith(("un", "xx", "zz")):  # nothing, a script, or a game such as Pig Latin
         return UNDETERMINED, 0.0
-    return _ISO_639_1.get(code, code), percent / 100 * (1 if reliable else _UNRELIABLE)
+    is_sure = reliable or _is_in_most_parts(code, sample)
+    return _ISO_639_1.get(code, code), percent / 100 * (1 if is_sure else _UNRELIABLE)
+
+
+def _is_in_most_parts(code: str, sample: str) -> bool:
+    """Whether most quarters of a sample, none of them too short to tell, are in the language `code` of CLD2."""
+    width = len(sample) // _NUM_PARTS
+    if width < _MIN_PART_CHARACTERS:
+        return False
+    import pycld2
+
+    parts = [_readable(sample[place * width : (place + 1) * width]) for place in range(_NUM_PARTS)]
+    return sum(pycld2.detect(part, bestEffort=True)[2][0][1] == code for part in parts) >= _MIN_AGREEING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,14 +125,22 @@ class LanguageFilter(Stage):
         return None
 
 
-def _sample(text: str) -> str:
-    """Up to `SAMPLE_CHARACTERS` of `text`: all of a short one, else windows from its start, middle and end."""
+def _windows(text: str) -> list[str]:
+    """Up to `SAMPLE_CHARACTERS` of `text`: all of a short one, else windows spread evenly, which begin and end with
+    whole words where words are short."""
     if len(text) <= SAMPLE_CHARACTERS:
-        return text
+        return [text]
     width = SAMPLE_CHARACTERS // _NUM_WINDOWS
-    last = len(text) - width
-    starts = [last * window // (_NUM_WINDOWS - 1) for window in range(_NUM_WINDOWS)]
-    return "\n".join(text[start : start + width] for start in starts)
+    spare = len(text) // _NUM_WINDOWS - width
+    starts = [len(text) * window // _NUM_WINDOWS + spare // 2 for window in range(_NUM_WINDOWS)]
+    return [_whole_words(text[start : start + width]) for start in starts]
+
+
+def _whole_words(window: str) -> str:
+    """The window without what may be part of a word at its ends."""
+    first = window.find(" ", 0, _MAX_PARTIAL_WORD) + 1
+    end = window.rfind(" ", len(window) - _MAX_PARTIAL_WORD)
+    return window[first : end if end > 0 else len(window)]
 
 
 def _readable(text: str) -> bytes:

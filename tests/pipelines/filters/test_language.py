@@ -4,6 +4,7 @@ import gzip
 import random
 
 import pyarrow as pa
+import pycld2
 import pytest
 
 from lm.configuration import from_mapping
@@ -62,6 +63,36 @@ def test_odd_code_points_are_read_over(odd):
 )  # fmt: skip
 def test_codes_are_those_of_today(text, code):
     assert identify_language(text)[0] == code
+
+
+SPANISH = "El guardián del faro bajaba cada mañana al puerto para mirar los barcos que habían llegado."
+NAMES = (
+    "Fender Gibson Ibanez Squier Epiphone Rickenbacker Gretsch",
+    "Kyle Busch 34 Joey Logano 22 Chase Elliott 9 Denny Hamlin 11 Ryan Blaney",
+    "Herediano Saprissa Cartaginés Guanacasteca Sporting 12 3 1",
+)
+
+
+@pytest.mark.parametrize(("text", "code"), [(GERMAN, "de"), (SPANISH, "es")])
+@pytest.mark.parametrize("names", NAMES)
+def test_names_among_plain_sentences_do_not_make_a_guess(text, code, names):
+    page = " ".join([text] * 4 + [names] * 3)
+    assert not pycld2.detect(page)[0]  # CLD2 itself calls it unreliable
+    found, score = identify_language(page)
+    assert found == code
+    assert score > 0.65
+
+
+@pytest.mark.parametrize(
+    ("frame", "text", "code"), [(GERMAN, ENGLISH, "en"), (ENGLISH, GERMAN, "de"), (FRENCH, SPANISH, "es")]
+)
+@pytest.mark.parametrize("num_frames", [2, 6, 12])
+def test_a_frame_in_another_language_has_its_weight_and_no_more(frame, text, code, num_frames):
+    frame, body = (frame + " ") * num_frames, (text + " ") * 60
+    for page in (frame + body + frame, frame * 2 + body, body + frame * 2):
+        found, score = identify_language(page)
+        assert found == code
+        assert abs(score - len(body) / len(page)) < 0.1
 
 
 def test_a_menu_in_english_does_not_make_a_page_english():
