@@ -91,10 +91,10 @@ class Counts:
 class PartitionWriter(ExitStack):
     """Writes the documents and removals of one partition as they come. A context manager."""
 
-    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+    def __init__(self, folder: Path, schema: pa.Schema, removals: pa.Schema = REMOVAL_SCHEMA) -> None:
         super().__init__()
         self._documents = self.enter_context(TableWriter(folder / DOCUMENTS, stored_schema(schema)))
-        self._removals = self.enter_context(TableWriter(folder / REMOVALS, REMOVAL_SCHEMA))
+        self._removals = self.enter_context(TableWriter(folder / REMOVALS, removals))
 
     def write(self, kept: pa.RecordBatch, removed: pa.RecordBatch) -> None:
         """Add one batch of each."""

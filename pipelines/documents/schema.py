@@ -37,6 +37,11 @@ REMOVAL_SCHEMA = pa.schema(
 """One removed document: the stage and rule that removed it, the measured value, the threshold it failed, and the
 document it duplicates."""
 
+EXTRACTION_REMOVAL_SCHEMA = pa.schema(
+    [*REMOVAL_SCHEMA, *(DOCUMENT_SCHEMA.field(name) for name in ("crawl", "warc_path", "warc_offset", "fetched_at"))]
+)
+"""A page removed at extraction, which no table of documents holds: the removal, and where its record is."""
+
 LOSS_SCHEMA = pa.schema(
     [
         pa.field("warc_path", pa.string(), nullable=False),

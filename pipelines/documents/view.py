@@ -86,7 +86,7 @@ def read_table(artifact: Artifact, columns: Sequence[str] | None = None) -> pa.T
 def read_removals(artifact: Artifact) -> pa.Table:
     """The removals of an artifact (`REMOVAL_SCHEMA`), in the order in which their documents came in."""
     if DOCUMENTS in artifact.files:
-        return pq.read_table(artifact.file(REMOVALS))
+        return pq.read_table(artifact.file(REMOVALS), columns=REMOVAL_SCHEMA.names)
     stage, batches = str(artifact.summary["stage"]), []
     for batch, verdicts in _judged(artifact, ["url"], [name for name in RESERVED if name not in ("doc_id", "kept")]):
         gone = verdicts.append_column("url", batch.column("url")).filter(pc.invert(verdicts.column("kept")))

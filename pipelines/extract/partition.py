@@ -15,7 +15,7 @@ from lm import storage
 from lm.configuration import to_mapping
 from lm.storage import Artifact, Publication
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
-from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA
+from pipelines.documents.schema import DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA, LOSS_SCHEMA
 from pipelines.documents.tables import DOCUMENTS, LOSSES, TableWriter, text_bytes
 from pipelines.documents.verdicts import TextWriter
 from pipelines.executor.partitions import Report, run_partitions
@@ -83,7 +83,7 @@ def _write_extracted(
     crawl, _ = parse_partition(partition)
     counts, told, lines = Counts(), Counter[str](), SiteLines()
     with (
-        PartitionWriter(publication.path, DOCUMENT_SCHEMA) as writer,
+        PartitionWriter(publication.path, DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA) as writer,
         TableWriter(publication.path / LOSSES, LOSS_SCHEMA) as losses,
     ):
         for batch in extract_warc_files(files, crawl, config, num_workers=num_workers):

@@ -34,7 +34,7 @@ import pyarrow as pa
 from lm import progress
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
-from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA, REMOVAL_SCHEMA
+from pipelines.documents.schema import DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA, LOSS_SCHEMA
 from pipelines.extract.charset import decode_text
 from pipelines.extract.content_type import parse_content_type
 from pipelines.extract.html import normalise_lines
@@ -138,7 +138,7 @@ class _Rows:
     def batch(self) -> ExtractBatch:
         return ExtractBatch(
             documents=pa.RecordBatch.from_pylist(self.documents, schema=DOCUMENT_SCHEMA),
-            removed=pa.RecordBatch.from_pylist(self.removed, schema=REMOVAL_SCHEMA),
+            removed=pa.RecordBatch.from_pylist(self.removed, schema=EXTRACTION_REMOVAL_SCHEMA),
             losses=pa.RecordBatch.from_pylist(self.losses, schema=LOSS_SCHEMA),
             counts=dict(sorted(self.counts.items())),
         )
@@ -229,21 +229,33 @@ class _Extraction:
         doc_id = self._unique(entry, rows)
         if page.rule:
             rows.counts["num_removed"] += 1
-            rows.removed.append(_removal(doc_id, entry.url, page))
+            rows.removed.append(self._removal(doc_id, entry, page))
         else:
             rows.counts["num_kept"] += 1
             rows.num_characters += len(page.text)
             rows.documents.append(self._document(doc_id, entry, page.text))
 
     def _document(self, doc_id: str, source: _Source, text: str) -> dict[str, Any]:
+        return {"doc_id": doc_id, "url": source.url, "text": text, **self._place(source)}
+
+    def _removal(self, doc_id: str, source: _Source, page: PageText) -> dict[str, Any]:
         return {
             "doc_id": doc_id,
             "url": source.url,
+            "stage": STAGE,
+            "rule": page.rule,
+            "value": page.value,
+            "threshold": page.threshold,
+            "duplicate_of": None,
+            **self._place(source),
+        }
+
+    def _place(self, source: _Source) -> dict[str, Any]:
+        return {
             "crawl": self._crawl,
             "warc_path": source.warc_path,
             "warc_offset": source.warc_offset,
             "fetched_at": source.fetched_at,
-            "text": text,
         }
 
     def _unique(self, source: _Source, rows: _Rows) -> str:
@@ -295,15 +307,3 @@ def _converted(record: WarcRecord, max_replaced_share: float) -> PageText:
 
 def _place(source: _Source) -> tuple[str, str, int]:
     return source.doc_id, source.warc_path, source.warc_offset
-
-
-def _removal(doc_id: str, url: str, page: PageText) -> dict[str, Any]:
-    return {
-        "doc_id": doc_id,
-        "url": url,
-        "stage": STAGE,
-        "rule": page.rule,
-        "value": page.value,
-        "threshold": page.threshold,
-        "duplicate_of": None,
-    }

@@ -22,13 +22,13 @@ def render(trace: Mapping[str, Any]) -> str:
 def _record(trace: Mapping[str, Any]) -> list[str]:
     record = trace["record"]
     if trace["passages"][0]["stage"] == "added":
-        if not record:
+        if "warc_path" not in record:
             return []
         return [
             _line("source", record["crawl"]),
             _line("record", f"{record['warc_path']}, row {record['warc_offset']:,}"),
         ]
-    if not record:
+    if "warc_path" not in record:
         return [_line("partition", trace["partition"])]
     return [
         _line("partition", f"{trace['partition']}, fetched {record['fetched_at']}"),

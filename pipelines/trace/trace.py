@@ -137,12 +137,13 @@ def _open(root: Path, step: Step, partition: str) -> Artifact | None:
 
 
 def _first_rows(artifact: Artifact | None, column: str, sought: str) -> list[dict[str, Any]]:
-    """The documents, and the pages without text, with this id or URL."""
+    """The documents, and the pages without text, with this id or URL, and where their records are."""
     if artifact is None:
         return []
     names = [name for name in DOCUMENT_SCHEMA.names if name != "text"]
     kept = _rows(artifact, DOCUMENTS, column, sought, names)
-    return kept + _rows(artifact, REMOVALS, column, sought, ["doc_id", "url"])
+    placed = [name for name in names if name in pq.read_schema(artifact.file(REMOVALS)).names]
+    return kept + _rows(artifact, REMOVALS, column, sought, placed)
 
 
 def _rows(

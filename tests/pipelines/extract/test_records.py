@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lm.errors import ConfigurationError, InputError
-from pipelines.documents.schema import DOCUMENT_SCHEMA, LOSS_SCHEMA, REMOVAL_SCHEMA, is_doc_id
+from pipelines.documents.schema import DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA, LOSS_SCHEMA, is_doc_id
 from pipelines.extract.html import extract_text
 from pipelines.extract.page_text import PageText, pack, unpack
 from pipelines.extract.records import ExtractConfig, document_id, extract_warc_files
@@ -20,7 +20,7 @@ def extract(*files, num_workers=1, **values):
     """Documents, removals, losses and counts over all batches; the accounting is checked on the way."""
     batches = list(extract_warc_files(files, "test", ExtractConfig(**values), num_workers=num_workers))
     tables = [pa.Table.from_batches([batch.documents for batch in batches], DOCUMENT_SCHEMA)]
-    tables.append(pa.Table.from_batches([batch.removed for batch in batches], REMOVAL_SCHEMA))
+    tables.append(pa.Table.from_batches([batch.removed for batch in batches], EXTRACTION_REMOVAL_SCHEMA))
     tables.append(pa.Table.from_batches([batch.losses for batch in batches], LOSS_SCHEMA))
     counts = {}
     for batch in batches:
@@ -69,6 +69,8 @@ def test_what_is_removed(tmp_path, block, rule, value):
     assert len(documents) == 1
     assert (removal["stage"], removal["rule"], removal["value"]) == ("extract", rule, value)
     assert (removal["doc_id"], removal["url"]) == ("00000000-0000-0000-0000-000000000008", "https://example.org/7")
+    place = (removal["crawl"], removal["warc_path"], removal["warc_offset"], removal["fetched_at"])
+    assert place == ("test", "x.warc", 0, "2024-05-18T01:58:10Z")
 
 
 def test_kinds_of_record(tmp_path):

@@ -21,11 +21,13 @@ from pipelines.decontamination.corpus import decontaminate_corpus
 from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
 from pipelines.documents.tables import CLUSTERS, DOCUMENTS, REMOVALS, TEXTS, VERDICTS
 from pipelines.documents.verdicts import TEXT_SCHEMA
+from pipelines.extract.partition import extract_partition
 from pipelines.extract.records import document_id
 from pipelines.sources.added_documents import DocumentSource, publish_added_documents
 from pipelines.tokens.shards import TokenizeConfig, write_token_shards
 from pipelines.trace import trace
 from pipelines.warc.records import read_records
+from tests.pipelines import warc_making as making
 from tests.pipelines.published import rows_of
 
 
@@ -151,6 +153,17 @@ def test_what_was_shared_with_evaluation_items_is_told(demo, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "decontaminate" in out and "cut 1 shared passages" in out
     assert "words of exam q7 at characters" in out and "tokens      " in out and "stale" in out
+
+
+@pytest.mark.parametrize("body", [b"<html><script>x</script></html>", b"%PDF-1.7"])
+def test_a_page_removed_at_extraction_leads_to_its_record(tmp_path, capsys, body):
+    parts = making.members([*making.pages(1), making.record(making.response(body), number=7)])
+    target = paths.artifact_path("extracted_documents", "demo/g0000", tmp_path)
+    extract_partition([making.write(tmp_path / "x.warc.gz", *parts)], "demo/g0000", target)
+    trace.main(["https://example.org/7", "--home", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert f"x.warc.gz at byte {len(parts[0]):,}" in out and "fetched 2024-05-18T01:58:10Z" in out
+    assert "removed  " in out
 
 
 def test_a_document_of_another_collection_begins_at_its_file(demo, tmp_path, capsys):
