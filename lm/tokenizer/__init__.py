@@ -7,7 +7,7 @@ training/       `train_bpe`: pre-tokens are counted, then merges are learned
 encoding/       the merge loop behind `encode`, and its inverse behind `decode`
 stream          text in pieces, and the character span of each token
 gpt2_files      `vocab.json` and `merges.txt`
-formats         the files of `tokenizers` and tiktoken
+formats         the files of `tokenizers` and tiktoken; huggingface_settings checks those of `tokenizers`
 vocabulary      the checks of a vocabulary and its merges
 text_batches    texts as UTF-8 bytes with borders; utf8 has the conversion of one
 raw_memory      bytes by address, for the compiled loops

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any
 
 from lm.errors import InputError, LoamError
 from lm.tokenizer.gpt2_files import Pair, merge_of, read_gpt2, read_json_object, read_lines, to_printable, vocab_of
-from lm.tokenizer.patterns import OTHER_SPELLINGS, PATTERNS
+from lm.tokenizer.huggingface_settings import check_added_tokens, check_post_processing, check_supported, pattern_of
+from lm.tokenizer.patterns import PATTERNS
 from lm.tokenizer.tokenizer import Tokenizer
 
 
@@ -60,10 +60,10 @@ def load_huggingface(path: Path, *, without_post_processing: bool = False) -> To
     content = read_json_object(path)
     try:
         model, added = content["model"], content["added_tokens"]
-        _check_supported(content, path)
+        check_supported(content, path)
         if not without_post_processing:
-            _check_post_processing(content, path)
-        _check_added(added, model["vocab"], path)
+            check_post_processing(content, path)
+        check_added_tokens(added, model["vocab"], path)
         names = [token["content"] for token in sorted(added, key=lambda token: token["id"])]
         vocab = vocab_of({**model["vocab"], **{token["content"]: token["id"] for token in added}}, names, path)
         known = set(vocab.values())
@@ -76,7 +76,7 @@ def load_huggingface(path: Path, *, without_post_processing: bool = False) -> To
             vocab,
             merges,
             special,
-            pattern=_pattern_of(content["pre_tokenizer"], path),
+            pattern=pattern_of(content["pre_tokenizer"], path),
             added_tokens=[name for name in names if name not in special],
             ignore_merges=bool(model.get("ignore_merges")),
         )
@@ -133,22 +133,36 @@ def load_tiktoken(path: Path, pattern: str, special_tokens: Mapping[str, int]) -
     """Read a file of ranks; `special_tokens` gives the ids of special tokens, which the file does not hold.
 
     Raises:
-        InputError: a line is not a token and a rank, or a token is not made of two earlier ones.
+        InputError: a line is not a token and a rank, or repeats one; a token is not made of two earlier ones; a special
+            token has the id of another token.
     """
-    ranks: dict[bytes, int] = {}
-    for number, line in enumerate(read_lines(path), 1):
-        if line:
-            try:
-                token, rank = line.split(" ")
-                ranks[base64.b64decode(token, validate=True)] = int(rank)
-            except (ValueError, binascii.Error):
-                raise InputError(f"{path}: line {number} is {line[:40]!r}, expected base64 and a rank") from None
+    ranks = _read_ranks(path)
     vocab = {rank: token for token, rank in ranks.items()}
-    vocab.update((i, name.encode()) for name, i in special_tokens.items())
+    for name, i in special_tokens.items():
+        if vocab.setdefault(i, name.encode()) != name.encode():
+            raise InputError(f"{path}: special token {name!r} has the id {i}, which is that of {vocab[i]!r}")
     try:
         return Tokenizer(vocab, merges_of_ranks(ranks), list(special_tokens), pattern=pattern)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _read_ranks(path: Path) -> dict[bytes, int]:
+    ranks: dict[bytes, int] = {}
+    lines: dict[bytes | int, int] = {}
+    for number, line in enumerate(read_lines(path), 1):
+        if not line:
+            continue
+        try:
+            text, digits = line.split(" ")
+            token, rank = base64.b64decode(text, validate=True), int(digits)
+        except (ValueError, binascii.Error):
+            raise InputError(f"{path}: line {number} is {line[:40]!r}, expected base64 and a rank") from None
+        for part in (token, rank):
+            if lines.setdefault(part, number) != number:
+                raise InputError(f"{path}: line {number} has {part!r}, which line {lines[part]} has already")
+        ranks[token] = rank
+    return ranks
 
 
 def save_tiktoken(tokenizer: Tokenizer, path: Path) -> None:
@@ -208,88 +222,6 @@ def _merged_below(token: bytes, ranks: Mapping[bytes, int], limit: int) -> list[
 def _printable_vocab(tokenizer: Tokenizer) -> dict[str, int]:
     names = {tokenizer.token_id(name): name for name in (*tokenizer.special_tokens, *tokenizer.added_tokens)}
     return {names.get(i) or to_printable(token): i for i, token in tokenizer.vocab.items()}
-
-
-def _check_supported(content: Mapping[str, Any], path: Path) -> None:
-    model = content["model"]
-    expected = {"type": "BPE", "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None}
-    found = {"dropout": None, "byte_fallback": False, **model}
-    for key, value in {**expected, "dropout": None, "byte_fallback": False}.items():
-        if (found.get(key) or None) != (value or None):
-            raise InputError(f"{path}: model.{key} is {found.get(key)!r}, expected {value!r}")
-    if content.get("normalizer") is not None:
-        raise InputError(f"{path}: a normalizer ({content['normalizer'].get('type')}), expected none")
-    if content["pre_tokenizer"] is None:
-        raise InputError(f"{path}: pre_tokenizer is null, expected one of the patterns {', '.join(PATTERNS)}")
-
-
-def _check_post_processing(content: Mapping[str, Any], path: Path) -> None:
-    """Refuse settings by which `tokenizers` adds tokens to a text, or removes some, after encoding it."""
-    for key in ("truncation", "padding"):
-        if content.get(key) is not None:
-            raise InputError(f"{path}: {key} is set; without_post_processing=True reads the file without it")
-    added = _tokens_added_by(content.get("post_processor"), path)
-    if added:
-        raise InputError(
-            f"{path}: post_processor adds {', '.join(added)} to every text, which `encode` does not; "
-            "without_post_processing=True reads the file without it"
-        )
-
-
-def _tokens_added_by(processor: Mapping[str, Any] | None, path: Path) -> list[str]:
-    """Return the tokens that a post-processor adds to a single text."""
-    kind = processor["type"] if processor else "ByteLevel"
-    if processor is None or kind == "ByteLevel":  # offsets only
-        return []
-    if kind == "Sequence":
-        return [token for step in processor["processors"] for token in _tokens_added_by(step, path)]
-    if kind == "TemplateProcessing":
-        return [piece["SpecialToken"]["id"] for piece in processor["single"] if "SpecialToken" in piece]
-    if kind in ("RobertaProcessing", "BertProcessing"):
-        return [processor["cls"][0], processor["sep"][0]]
-    raise InputError(f"{path}: post_processor is a {kind}, expected ByteLevel or TemplateProcessing")
-
-
-def _check_added(added: Sequence[Mapping[str, Any]], vocab: Mapping[str, int], path: Path) -> None:
-    """Refuse added tokens that `tokenizers` finds elsewhere in a text, or under another id, than Loam would.
-
-    `tokenizers` numbers the added tokens that are not in the vocabulary from its size on, whatever the file says.
-    """
-    next_id = len(vocab)
-    for token in added:
-        name = token["content"]
-        for flag in ("single_word", "lstrip", "rstrip"):
-            if token.get(flag):
-                raise InputError(f"{path}: added token {name!r} has {flag}, expected an added token without")
-        expected = vocab.get(name, next_id)
-        if token["id"] != expected:
-            raise InputError(f"{path}: added token {name!r} has the id {token['id']!r}, expected {expected}")
-        next_id += name not in vocab
-    early = [token["content"] for token in added if not token.get("normalized")]
-    late = [token["content"] for token in added if token.get("normalized")]
-    for first, second in itertools.product(early, late):  # `tokenizers` finds them in two passes, Loam in one
-        if second.startswith(first) or _may_start_within(second, first):
-            raise InputError(f"{path}: added tokens {first!r} and {second!r} overlap, of which one has normalized")
-
-
-def _may_start_within(text: str, other: str) -> bool:
-    """Return whether an occurrence of `text` can overlap a later one of `other`."""
-    return any(other.startswith(text[start : start + len(other)]) for start in range(1, len(text)))
-
-
-def _pattern_of(pre_tokenizer: Mapping[str, Any], path: Path) -> str:
-    steps = pre_tokenizer["pretokenizers"] if pre_tokenizer["type"] == "Sequence" else [pre_tokenizer]
-    byte_level = steps[-1]
-    if byte_level["type"] != "ByteLevel" or byte_level.get("add_prefix_space"):
-        raise InputError(f"{path}: pre_tokenizer ends in {byte_level}, expected ByteLevel without add_prefix_space")
-    if len(steps) == 1 and byte_level.get("use_regex", True):
-        return "gpt2"
-    if len(steps) == 2 and steps[0]["type"] == "Split" and not byte_level.get("use_regex", True):
-        expression = steps[0]["pattern"].get("Regex")
-        names = {**OTHER_SPELLINGS, **{text: name for name, text in PATTERNS.items()}}
-        if steps[0]["behavior"] == "Isolated" and not steps[0]["invert"] and expression in names:
-            return names[expression]
-    raise InputError(f"{path}: pre_tokenizer cuts by a pattern that is none of {', '.join(PATTERNS)}")
 
 
 def _byte_level(*, use_regex: bool) -> dict[str, Any]:

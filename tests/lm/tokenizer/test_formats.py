@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import pyarrow as pa
 import pytest
@@ -270,3 +271,10 @@ def test_ranks_that_no_merges_make_are_refused(tmp_path):
     (tmp_path / "ranks").write_text("\n".join([*lines, "!! 300"]))
     with pytest.raises(InputError, match=r"line 259 is '!! 300', expected base64 and a rank"):
         load_tiktoken(tmp_path / "ranks", "gpt2", {})
+    for again, found in ((f"{lines[7].split()[0]} 300", repr(bytes([7]))), ("eHl6 7", "7")):
+        (tmp_path / "ranks").write_text("\n".join([*lines, again]))
+        with pytest.raises(InputError, match=rf"line 259 has {re.escape(found)}, which line 8 has already"):
+            load_tiktoken(tmp_path / "ranks", "gpt2", {})
+    (tmp_path / "ranks").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"'<\|end\|>' has the id 257, which is that of b'abab'"):
+        load_tiktoken(tmp_path / "ranks", "gpt2", {"<|end|>": 257})
