@@ -59,13 +59,14 @@ class EvaluationIndex:
     """
 
     def __init__(self, items: Sequence[Item], *, ngram: int, min_item_words: int) -> None:
-        from pipelines.decontamination.kernels import fill_table
+        from pipelines.decontamination.kernels import fill_table, words_of
 
         self.items = items
-        self.words = [normalized_words(item.text)[0] for item in items]
-        self.lengths_of = np.array([_length(len(words), ngram, min_item_words) for words in self.words], np.int64)
+        self._words: dict[int, list[str]] = {}
+        hashes = [words_of(np.frombuffer(item.text.encode(), np.uint8), *folding_table()) for item in items]
+        self.lengths_of = np.array([_length(each.size, ngram, min_item_words) for each in hashes], np.int64)
         self.lengths = np.unique(self.lengths_of[self.lengths_of > 0])
-        self.hashes, self.owners, self.starts = self._postings()
+        self.hashes, self.owners, self.starts = self._postings(hashes)
         distinct = np.unique(self.hashes)
         slots = max(_MIN_SLOTS, 1 << int(4 * distinct.size - 1).bit_length() if distinct.size else 0)
         self.sieve = np.zeros(slots, np.uint64)
@@ -121,7 +122,7 @@ class EvaluationIndex:
         owners = []
         for posting in range(place, int(np.searchsorted(self.hashes, value, side="right"))):
             item, start = int(self.owners[posting]), int(self.starts[posting])
-            if self.words[item][start : start + len(ngram)] == ngram:
+            if self._words_of(item)[start : start + len(ngram)] == ngram:
                 owners.append(item)
         return owners
 
@@ -142,15 +143,20 @@ class EvaluationIndex:
             items=frozenset(shared),
         )
 
-    def _postings(self) -> tuple[Hashes, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """Hash, item and first word of every n-gram, by hash, then in the items' order."""
-        from pipelines.decontamination.kernels import ngram_hashes, words_of
+    def _words_of(self, item: int) -> list[str]:
+        """The words of an item, found when they are first compared: few items are."""
+        if item not in self._words:
+            self._words[item] = normalized_words(self.items[item].text)[0]
+        return self._words[item]
+
+    def _postings(self, words: Sequence[Hashes]) -> tuple[Hashes, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Hash, item and first word of every n-gram, by hash, then in the items' order; `words` are hashes by item."""
+        from pipelines.decontamination.kernels import ngram_hashes
 
         hashes, owners, starts = [np.empty(0, np.uint64)], [np.empty(0, np.int32)], [np.empty(0, np.int32)]
-        for index, item in enumerate(self.items):
-            if self.lengths_of[index]:
-                data = np.frombuffer(item.text.encode(), np.uint8)
-                found = ngram_hashes(words_of(data, *folding_table()), int(self.lengths_of[index]))
+        for index, length in enumerate(self.lengths_of.tolist()):
+            if length:
+                found = ngram_hashes(words[index], length)
                 hashes.append(found)
                 owners.append(np.full(found.size, index, np.int32))
                 starts.append(np.arange(found.size, dtype=np.int32))

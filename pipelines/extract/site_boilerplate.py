@@ -98,5 +98,6 @@ def _is_first(keys: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bo
 
 def _pages_with(keys: NDArray[np.int64], pages: NDArray[np.int64], counts: NDArray[np.bool_]) -> NDArray[np.int64]:
     """How many of the pages that count have each line."""
-    pairs = np.unique(np.stack([keys[counts], pages[counts]], axis=1), axis=0)
-    return np.bincount(pairs[:, 0], minlength=int(keys.max()) + 1)
+    num_pages = int(pages[-1]) + 1  # a line and a page as one number: sorting pairs of numbers is far slower
+    pairs = np.unique(keys[counts] * num_pages + pages[counts])
+    return np.bincount(pairs // num_pages, minlength=int(keys.max()) + 1)
