@@ -13,17 +13,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.report import Row, finish, parser
+from benchmarks.report import Row, finish, parser, peak_bytes
 from benchmarks.web import refinery, rivals
 from benchmarks.web.pages import TruePage, precision_recall_f1, shared_data, true_pages, write_warc
 from lm.errors import run_command
 from lm.progress import track
+from pipelines.curation.steps import CURATION, EXTRACTION
+from pipelines.documents.tables import DOCUMENTS
 from pipelines.extract.html import extract_text
 
 MIB = 2**20
 NUM_PARTITIONS = 4
 SCALING_COPIES = 60
-MIN_EXTRACTION, MIN_CURATION, MIN_DATATROVE, MIN_SCALING = 0.6, 0.4, 5.0, 1.8
+MIN_EXTRACTION, MIN_CURATION, MIN_DATATROVE, MIN_SCALING = 0.6, 0.55, 5.0, 1.8
+MAX_MEMORY_MIB = 1024
 MIN_F1, MIN_TRAFILATURA = 0.93, 8.0
 
 Work = Callable[[Path], object]
@@ -166,21 +169,42 @@ def _two_workers(
 def _memory(
     pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
-    """The largest resident sizes of a process that does nothing else than curate, and of its parsing child."""
+    """The largest resident sizes of a process that does nothing else than curate, and of its parsing child; the bytes
+    that it writes."""
     peaks: tuple[int, int] | tuple[None, None] = (None, None)
+    written: float | None = None
     if repeats:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             peaks = pool.apply(_curate_for_memory, (paths[:1], built, folder / "memory"))
+        written = _bytes_written(folder / "memory")
     return [
-        Row(name=f"peak memory, {who}", value=None if peak is None else peak / MIB, unit="MiB")
-        for who, peak in zip(("curation", "its parsing child"), peaks, strict=True)
+        *(
+            Row(
+                name=f"peak memory, {who}",
+                value=None if peak is None else peak / MIB,
+                unit="MiB",
+                target=MAX_MEMORY_MIB,
+                better="lower",
+            )
+            for who, peak in zip(("curation", "its parsing child"), peaks, strict=True)
+        ),
+        Row(name="bytes written for a byte of extracted documents", value=written, unit="", better="lower"),
     ]
 
 
 def _curate_for_memory(paths: Sequence[Path], built: refinery.Refinery, home: Path) -> tuple[int, int]:
     refinery.curate(paths, built, home)
-    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return own * 1024, children * 1024
+    return peak_bytes(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
+def _bytes_written(home: Path) -> float:
+    """The size of the tables of all steps, over that of the extracted documents."""
+    sizes = {step.artifact: _size_of(home / "artifacts" / step.artifact) for step in CURATION}
+    return sum(sizes.values()) / _size_of(home / "artifacts" / EXTRACTION.artifact, DOCUMENTS)
+
+
+def _size_of(folder: Path, name: str = "*.parquet") -> int:
+    return sum(path.stat().st_size for path in folder.rglob(name))
 
 
 _PARTS = {

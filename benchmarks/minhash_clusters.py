@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.report import Row
+from benchmarks.report import Row, peak_bytes
 from lm.progress import track
 from pipelines.dedup.array_files import map_array, save_array
 from pipelines.dedup.lsh import MEMORY_BYTES, Buckets, ShingleSets, candidates, cluster, find_buckets
@@ -117,12 +117,6 @@ def _measure(folder: Path, memory_bytes: int) -> _Run:
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu_start
     joined = int((labels != np.arange(labels.size)).sum())
     return _Run(seconds, cpu_s, peak_bytes(), joined)
-
-
-def peak_bytes() -> int:
-    """The most memory that this process held. `ru_maxrss` would count its parent's, too, from before the start."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def _rows_of(folder: Path, num_documents: int | None = None) -> tuple[list[Bands], ShingleSets, npt.NDArray[np.uint64]]:

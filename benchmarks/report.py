@@ -39,6 +39,12 @@ class Row:
         return measured < self.target if self.better == "higher" else measured > self.target
 
 
+def peak_bytes() -> int:
+    """The most memory that this process held; `ru_maxrss` would begin with that of the process that forked it."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
 def parser(subject: str, description: str) -> argparse.ArgumentParser:
     """The command line that all benchmarks have; add what is special to one."""
     found = argparse.ArgumentParser(prog=f"python -m benchmarks.{subject}", description=description)
