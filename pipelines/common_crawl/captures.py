@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urldefrag, urlencode, urlsplit
 
 from lm.errors import InputError
 from lm.locations import redacted
@@ -64,6 +64,7 @@ def find_captures(
     check_page_url(url)
     fetcher = client(downloader)
     address = file_url(f"{crawl}-index", index_url)
+    url = urldefrag(url).url  # no crawler of Common Crawl sends a fragment
     if "*" not in url:
         return list(_ask(fetcher, address, {"url": url, "output": "json"}))
     query = {"url": url, "output": "json", "showNumPages": "true"}
@@ -80,7 +81,8 @@ def best_capture(captures: Iterable[Capture], url: str) -> Capture | None:
     None where no capture has status 200.
     """
     good = [capture for capture in captures if capture.status == 200]
-    return max(good, key=lambda capture: (capture.url == url, capture.timestamp, capture.filename), default=None)
+    address = urldefrag(url).url
+    return max(good, key=lambda capture: (capture.url == address, capture.timestamp, capture.filename), default=None)
 
 
 def check_page_url(url: str) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
+from pipelines.extract.word_lists import words
 from pipelines.filters.pii.spans import Span
-from pipelines.filters.pii.word_lists import words
 
 _LETTERS = "A-Za-zÀ-ÖØ-öø-ɏ"  # Latin; other scripts are often written up against an address without a space
 _ADDRESS = re.compile(

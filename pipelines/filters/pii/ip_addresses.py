@@ -12,8 +12,8 @@ import re
 import socket
 from collections.abc import Sequence
 
+from pipelines.extract.word_lists import words
 from pipelines.filters.pii.spans import Span, without_overlaps
-from pipelines.filters.pii.word_lists import words
 
 _IPV4 = re.compile(
     r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\w)(?!\.\d)", re.ASCII

@@ -5,7 +5,13 @@ Each list is of words in small letters; a stem counts for every word that begins
 
 from __future__ import annotations
 
-from pipelines.filters.pii.word_lists import stems, words
+from pipelines.extract.word_lists import words
+
+
+def _stems(text: str) -> tuple[str, ...]:
+    """The words of a text in the form that `str.startswith` takes."""
+    return tuple(text.split())
+
 
 PHONE_WORDS = words(
     """
@@ -19,7 +25,7 @@ PHONE_WORDS = words(
     đt моб сот факс phon
     """
 )
-PHONE_STEMS = stems(
+PHONE_STEMS = _stems(
     """
     telefon teléfon téléphon telefoon mobilt mobiln mobiel mobilu mobilfunk mobilnummer handynu appel chiam llam
     puhelin komórk komork zadzwo τηλ κιν тел звон позвон
@@ -46,7 +52,7 @@ OTHER_WORDS = words(
     pounds
     """
 )
-OTHER_STEMS = stems(
+OTHER_STEMS = _stems(
     """
     konto rechnung bestell kunden artikel steuer ust handelsregister счет заказ артикул
     """

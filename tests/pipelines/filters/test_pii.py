@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from lm.errors import ConfigurationError
+from pipelines.extract.word_lists import words
 from pipelines.filters.pii import (
     MASKS,
     PiiMasker,
@@ -20,7 +21,6 @@ from pipelines.filters.pii import (
 )
 from pipelines.filters.pii.ibans import IBAN_LENGTHS
 from pipelines.filters.pii.regions import phone_regions
-from pipelines.filters.pii.word_lists import words
 
 EMAIL, PHONE, IP = "|||EMAIL_ADDRESS|||", "|||PHONE_NUMBER|||", "|||IP_ADDRESS|||"
 
