@@ -1,4 +1,4 @@
-"""One published version of an artifact, its manifest, and the fingerprint of the work that made it."""
+"""Artifacts: one published version, read from its manifest, and the fingerprint of the work that made it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FILE_NAME_PART = re.compile(r"(?!\.\.?$)[^/\\\0]+")
 class Artifact:
     """One pinned version of a published folder.
 
-    `digest` (sha256 of the manifest) is its identity, to be put into the `inputs` of what is made from it.
+    `digest`, the sha256 of the manifest, identifies it in the `inputs` of later artifacts.
     """
 
     path: Path
@@ -40,24 +40,24 @@ class Artifact:
 
     @property
     def folder(self) -> Path:
-        """The folder that holds this version's files; in an object store a URL, of which `file` brings copies."""
+        """The folder of this version's files; in an object store a URL."""
         return self.path / f"v-{self.version}"
 
     @property
     def size_bytes(self) -> int:
-        """The size of all files together."""
+        """The total size of all files."""
         return sum(entry.size_bytes for entry in self.files.values())
 
     def names(self, pattern: str = "*") -> list[str]:
-        """The sorted names of the files that match a shell pattern."""
+        """Return the sorted names of the files that match a shell pattern."""
         return sorted(name for name in self.files if fnmatch.fnmatchcase(name, pattern))
 
     def file(self, name: str) -> Path:
-        """The path of one file on this machine, after its bytes were checked against the manifest.
+        """Return the local path of one file after a check of its bytes against the manifest.
 
         Raises:
-            IntegrityError: the manifest does not list the file; its bytes changed; or it is missing, which the message
-            explains where two later publications have replaced this version.
+            IntegrityError: the manifest does not list the file, its bytes changed, or it is missing. The message says
+            so where two later publications have replaced this version.
             UnreachableError: the store did not answer.
         """
         entry = self.files.get(name)
@@ -75,17 +75,17 @@ class Artifact:
             ) from None
 
     def fingerprint(self) -> str:
-        """The fingerprint of the work that made this artifact."""
+        """Return the fingerprint of the work that made this artifact."""
         return fingerprint(self.kind, self.config, self.inputs, self.code)
 
 
 def fingerprint(kind: str, config: Mapping[str, Any], inputs: Mapping[str, str], code: str) -> str:
-    """The identity of a piece of work before it is done: sha256 of its kind, configuration, input digests and code."""
+    """Return the identity of work before it is done: sha256 of kind, configuration, input digests and code."""
     return sha256_of_json({"kind": kind, "config": config, "inputs": inputs, "code": code, "loam": __version__})
 
 
 def parse_manifest(path: Path, data: bytes) -> Artifact:
-    """The artifact at `path` that a manifest describes.
+    """Return the artifact at `path` that a manifest describes.
 
     Raises:
         IntegrityError: the manifest is damaged, of another format, or leads out of its folder.
@@ -111,7 +111,7 @@ def parse_manifest(path: Path, data: bytes) -> Artifact:
 
 
 def check_listing(artifact: Artifact) -> None:
-    """Check that a version's folder holds exactly the listed files, each with its size.
+    """Check that a version's folder has exactly the listed files, each with its size.
 
     Raises:
         IntegrityError: names the first file that is missing, surplus or of another size.
@@ -129,7 +129,7 @@ def check_listing(artifact: Artifact) -> None:
 
 
 def _entry(name: str, entry: Mapping[str, Any]) -> FileEntry:
-    """One line of a manifest, which may come from elsewhere: neither name nor digest may lead out of its folder."""
+    """Return one entry of an untrusted manifest; neither its name nor its digest may lead out of the folder."""
     if not all(_FILE_NAME_PART.fullmatch(part) for part in name.split("/")):
         raise ValueError(f"file name {name!r}")
     return FileEntry(int(entry["size_bytes"]), _matched(_SHA256, entry["sha256"]))

@@ -7,9 +7,9 @@ them, but neither the crawl before them nor what only shares a package with them
 
 Decisions:
 - A module counts whole or not at all: the unit that is edited is a file.
-- A module that only passes a name on, such as a package's `__init__`, does not count, but what the name stands for.
-- Functions that were given as arguments report or supply; objects judge. So only the classes of arguments count.
-- The modules in `TRANSPARENT` shape no result, and those of `assets` only call.
+- A module that only re-exports a name, such as a package's `__init__`, does not count; the definition does.
+- Function arguments are callbacks such as progress reports and do not count. The classes of other arguments do.
+- The modules in `TRANSPARENT` and those of `assets` affect no content.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from lm.source_names import names_of, source_of, source_path
 ROOMS = ("lm", "pipelines")
 TRANSPARENT = frozenset(
     {
-        "lm", "lm.artifact", "lm.code_version", "lm.errors", "lm.lazy", "lm.local_store", "lm.locations", "lm.manifest",
-        "lm.progress", "lm.remote_store", "lm.source_names", "lm.storage", "lm.store_access", "lm.stored_files",
-        "lm.stores", "lm.training.live_view", "lm.training.stop", "lm.training.tensorboard", "pipelines",
-        "pipelines.executor.local", "pipelines.executor.partitions", "pipelines.executor.ray",
+        "lm", "lm.artifact", "lm.code_version", "lm.errors", "lm.lazy", "lm.local_store", "lm.locations", "lm.locks",
+        "lm.manifest", "lm.progress", "lm.remote_store", "lm.source_names", "lm.storage", "lm.store_access",
+        "lm.stored_files", "lm.stores", "lm.training.live_view", "lm.training.stop", "lm.training.tensorboard",
+        "pipelines", "pipelines.executor.local", "pipelines.executor.partitions", "pipelines.executor.ray",
     }
 )  # fmt: skip
-"""Modules that shape no result: a better message, progress bar, store or scheduler makes nothing stale."""
+"""Modules without effect on content: messages, progress bars, stores and process pools."""
 
 _CALLERS = frozenset({"assets"})
 _EVERYTHING = "*"
@@ -137,7 +137,7 @@ def _digest_from(names: frozenset[str]) -> str:
 
 @lru_cache(maxsize=65536)
 def _resolved(name: str) -> tuple[str, str, tuple[str, ...]]:
-    """The module of a dotted name, the module's attribute, `_EVERYTHING` for the module itself, and what follows."""
+    """Return the module of a dotted name, its attribute (`_EVERYTHING` for the module itself), and the rest."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         module = ".".join(parts[:length])
@@ -148,7 +148,7 @@ def _resolved(name: str) -> tuple[str, str, tuple[str, ...]]:
 
 
 def _place_of(thing: Any) -> tuple[str, str]:
-    """The module and the name in it of a function or class; of a nested one, that of the outermost around it."""
+    """Return the module and the top-level name of a function or class; for a nested one, the name around it."""
     name = thing.__qualname__.partition(".")[0]
     module = thing.__module__
     if module == "__main__" and (spec := getattr(sys.modules["__main__"], "__spec__", None)) is not None:
@@ -157,7 +157,7 @@ def _place_of(thing: Any) -> tuple[str, str]:
 
 
 def _cells(function: FunctionType) -> list[Any]:
-    """The objects that a nested function has from the functions around it."""
+    """Return the objects in the closure of a function."""
     found = []
     for cell in function.__closure__ or ():
         try:
@@ -188,7 +188,7 @@ def _classes(values: Iterable[Any]) -> Iterator[str]:
 
 @lru_cache(maxsize=1024)
 def _is_ours(module: str) -> bool:
-    """Whether a module is neither the standard library's nor an installed package's, nor one that only calls."""
+    """Return whether a module is source code of the project or of its user, and not installed or in `_CALLERS`."""
     root = module.partition(".")[0]
     if root in ROOMS:
         return True

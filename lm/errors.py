@@ -1,18 +1,18 @@
-"""The errors a user can cause, and how a command ends.
+"""User errors and exit codes.
 
     LoamError               exit code
-    ├── InputError          2    a file or value from outside is missing, damaged or of the wrong kind
-    │   └── AbsentError     2    nothing is stored there
+    ├── InputError          2    an input file or value is missing, damaged or of the wrong kind
+    │   └── AbsentError     2    nothing is stored at a location
     ├── ConfigurationError  2    an unknown key, a value of the wrong type, an impossible combination
-    ├── IntegrityError      2    stored bytes differ from what their manifest promises
-    ├── ConflictError       2    another run publishes the same artifact right now
-    ├── UnreachableError    3    a store does not answer; run again once it does
-    ├── PartialError        3    part of the work is done; the message carries the counts
-    ├── NoSpaceError        3    the disk is full; the partial file is gone
+    ├── IntegrityError      2    stored bytes differ from their manifest
+    ├── ConflictError       2    another run publishes the same artifact
+    ├── UnreachableError    3    a store does not answer; run again later
+    ├── PartialError        3    part of the work is done; the message has the counts
+    ├── NoSpaceError        3    the disk is full; the partial file was removed
     ├── NonFiniteError      3    a loss, gradient, weight or score is NaN or infinite; nothing is published
-    └── Interrupted         130 or 143    stopped by SIGINT or SIGTERM at a resumable point
+    └── Interrupted         130 or 143    SIGINT or SIGTERM, at a resumable point
 
-The message is one line that names the file or field, what was found, and what was expected.
+A message is one line: the file or field, what was found, and what was expected.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from typing import NoReturn
 
 
 class LoamError(Exception):
-    """Base of every error that is the caller's to mend; `exit_code` is what a command ends with."""
+    """The base class of user errors; `exit_code` is the exit code of a command."""
 
     exit_code = 2
 
 
 class InputError(LoamError):
-    """A file or value from outside is missing, damaged or of the wrong kind."""
+    """An input file or value is missing, damaged or of the wrong kind."""
 
 
 class AbsentError(InputError):
@@ -40,31 +40,31 @@ class AbsentError(InputError):
 
 
 class ConfigurationError(LoamError):
-    """An unknown key, a value of the wrong type, or a combination that cannot work."""
+    """A configuration has an unknown key, a value of the wrong type, or an impossible combination."""
 
 
 class IntegrityError(LoamError):
-    """Stored bytes differ from what their manifest promises."""
+    """Stored bytes differ from their manifest."""
 
 
 class ConflictError(LoamError):
-    """Another run publishes the same artifact at this moment."""
+    """Another run publishes the same artifact at the same time."""
 
 
 class UnreachableError(LoamError):
-    """A store did not answer, so what it holds is not known; finished work is kept for the next run."""
+    """A store did not answer, so its content is unknown. Finished work is kept for the next run."""
 
     exit_code = 3
 
 
 class PartialError(LoamError):
-    """Part of the work is done and published; the message carries the counts."""
+    """Part of the work is done and published; the message has the counts."""
 
     exit_code = 3
 
 
 class NoSpaceError(LoamError):
-    """The disk is full; nothing half-written was left behind."""
+    """The disk is full; the partial file was removed."""
 
     exit_code = 3
 
@@ -88,8 +88,8 @@ def check_finite_scores(scores: Mapping[str, object], where: str) -> None:
             raise NonFiniteError(f"{where}: {name} is {value}, expected a finite number; nothing was published")
 
 
-class Interrupted(LoamError):  # noqa: N818 - an interruption is an end, not an error
-    """Stopped by a signal at a point from which the next run goes on."""
+class Interrupted(LoamError):  # noqa: N818 - an interruption is not an error
+    """A signal stopped the work at a point where the next run resumes."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -97,13 +97,13 @@ class Interrupted(LoamError):  # noqa: N818 - an interruption is an end, not an 
 
 
 def no_space(path: os.PathLike[str] | str, needed_bytes: int | None = None) -> NoSpaceError:
-    """The error for a write to `path` that found no space; `needed_bytes` is what the write wanted."""
+    """Return the error of a write to `path` on a full disk; `needed_bytes` is the size of the write."""
     needed = "" if needed_bytes is None else f" ({needed_bytes:,} bytes needed)"
     return NoSpaceError(f"{os.fspath(path)}: no space left on device{needed}")
 
 
 def as_loam_error(error: OSError) -> LoamError | None:
-    """The `LoamError` that says what an `OSError` means to a user, or None where it is a fault of ours."""
+    """Return the `LoamError` for an `OSError` that a user can cause, or None for a fault of the program."""
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "?"
     if error.errno == errno.ENOSPC:
         return no_space(name)
@@ -115,9 +115,9 @@ def as_loam_error(error: OSError) -> LoamError | None:
 
 
 def run_command(main: Callable[[list[str] | None], int], argv: list[str] | None = None) -> NoReturn:
-    """Run a command's `main` and exit: 0 or its return value, or a `LoamError`'s code after one line on stderr.
+    """Run a command's `main` and exit with its return value, or with a `LoamError`'s code after one line on stderr.
 
-    KeyboardInterrupt ends with 130. Errors that are not the user's pass through with their traceback.
+    KeyboardInterrupt exits with 130. Other exceptions pass through with their traceback.
     """
     try:
         code = main(argv)

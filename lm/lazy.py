@@ -1,6 +1,6 @@
-"""Packages whose names load on first use, so that a configuration can be read without loading torch.
+"""Lazy package exports: a name is imported on first use, so that a configuration loads without torch.
 
-A package lists its names once under `TYPE_CHECKING`, for readers and type checkers, and once by their module:
+A package lists its names under `TYPE_CHECKING`, for readers and type checkers, and by module:
 
     __getattr__ = lazy_names(__name__, {"lm.training.optimizers": ("AdamW", "clip_gradients")})
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def lazy_names(package: str, names_by_module: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """A module's `__getattr__` (PEP 562) that imports each name from its module when it is first asked for."""
+    """Return a module's `__getattr__` (PEP 562), which imports each name from its module on first access."""
     module_of = {name: module for module, names in names_by_module.items() for name in names}
 
     def load(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Artifacts on a disk of this machine: files are synced, moved into place, and named by a manifest replaced last."""
+"""Artifacts on a local disk: files are synced and moved into place, then the manifest is replaced atomically."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lm.stored_files import MANIFEST, STAGING, FileEntry, sha256_of
 
 
 class LocalStore:
-    """One artifact's folder."""
+    """The folder of one artifact."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read_manifest(self) -> bytes | None:
-        """The manifest, None where nothing is published.
+        """Return the manifest, or None if nothing is published.
 
         Raises:
             UnreachableError: the disk or network file system failed.
@@ -36,16 +36,16 @@ class LocalStore:
             raise UnreachableError(f"{manifest}: cannot be read ({error.strerror}); run again once it can") from error
 
     def begin(self) -> bytes | None:
-        """The manifest; the lock that a publication holds keeps it the same until `commit`."""
+        """Return the manifest, which the publication's lock keeps unchanged until `commit`."""
         return self.read_manifest()
 
     def sizes(self, version: str) -> dict[str, int]:
-        """The size in bytes of each file of a version, by name."""
+        """Return the size in bytes of each file of a version, by name."""
         folder = self.path / f"v-{version}"
         return {file.relative_to(folder).as_posix(): file.stat().st_size for file in walk(folder)}
 
     def file(self, version: str, name: str, entry: FileEntry) -> Path:
-        """The path of a file, its size and sha256 checked.
+        """Return the path of a file after a check of its size and sha256.
 
         Raises:
             IntegrityError: the file is missing or its bytes changed.
@@ -70,7 +70,7 @@ class LocalStore:
         manifest_of: Callable[[str], bytes],
         previous: str | None,
     ) -> bytes:
-        """Move the staged files into place, then replace the manifest, then drop versions that no reader pins."""
+        """Move the staged files into place, replace the manifest, then drop versions that no reader pins."""
         self._move_into_place(staging, content, files)
         manifest = manifest_of(content)
         if self.read_manifest() != manifest:
@@ -84,8 +84,7 @@ class LocalStore:
                 shutil.rmtree(folder)
 
     def _move_into_place(self, staging: Path, version: str, files: Mapping[str, FileEntry]) -> None:
-        """Make the version's folder hold the staged files: leave an intact one alone, replace what a crash or a
-        flipped bit left."""
+        """Move the staged files into the version's folder, unless an intact copy is there; replace a damaged one."""
         folder = self.path / f"v-{version}"
         if self._is_intact(folder, files):
             return
@@ -108,10 +107,10 @@ class LocalStore:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted; none where the folder is absent.
+    """Yield every file below a folder in sorted order, or none if the folder is absent.
 
     Raises:
-        OSError: a folder cannot be listed, which `Path.rglob` would pass over.
+        OSError: a folder cannot be listed; `Path.rglob` would skip it.
     """
 
     def refuse(error: OSError) -> None:
@@ -123,7 +122,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 @lru_cache(maxsize=4096)
 def cached_sha256(path: Path, size_bytes: int, mtime_ns: int) -> str:
-    """The sha256 of a file, computed once for as long as size and time stay."""
+    """Return the sha256 of a file, computed once per size and modification time."""
     return sha256_of(path)
 
 

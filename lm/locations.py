@@ -1,11 +1,11 @@
-"""Where things lie: a path on this machine, or a URL of any store that fsspec knows (`s3://bucket/prefix`).
+"""Locations: paths on this machine, and URLs of the stores that fsspec supports (`s3://bucket/prefix`).
 
-A remote location is a `upath.UPath`, which is joined, listed and read as a `pathlib.Path` is; it has no name in the
-file system, so bytes come through `lm.storage`, which keeps copies below `cache_folder()`.
+A remote location is a `upath.UPath` with the interface of `pathlib.Path`. It has no name in the local file system, so
+`lm.storage` fetches its bytes and keeps copies below `cache_folder()`.
 
 Decisions:
 - Credentials come from the store's own environment variables and files (for S3: `AWS_PROFILE`, `AWS_ACCESS_KEY_ID`,
-  `AWS_ENDPOINT_URL`, …). A URL that carries one is refused without repeating it, so none reaches a log or a manifest.
+  `AWS_ENDPOINT_URL`, …). A URL with credentials is refused without repeating them, so none reaches a log or a manifest.
 - Listings are never cached: another machine may have published since.
 - fsspec and upath are loaded only for URLs.
 """
@@ -32,20 +32,20 @@ _MIN_SECRET_CHARACTERS = 8
 
 
 def is_url(text: str) -> bool:
-    """Whether `text` is a URL, not a path on this machine."""
+    """Return whether `text` is a URL and not a local path."""
     return _URL.fullmatch(text) is not None
 
 
 def is_remote(path: object) -> bool:
-    """Whether a location is not a folder of this machine."""
+    """Return whether a location is in a store and not on this machine."""
     return not isinstance(path, Path)
 
 
 def locate(place: Path | str) -> Path:
-    """The location that `place` names: a `Path`, or a `UPath` for a URL (typed as the `Path` that it stands in for).
+    """Return the location named by `place`: a `Path`, or for a URL a `UPath` (typed as `Path`).
 
     Raises:
-        ConfigurationError: the URL carries credentials or a query, chains file systems, or its file system is not
+        ConfigurationError: the URL has credentials or a query, chains file systems, or needs a library that is not
         installed.
     """
     if not isinstance(place, str):
@@ -64,7 +64,7 @@ def locate(place: Path | str) -> Path:
     from upath import UPath
 
     try:
-        # Made here, so that a library that is not installed is told at once.
+        # Opened here, so that a missing library is reported at once.
         found = UPath(place.rstrip("/"), use_listings_cache=False)
         _ = found.fs
     except (ImportError, ValueError) as error:
@@ -73,8 +73,8 @@ def locate(place: Path | str) -> Path:
 
 
 def redacted(text: str) -> str:
-    """`text` without the names, passwords and signatures of URLs, without values that are called a secret, and without
-    what the environment's variables of such names hold."""
+    """Return `text` without the credentials and signatures of URLs, without values labelled as secrets, and without the
+    values of environment variables with such names."""
     for name, value in os.environ.items():
         if len(value) >= _MIN_SECRET_CHARACTERS and _SECRET_VARIABLE.search(name):
             text = text.replace(value, "…")
@@ -82,10 +82,10 @@ def redacted(text: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where copies of remote files are kept: `$LOAM_CACHE`, else `loam` in the user's cache folder.
+    """Return the folder for copies of remote files: `$LOAM_CACHE`, else `loam` in the user's cache folder.
 
-    `files/` holds copies by sha256, `work/` what is being published, `downloads/` the WARC files of crawls. It grows
-    without bound; any of it can be deleted while nothing runs.
+    `files/` holds copies by sha256, `work/` unfinished publications, `downloads/` the WARC files of crawls. The folder
+    grows without bound; any part can be deleted while nothing runs.
     """
     configured = os.environ.get("LOAM_CACHE")
     if configured:
@@ -94,7 +94,7 @@ def cache_folder() -> Path:
 
 
 def workspace(target: Path) -> Path:
-    """The folder of this machine in which `target` is built: itself, or for a URL one in the cache that is its own."""
+    """Return the local folder in which `target` is built: `target` itself, or for a URL a folder of the cache."""
     if not is_remote(target):
         return target
     mark = hashlib.sha256(str(target).encode()).hexdigest()[:16]

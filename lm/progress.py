@@ -1,6 +1,6 @@
-"""Progress of long work: a bar where a person watches, silence in a pipe.
+"""Progress bars: drawn by `tqdm` on a terminal, absent in a pipe.
 
-`tqdm` draws; `LOAM_PROGRESS=1` forces the bars, `LOAM_PROGRESS=0` hides them.
+`LOAM_PROGRESS=1` forces the bars, `LOAM_PROGRESS=0` hides them.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ Item = TypeVar("Item")
 
 
 def visible() -> bool:
-    """Whether bars are drawn: on a terminal, unless `LOAM_PROGRESS` says otherwise."""
+    """Return whether bars are drawn: on a terminal, unless `LOAM_PROGRESS` decides."""
     setting = os.environ.get("LOAM_PROGRESS")
     return sys.stderr.isatty() if setting is None else setting not in ("", "0")
 
 
 class SilentBar:
-    """A bar that nobody watches. It also stands in for tqdm where that is not installed, on a bare GPU machine."""
+    """A progress bar without output, with the methods of tqdm that Loam uses."""
 
     def update(self, count: int = 1) -> None:
-        """Count on, unseen."""
+        """Do nothing."""
 
     def set_postfix(self, **values: object) -> None:
-        """Show nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """End."""
+        """Do nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -44,7 +44,7 @@ class SilentBar:
 def track(
     iterable: Iterable[Item], description: str, *, total: int | None = None, unit: str = "it", initial: int = 0
 ) -> Iterator[Item]:
-    """Yield the items of `iterable` and draw a bar on stderr with the rate in `unit` and the time left."""
+    """Yield the items of `iterable` and draw a bar on stderr, with the rate in `unit` and the remaining time."""
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     with bar(description, total=total, unit=unit, initial=initial) as drawn:
@@ -56,7 +56,7 @@ def track(
 def bar(
     description: str, *, total: int | None = None, unit: str = "it", initial: int = 0
 ) -> tqdm[NoReturn] | SilentBar:
-    """A bar to `update(n)` by hand and close, for work that is no plain iteration."""
+    """Return a bar for work that is not a plain iteration: call `update(n)`, then `close()`."""
     if not visible():
         return SilentBar()
     from tqdm import tqdm

@@ -1,8 +1,8 @@
-"""Artifacts in an object store: files are uploaded, and the manifest, written last, makes them a version.
+"""Artifacts in an object store: files are uploaded, then a conditional write of the manifest commits them.
 
     TARGET/manifest.json            names the current version
     TARGET/v-<content>-<nonce>/…    the files that one publication uploaded
-    TARGET/v-….superseded           in stores without conditional writes: the mark of a version that was current once
+    TARGET/v-….superseded           in stores without conditional writes: the mark of a version that was current before
 
 Decisions:
 - Each publication uploads into a folder of its own, so no publication deletes or overwrites another's files.
@@ -16,9 +16,8 @@ Decisions:
   or overtaken publication stay. Each manifest names files that are all there.
 - Publishing the current manifest again drops nothing, because it stops no other publication from committing.
 - Parts of a large upload that was killed are visible to no reader; let a lifecycle rule of the bucket abort them.
-- A file is fetched when it is first asked for, into `cache_folder()/files/SHA256/NAME`: by content, so versions and
-  homes share copies; through a temporary file and a rename, so processes may race. What was published here is there
-  already.
+- A file is fetched on first use into `cache_folder()/files/SHA256/NAME`. Versions and homes share copies by content; a
+  temporary file and a rename make concurrent fetches safe. Files published from this machine need no fetch.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 
 class RemoteStore:
-    """One artifact's prefix in a store."""
+    """The prefix of one artifact in a store."""
 
     def __init__(self, path: Any) -> None:
         self.path = path
@@ -55,7 +54,7 @@ class RemoteStore:
         self._seen: frozenset[str] = frozenset()
 
     def read_manifest(self) -> bytes | None:
-        """The manifest, None where nothing is published.
+        """Return the manifest, or None if nothing is published.
 
         Raises:
             UnreachableError: the store did not answer.
@@ -63,7 +62,7 @@ class RemoteStore:
         return request(self.path / MANIFEST, self._now)
 
     def begin(self) -> bytes | None:
-        """The manifest as a publication begins, which `commit` replaces only if it is still current."""
+        """Return the manifest that `commit` replaces on the condition that it is still current."""
         # The tag comes first: should the manifest change in between, the tag is the older one and the commit fails.
         self._begun_tag = request(self.path / MANIFEST, self._tag)
         self._begun = self.read_manifest()
@@ -73,11 +72,11 @@ class RemoteStore:
         return self._begun
 
     def sizes(self, version: str) -> dict[str, int]:
-        """The size in bytes of each file of a version, by name."""
+        """Return the size in bytes of each file of a version, by name."""
         return list_files(self.path / f"v-{version}")
 
     def file(self, version: str, name: str, entry: FileEntry) -> Path:
-        """The path of this machine's copy of a file, fetched where there is none; its sha256 is checked.
+        """Return the path of the local copy of a file, fetched if absent, after a check of its sha256.
 
         Raises:
             IntegrityError: the file is missing or its bytes changed.
@@ -97,10 +96,10 @@ class RemoteStore:
         manifest_of: Callable[[str], bytes],
         previous: str | None,
     ) -> bytes:
-        """Upload the staged files, then write the manifest, then drop versions that no reader pins.
+        """Upload the staged files, write the manifest, then drop versions that no reader pins.
 
         Raises:
-            ConflictError: another publication has come first.
+            ConflictError: another publication came first.
             UnreachableError: the store did not answer.
         """
         if previous is not None and self._begun == manifest_of(previous) and self._is_intact(previous, files):
@@ -132,11 +131,11 @@ class RemoteStore:
 
     @property
     def _is_conditional(self) -> bool:
-        """Whether the store writes a file only if it is unchanged, in a form that fsspec passes on."""
+        """Whether the store supports conditional writes through fsspec."""
         return "s3" in protocols(self._files)
 
     def _fetch(self, name: str, copy: Path, entry: FileEntry) -> None:
-        """Bring one file here, under its name only once its bytes are right."""
+        """Fetch one file, and name the copy only after its bytes were verified."""
         place = self.path / name
         partial = copy.with_name(f"{STAGING}{secrets.token_hex(8)}")
         try:
@@ -161,7 +160,7 @@ class RemoteStore:
             partial.unlink(missing_ok=True)
 
     def _digest(self, name: str, copy: Path | None = None) -> str:
-        """The sha256 of a stored file, which is written to `copy` on the way."""
+        """Return the sha256 of a stored file, and write its bytes to `copy`."""
         digest = hashlib.sha256()
         with (
             self._files.open(f"{self._root}/{name}", "rb", block_size=_CHUNK_BYTES, cache_type="readahead") as stream,
@@ -200,7 +199,7 @@ class RemoteStore:
         except LoamError:
             raise
         except Exception:
-            # A refused condition; or an answer that was lost on its way back, after the store had obeyed.
+            # The condition failed, or the response to a successful write was lost.
             if self._now() == manifest:
                 return
             if self._tag() != self._begun_tag:
@@ -211,7 +210,7 @@ class RemoteStore:
         if not self._is_conditional:
             now = self._now()
             if now == manifest:
-                return  # written by an attempt whose answer was lost
+                return  # an earlier attempt succeeded, and its response was lost
             if now != self._begun:
                 raise self._lost()
             self._files.pipe_file(self._manifest, manifest)
@@ -227,7 +226,7 @@ class RemoteStore:
             request(self.path / mark, lambda: self._files.pipe_file(f"{self._root}/{mark}", b""))
 
     def _tag(self) -> str | None:
-        """What the store calls the manifest's present content, where it calls it anything."""
+        """Return the manifest's ETag, or None in a store without ETags."""
         try:
             tag: str | None = self._files.info(self._manifest).get("ETag")
         except (FileNotFoundError, NotADirectoryError):
@@ -250,7 +249,7 @@ class RemoteStore:
         return ConflictError(f"{self.path}: another publication came first: {which}; open that one, or run again")
 
     def _drop(self, keep: set[str | None]) -> None:
-        """Remove versions that were there at `begin` and that no manifest names any more, or ever will."""
+        """Remove versions that existed at `begin` and that no manifest names now or can name later."""
         kept = {f"v-{version}" for version in keep}
         marked = {name.removesuffix(_SUPERSEDED) for name in self._seen if name.endswith(_SUPERSEDED)}
         # A version's mark goes last, so that a publication killed here leaves it to the next one.
@@ -260,7 +259,7 @@ class RemoteStore:
                 self._remove(name)
 
     def _remove(self, name: str) -> None:
-        """Delete one file; a failure leaves the file to the next publication, since this one is complete."""
+        """Delete one file. A failure is only logged, because the publication is complete."""
         try:
             request(self.path / name, lambda: self._files.rm_file(f"{self._root}/{name}"))
         except AbsentError:
@@ -274,13 +273,13 @@ def _copy_path(name: str, entry: FileEntry) -> Path:
 
 
 def _keep(staged: Path, copy: Path) -> None:
-    """Move what was just uploaded to where its copy would be fetched to; the next step asks for it at once."""
+    """Move an uploaded file to the place of its local copy, which the next step uses."""
     copy.parent.mkdir(parents=True, exist_ok=True)
     staged.replace(copy)
 
 
 def _is_whole(copy: Path, entry: FileEntry) -> bool:
-    """Whether a copy is there with the right bytes; one that a disk has damaged is fetched again."""
+    """Return whether a copy exists with the right bytes; a damaged copy is fetched again."""
     try:
         stat = copy.stat()
     except FileNotFoundError:

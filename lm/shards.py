@@ -27,7 +27,7 @@ TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True)
 class TokenMetadata:
-    """What a shard says of its ids."""
+    """The metadata of a shard: the tokenizer that its ids come from."""
 
     tokenizer_digest: str
     vocab_size: int
@@ -35,15 +35,14 @@ class TokenMetadata:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The smallest unsigned type that holds every id."""
+        """The smallest unsigned integer type for every id of the vocabulary."""
         return np.dtype(np.uint16 if self.vocab_size <= 2**16 else np.uint32)
 
 
 class ShardWriter:
-    """Writes documents into `PREFIX-NNNNN.arrow` files of at most `max_tokens_per_shard` tokens (a longer document
-    gets its own file).
+    """A writer of documents into `PREFIX-NNNNN.arrow` files of at most `max_tokens_per_shard` tokens each.
 
-    Use as a context manager. Memory holds one shard.
+    A longer document gets its own file. Use the writer as a context manager. Memory holds one shard.
     """
 
     def __init__(
@@ -57,9 +56,9 @@ class ShardWriter:
         max_tokens_per_shard: int = 2**24,
     ) -> None:
         if not 0 <= end_of_text_id < vocab_size:
-            raise ConfigurationError(f"end_of_text_id {end_of_text_id} lies outside the vocabulary of {vocab_size}")
+            raise ConfigurationError(f"end_of_text_id: {end_of_text_id}, expected 0 to {vocab_size - 1}")
         if max_tokens_per_shard < 1:
-            raise ConfigurationError(f"max_tokens_per_shard is {max_tokens_per_shard}, expected at least 1")
+            raise ConfigurationError(f"max_tokens_per_shard: {max_tokens_per_shard}, expected 1 or more")
         self.metadata = TokenMetadata(tokenizer_digest, vocab_size, end_of_text_id)
         self.names: list[str] = []
         self.num_documents = 0
@@ -71,15 +70,15 @@ class ShardWriter:
         self._num_waiting = 0
 
     def write(self, doc_id: str, source: str, token_ids: npt.ArrayLike) -> None:
-        """Add one document; the end-of-text id is appended here.
+        """Add one document and append the end-of-text id to it.
 
         Raises:
-            InputError: an id lies outside the vocabulary.
+            InputError: an id is not in the vocabulary.
         """
         ids = np.asarray(token_ids, dtype=np.int64)
         if ids.size and (ids.min() < 0 or ids.max() >= self.metadata.vocab_size):
             wrong = ids[(ids < 0) | (ids >= self.metadata.vocab_size)][0]
-            raise InputError(f"document {doc_id}: token id {wrong} lies outside 0..{self.metadata.vocab_size - 1}")
+            raise InputError(f"document {doc_id}: token id {wrong}, expected 0 to {self.metadata.vocab_size - 1}")
         row = np.append(ids, self.metadata.end_of_text_id).astype(self.metadata.dtype)
         if self._rows and self._num_waiting + row.size > self._max_tokens:
             self._flush()
@@ -89,7 +88,7 @@ class ShardWriter:
         self.num_tokens += row.size
 
     def close(self) -> None:
-        """Write the last shard; a split without documents still gets one empty file, so that it can be opened."""
+        """Write the last shard. A split without documents gets one empty file, so that it can be opened."""
         if self._rows or not self.names:
             self._flush()
 
@@ -125,7 +124,7 @@ class ShardWriter:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One memory-mapped file: `tokens` is the stream of its rows, `offsets[i]:offsets[i + 1]` the span of row `i`."""
+    """A memory-mapped shard: `tokens` are its concatenated rows, `offsets[i]:offsets[i + 1]` is the span of row `i`."""
 
     path: Path
     tokens: TokenArray
@@ -136,7 +135,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class TokenShards:
-    """All shards of one split, checked and memory-mapped."""
+    """The shards of one split, verified and memory-mapped."""
 
     metadata: TokenMetadata
     shards: tuple[Shard, ...]
@@ -145,11 +144,11 @@ class TokenShards:
     def open(
         cls, artifact: Artifact | Path | str, split: str = "train", tokenizer_digest: str | None = None
     ) -> TokenShards:
-        """Map the shards `SPLIT-*.arrow` of an artifact.
+        """Open and memory-map the shards `SPLIT-*.arrow` of an artifact.
 
         Raises:
-            InputError: the artifact has no such split, or its ids come from another tokenizer than `tokenizer_digest`.
-            IntegrityError: a shard's bytes differ from the manifest's, or shards disagree about their tokenizer.
+            InputError: the artifact has no such split, or its ids are not of the tokenizer `tokenizer_digest`.
+            IntegrityError: a shard's bytes differ from the manifest's, or its tokenizer from another shard's.
         """
         opened = artifact if isinstance(artifact, Artifact) else open_artifact(artifact)
         names = opened.names(f"{split}-*.arrow")
@@ -170,34 +169,34 @@ class TokenShards:
 
     @property
     def vocab_size(self) -> int:
-        """The number of ids of the tokenizer that made the shards."""
+        """The vocabulary size of the tokenizer."""
         return self.metadata.vocab_size
 
     @property
     def end_of_text_id(self) -> int:
-        """The id that ends every document."""
+        """The id at the end of every document."""
         return self.metadata.end_of_text_id
 
     @property
     def num_tokens(self) -> int:
-        """All tokens, end-of-text ids included."""
+        """The number of tokens, end-of-text ids included."""
         return sum(shard.tokens.size for shard in self.shards)
 
     @property
     def num_documents(self) -> int:
-        """All rows."""
+        """The number of rows."""
         return sum(shard.offsets.size - 1 for shard in self.shards)
 
     def doc_id(self, shard: int, row: int) -> str:
-        """The document id of one row."""
+        """Return the document id of one row."""
         return str(self.shards[shard].doc_ids[row].as_py())
 
     def source(self, shard: int, row: int) -> str:
-        """The source of one row."""
+        """Return the source of one row."""
         return str(self.shards[shard].sources[row].as_py())
 
     def document(self, shard: int, row: int) -> TokenArray:
-        """The ids of one row, the end-of-text id included; a view of the mapped file."""
+        """Return the ids of one row with its end-of-text id, as a view of the mapped file."""
         held = self.shards[shard]
         return held.tokens[held.offsets[row] : held.offsets[row + 1]]
 

@@ -1,7 +1,7 @@
 """The names that a module defines, imports and uses, read from its source without importing it.
 
-A use is a dotted name such as `pipelines.filters.pii.mask_emails`. An alias is replaced by what it stands for, so it
-makes no difference whether a name is imported at the top of a file, inside a function, or with its module.
+A use is a dotted name such as `pipelines.filters.pii.mask_emails`. Aliases are resolved, so the place and form of an
+import make no difference.
 
 Decisions:
 - The annotations of functions and local variables are left out: they run nothing. Those of classes stay, since
@@ -27,12 +27,12 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 @dataclass(frozen=True, slots=True)
 class ModuleNames:
-    """What the source of one module says of names."""
+    """The names in the source of one module."""
 
     defined: Mapping[str, frozenset[str]]
     """The uses of each name that a statement of the module's top level defines."""
     imported: Mapping[str, str]
-    """What each imported name stands for."""
+    """The dotted name behind each imported name."""
     at_import: frozenset[str]
     """The uses of statements that run at import and define nothing."""
 
@@ -108,7 +108,7 @@ def _top_level(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _imports(nodes: Iterable[ast.AST]) -> dict[str, str]:
-    """What the names of import statements stand for."""
+    """Return the dotted name behind each name of the import statements among `nodes`."""
     found = {}
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -141,7 +141,7 @@ def _targets(statement: ast.stmt) -> Iterator[str]:
 
 
 def _uses(statement: ast.stmt, known: Mapping[str, str]) -> frozenset[str]:
-    """The dotted names that a statement uses; `known` are the module's own names and its imports."""
+    """Return the dotted names that a statement uses; `known` are the module's own names and its imports."""
     known = {**known, **_imports(ast.walk(statement))}
     found = set()
     waiting: list[tuple[ast.AST, bool]] = [(statement, False)]
@@ -163,7 +163,7 @@ def _uses(statement: ast.stmt, known: Mapping[str, str]) -> frozenset[str]:
 
 
 def _dotted(node: ast.AST) -> str | None:
-    """The dotted name that a node is, None where it is another expression."""
+    """Return the dotted name of a node, or None for another expression."""
     names = []
     while isinstance(node, ast.Attribute):
         names.append(node.attr)
@@ -174,7 +174,7 @@ def _dotted(node: ast.AST) -> str | None:
 
 
 def _children(node: ast.AST, in_function: bool) -> Iterator[ast.AST]:
-    """The parts of a node that run."""
+    """Yield the parts of a node that are executed."""
     for name, value in ast.iter_fields(node):
         is_annotation = name == "returns" or (name == "annotation" and (in_function or isinstance(node, ast.arg)))
         if not is_annotation:

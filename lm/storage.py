@@ -23,7 +23,6 @@ Decisions:
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import secrets
@@ -40,6 +39,7 @@ from lm.code_version import code_digest
 from lm.errors import AbsentError, ConflictError, InputError, IntegrityError, NoSpaceError
 from lm.local_store import walk
 from lm.locations import is_remote, locate, workspace
+from lm.locks import take
 from lm.manifest import content_of, json_bytes, listing_of, manifest_bytes
 from lm.stored_files import MANIFEST, STAGING, FileEntry, is_no_space, sha256_of
 from lm.stores import Store, store_at
@@ -55,7 +55,7 @@ _FINISHED = ".finished-"
 
 @dataclass(slots=True)
 class Publication:
-    """What `publish` yields: the folder to write into, and the counts to publish with it."""
+    """An unfinished publication: the folder to write into, and the counts to publish with its files."""
 
     path: Path
     summary: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ def open_artifact(target: Path | str, *, kind: str | None = None, digest: str | 
 
 
 def find_artifact(target: Path | str) -> Artifact | None:
-    """The artifact at `target`, or None where nothing is published.
+    """Return the artifact at `target`, or None if nothing is published.
 
     Raises:
         IntegrityError, UnreachableError: as `open_artifact`.
@@ -100,12 +100,12 @@ def find_artifact(target: Path | str) -> Artifact | None:
 
 
 def find_whole(target: Path | str, wanted: str) -> Artifact | None:
-    """The artifact at `target` if it is whole and its work has the fingerprint `wanted`; None means: do the work.
+    """Return the artifact at `target` if it is whole and has the fingerprint `wanted`, else None.
 
     Finished files of that work that a store could not take are published now.
 
     Raises:
-        UnreachableError: the store did not answer, so whether the work is done is not known.
+        UnreachableError: the store did not answer, so it is unknown whether the work is done.
     """
     path = locate(target)
     try:
@@ -123,13 +123,13 @@ def publish(
 ) -> Iterator[Publication]:
     """Publish a folder atomically: write files below `publication.path`; leaving the block without an error commits.
 
-    The target stays locked against other publications of this machine for as long as the block runs. After an error, a
-    signal or a full disk the version published before is untouched and the files written here are gone. Files that are
-    finished when a store fails stay in the work folder, for `find_whole`.
+    The block holds a lock against other publications from this machine. An error, a signal or ENOSPC leaves the
+    published version untouched and removes the files written here. Finished files that a store could not take stay in
+    the work folder, for `find_whole`.
 
     Raises:
-        ConflictError: another process publishes at `target`, or another machine has done so meanwhile; the message
-        names it.
+        ConflictError: another process publishes at `target`, or another machine published since the block began; the
+        message names the process or the digest.
         NoSpaceError: the disk is full.
         UnreachableError: the store did not answer.
     """
@@ -154,7 +154,7 @@ def publish(
             _discard(staging)
             raise
         except Exception as error:
-            # A message with the bytes came from a publication inside this one, and names its own path.
+            # A nested publication has reported its own path and size already.
             if "bytes needed" in str(error) or not is_no_space(error):
                 raise
             staged = sum(file.stat().st_size for file in walk(staging))
@@ -175,9 +175,9 @@ def make(
     inputs: Mapping[str, str],
     code: str | None = None,
 ) -> Artifact:
-    """The artifact of this work: the one at `target` if it is whole already, else a new one that `write` fills.
+    """Return the artifact at `target` if it is whole and of this work, else publish a new one that `write` fills.
 
-    `code` is the digest of the code behind `write`, found by `lm.code_version` where it is not given.
+    `code` is the digest of the code behind `write`; None lets `lm.code_version` compute it.
     """
     code = code_digest(write) if code is None else code
     whole = find_whole(target, fingerprint(kind, config, inputs, code))
@@ -194,7 +194,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _current(path: Path) -> Artifact | None:
-    """The version that the manifest names, its listing checked, None where nothing is published."""
+    """Return the version that the manifest names, its listing verified, or None if nothing is published."""
     store = store_at(path)
     data = store.read_manifest()
     while data is not None:
@@ -240,7 +240,7 @@ def _version_of(path: Path, manifest: bytes | None) -> str | None:
 
 
 def _set_aside(staging: Path, files: Mapping[str, FileEntry], facts: Mapping[str, Any]) -> Path:
-    """Keep finished files under the fingerprint of their work until the store has taken them."""
+    """Rename the folder of finished files by the fingerprint of their work, until the store has taken them."""
     wanted = fingerprint(facts["kind"], facts["config"], facts["inputs"], facts["code"])
     finished = staging.with_name(f"{_FINISHED}{wanted}")
     _note(finished).write_bytes(json_bytes({"files": listing_of(files), "facts": facts}))
@@ -249,14 +249,14 @@ def _set_aside(staging: Path, files: Mapping[str, FileEntry], facts: Mapping[str
 
 
 def _publish_finished(path: Path, wanted: str) -> Artifact | None:
-    """Publish the finished files of the work with the fingerprint `wanted`, None where there are none."""
+    """Publish the finished files of the work with the fingerprint `wanted`; return None if there are none."""
     work = workspace(path)
     finished = work / f"{_FINISHED}{wanted}"
     if not finished.is_dir():
         return None
     with _locked(work, path):
         note, files = json.loads(_note(finished).read_bytes()), _files_in(finished)
-        if note["files"] != listing_of(files):  # a crash of the machine left half of them
+        if note["files"] != listing_of(files):  # incomplete after a crash of the machine
             _discard(finished)
             return None
         store = store_at(path)
@@ -279,10 +279,8 @@ def _discard(folder: Path) -> None:
 def _locked(work: Path, path: Path) -> Iterator[None]:
     work.mkdir(parents=True, exist_ok=True)
     with (work / _LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(f"{path}: {_holder(lock)} is publishing here; wait for it or stop it") from None
+        if not take(lock):
+            raise ConflictError(f"{path}: {_holder(lock)} is publishing here; wait for it or stop it")
         lock.seek(0)
         lock.truncate()
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
@@ -299,7 +297,7 @@ def _holder(lock: IO[str]) -> str:
 
 
 def _sweep(work: Path) -> None:
-    """Remove the files of killed publications, and finished ones that this publication replaces."""
+    """Remove the files of killed publications, and finished files that this publication replaces."""
     for prefix in (STAGING, _FINISHED):
         for leftover in work.glob(f"{prefix}*"):
             if leftover.is_dir():

@@ -1,9 +1,9 @@
 """Requests to an object store: transient failures are retried, and every failure becomes one line without secrets.
 
 Decisions:
-- A time-out, a dropped connection and a status such as 503 say nothing about a file. Each request is repeated, with
-  doubling pauses, for `PATIENCE_S` seconds, on top of the retries of the store's own library.
-- A store that stays silent is an `UnreachableError`. Only the store's own answer that a file is absent means absent.
+- A time-out, a dropped connection and a status such as 503 do not show that a file is absent. Each request is repeated
+  with doubling pauses for `PATIENCE_S` seconds, on top of the retries of the store's own library.
+- A store without a response raises an `UnreachableError`. Only a response "not found" means that a file is absent.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def request(place: object, operation: Callable[[], Result]) -> Result:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether a failed request may succeed later: the store is silent, overloaded or broken, and has not refused."""
+    """Return whether a failed request may succeed later: no response, an overload, or a fault of the server."""
     if isinstance(error, _ANSWERS):
         return False
     if isinstance(error, OSError):
@@ -98,7 +98,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def list_files(folder: Any) -> dict[str, int]:
-    """The size in bytes of every file below a folder of a store, by name below it; none where the folder is absent.
+    """Return the size in bytes of every file below a folder of a store, by relative name.
 
     Raises:
         UnreachableError: the store did not answer.
@@ -111,17 +111,17 @@ def list_files(folder: Any) -> dict[str, int]:
 
 
 def protocols(files: Any) -> tuple[str, ...]:
-    """The protocol names of an fsspec file system."""
+    """Return the protocol names of an fsspec file system."""
     return (files.protocol,) if isinstance(files.protocol, str) else tuple(files.protocol)
 
 
 def is_bucket(files: Any) -> bool:
-    """Whether an fsspec file system has buckets and no folders."""
+    """Return whether an fsspec file system has buckets and no folders."""
     return not _BUCKET_PROTOCOLS.isdisjoint(protocols(files))
 
 
 def _find(files: Any, root: str) -> dict[str, int]:
-    """Every file below `root` by the store's own listing, which raises where it fails."""
+    """Return the size of every file below `root`, by the store's own listing."""
     try:
         return {name: int(info["size"]) for name, info in files.find(root, detail=True).items()}
     except FileNotFoundError:
@@ -129,7 +129,7 @@ def _find(files: Any, root: str) -> dict[str, int]:
 
 
 def _walk(files: Any, root: str) -> dict[str, int]:
-    """Every file below `root`, by folder: fsspec's own `find` leaves out a folder that it cannot list."""
+    """Return the size of every file below `root`. fsspec's `find` would skip a folder that it cannot list."""
     found: dict[str, int] = {}
     folders = [root]
     while folders:
@@ -147,7 +147,7 @@ def _walk(files: Any, root: str) -> dict[str, int]:
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status that an error carries: an attribute of the libraries for Google's and Azure's stores."""
+    """Return the HTTP status of an error from the libraries for Google's and Azure's stores."""
     for name in ("status", "code", "status_code"):
         value = getattr(error, name, None)
         if isinstance(value, int | str) and str(value).isdecimal():

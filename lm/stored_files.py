@@ -1,4 +1,4 @@
-"""What every store of artifacts knows of files: their entry in a manifest, and the names that are the scheme's own."""
+"""Stored files: their entries in a manifest, their digests, and the reserved file names."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ STAGING = ".staging-"
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One file of a manifest: its size and content."""
+    """A file's entry in a manifest: size and sha256."""
 
     size_bytes: int
     sha256: str
 
 
 def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes, in lower-case hexadecimal."""
+    """Return the sha256 of a file's bytes in lower-case hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def is_no_space(error: BaseException | None) -> bool:
-    """Whether an error, or one that it came from, is a full disk's; libraries in Rust and C++ tell it only in words."""
+    """Return whether an error or one of its causes is ENOSPC, by number or, from Rust and C++ libraries, by message."""
     while error is not None:
         if isinstance(error, NoSpaceError):
             return True

@@ -15,20 +15,20 @@ class Store(Protocol):
     """The place that keeps the versions of one artifact. A version is a folder `v-NAME`."""
 
     def read_manifest(self) -> bytes | None:
-        """The manifest, None where nothing is published.
+        """Return the manifest, or None if nothing is published.
 
         Raises:
             UnreachableError: the store did not answer.
         """
 
     def begin(self) -> bytes | None:
-        """The manifest at the beginning of a publication, which `commit` refuses to replace by then another."""
+        """Return the manifest at the beginning of a publication; `commit` refuses to replace another one."""
 
     def sizes(self, version: str) -> dict[str, int]:
-        """The size in bytes of each file of a version, by name."""
+        """Return the size in bytes of each file of a version, by name."""
 
     def file(self, version: str, name: str, entry: FileEntry) -> Path:
-        """The path on this machine of a file whose bytes were checked."""
+        """Return the local path of a file after a check of its bytes."""
 
     def commit(
         self,
@@ -38,18 +38,18 @@ class Store(Protocol):
         manifest_of: Callable[[str], bytes],
         previous: str | None,
     ) -> bytes:
-        """Make the staged files a version, then its manifest the current one, then drop versions that no reader pins.
+        """Store the staged files as a version, make its manifest current, then drop versions that no reader pins.
 
         `content` is the digest that the version's name begins with, `manifest_of` gives the manifest for a version's
         name, and `previous` is the version that the manifest named at `begin`.
 
         Returns:
-            The manifest that is current now.
+            The manifest that is now current.
         """
 
 
 def store_at(path: Path) -> Store:
-    """The store of the artifact at `path`."""
+    """Return the store of the artifact at `path`."""
     if not is_remote(path):
         return LocalStore(path)
     from lm.remote_store import RemoteStore  # needs fsspec

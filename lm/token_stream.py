@@ -1,4 +1,4 @@
-"""The rows of a split, one after the other, as one stream of token ids; of all sources, or of one."""
+"""The token stream of a split: the concatenated rows of all its sources, or of one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _Positions = npt.NDArray[np.int64]
 
 
 class TokenStream:
-    """The concatenated rows of all shards of a split, or those of one `source`; reads go to the memory-mapped files.
+    """The concatenated rows of all shards of a split, or of one `source`, read from memory-mapped files.
 
-    Rows that follow each other in a shard form a run, which is read in one piece; without a source, a shard is one run.
+    Consecutive rows of a shard form a run, which is read in one piece. Without a source, a shard is one run.
     """
 
     def __init__(self, shards: TokenShards, source: str | None = None) -> None:
@@ -34,12 +34,12 @@ class TokenStream:
 
     @cached_property
     def document_begins(self) -> _Positions:
-        """Where in the stream each document begins, and the end of the last."""
+        """The position of each document's first id, and the end of the last document; shape (documents + 1,)."""
         parts = [self._row_offsets(run) + self._begins[run] for run in range(len(self._runs))]
         return np.concatenate([*(part[:-1] for part in parts), self._begins[-1:]]).astype(np.int64)
 
     def read(self, start: int, length: int) -> npt.NDArray[np.int64]:
-        """`length` ids from position `start` on; a window may cross from one run to the next."""
+        """Return `length` ids from position `start` on. A window may cross from one run to the next."""
         pieces = []
         while length > 0:
             run, offset = self._locate(start)
@@ -49,7 +49,7 @@ class TokenStream:
         return np.concatenate(pieces).astype(np.int64)
 
     def doc_ids(self, start: int, end: int) -> list[str]:
-        """The documents that the ids `start` to `end` (exclusive) come from, in order."""
+        """Return the ids of the documents between the positions `start` and `end` (exclusive), in order."""
         found: list[str] = []
         while start < end:
             run, offset = self._locate(start)
@@ -61,12 +61,12 @@ class TokenStream:
         return found
 
     def begins_document(self, position: int) -> bool:
-        """Whether a document begins at this position."""
+        """Return whether a document begins at this position."""
         index = int(np.searchsorted(self.document_begins, position))
         return bool(self.document_begins[index] == position)
 
     def span_of(self, doc_id: str) -> tuple[int, int] | None:
-        """The first and one past the last position of a document in the stream; None where it is not here."""
+        """Return the first and one past the last position of a document, or None if the stream does not contain it."""
         for run, (shard, first, end) in enumerate(self._runs.tolist()):
             ids = self.shards.shards[shard].doc_ids.slice(first, end - first)
             row = pc.index(ids, pa.scalar(doc_id, ids.type)).as_py()
@@ -76,13 +76,13 @@ class TokenStream:
         return None
 
     def _row_offsets(self, run: int) -> _Positions:
-        """The offsets of a run's rows, from 0."""
+        """Return the offsets of a run's rows, counted from 0."""
         shard, first, end = (int(value) for value in self._runs[run])
         offsets: _Positions = self.shards.shards[shard].offsets[first : end + 1] - self._starts[run]
         return offsets
 
     def _locate(self, position: int) -> tuple[int, int]:
-        """The run of a position, and its offset in the run's shard."""
+        """Return the run of a position, and the position's offset in the shard of the run."""
         if not 0 <= position < len(self):
             raise IndexError(f"token {position} of a stream of {len(self)}")
         run = int(np.searchsorted(self._begins, position, side="right")) - 1
@@ -90,12 +90,12 @@ class TokenStream:
 
 
 def source_names(shards: TokenShards) -> list[str]:
-    """The sources of a split's rows, in alphabetical order."""
+    """Return the sources of a split's rows in alphabetical order."""
     return sorted({name for shard in shards.shards for name in pc.unique(shard.sources).to_pylist()})
 
 
 def _runs(index: int, shard: Shard, source: str | None) -> Iterator[tuple[int, int, int]]:
-    """(shard, first row, end row) of the rows that follow each other."""
+    """Yield (shard, first row, end row) of each run of consecutive rows."""
     num_rows = len(shard.doc_ids)
     if source is None:
         if num_rows:

@@ -25,6 +25,7 @@ WITHOUT_TORCH = {
     "lm.local_store",
     "lm.manifest",
     "lm.locations",
+    "lm.locks",
     "lm.progress",
     "lm.remote_store",
     "lm.shards",

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lm.errors import ConflictError, no_space
+from lm.locks import take
 from lm.storage import is_no_space
 
 
@@ -78,8 +78,6 @@ def part_of(target: Path, url: str) -> Iterator[PartFile]:
 def _locked(path: Path) -> Iterator[Path]:
     """The part file, made if need be and held against a second download of it."""
     with path.open("ab") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(f"{path}: another process downloads this file") from None
+        if not take(stream):
+            raise ConflictError(f"{path}: another process downloads this file")
         yield path

@@ -15,7 +15,7 @@ from lm.code_version import code_digest, contributing_modules, follow, starting_
 from lm.errors import ConfigurationError
 from lm.training.config import PretrainConfig
 from pipelines.extract import extract_text
-from pipelines.filters.pii import PiiMasker
+from pipelines.filters.repetition import RepetitionFilter
 from tests.lm.test_storage import WORK
 
 
@@ -88,8 +88,9 @@ def test_the_start_is_the_function_and_the_classes_it_was_given(function, names)
 
 
 def test_classes_are_found_inside_of_arguments():
-    found = set(starting_names(functools.partial(module_level, {"a": [Job((PiiMasker(),))]}, PretrainConfig)))
-    assert found >= {"pipelines.filters.pii.PiiMasker", "lm.training.config.PretrainConfig", f"{HERE}.Job"}
+    found = set(starting_names(functools.partial(module_level, {"a": [Job((RepetitionFilter(),))]}, PretrainConfig)))
+    classes = {"pipelines.filters.repetition.RepetitionFilter", "lm.training.config.PretrainConfig", f"{HERE}.Job"}
+    assert found >= classes
 
 
 def test_an_edit_below_changes_the_digest_and_an_edit_elsewhere_does_not(edited):
@@ -107,9 +108,10 @@ def test_an_edit_below_changes_the_digest_and_an_edit_elsewhere_does_not(edited)
 
 def test_an_import_that_an_edit_adds_is_followed(edited):
     before, _ = follow([f"{HERE}.module_level"])
-    edited("pipelines.extract.html", b"\nfrom pipelines.filters import pii\n_CONTROLS = pii.PiiMasker()\n")
+    added = b"\nfrom pipelines.filters import repetition\nextract_main_text = repetition.RepetitionFilter()\n"
+    edited("pipelines.extract.html", added)
     after, _ = follow([f"{HERE}.module_level"])
-    assert "pipelines.filters.pii" in after - before
+    assert "pipelines.filters.repetition" in after - before
 
 
 def test_a_name_that_is_passed_on_is_followed_to_its_definition(edited):
