@@ -130,7 +130,7 @@ def case_rows(case: str) -> list[dict[str, Any]]:
     return [{"case": case, **resources(launch).row()} for launch in recorded(LAUNCHES[case])]
 
 
-def main() -> None:
+def print_rows() -> None:
     """Print the rows of all cases, or of those whose names begin with an argument."""
     from benchmarks.kernel_launches import LAUNCHES
 
@@ -141,4 +141,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    print_rows()

@@ -69,11 +69,17 @@ def print_table(rows: list[Row]) -> None:
     """The rows as aligned text; a missed target is marked."""
     print(f"{'':44}{'value':>14} {'unit':<12}{'ratio':>8}  {'target':>10}  peer")
     for row in rows:
-        sign = "≥" if row.better == "higher" else "≤"
-        target = "" if row.target is None else f"{sign} {row.target:,.6g}"
-        ratio = "" if row.ratio is None else f"{row.ratio:.2f}×"
-        mark = "  MISSED" if row.missed else ""
-        print(f"{row.name:<44}{_figure(row.value):>14} {row.unit:<12}{ratio:>8}  {target:>10}  {row.peer}{mark}")
+        print_row(row)
+
+
+def print_row(row: Row) -> None:
+    """One row of the table, at once."""
+    sign = "≥" if row.better == "higher" else "≤"
+    target = "" if row.target is None else f"{sign} {row.target:,.6g}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}×"
+    mark = "  MISSED" if row.missed else ""
+    line = f"{row.name:<44}{_figure(row.value):>14} {row.unit:<12}{ratio:>8}  {target:>10}  {row.peer}{mark}"
+    print(line, flush=True)
 
 
 def facts(subject: str, rows: list[Row]) -> dict[str, Any]:

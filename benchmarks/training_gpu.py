@@ -76,10 +76,17 @@ CASES = (
 sheet's rate for 0.9B; twice 26,000 tokens a second for tuning 0.6B at a context of 8,192."""
 
 
-def gpu_rows() -> Iterator[Row]:
-    """All rows; not measured where there is no GPU."""
-    for case in track(CASES, "GPU training", unit="model"):
-        yield from _rows(case) if torch.cuda.is_available() else _unmeasured(case)
+_TOY = _Case(
+    name="toy",
+    settings={"preset": "test", "batch_size": 2, "device": "cpu", "compile": False, "num_steps": 40},
+    min_tokens_per_s=0,
+)
+
+
+def gpu_rows(*, toy: bool = False) -> Iterator[Row]:
+    """All rows; not measured where there is no GPU. `toy` runs one tiny model anywhere."""
+    for case in track((_TOY,) if toy else CASES, "GPU training", unit="model"):
+        yield from _rows(case) if toy or torch.cuda.is_available() else _unmeasured(case)
 
 
 def _unmeasured(case: _Case) -> Iterator[Row]:
@@ -90,8 +97,8 @@ def _unmeasured(case: _Case) -> Iterator[Row]:
 
 
 def _rows(case: _Case) -> Iterator[Row]:
-    device = torch.device("cuda")
     config = PretrainConfig(**{**_COMMON, **case.settings})
+    device = torch.device(config.device)
     with tempfile.TemporaryDirectory() as folder:
         shape = config.model_config(_vocab_size(config))
         shards = random_shards(Path(folder) / "shards", shape.vocab_size, 4 * config.batch_size * shape.context_length)
@@ -126,15 +133,19 @@ def _measure(config: PretrainConfig, shards: Artifact, device: torch.device) -> 
     trainer = Trainer(config, model, BatchLoader(order_of_run(config, training), batch_size=config.batch_size))
     for _ in range(_WARM_STEPS):
         trainer.train_step()
-    torch.cuda.reset_peak_memory_stats(device)
-    torch.cuda.synchronize(device)
+    on_gpu = device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(device)
+        torch.cuda.synchronize(device)
     before, started = trainer.tokens, time.perf_counter()
     for _ in range(_STEPS):
         trainer.train_step()
-    torch.cuda.synchronize(device)
+    if on_gpu:
+        torch.cuda.synchronize(device)
     speed = (trainer.tokens - before) / (time.perf_counter() - started)
-    peak = torch.cuda.max_memory_allocated(device)
+    peak = torch.cuda.max_memory_allocated(device) if on_gpu else 0
     del trainer, model
     gc.collect()
-    torch.cuda.empty_cache()
+    if on_gpu:
+        torch.cuda.empty_cache()
     return speed, peak

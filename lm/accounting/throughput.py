@@ -13,11 +13,16 @@ from lm.model.precision import default_type
 
 PEAK_BFLOAT16_FLOPS: Mapping[str, float] = {
     "A100": 312e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H200 NVL": 835e12,
     "H100": 989e12,
     "H200": 989e12,
     "B200": 2_250e12,
 }
-"""Dense bfloat16 products a second by the makers' data sheets (SXM), under a part of the device's name."""
+"""Dense bfloat16 products a second by the makers' data sheets, under a part of the device's name; the first that fits
+counts. Without another word a name is that of the SXM module.
+"""
 
 
 def peak_flops(device: torch.device) -> float | None:

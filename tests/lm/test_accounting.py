@@ -18,6 +18,7 @@ from lm.accounting import (
 )
 from lm.accounting.__main__ import main
 from lm.accounting.activations import mask_bytes
+from lm.accounting.throughput import peak_flops
 from lm.errors import ConfigurationError
 from lm.inference.kv_cache import KVCache
 from lm.kernels.cross_entropy import linear_cross_entropy
@@ -114,6 +115,23 @@ def test_cache_bytes_are_those_of_its_tensors(switches):
         model(torch.zeros(1, 20, dtype=torch.long), kv_cache=cache)
     states = [tensor for state in cache.states.values() for tensor in state]
     assert kv_cache_bytes(model.config, 20) == sum(t.numel() * 4 for t in (cache._keys, cache._values, *states))
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989e12),
+        ("NVIDIA H100 PCIe", 756e12),
+        ("NVIDIA H100 NVL", 835e12),
+        ("NVIDIA H200", 989e12),
+        ("NVIDIA H200 NVL", 835e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA GeForce RTX 4090", None),
+    ],
+)
+def test_peak_rates_are_those_of_the_form_factor(name, rate, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    assert peak_flops(torch.device("cuda")) == rate
 
 
 def test_time_and_utilization_are_inverse():
