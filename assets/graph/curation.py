@@ -21,6 +21,7 @@ from assets.support.results import Stopwatch, in_log, partition_results, result
 from assets.support.stage_metadata import Metadata, digests, stage_metadata, throughput
 from lm.configuration import Doc, settle, to_mapping
 from lm.storage import Artifact
+from pipelines.curation.funnel import funnel
 from pipelines.curation.settings import AddedSources, EvaluationSources, check_same_settings, laid_over
 from pipelines.curation.steps import (
     DECONTAMINATION,
@@ -99,6 +100,9 @@ def _judging_asset(step: Step) -> dg.AssetsDefinition:
             num_workers=_num_workers(sources.values()),
             report=in_log(context),
         )
+        for row in funnel(artifacts.values()):
+            for rule, number in row["rules_off"].items():
+                context.log.warning(f"{step.stage}: rule not applied to {number:,} documents: {rule}")
         return partition_results(context, artifacts, watch, _shown(home), throughput(artifacts, watch.seconds, before))
 
     return judged_documents

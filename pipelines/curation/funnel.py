@@ -9,7 +9,7 @@ from lm.storage import Artifact
 from pipelines.curation.steps import CURATION
 
 _COUNTS = ("num_in", "num_kept", "num_removed", "num_lost", "text_bytes_kept", "num_cut")
-_REASONS = ("removed_by_rule", "lost_by_reason")
+_REASONS = ("removed_by_rule", "lost_by_reason", "rules_off")
 _NUM_SHOWN = 3
 
 
@@ -17,7 +17,8 @@ def funnel(artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:
     """One row a stage, summed over its partitions, in the order of `CURATION`.
 
     The columns: `stage, num_in, num_kept, num_removed, num_lost, text_bytes_kept, num_cut, kept_share,
-    removed_by_rule, lost_by_reason`.
+    removed_by_rule, lost_by_reason, rules_off`; the last counts the documents to which a rule was not applied, since it
+    knows too little of their language.
     """
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for artifact in artifacts:
@@ -35,11 +36,14 @@ def funnel_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             reasons.append(f"{row['num_cut']} cut")
         counts = f"{row['num_in']:>8,}{row['num_kept']:>8,}{row['num_removed']:>9,}{row['num_lost']:>6,}"
         yield f"{row['stage']:<14}{counts}   {', '.join(reasons)}".rstrip()
+        if row["rules_off"]:
+            off = (f"{rule} {number:,}" for rule, number in row["rules_off"].items())
+            yield f"{'':<14}not applied, for want of a list for the language: {', '.join(off)}"
 
 
 def _row(stage: str, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     sums = {name: sum(summary.get(name, 0) for summary in summaries) for name in _COUNTS}
-    joint = {name: _sum_mappings([summary[name] for summary in summaries]) for name in _REASONS}
+    joint = {name: _sum_mappings([summary.get(name, {}) for summary in summaries]) for name in _REASONS}
     return {"stage": stage, **sums, "kept_share": sums["num_kept"] / max(1, sums["num_in"]), **joint}
 
 

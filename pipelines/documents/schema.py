@@ -105,6 +105,10 @@ class Stage:
         """Judge every document of a batch."""
         raise NotImplementedError
 
+    def rules_off(self, language: str) -> tuple[str, ...]:
+        """The rules of the stage that are not applied to documents in `language`, since it knows too little of it."""
+        return ()
+
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
         """The documents of a batch that stay, and the removals of the others."""
         return self.judge(batch).split(self.name)

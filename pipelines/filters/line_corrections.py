@@ -1,24 +1,23 @@
 """Corrections line by line, as C4 and RefinedWeb make them before they judge a page.
 
+What a policy or a sign-in link reads like depends on the language (`pipelines.filters.language_rules`); English phrases
+are looked for in every language.
+
 Sources: [C] Raffel et al. 2020, section 2.2; [R] Penedo et al. 2023, appendix G.2, table 15.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipelines.filters.language_rules import ENGLISH, FURNITURE
+
 _TERMINAL = (".", "!", "?", '"', "”")
-_POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
-_CITATION = re.compile(r"\[(?:\d{1,4}|edit|citation needed)\]")
-_BOILERPLATE = re.compile(
-    r"^\W{0,3}\d[\d.,]{0,12}[km]?\s?[^\W\d]{1,20}\W{0,3}$"  # a counter: 3 likes
-    r"|^\W{0,3}(?:sign[ -]?in|log[ -]?in|sign[ -]?up)\b"
-    r"|\bread more\W{0,6}$"
-    r"|\bitems? in (?:your )?cart\b",
-    re.IGNORECASE,
-)
+_OTHER_TERMINAL = ("“", "»", "«", "’", "؟", "۔", "।", "॥", "։", "።", "。", "！", "？", "」", "』")
+_COUNTER = r"^\W{0,3}\d[\d.,]{0,12}[km]?\s?[^\W\d]{1,20}\W{0,3}$"  # 3 likes
 _MAX_WORDS_BOILERPLATE = 10
 _MAX_WORD_CHARACTERS = 1000  # in C4's code, not in its paper
 _UPPER_SHARE = 0.5
@@ -32,21 +31,50 @@ class Correction:
     dropped_share: float
 
 
-def correct_c4(text: str) -> Correction:
+def correct_c4(text: str, language: str = ENGLISH) -> Correction:
     """[C]: keep lines of 5 words or more that end in terminal punctuation and name no Javascript or policy; cut [1]."""
+    phrases, ends = _phrases(language), _TERMINAL if language == ENGLISH else _TERMINAL + _OTHER_TERMINAL
     return _drop_lines(
-        _CITATION.sub("", text), lambda line: not _is_ended(line) or _is_short(line, 5) or _is_notice(line)
+        phrases.citation.sub("", text),
+        lambda line: not _is_ended(line, ends) or _is_short(line, 5) or _is_notice(line, phrases),
     )
 
 
-def correct_c4_for_fineweb(text: str) -> Correction:
+def correct_c4_for_fineweb(text: str, language: str = ENGLISH) -> Correction:
     """C4's corrections as FineWeb applies them: without asking how a line ends, and with 3 words instead of 5."""
-    return _drop_lines(_CITATION.sub("", text), lambda line: _is_short(line, 3) or _is_notice(line))
+    phrases = _phrases(language)
+    return _drop_lines(phrases.citation.sub("", text), lambda line: _is_short(line, 3) or _is_notice(line, phrases))
 
 
-def correct_refinedweb(text: str) -> Correction:
+def correct_refinedweb(text: str, language: str = ENGLISH) -> Correction:
     """[R]: drop lines mainly in upper case, of numbers, of one word, counters ("3 likes") and short navigation."""
-    return _drop_lines(text, _is_navigation)
+    phrases = _phrases(language)
+    return _drop_lines(text, lambda line: _is_navigation(line, phrases))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Phrases:
+    """What to look for in one language."""
+
+    policy: tuple[str, ...]
+    navigation: re.Pattern[str]
+    citation: re.Pattern[str]
+
+
+@functools.cache
+def _phrases(language: str) -> _Phrases:
+    known = [FURNITURE[code] for code in dict.fromkeys((ENGLISH, language)) if code in FURNITURE]
+    sign_in, read_more, cart, citation = (
+        "|".join(re.escape(phrase) for each in known for phrase in getattr(each, name))
+        for name in ("sign_in", "read_more", "cart", "citation")
+    )
+    return _Phrases(
+        policy=tuple(phrase for each in known for phrase in each.policy),
+        navigation=re.compile(
+            rf"{_COUNTER}|^\W{{0,3}}(?:{sign_in})\b|\b(?:{read_more})\W{{0,6}}$|\b(?:{cart})\b", re.IGNORECASE
+        ),
+        citation=re.compile(rf"\[(?:\d{{1,4}}|{citation})\]"),
+    )
 
 
 def _drop_lines(text: str, unwanted: Callable[[str], bool]) -> Correction:
@@ -63,27 +91,27 @@ def _drop_lines(text: str, unwanted: Callable[[str], bool]) -> Correction:
     return Correction(text="\n".join(kept).strip("\n"), dropped_share=num_dropped / max(1, num_words))
 
 
-def _is_ended(line: str) -> bool:
-    return line.endswith(_TERMINAL) and not line.endswith("...")
+def _is_ended(line: str, ends: tuple[str, ...]) -> bool:
+    return line.endswith(ends) and not line.endswith("...")
 
 
 def _is_short(line: str, min_words: int) -> bool:
     return len(line.split(maxsplit=min_words)) < min_words
 
 
-def _is_notice(line: str) -> bool:
+def _is_notice(line: str, phrases: _Phrases) -> bool:
     """Whether a line is for the reader's browser or lawyer, or no text at all."""
     lowered = line.lower()
-    if "javascript" in lowered or any(phrase in lowered for phrase in _POLICY):
+    if "javascript" in lowered or any(phrase in lowered for phrase in phrases.policy):
         return True
     return len(line) > _MAX_WORD_CHARACTERS and max(map(len, line.split())) > _MAX_WORD_CHARACTERS
 
 
-def _is_navigation(line: str) -> bool:
+def _is_navigation(line: str, phrases: _Phrases) -> bool:
     words = len(line.split())
     if words == 1 or (not line.islower() and _is_shouting_or_numbers(line)):
         return True
-    return words <= _MAX_WORDS_BOILERPLATE and _BOILERPLATE.search(line) is not None
+    return words <= _MAX_WORDS_BOILERPLATE and phrases.navigation.search(line) is not None
 
 
 def _is_shouting_or_numbers(line: str) -> bool:

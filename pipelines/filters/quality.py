@@ -71,6 +71,10 @@ class QualityFilter(Stage):
         shown = [score if is_judged else None for score, is_judged in zip(scores, judging, strict=True)]
         return judged(batch, verdicts, {"quality_score": pa.array(shown, pa.float32())})
 
+    def rules_off(self, language: str) -> tuple[str, ...]:
+        """The score, in languages that are not judged."""
+        return ("quality_score",) if self.languages and language not in self.languages else ()
+
     def scores(self, texts: Sequence[str]) -> Scores:
         """The probability of high quality for each text."""
         return predict_scores(load_classifier(self.model_path, self.model_sha256), texts)

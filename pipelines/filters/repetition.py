@@ -1,5 +1,9 @@
 """Repetition within a document: Gopher's thirteen rules (Rae et al. 2021, arXiv:2112.11446, appendix A.1.1, table A1).
 
+The preset `gopher` has the table's thresholds. The default `loam` allows a tenth more in repeated n-grams and a
+twentieth more in the most frequent one: recipes, which name their ingredients twice, and short pages, which repeat
+their title, are within it (docs/heuristics.md).
+
 Decisions: a line or paragraph is a duplicate where an equal one came before; a duplicate n-gram likewise, and the walk
 goes on behind it, so that no character counts twice. The share of a text's characters takes the text as its words
 joined by single spaces, in the n-gram and in the whole alike, so that shares lie between 0 and 1. Equality is that of
@@ -40,6 +44,19 @@ THRESHOLDS: Mapping[str, float] = MappingProxyType(
 )
 """Table A1: the greatest share that passes, in the table's order; n-gram rules are shares of characters."""
 
+PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "loam": MappingProxyType(
+            {
+                rule: round(threshold + (0.10 if "_grams" in rule else 0.05 if "_gram" in rule else 0), 2)
+                for rule, threshold in THRESHOLDS.items()
+            }
+        ),
+        "gopher": THRESHOLDS,
+    }
+)
+"""Thresholds by rule, by the name of a preset."""
+
 _TOP = {"top_2_gram": 2, "top_3_gram": 3, "top_4_gram": 4}
 _DUPLICATE = {f"duplicate_{n}_grams": n for n in range(5, 11)}
 
@@ -67,15 +84,16 @@ def repetition_shares(text: str) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class RepetitionFilter(Stage):
-    """Keep documents within table A1, as changed by `overrides`.
+    """Keep documents within the thresholds of `preset`, as changed by `overrides`.
 
     Raises:
-        ConfigurationError: at construction, an unknown rule.
+        ConfigurationError: at construction, an unknown preset or rule.
     """
 
+    preset: Annotated[str, Doc("Thresholds: loam, or gopher as in its paper.")] = "loam"
     overrides: Annotated[
         Mapping[str, float | None],
-        Doc("Thresholds by rule, in place of the table's; null switches a rule off."),
+        Doc("Thresholds by rule, in place of the preset's; null switches a rule off."),
         Range(0),
     ] = field(default_factory=dict)
 
@@ -83,17 +101,19 @@ class RepetitionFilter(Stage):
 
     def __post_init__(self) -> None:
         settle(self, "repetition")
+        if self.preset not in PRESETS:
+            raise ConfigurationError(unknown_key(self.preset, PRESETS, "repetition.preset"))
         for rule in self.overrides:
             if rule not in THRESHOLDS:
                 raise ConfigurationError(unknown_key(rule, THRESHOLDS, "repetition.overrides"))
 
     def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Judge every document by the first rule that it fails."""
-        thresholds = {**THRESHOLDS, **dict(self.overrides)}
-        verdicts = [self._verdict(text, thresholds) for text in batch.column("text").to_pylist()]
-        return judged(batch, verdicts)
+        return judged(batch, [self.verdict(text) for text in batch.column("text").to_pylist()])
 
-    def _verdict(self, text: str, thresholds: Mapping[str, float | None]) -> Verdict | None:
+    def verdict(self, text: str) -> Verdict | None:
+        """The first rule that `text` fails, with the value measured and the threshold; None where it passes."""
+        thresholds = {**PRESETS[self.preset], **self.overrides}
         for rule, share in _shares(measure(text)):  # lazily: what comes after the first failure is not computed
             threshold = thresholds[rule]
             if threshold is not None and share > threshold:

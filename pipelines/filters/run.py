@@ -8,6 +8,7 @@ its sha256 stands beside it.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def _write_stage(stage: Stage, source: Artifact, target: Path, publication: Publ
     """Stream the documents through; the added columns are those that an empty batch comes out with."""
     schema = read_schema(source)
     judged = stage.judge(pa.RecordBatch.from_pylist([], schema=schema)).documents.schema
-    counts = Counts()
+    counts, languages = Counts(), Counter[str]()
     with (
         VerdictWriter(publication.path, schema, judged) as writer,
         progress.bar(stage.name, total=count_documents(source), unit="doc") as bar,
@@ -96,5 +97,9 @@ def _write_stage(stage: Stage, source: Artifact, target: Path, publication: Publ
             judgement = stage.judge(batch)
             counts.judge(batch, judgement)
             writer.write(batch, judgement)
+            languages.update(batch.column("language").to_pylist() if "language" in schema.names else ())
             bar.update(batch.num_rows)
-    publication.summary.update(counts.summary(stage.name), sources=sources_of(target, [source]))
+    off = {f"{rule} in {name}": languages[name] for name in sorted(languages) for rule in stage.rules_off(name)}
+    publication.summary.update(
+        counts.summary(stage.name), sources=sources_of(target, [source]), **({"rules_off": off} if off else {})
+    )

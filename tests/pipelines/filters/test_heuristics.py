@@ -7,8 +7,12 @@ import pytest
 
 from lm.configuration import from_mapping
 from lm.errors import ConfigurationError
+from pipelines.curation.funnel import funnel, funnel_lines
 from pipelines.filters.heuristics import GOPHER, PRESETS, RULES, HeuristicFilter, gopher_violations
+from pipelines.filters.language import LanguageFilter
 from pipelines.filters.line_corrections import correct_c4_for_fineweb, correct_refinedweb
+from pipelines.filters.run import run_stage
+from tests.pipelines.published import publish_documents
 
 WORDS = ["river", "stone", "walking", "through", "quiet", "morning", "light", "behind", "garden", "window", "people"]
 
@@ -135,7 +139,7 @@ def test_the_first_failing_rule_in_table_order_is_recorded_with_its_numbers():
 
 
 def test_overrides_set_switch_off_and_add_rules():
-    stage = HeuristicFilter(overrides={"min_words": 10, "stop_words": None, "sentences": 2.0})
+    stage = HeuristicFilter(preset="gopher", overrides={"min_words": 10, "stop_words": None, "sentences": 2.0})
     asked = stage.thresholds()
     assert asked["min_words"] == 10
     assert "stop_words" not in asked
@@ -186,3 +190,119 @@ def test_verdicts_do_not_depend_on_the_batch():
 def test_fifty_megabytes_are_judged(unit, rule, value):
     violations = gopher_violations(unit * (50_000_000 // len(unit.encode())))
     assert {each.rule: each.value for each in violations}[rule] == value
+
+
+GERMAN = "Der Leuchtturm steht auf einer Insel und weist den Schiffen seit hundert Jahren den Weg in den Hafen. "
+FRENCH = "Le phare se trouve sur une petite île et il montre aux bateaux le chemin du port depuis cent ans. "
+SPANISH = "El faro está en una isla pequeña y desde hace cien años muestra a los barcos el camino del puerto. "
+FINNISH = "Majakka seisoo pienellä saarella ja se on ohjannut laivoja satamaan jo yli sadan vuoden ajan, ei kauempaa. "
+KOREAN = "등대는 작은 섬에 서 있으며 백 년 동안 배들에게 항구로 가는 길을 알려 주고 있다. "
+JAPANESE = "灯台は小さな島に立っていて、百年前から船に港への道を教えています。"
+
+
+def in_language(text, language):
+    texts = batch(text)
+    return texts.append_column("language", pa.array([language] * texts.num_rows))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("de", GERMAN), ("fr", FRENCH), ("es", SPANISH), ("fi", FINNISH), ("ko", KOREAN)]
+)
+def test_prose_of_other_languages_passes_every_preset(preset, language, sentence):
+    stage = HeuristicFilter(preset=preset, overrides={"duplicate_line_characters": None})
+    page = "\n".join(f"{sentence * 2}{number}." for number in range(6))
+    assert stage(in_language(page, language))[0].num_rows == 1
+    assert stage.rules_off("de") == ()
+
+
+def test_words_of_another_language_are_no_stop_words():
+    page = "\n".join(f"{GERMAN * 2}{number}." for number in range(6))
+    for language in ("es", "fi"):
+        assert "stop_words" in [verdict.rule for verdict in gopher_violations(page, language)]
+    assert gopher_violations(page, "de") == []
+
+
+def test_rules_are_off_where_nothing_is_known_of_a_language_and_the_run_says_so(tmp_path):
+    assert HeuristicFilter().rules_off("en") == HeuristicFilter(preset="fineweb").rules_off("de") == ()
+    assert HeuristicFilter().rules_off("ko") == ("stop_words",)
+    assert HeuristicFilter(preset="refinedweb").rules_off("fi") == ("furniture",)
+    assert {"min_words", "stop_words", "running_words"} <= set(HeuristicFilter().rules_off("ja"))
+    assert HeuristicFilter(overrides={"stop_words": None}).rules_off("ko") == ()
+    documents = publish_documents(tmp_path / "in", [KOREAN * 20, JAPANESE * 20, GERMAN * 20])
+    language = run_stage(LanguageFilter(languages=("ko", "ja", "de")), documents, tmp_path / "language")
+    made = run_stage(HeuristicFilter(), language, tmp_path / "out")
+    assert made.summary["num_kept"] == 3
+    off = made.summary["rules_off"]
+    assert off["stop_words in ko"] == off["stop_words in ja"] == off["min_words in ja"] == 1
+    assert not any(rule.endswith(" de") for rule in off)
+    assert any("stop_words in ko 1" in line for line in funnel_lines(funnel([made])))
+
+
+def test_word_lengths_are_scaled_to_the_language():
+    gopher = HeuristicFilter(preset="gopher")
+    assert gopher.thresholds()["max_mean_word_length"] == 10
+    assert gopher.thresholds("fi")["max_mean_word_length"] > 13 > gopher.thresholds("de")["max_mean_word_length"] > 11
+    assert gopher.thresholds("fi")["min_mean_word_length"] > 4
+    own = HeuristicFilter(preset="gopher", overrides={"max_mean_word_length": 12.0})
+    assert own.thresholds("fi")["max_mean_word_length"] == 12
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("de", "Diese Website verwendet Cookies, um Ihnen das beste Erlebnis zu bieten."),
+        ("fr", "Ce site utilise des cookies pour vous offrir la meilleure expérience."),
+        ("es", "Este sitio utiliza cookies para ofrecerle la mejor experiencia."),
+        ("it", "Questo sito utilizza cookie per offrirti la migliore esperienza."),
+        ("en", "This site uses cookies to give you the best experience."),
+    ],
+)
+def test_notices_go_in_their_language_and_in_english(language, line):
+    for code in {language, "fi"}:
+        kept = correct_c4_for_fineweb(lines("One line that stays here.", line), code).text
+        assert (line in kept) == (code == "fi" and language != "en")
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [("de", "Hier weiterlesen »"), ("fr", "Lire la suite..."), ("es", "Inicia sesión aquí"), ("nl", "Lees meer >")],
+)
+def test_navigation_goes_in_its_language(language, line):
+    assert correct_refinedweb(lines("one line that stays", line), language).text == "one line that stays"
+    assert correct_refinedweb(lines("one line that stays", line), "ko").text.count("\n") == 1
+
+
+TEASERS = "\n".join(f"Another story about the {word} of the town is..." for word in WORDS)
+TABLE = "\n".join(f"| 20{year} | {year * 7} | {year * 3.5} | = | + | the sum of {year} |" for year in range(10, 30))
+DIALOGUE = "\n".join(f"-The {word} is what I have seen with you, my friend of old." for word in WORDS)
+CODE = "\n".join([prose(200, 3), *(f"function {word}() {{ return the_{word} }}" for word in WORDS)])
+
+
+@pytest.mark.parametrize(
+    ("page", "rule"),
+    [
+        (lines(prose(400, 1), TEASERS), "ellipsis_lines"),
+        (lines(prose(30, 2), TABLE), "alphabetic_words"),
+        (DIALOGUE, "bullet_lines"),
+        (CODE, "curly_brackets"),
+    ],
+)
+def test_the_default_keeps_good_pages_that_a_paper_s_rule_removes(page, rule):
+    paper = "c4" if rule == "curly_brackets" else "gopher"
+    assert rule in [verdict.rule for verdict in HeuristicFilter(preset=paper).violations(page)]
+    assert HeuristicFilter().violations(page) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "rule"),
+    [
+        (TEASERS * 2, "ellipsis_characters"),
+        ("\n".join(f"• {word} of the {word}" for word in WORDS * 2), "bullet_items"),
+        ("the of " + " ".join(f"{number} {number}" for number in range(60)) + " and that is it.", "letter_words"),
+        ("{a}{b}{c} " * 60, "braces_per_word"),
+        ("\n".join(f"The {word} of {word}" for word in WORDS * 3), "running_words"),
+    ],
+)
+def test_the_default_removes_pages_of_nothing_else(page, rule):
+    assert rule in [verdict.rule for verdict in HeuristicFilter().violations(page)]

@@ -74,11 +74,12 @@ def test_the_stage_names_the_first_rule_that_fails():
     schema = pa.schema([("doc_id", pa.string()), ("url", pa.string()), ("text", pa.large_string())])
     rows = [{"doc_id": str(i), "url": "u", "text": text} for i, text in enumerate([distinct, spam, "same line\n" * 20])]
     batch = pa.RecordBatch.from_pylist(rows, schema=schema)
-    kept, removed = RepetitionFilter()(batch)
+    kept, removed = RepetitionFilter(preset="gopher")(batch)
     assert kept.column("doc_id").to_pylist() == ["0"]
     assert removed.column("rule").to_pylist() == ["top_2_gram", "duplicate_lines"]
     assert removed.column("threshold").to_pylist() == [0.20, 0.30]
     assert all(row["value"] > row["threshold"] for row in removed.to_pylist())
+    assert RepetitionFilter()(batch)[1].column("threshold").to_pylist() == [0.25, 0.30]
     off = RepetitionFilter(overrides={rule: None for rule in THRESHOLDS if rule != "duplicate_10_grams"})
     assert off(batch)[1].column("rule").to_pylist() == ["duplicate_10_grams", "duplicate_10_grams"]
 
@@ -104,3 +105,24 @@ def test_fifty_megabytes_are_measured(num_distinct):
     text = (part + "\n") * (50_000_000 // len(part))
     shares = repetition_shares(text)
     assert shares["duplicate_lines"] > 0.8
+
+
+def test_the_default_keeps_a_recipe_that_gopher_removes():
+    """Ingredients that the steps name again with their amounts."""
+    ingredients = [
+        "two cups of fine rye flour", "one pinch of coarse sea salt", "three spoons of melted fresh butter",
+        "half a litre of warm milk", "four eggs from a good farm",
+    ]  # fmt: skip
+    steps = [
+        "In a wide bowl mix {} with your hands until no lumps are left in it.",
+        "Season everything with {} and leave the dough alone for an hour at least.",
+        "Meanwhile heat the oven, grease a tin and brush its sides using {} while waiting.",
+        "Pour {} slowly over what has risen, then knead again and cover with a towel.",
+        "Beat {}, spread them on top, bake for forty minutes and let it cool down.",
+    ]
+    recipe = "\n".join([*ingredients, *map(str.format, steps, ingredients)])
+    assert RepetitionFilter(preset="gopher").verdict(recipe).rule == "duplicate_5_grams"
+    assert RepetitionFilter().verdict(recipe) is None
+    assert RepetitionFilter().verdict(recipe + "\n" + recipe) is not None
+    with pytest.raises(ConfigurationError, match="did you mean 'gopher'"):
+        RepetitionFilter(preset="gofer")
