@@ -67,7 +67,7 @@ def test_planted_copies_leave_and_what_is_told_of_near_ones_is_true(demo):
         if row["rule"] == "same_text":
             assert texts[row["doc_id"]] == texts[row["duplicate_of"]]
         else:
-            assert row["value"] == pytest.approx(jaccard(texts[row["doc_id"]], texts[row["duplicate_of"]], 5))
+            assert row["value"] == pytest.approx(jaccard(texts[row["doc_id"]], texts[row["duplicate_of"]], 3))
     assert {"same_text", "near_duplicate"} <= {row["rule"] for row in removals}
     assert len({row["text"] for row in kept}) == len(kept)
 
