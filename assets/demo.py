@@ -82,6 +82,7 @@ def run_demo(num_pages: int | None, seed: int) -> None:
     from assets.automation.jobs import demo_run_config, demo_tags, register_demo_groups
     from assets.definitions import defs
     from assets.support import dead_runs
+    from assets.support.launchpad import mistake_of
 
     run_id = str(uuid.uuid4())
     locks = Path(os.environ["DAGSTER_HOME"]) / "locks"
@@ -97,6 +98,8 @@ def run_demo(num_pages: int | None, seed: int) -> None:
                     tags={**demo_tags(), **lock_tags},
                     raise_on_error=False,
                 )
+        except dg.DagsterInvalidConfigError as error:
+            raise ConfigurationError(mistake_of(error)) from None
         except (DagsterExecutionInterruptedError, KeyboardInterrupt):
             raise Interrupted("interrupted; run it again to go on from here", signal.SIGINT) from None
     _raise_if_failed(result)

@@ -1,29 +1,60 @@
 """Configuration dataclasses as Dagster configuration: every field with its type, default, choices and description.
 
-The dataclass beside the code stays the only definition; the launchpad shows it, and `from_mapping` still checks what
-comes back. A field's description is its `Doc`, followed by its `Range`.
+The dataclass beside the code stays the only definition; the launchpad shows it, and a launch is refused where the
+dataclass refuses the values. A field's description is its `Doc`, followed by its `Range`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
 import types
 import typing
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import dagster as dg
+from dagster._config import PostProcessingError
 
 from lm.configuration import field_descriptions, from_mapping, plain
+from lm.errors import ConfigurationError
 
 C = TypeVar("C")
 
 
-def schema_of(cls: type, **defaults: Any) -> dict[str, dg.Field]:
-    """The Dagster configuration schema of a dataclass; `defaults` replace the dataclass's own.
+def schema_of(cls: type, **defaults: Any) -> dg.Shape:
+    """Return the Dagster configuration schema of a dataclass; `defaults` replace the dataclass's own.
+
+    Dagster checks types at launch; ranges and combinations are checked then too, by building the dataclass.
 
     Raises:
         TypeError: a field without a description, or of a type that the launchpad cannot show.
     """
+    # Dagster keeps one shape for equal fields and descriptions, so the description names the class.
+    shape = dg.Shape(_fields_of(cls, defaults), description=f"{cls.__module__}.{cls.__qualname__}")
+    shape.post_process = functools.partial(_checked, cls)  # type: ignore[method-assign]
+    return shape
+
+
+def mistake_of(error: dg.DagsterInvalidConfigError) -> str:
+    """Return the first mistake of a refused configuration in one line that begins with its asset."""
+    message = error.errors[0].message
+    asset = re.search(r"root:ops:(\w+)", message)
+    found = re.search(rf"{PostProcessingError.__name__}: (.*)", message)
+    line = found[1] if found else message.splitlines()[0]
+    return f"{asset[1]}: {line}" if asset else line
+
+
+def _checked(cls: type, value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        from_mapping(cls, value)
+    except ConfigurationError as error:
+        raise PostProcessingError(str(error)) from None
+    return value
+
+
+def _fields_of(cls: type, defaults: Mapping[str, Any]) -> dict[str, dg.Field]:
     hints = typing.get_type_hints(cls)
     descriptions = field_descriptions(cls)
     schema = {}
@@ -70,7 +101,7 @@ def _config_type(hint: Any, name: str) -> Any:
     if origin in (dict, typing.get_origin(typing.Mapping[str, int])):
         return dg.Permissive()
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return dg.Shape(schema_of(hint))
+        return dg.Shape(_fields_of(hint, {}))
     raise TypeError(f"{name}: the launchpad cannot show a field of type {hint}")
 
 

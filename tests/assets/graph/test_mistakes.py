@@ -1,14 +1,15 @@
 """What a user can get wrong: one clear line, the exit code, and nothing published."""
 
+import dagster as dg
 import pytest
 
+from assets.support.launchpad import mistake_of
 from tests.assets.runs import failure, materialize
 
 
 @pytest.mark.parametrize(
     ("name", "config", "message"),
     [
-        ("demo_crawl", {"num_pages": 0}, "DemoCrawlConfig.num_pages: 0, expected at least 1"),
         ("quality_classifier", {"labels": "nowhere.jsonl"}, "nowhere.jsonl: no such file"),
         ("alignment_data", {"folder": "/nowhere"}, "/nowhere/instructions.jsonl: no such file"),
         ("deduplicated_documents", {"partitions": ["nope/*"]}, "partitions: 'nope/*' matches none of demo/g0000"),
@@ -37,10 +38,21 @@ def test_a_run_longer_than_the_mixture_allows_is_refused(instance, tiny_run, tin
     assert exit_code == 2
 
 
-def test_an_unknown_preset_is_told_by_the_child_process(instance, tiny_run, tiny_home):
-    description, exit_code = failure(instance, tiny_home, "pretrained_model", {"preset": "tiny_cp"})
-    assert "did you mean 'tiny_cpu'" in description
-    assert exit_code == 2
+@pytest.mark.fault(46)
+@pytest.mark.parametrize(
+    ("name", "values", "line"),
+    [
+        ("demo_crawl", {"num_pages": 0}, "demo_crawl: DemoCrawlConfig.num_pages: 0, expected at least 1"),
+        ("pretrained_model", {"preset": "tiny_cp"}, "pretrained_model: preset: unknown key 'tiny_cp'; did you mean"),
+        ("pretrained_model", {"model": {"d_model": 0}}, "pretrained_model: model.d_model: 0, expected 1 to 2^20"),
+        ("sft_model", {"max_examples": 0}, "sft_model: SFTConfig.max_examples: 0, expected at least 1"),
+        ("grpo_model", {"batch_size": 2, "updates_per_rollout": 3}, "grpo_model: updates_per_rollout: 3, expected at"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_at_launch(instance, tmp_path, name, values, line):
+    with pytest.raises(dg.DagsterInvalidConfigError) as refused:
+        materialize(instance, tmp_path, [name], None, {name: values})
+    assert mistake_of(refused.value).startswith(line)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Configuration dataclasses on the launchpad: types, defaults, choices, descriptions, and the way back."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -7,8 +8,8 @@ import dagster as dg
 import pytest
 
 from assets.support.failures import explained
-from assets.support.launchpad import config_of, schema_of
-from lm.configuration import Doc, Range
+from assets.support.launchpad import config_of, mistake_of, schema_of
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 
 
@@ -26,6 +27,11 @@ class Outer:
     languages: Annotated[tuple[str, ...], Doc("ISO 639-1 codes.")] = ("en",)
     limit: Annotated[int | None, Doc("At most this many; empty means all."), Range(1)] = None
     inner: Annotated[Inner, Doc("The inner part.")] = field(default_factory=Inner)
+
+    def __post_init__(self):
+        settle(self)
+        if self.num_steps == 7:
+            raise ConfigurationError("num_steps: 7, expected another number than 7")
 
 
 def run(config):
@@ -52,16 +58,31 @@ def test_values_reach_the_asset():
     assert seen == [Outer(kind="b", languages=("de",), limit=3, inner=Inner(rate=2.0))]
 
 
-@pytest.mark.parametrize("config", [{"num_step": 3}, {"kind": "c"}, {"inner": {"rat": 1.0}}, {"num_steps": "x"}])
-def test_a_mistake_stops_before_the_run(config):
-    with pytest.raises(dg.DagsterInvalidConfigError):
+@pytest.mark.fault(46)
+@pytest.mark.parametrize(
+    ("config", "line"),
+    [
+        ({"num_step": 3}, "num_step"),
+        ({"kind": "c"}, "kind"),
+        ({"inner": {"rat": 1.0}}, "rat"),
+        ({"num_steps": "x"}, "num_steps"),
+        ({"num_steps": 0}, "thing: Outer.num_steps: 0, expected at least 1"),
+        ({"limit": -1}, "thing: Outer.limit: -1, expected at least 1"),
+        ({"inner": {"rate": 0.0}}, "thing: Outer.inner.rate: 0.0, expected above 0"),
+        ({"inner": {"rate": math.nan}}, "rate: nan, expected a finite number, above 0"),
+        ({"num_steps": 7}, "thing: num_steps: 7, expected another number than 7"),
+    ],
+)
+def test_a_mistake_stops_before_the_run(config, line):
+    with pytest.raises(dg.DagsterInvalidConfigError) as refused:
         run(config)
+    assert line in mistake_of(refused.value) and "\n" not in mistake_of(refused.value)
 
 
 def test_every_field_is_described():
-    assert schema_of(Outer)["kind"].description == "Which one."
-    assert schema_of(Outer)["num_steps"].description == "How many steps. (at least 1)"
-    assert schema_of(Outer, num_steps=7)["num_steps"].default_value == 7
+    assert schema_of(Outer).fields["kind"].description == "Which one."
+    assert schema_of(Outer).fields["num_steps"].description == "How many steps. (at least 1)"
+    assert schema_of(Outer, num_steps=9).fields["num_steps"].default_value == 9
 
     @dataclass(frozen=True, kw_only=True)
     class Silent:
