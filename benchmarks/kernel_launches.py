@@ -57,7 +57,7 @@ def _rope(d_head: int, dtype: torch.dtype, is_half: bool) -> None:
     joint = empty(4, 2_048, 32 + 8 + 8, d_head, dtype=dtype)
     q, k, _ = joint.split([32, 8, 8], dim=2)
     table = empty(2_048, d_head // 2)
-    rope.rotate(q, k, table, table, is_half, False)
+    rope.rotate((q, k), (q, k), table, table, is_half, False)
 
 
 def _adamw(dtype: torch.dtype) -> None:

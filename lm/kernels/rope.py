@@ -1,4 +1,4 @@
-"""Rotary position embeddings on queries and keys in place, in one launch.
+"""Rotary position embeddings on queries and keys in one launch: in place, or into new memory.
 
 (a, b) → (a cos − b sin, a sin + b cos) for each pair of coordinates (Su et al. 2021, eq. 15). `interleaved` pairs
 (2k, 2k+1), the paper's layout; `half` pairs (k, k + d/2), Llama's. The tables are float32 and the rotation is computed
@@ -29,24 +29,42 @@ def rope_(
 ) -> tuple[Float[Tensor, "batch seq heads d_head"], Float[Tensor, "batch seq kv_heads d_head"]]:
     """Rotate q and k in place and return them; `cos` and `sin` are `[seq pairs]` or `[batch seq pairs]`.
 
+    With gradients each of the two takes a launch: autograd allows a function one output in the place of a view.
+
     Raises:
         ConfigurationError: shapes that do not fit together, or an unknown layout.
     """
     _check(q, k, cos, sin, layout)
-    limits = f"d_head {q.shape[-1]}, expected at most {MAX_D_HEAD:,}" if q.shape[-1] > MAX_D_HEAD else ""
-    if not runs_kernel("rope", q, limits or type_limits(q, k)):
-        return rope_reference_(q, k, cos, sin, layout)
-    found: tuple[Tensor, Tensor] = _InPlace.apply(q, k, cos, sin, layout == "half")
+    if not runs_kernel("rope", q, _limits(q, k)):
+        return q.copy_(_rotated(q, cos, sin, layout)), k.copy_(_rotated(k, cos, sin, layout))
+    if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad):
+        return _InPlace.apply(q, cos, sin, layout == "half"), _InPlace.apply(k, cos, sin, layout == "half")
+    torch.ops.loam.rope_(q, k, cos, sin, layout == "half", False)
+    return q, k
+
+
+def rope(
+    q: Float[Tensor, "batch seq heads d_head"],
+    k: Float[Tensor, "batch seq kv_heads d_head"],
+    cos: Float[Tensor, "*batch2 seq pairs"],
+    sin: Float[Tensor, "*batch2 seq pairs"],
+    layout: Layout = "interleaved",
+) -> tuple[Float[Tensor, "batch seq heads d_head"], Float[Tensor, "batch seq kv_heads d_head"]]:
+    """Return q and k rotated, in new memory; the arguments and errors are those of `rope_`."""
+    _check(q, k, cos, sin, layout)
+    if not runs_kernel("rope", q, _limits(q, k)):
+        return _rotated(q, cos, sin, layout).to(q.dtype), _rotated(k, cos, sin, layout).to(k.dtype)
+    found: tuple[Tensor, Tensor] = torch.ops.loam.rope(q, k, cos, sin, layout == "half", False)
     return found
 
 
-def rope_reference_(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
-    """Do the same by torch's operations."""
-    cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
-    return q.copy_(_rotated(q, cos, sin, layout)), k.copy_(_rotated(k, cos, sin, layout))
+def _limits(q: Tensor, k: Tensor) -> str:
+    return f"d_head {q.shape[-1]}, expected at most {MAX_D_HEAD:,}" if q.shape[-1] > MAX_D_HEAD else type_limits(q, k)
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor, layout: Layout) -> Tensor:
+    """The reference; the result is in float32, or float64."""
+    cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     a, b = wide.unflatten(-1, (-1, 2)).unbind(-1) if layout == "interleaved" else wide.chunk(2, dim=-1)
     turned = (a * cos - b * sin, a * sin + b * cos)
@@ -64,23 +82,22 @@ def _check(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, layout: str) -> None:
 
 
 class _InPlace(torch.autograd.Function):
-    """The rotation by the kernel; backward, that of the gradients by the negative angles, in copies of them."""
+    """The rotation of one tensor in its place; backward, that of a copy of the gradient by the negative angles."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool) -> tuple[Tensor, Tensor]:
-        torch.ops.loam.rope_(q, k, cos, sin, is_half, False)
-        ctx.mark_dirty(q, k)
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor, is_half: bool) -> Tensor:
+        torch.ops.loam.rope_(x, x[:, :, :0], cos, sin, is_half, False)
+        ctx.mark_dirty(x)
         ctx.save_for_backward(cos, sin)
         ctx.is_half = is_half
-        return q, k
+        return x
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         cos, sin = ctx.saved_tensors
-        # Copies: a gradient may be shared with other parts of the graph.
-        to_q, to_k = (gradient.clone(memory_format=torch.contiguous_format) for gradient in gradients)
-        torch.ops.loam.rope_(to_q, to_k, cos, sin, ctx.is_half, True)
-        return to_q, to_k, None, None, None
+        # Not in place: a gradient may be shared with other parts of the graph.
+        [gradient] = gradients
+        return torch.ops.loam.rope(gradient, gradient[:, :, :0], cos, sin, ctx.is_half, True)[0], None, None, None
 
 
 @torch.library.custom_op(
@@ -88,12 +105,43 @@ class _InPlace(torch.autograd.Function):
     mutates_args=("q", "k"),
     schema="(Tensor(a!) q, Tensor(b!) k, Tensor cos, Tensor sin, bool is_half, bool back) -> ()",
 )
-def _rotate(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> None:
+def _rotate_in_place(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> None:
     from lm.kernels.triton import rope as kernels
 
-    kernels.rotate(q, k, cos, sin, is_half, back)
+    kernels.rotate((q, k), (q, k), cos, sin, is_half, back)
+
+
+@_rotate_in_place.register_fake
+def _rotate_in_place_fake(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> None:
+    return None
+
+
+@torch.library.custom_op(
+    "loam::rope",
+    mutates_args=(),
+    schema="(Tensor q, Tensor k, Tensor cos, Tensor sin, bool is_half, bool back) -> (Tensor, Tensor)",
+)
+def _rotate(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> tuple[Tensor, Tensor]:
+    from lm.kernels.triton import rope as kernels
+
+    results = q.new_empty(q.shape), k.new_empty(k.shape)
+    kernels.rotate((q, k), results, cos, sin, is_half, back)
+    return results
 
 
 @_rotate.register_fake
-def _rotate_fake(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> None:
-    return None
+def _rotate_fake(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> tuple[Tensor, Tensor]:
+    return q.new_empty(q.shape), k.new_empty(k.shape)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    _, _, cos, sin, ctx.is_half, ctx.back = inputs
+    ctx.save_for_backward(cos, sin)
+
+
+def _gradients(ctx: Any, to_q: Tensor, to_k: Tensor) -> tuple[Tensor | None, ...]:
+    back = torch.ops.loam.rope(to_q, to_k, *ctx.saved_tensors, ctx.is_half, not ctx.back)
+    return (*back, None, None, None, None)
+
+
+_rotate.register_autograd(_gradients, setup_context=_save)

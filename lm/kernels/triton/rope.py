@@ -11,15 +11,25 @@ from lm.kernels.triton.launch import wide
 MAX_ELEMENTS = 4_096
 
 
-def rotate(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: bool) -> None:
-    """Rotate `[batch seq heads d_head]` of any strides in place; `back` by the negative angles."""
+def rotate(
+    sources: tuple[Tensor, Tensor],
+    targets: tuple[Tensor, Tensor],
+    cos: Tensor,
+    sin: Tensor,
+    is_half: bool,
+    back: bool,
+) -> None:
+    """Rotate queries and keys `[batch seq heads d_head]` of any strides into `targets`, which may be the sources;
+    `back` by the negative angles.
+    """
+    (q, k), (to_q, to_k) = sources, targets
     batch, seq, heads, d_head = q.shape
     cos, sin = cos.contiguous(), sin.contiguous()
     pairs = triton.next_power_of_2(d_head // 2)
     if batch * seq:
         _rotate[(batch * seq,)](
-            q, k, cos, sin, *q.stride(), *k.stride(), seq, heads, k.shape[2], d_head // 2,
-            cos.stride(0) if cos.ndim == 3 and len(cos) > 1 else 0,
+            q, k, to_q, to_k, cos, sin, *q.stride(), *k.stride(), *to_q.stride(), *to_k.stride(),
+            seq, heads, k.shape[2], d_head // 2, cos.stride(0) if cos.ndim == 3 and len(cos) > 1 else 0,
             IS_HALF=is_half, BACK=back, PAIRS=pairs, HEADS=_heads(heads, pairs), KV_HEADS=_heads(k.shape[2], pairs),
             WIDE=wide(q), num_warps=4,
         )  # fmt: skip
@@ -27,13 +37,15 @@ def rotate(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, is_half: bool, back: 
 
 def _heads(heads: int, pairs: int) -> int:
     """Heads that are rotated at once."""
-    return min(triton.next_power_of_2(heads), max(1, MAX_ELEMENTS // pairs))
+    return min(triton.next_power_of_2(max(1, heads)), max(1, MAX_ELEMENTS // pairs))
 
 
 @triton.jit
 def _rotate(
     q_ptr,
     k_ptr,
+    to_q_ptr,
+    to_k_ptr,
     cos_ptr,
     sin_ptr,
     q_batch,
@@ -44,6 +56,14 @@ def _rotate(
     k_seq,
     k_head,
     k_element,
+    to_q_batch,
+    to_q_seq,
+    to_q_head,
+    to_q_element,
+    to_k_batch,
+    to_k_seq,
+    to_k_head,
+    to_k_element,
     seq,
     heads,
     kv_heads,
@@ -64,14 +84,22 @@ def _rotate(
     if BACK:
         sin = -sin
     token = q_ptr + batch * q_batch + place * q_seq
-    _rotate_heads(token, cos, sin, heads, q_head, q_element, num_pairs, IS_HALF, PAIRS, HEADS, WIDE)
+    target = to_q_ptr + batch * to_q_batch + place * to_q_seq
+    _rotate_heads(
+        token, target, cos, sin, heads, q_head, q_element, to_q_head, to_q_element, num_pairs,
+        IS_HALF, PAIRS, HEADS, WIDE,
+    )  # fmt: skip
     token = k_ptr + batch * k_batch + place * k_seq
-    _rotate_heads(token, cos, sin, kv_heads, k_head, k_element, num_pairs, IS_HALF, PAIRS, KV_HEADS, WIDE)
+    target = to_k_ptr + batch * to_k_batch + place * to_k_seq
+    _rotate_heads(
+        token, target, cos, sin, kv_heads, k_head, k_element, to_k_head, to_k_element, num_pairs,
+        IS_HALF, PAIRS, KV_HEADS, WIDE,
+    )  # fmt: skip
 
 
 @triton.jit
 def _rotate_heads(
-    token, cos, sin, count, head_stride, element_stride, num_pairs,
+    token, target, cos, sin, count, head_stride, element_stride, target_head, target_element, num_pairs,
     IS_HALF: tl.constexpr, PAIRS: tl.constexpr, HEADS: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     pairs = tl.arange(0, PAIRS)[None, :]
@@ -83,6 +111,7 @@ def _rotate_heads(
         rows = token + heads * head_stride
         a = tl.load(rows + first * element_stride, mask=inside, other=0.0).to(WIDE)
         b = tl.load(rows + second * element_stride, mask=inside, other=0.0).to(WIDE)
-        kind = token.dtype.element_ty
-        tl.store(rows + first * element_stride, (a * cos - b * sin).to(kind), mask=inside)
-        tl.store(rows + second * element_stride, (a * sin + b * cos).to(kind), mask=inside)
+        rows = target + heads * target_head
+        kind = target.dtype.element_ty
+        tl.store(rows + first * target_element, (a * cos - b * sin).to(kind), mask=inside)
+        tl.store(rows + second * target_element, (a * sin + b * cos).to(kind), mask=inside)

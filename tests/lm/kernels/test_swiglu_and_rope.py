@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lm.errors import ConfigurationError
-from lm.kernels.rope import rope_
+from lm.kernels.rope import rope, rope_
 from lm.kernels.swiglu import swiglu
 from lm.model.rope import RotaryEmbedding, rotate
 from tests.lm.kernels.comparison import TOLERANCES, assert_near
@@ -65,14 +65,14 @@ def rope_inputs(shape, dtype, device, *, by_row=False):
     return parts, tables.cos[positions], tables.sin[positions]
 
 
-@pytest.mark.parametrize("by_row", [False, True])
+@pytest.mark.parametrize("rotation", [rope, rope_])
 @pytest.mark.parametrize(("shape", "layout", "dtype"), [*rope_cases(8)])
-def test_rope(device, shape, layout, dtype, by_row):
-    (q, k), cos, sin = rope_inputs(shape, dtype, device, by_row=by_row)
+def test_rope(device, shape, layout, dtype, rotation):
+    (q, k), cos, sin = rope_inputs(shape, dtype, device, by_row=shape[1] % 2 == 0)
     leaves = [part.clone().requires_grad_() for part in (q, k)]
     wide = [part.double().requires_grad_() for part in (q, k)]
     expected = [rotate(part, cos.unsqueeze(-2).double(), sin.unsqueeze(-2).double(), layout) for part in wide]
-    found = rope_(*[leaf * 1 for leaf in leaves], cos, sin, layout)
+    found = rotation(*[leaf * 1 for leaf in leaves], cos, sin, layout)
     slopes = [torch.randn_like(part) for part in found]
     gradients = torch.autograd.grad(found, leaves, slopes)
     expected += torch.autograd.grad(expected, wide, [slope.double() for slope in slopes])
@@ -93,13 +93,29 @@ def test_rope_works_in_place_on_views(device, layout):
     assert_near(joint[:, :, :6], expected, torch.float32)
 
 
+@pytest.mark.parametrize("rotation", [rope, rope_])
+def test_rope_of_views_with_gradients(device, rotation):
+    """Heads of a projection, as attention has them."""
+    torch.manual_seed(0)
+    x, weights = torch.randn(2, 3, 8, device=device), [torch.randn(8 * n, 8, device=device) for n in (4, 2)]
+    _, cos, sin = rope_inputs((2, 3, 4, 2, 8), torch.float32, device)
+    found, expected = [x.clone().requires_grad_() for _ in range(2)]
+    q, k = ((found @ w.T).view(2, 3, -1, 8) for w in weights)
+    first = sum(part.square().sum() for part in rotation(q, k, cos, sin))
+    q, k = ((expected @ w.T).view(2, 3, -1, 8) for w in weights)
+    tables = cos.unsqueeze(-2), sin.unsqueeze(-2)
+    second = sum(rotate(part, *tables, "interleaved").square().sum() for part in (q, k))
+    assert_near(torch.autograd.grad(first, found)[0], torch.autograd.grad(second, expected)[0], torch.float32)
+
+
+@pytest.mark.parametrize("rotation", [rope, rope_])
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # by torch's own compiler
-def test_rope_under_the_compiler(device):
+def test_rope_under_the_compiler(device, rotation):
     (q, k), cos, sin = rope_inputs((2, 3, 2, 1, 8), torch.float32, device)
     leaves = [part.requires_grad_() for part in (q, k)]
 
     def work(q, k):
-        found = rope_(q * 2, k * 2, cos, sin)
+        found = rotation(q * 2, k * 2, cos, sin)
         return (found[0].square() * q).sum() + (found[1].square() * k).sum()
 
     compiled = torch.compile(work, fullgraph=True, backend="aot_eager")
