@@ -70,6 +70,10 @@ class Verdict:
     duplicate_of: str | None = None
 
 
+MEASURED = "measured_"
+"""How the columns begin that a stage measured for the stage that follows it; later ones and people do not see them."""
+
+
 class Judgement(NamedTuple):
     """A batch of documents as a stage leaves it: the batch with the columns that the stage added and the texts that it
     changed, and a verdict for each row, None where the document stays."""

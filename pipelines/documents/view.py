@@ -4,6 +4,8 @@ An artifact of documents is either stored (`documents.parquet` and `removals.par
 over the documents of its sources; see `pipelines.documents.verdicts`). Both may have `texts.parquet`, whose texts
 replace those of their rows.
 
+Columns that a stage measured for the next one (`MEASURED`) are seen in its own artifact alone.
+
 A judged artifact is read through its sources as they were when it was made. Where one was made anew since, with another
 digest, the artifact is stale and reading it is refused.
 """
@@ -20,7 +22,7 @@ import pyarrow.parquet as pq
 
 from lm.errors import InputError, IntegrityError
 from lm.storage import Artifact, open_artifact
-from pipelines.documents.schema import REMOVAL_SCHEMA
+from pipelines.documents.schema import MEASURED, REMOVAL_SCHEMA
 from pipelines.documents.tables import DOCUMENTS, REMOVALS, TEXTS, VERDICTS, read_rows
 from pipelines.documents.verdicts import RESERVED, TEXT_SCHEMA
 
@@ -51,7 +53,7 @@ def read_schema(artifact: Artifact) -> pa.Schema:
     """The columns of an artifact's documents."""
     if DOCUMENTS in artifact.files:
         return pq.read_schema(artifact.file(DOCUMENTS))
-    schema = read_schema(sources(artifact)[0])
+    schema = pa.schema([field for field in read_schema(sources(artifact)[0]) if not field.name.startswith(MEASURED)])
     for field in _added_fields(artifact):
         schema = schema.append(field)
     return schema
@@ -131,7 +133,7 @@ def _judged(
     """The documents that came in, with changed texts, and their verdicts: `doc_id`, `kept` and the columns `own`."""
     verdicts = _Cursor(read_rows(artifact, VERDICTS, ["doc_id", "kept", *own]))
     wanted = None if columns is None else list(dict.fromkeys(["doc_id", *columns]))
-    incoming = (batch for source in sources(artifact) for batch in read_documents(source, wanted))
+    incoming = (_without_measured(batch) for source in sources(artifact) for batch in read_documents(source, wanted))
     for batch in _with_texts(artifact, incoming):
         rows = verdicts.take(batch.num_rows)
         if rows is None or not rows.column("doc_id").equals(batch.column("doc_id")):
@@ -139,6 +141,11 @@ def _judged(
         yield batch, rows
     if verdicts.take(1) is not None:
         raise IntegrityError(f"{artifact.path}: has more verdicts than its sources have documents")
+
+
+def _without_measured(batch: pa.RecordBatch) -> pa.RecordBatch:
+    measured = [name for name in batch.schema.names if name.startswith(MEASURED)]
+    return batch.drop_columns(measured) if measured else batch
 
 
 def _with_texts(artifact: Artifact, batches: Batches) -> Batches:

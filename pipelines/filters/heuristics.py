@@ -26,7 +26,7 @@ Sources:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
@@ -46,7 +46,7 @@ from pipelines.filters.language_rules import (
     word_length_ratio,
 )
 from pipelines.filters.line_corrections import Correction, correct_c4, correct_c4_for_fineweb, correct_refinedweb
-from pipelines.filters.repetition import duplicate_share
+from pipelines.filters.repetition import SHARE_COLUMNS, duplicate_share, shares_of
 from pipelines.filters.text_statistics import TextStatistics, measure
 
 
@@ -288,7 +288,7 @@ class HeuristicFilter(Stage):
         thresholds = {language: self.thresholds(language) for language in set(languages)}
         pages = [_page(text, language, correct) for text, language in zip(texts, languages, strict=True)]
         verdicts = [next(_violations(page, thresholds[page.language]), None) for page in pages]
-        columns = {}
+        columns = _shares_of_kept(pages, verdicts)
         if correct is not None:
             columns["text"] = pa.array([page.correction.text for page in pages], pa.large_string())
         return judged(batch, verdicts, columns)
@@ -304,6 +304,18 @@ class HeuristicFilter(Stage):
 def gopher_violations(text: str, language: str = ENGLISH) -> list[Verdict]:
     """Every Gopher quality rule that `text` fails, with the value measured and the threshold; empty where it passes."""
     return HeuristicFilter(preset="gopher").violations(text, language)
+
+
+def _shares_of_kept(pages: Sequence[Page], verdicts: Sequence[Verdict | None]) -> dict[str, pa.Array]:
+    """The shares of repetition by column, for the filter that follows: so the text is walked once for both."""
+    rows = [
+        None if verdict is not None else [share for _, share in shares_of(page.statistics)]
+        for page, verdict in zip(pages, verdicts, strict=True)
+    ]
+    return {
+        name: pa.array([None if row is None else row[place] for row in rows], pa.float64())
+        for place, name in enumerate(SHARE_COLUMNS)
+    }
 
 
 def _is_off(rule: str, language: str) -> bool:

@@ -12,7 +12,7 @@ joined by single spaces, in the n-gram and in the whole alike, so that shares li
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, NamedTuple
@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
-from pipelines.documents.schema import Judgement, Stage, Verdict, judged
+from pipelines.documents.schema import MEASURED, Judgement, Stage, Verdict, judged
 from pipelines.filters.text_statistics import Array, TextStatistics, measure
 
 THRESHOLDS: Mapping[str, float] = MappingProxyType(
@@ -57,6 +57,9 @@ PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 )
 """Thresholds by rule, by the name of a preset."""
 
+SHARE_COLUMNS = tuple(f"{MEASURED}{rule}" for rule in THRESHOLDS)
+"""The columns in which the heuristics leave the shares, from their own walk over the text."""
+
 _TOP = {"top_2_gram": 2, "top_3_gram": 3, "top_4_gram": 4}
 _DUPLICATE = {f"duplicate_{n}_grams": n for n in range(5, 11)}
 
@@ -79,7 +82,7 @@ def duplicate_share(hashes: Array, lengths: Array) -> Share:
 
 def repetition_shares(text: str) -> dict[str, float]:
     """The thirteen shares of table A1 for `text`."""
-    return dict(_shares(measure(text)))
+    return dict(shares_of(measure(text)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,20 +111,27 @@ class RepetitionFilter(Stage):
                 raise ConfigurationError(unknown_key(rule, THRESHOLDS, "repetition.overrides"))
 
     def judge(self, batch: pa.RecordBatch) -> Judgement:
-        """Judge every document by the first rule that it fails."""
+        """Judge every document by the first rule that it fails, by the shares that heuristics measured where it did."""
+        if SHARE_COLUMNS[-1] in batch.schema.names:
+            columns = zip(*(batch.column(name).to_pylist() for name in SHARE_COLUMNS), strict=True)
+            return judged(batch, [self._verdict(zip(THRESHOLDS, shares, strict=True)) for shares in columns])
         return judged(batch, [self.verdict(text) for text in batch.column("text").to_pylist()])
 
     def verdict(self, text: str) -> Verdict | None:
         """The first rule that `text` fails, with the value measured and the threshold; None where it passes."""
+        return self._verdict(shares_of(measure(text)))
+
+    def _verdict(self, shares: Iterable[tuple[str, float]]) -> Verdict | None:
         thresholds = {**PRESETS[self.preset], **self.overrides}
-        for rule, share in _shares(measure(text)):  # lazily: what comes after the first failure is not computed
+        for rule, share in shares:  # lazily: what comes after the first failure is not computed
             threshold = thresholds[rule]
             if threshold is not None and share > threshold:
                 return Verdict(rule=rule, value=share, threshold=threshold)
         return None
 
 
-def _shares(statistics: TextStatistics) -> Iterator[tuple[str, float]]:
+def shares_of(statistics: TextStatistics) -> Iterator[tuple[str, float]]:
+    """The rules of table A1 in their order, each with its share of a text."""
     from pipelines.filters.text_kernels import duplicate_ngram_characters, top_ngram_characters
 
     lines, paragraphs = duplicate_share(*statistics.lines), duplicate_share(*statistics.paragraphs)

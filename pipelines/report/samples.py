@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lm.storage import Artifact
-from pipelines.documents.schema import DOCUMENT_SCHEMA
+from pipelines.documents.schema import DOCUMENT_SCHEMA, MEASURED
 from pipelines.documents.view import read_documents, read_removals, read_schema
 from pipelines.filters.pii import mask_all
 
@@ -43,7 +43,9 @@ def kept_samples(artifacts: Sequence[Artifact], known: Set[str], elided: Set[str
         key=lambda doc_id: _draw(stage, doc_id),
     )
     added = [
-        name for name in read_schema(artifacts[0]).names if name not in known and name not in DOCUMENT_SCHEMA.names
+        name
+        for name in read_schema(artifacts[0]).names
+        if name not in known and name not in DOCUMENT_SCHEMA.names and not name.startswith(MEASURED)
     ]
     rows = {row["doc_id"]: row for row in _rows(artifacts, set(ids), ["doc_id", "url", "text", *added])}
     return [

@@ -29,7 +29,7 @@ from pipelines import paths
 from pipelines.curation.settings import AddedSources
 from pipelines.curation.steps import CURATION, Step
 from pipelines.decontamination.corpus import MATCHES
-from pipelines.documents.schema import DOCUMENT_SCHEMA, is_doc_id
+from pipelines.documents.schema import DOCUMENT_SCHEMA, MEASURED, is_doc_id
 from pipelines.documents.tables import CLUSTERS, DOCUMENTS, REMOVALS
 from pipelines.documents.view import find_verdict
 from pipelines.sources.added_documents import STAGE as ADDED_STAGE
@@ -191,10 +191,14 @@ def _passage(
     if not verdict.pop("kept"):
         found = _removal(artifact, verdict) | _shared(artifact, doc_id) | note
         return Passage(stage=step.stage, artifact=step.artifact, outcome=REMOVED, found=found)
-    document = known | {name: value for name, value in verdict.items() if name not in _REMOVAL_FIELDS}
+    document = known | {name: value for name, value in verdict.items() if _is_shown(name)}
     found = _verdict(artifact, document, known) | _beaten(artifact, doc_id) | _shared(artifact, doc_id) | note
     known.update(document)
     return Passage(stage=step.stage, artifact=step.artifact, outcome=KEPT, found=found)
+
+
+def _is_shown(name: str) -> bool:
+    return name not in _REMOVAL_FIELDS and not name.startswith(MEASURED)
 
 
 def _verdict(artifact: Artifact, document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:

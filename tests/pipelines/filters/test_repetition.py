@@ -9,8 +9,21 @@ import pyarrow as pa
 import pytest
 
 from lm.errors import ConfigurationError
-from pipelines.filters.repetition import THRESHOLDS, RepetitionFilter, duplicate_share, repetition_shares
+from pipelines.documents.tables import REMOVALS
+from pipelines.documents.view import read_schema
+from pipelines.filters.heuristics import HeuristicFilter
+from pipelines.filters.pii import PiiMasker
+from pipelines.filters.repetition import (
+    SHARE_COLUMNS,
+    THRESHOLDS,
+    RepetitionFilter,
+    duplicate_share,
+    repetition_shares,
+)
+from pipelines.filters.run import run_stage
 from pipelines.filters.text_statistics import measure
+from tests.pipelines.filters.test_heuristics import prose
+from tests.pipelines.published import publish_documents, rows_of
 
 
 def reference_top(words, n):
@@ -126,3 +139,19 @@ def test_the_default_keeps_a_recipe_that_gopher_removes():
     assert RepetitionFilter().verdict(recipe + "\n" + recipe) is not None
     with pytest.raises(ConfigurationError, match="did you mean 'gopher'"):
         RepetitionFilter(preset="gofer")
+
+
+def test_the_shares_that_heuristics_measured_judge_as_the_text_does(tmp_path):
+    """One walk over the text serves both; a stage between them, or none before, and the text is walked again."""
+    texts = [" ".join([word] * 40) for word in ("ab cd", "over and over")] + [prose(30, seed) for seed in range(6)]
+    source = publish_documents(tmp_path / "in", texts)
+    kept = HeuristicFilter(preset="gopher", overrides={"min_words": None, "stop_words": None})
+    first = run_stage(kept, source, tmp_path / "heuristics")
+    measured = run_stage(RepetitionFilter(), first, tmp_path / "measured")
+    between = run_stage(PiiMasker(), first, tmp_path / "between")
+    walked = run_stage(RepetitionFilter(), between, tmp_path / "walked")
+    assert set(SHARE_COLUMNS) <= set(read_schema(first).names)
+    assert not set(SHARE_COLUMNS) & set(read_schema(measured).names + read_schema(between).names)
+    assert rows_of(measured, REMOVALS) == rows_of(walked, REMOVALS) and measured.summary["num_removed"] >= 2
+    for row in rows_of(first):
+        assert {name: row[f"measured_{name}"] for name in THRESHOLDS} == repetition_shares(row["text"])
