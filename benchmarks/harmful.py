@@ -25,6 +25,7 @@ from benchmarks.web.pages import shared_data
 from benchmarks.web.real_pages import real_pages
 from lm.errors import run_command
 from pipelines.classifiers.fasttext_training import load_classifier, split_examples
+from pipelines.classifiers.model_file import model_file
 from pipelines.filters.harm_calibration import crawl_threshold, train_harmful_classifiers
 from pipelines.filters.harmful import DEFAULT_CONFIG, HarmScale, document_scores
 from pipelines.filters.labels import read_labels
@@ -62,7 +63,7 @@ def measure(folder: Path, num_shown: int) -> Iterator[Row]:
         target = MIN_ROC_AUC if name == "roc_auc" else None
         yield Row(name=f"held-out tweets: {name.replace('_', ' ')}", value=found[name], unit="", target=target)
     yield Row(name="training and calibration, one thread", value=seconds, unit="s")
-    model = load_classifier(str(folder / "toxic.bin"), found["model_sha256"])
+    model = load_classifier(str(folder / model_file("toxic")), found["model_sha256"])
     scale = HarmScale(window_words=found["window_words"], floor=found["floor"])
     harmless = [page.text for page in real_pages(shared_data().joinpath)]
     hosts = [page.text for page in real_pages(shared_data().joinpath) if page.language == "en"]

@@ -17,6 +17,7 @@ from benchmarks.training_texts import prose_path, prose_shards
 from lm.evaluation.ngram import evaluate_ngram
 from lm.storage import Artifact
 from lm.training.config import PretrainConfig
+from lm.training.metrics import METRICS
 from lm.training.pretrain import pretrain
 
 VOCAB_SIZE = 4_096
@@ -82,7 +83,7 @@ def _steps_within(seconds: float, shards: Artifact, folder: Path) -> int:
 
 
 def _curve(trained: Artifact, seconds: float, orders: Mapping[int, float]) -> dict[str, Any]:
-    rows = [json.loads(line) for line in trained.file("metrics.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in trained.file(METRICS).read_text().splitlines()]
     return {
         "seconds": round(seconds, 1),
         "bits_per_byte": trained.summary["bits_per_byte"],

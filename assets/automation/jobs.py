@@ -14,7 +14,6 @@ from pipelines.paths import partition_key
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags of a run that covers a range of partitions."""
 
-_BUILT_IN = dg.AssetSelection.assets("demo_crawl")
 _PARTITIONED = dg.AssetSelection.assets("warc_files", *(step.artifact for step in CURATION if step.partitioned))
 
 _EXPERIMENTS = dg.AssetSelection.groups("experiments")

@@ -19,6 +19,7 @@ from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from lm.storage import Artifact
 from pipelines.classifiers.fasttext_training import ClassifierConfig
+from pipelines.demo_crawl.configuration import HARMFUL_LABELS, QUALITY_LABELS
 from pipelines.fetch.remote_files import local_path
 from pipelines.filters.harmful import DEFAULT_CONFIG, KINDS
 from pipelines.filters.labels import LabelFile
@@ -114,7 +115,7 @@ def quality_classifier(context: dg.AssetExecutionContext, home: LoamHome) -> dg.
         )
         artifact = make_quality_classifier_of_pages(pages, target, config.classifier)
     else:
-        labels = _labels(home, config.labels, "quality_labels.jsonl")
+        labels = _labels(home, config.labels, QUALITY_LABELS)
         artifact = make_quality_classifier(labels, target, config.classifier)
     return result(artifact, watch, _plots(artifact))
 
@@ -171,7 +172,7 @@ def _harm_labels(config: HarmfulTraining, home: LoamHome) -> dict[str, LabelFile
     own = {kind: file for kind, file in (("toxic", config.toxic), ("adult", config.adult)) if file.path}
     if own and config.labels is None:
         return own
-    joint = LabelFile(path=str(_labels(home, config.labels, "harmful_labels.jsonl")))
+    joint = LabelFile(path=str(_labels(home, config.labels, HARMFUL_LABELS)))
     named = {
         kind: replace(file, path=joint.path)
         for kind, file in (("toxic", config.toxic), ("adult", config.adult))

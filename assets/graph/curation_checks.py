@@ -17,11 +17,11 @@ from lm.errors import AbsentError
 from lm.storage import Artifact
 from pipelines.decontamination.corpus import DecontaminationConfig, contaminated_documents
 from pipelines.demo_crawl import scoring
+from pipelines.demo_crawl.configuration import TRUTH
 from pipelines.documents.view import count_documents, count_removals, read_removals, read_table
 
 _NUM_SHOWN = 20
 MIN_EXTRACTION_F1 = 0.9
-MIN_LANGUAGE_ACCURACY = 0.98
 MIN_PRECISION = 0.9
 MIN_RECALL = 0.9
 MIN_PII_RECALL = 0.95
@@ -204,7 +204,7 @@ def _against_truth(
 ) -> dg.AssetCheckResult:
     """The verdict where the built-in crawl is among the groups; elsewhere there is no truth, and the check says so."""
     try:
-        truth = pq.read_table(home.artifact("demo_crawl").file("truth.parquet"))
+        truth = pq.read_table(home.artifact("demo_crawl").file(TRUTH))
         passed, figures = judge(truth)
     except AbsentError as error:
         return dg.AssetCheckResult(

@@ -15,6 +15,7 @@ from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
+from lm.alignment.data import PREFERENCES, PROBLEMS
 from lm.evaluation.config import ReportConfig
 
 MIN_GRPO_GAIN = 0.10
@@ -38,8 +39,8 @@ def evaluation_report(
     paths = {
         "models": {stage: home.target(f"{stage}_model") for stage in _STAGES},
         "tokenizer": home.target("tokenizer"),
-        "problems": data.file("problems.jsonl"),
-        "preferences": data.file("preferences.jsonl"),
+        "problems": data.file(PROBLEMS),
+        "preferences": data.file(PREFERENCES),
         "shards": home.target("token_shards"),
         "output": home.target("evaluation_report"),
     }

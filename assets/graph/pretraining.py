@@ -20,7 +20,7 @@ from assets.support.results import Stopwatch, result
 from lm.evaluation.config import NgramConfig
 from lm.storage import Artifact
 from lm.training.config import PretrainConfig
-from lm.training.metrics import live_rows
+from lm.training.metrics import METRICS, live_rows
 
 NUM_TOKENS = 1_000_000
 """The default length of a run: what two cores of a laptop do in about two minutes."""
@@ -87,7 +87,7 @@ def beats_ngram(home: LoamHome) -> dg.AssetCheckResult:
 
 def metrics(artifact: Artifact) -> list[dict[str, Any]]:
     """The rows of a training's `metrics.jsonl`."""
-    return [json.loads(line) for line in artifact.file("metrics.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in artifact.file(METRICS).read_text().splitlines()]
 
 
 def loss_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lm.alignment.data import PROBLEMS
 from lm.storage import Artifact
 from pipelines.classifiers.fasttext_training import ClassifierConfig
 from pipelines.curation.run import curate as run_curation
@@ -16,6 +17,7 @@ from pipelines.curation.settings import EvaluationSources, Settings
 from pipelines.curation.steps import CORPUS
 from pipelines.decontamination.items import EvaluationSet
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
+from pipelines.demo_crawl.configuration import HARMFUL_LABELS, QUALITY_LABELS
 from pipelines.extract.partition import extract_partition
 from pipelines.filters.harmful import DEFAULT_CONFIG
 from pipelines.filters.trained import (
@@ -55,15 +57,15 @@ def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
     home = folder / "classifiers"
     write_demo_crawl(_LABELS, folder / "crawl")
     make_quality_classifier(
-        folder / "crawl" / "quality_labels.jsonl", artifact_path("quality_classifier", root=home), ClassifierConfig()
+        folder / "crawl" / QUALITY_LABELS, artifact_path("quality_classifier", root=home), ClassifierConfig()
     )
     make_harmful_classifiers(
-        folder / "crawl" / "harmful_labels.jsonl", artifact_path("harmful_classifiers", root=home), DEFAULT_CONFIG
+        folder / "crawl" / HARMFUL_LABELS, artifact_path("harmful_classifiers", root=home), DEFAULT_CONFIG
     )
     if evaluation_set.exists():
         questions = EvaluationSet(name="gsm8k", path=str(evaluation_set))
     else:
-        questions = EvaluationSet(name="problems", path=str(folder / "crawl" / "problems.jsonl"), fields=("prompt",))
+        questions = EvaluationSet(name="problems", path=str(folder / "crawl" / PROBLEMS), fields=("prompt",))
     settings = Settings(
         harmful=HarmfulConfig(toxic_threshold=1.0, adult_threshold=1.0),
         quality=QualityConfig(threshold=0.0),

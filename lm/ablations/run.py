@@ -32,7 +32,7 @@ from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
 from lm.token_stream import TokenStream
 from lm.training.config import PretrainConfig
-from lm.training.metrics import Report, live_rows
+from lm.training.metrics import METRICS, Report, live_rows
 from lm.training.pretrain import pretrain, silent
 
 _KIND = "ablation"
@@ -102,7 +102,7 @@ def _run(
     except NonFiniteError as error:
         row.update(diverged=str(error), validation_loss=None, bits_per_byte=None, **_curves(live_rows(runs / name)))
     else:
-        row.update(_curves(json.loads(line) for line in trained.file("metrics.jsonl").read_text().splitlines()))
+        row.update(_curves(json.loads(line) for line in trained.file(METRICS).read_text().splitlines()))
         row["validation_steps"].append(row["steps"][-1])
         row["validation_losses"].append(trained.summary["validation_loss"])
         row["validation_loss"] = trained.summary["validation_loss"]

@@ -12,7 +12,8 @@ from lm.alignment.records import Instruction, Preference, Problem, of_split, rea
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
 
-FILES = {"instructions.jsonl": Instruction, "preferences.jsonl": Preference, "problems.jsonl": Problem}
+INSTRUCTIONS, PREFERENCES, PROBLEMS = "instructions.jsonl", "preferences.jsonl", "problems.jsonl"
+FILES = {INSTRUCTIONS: Instruction, PREFERENCES: Preference, PROBLEMS: Problem}
 """What an alignment needs, by file name."""
 
 

@@ -24,6 +24,7 @@ from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
 from lm.tokenizer import Tokenizer
 from lm.training.clipping import clip_gradients
+from lm.training.metrics import METRICS
 from lm.training.muon import Muon
 from lm.training.optimizers import AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
@@ -167,7 +168,7 @@ def tune_to_artifact(
         report({"message": f"{short}: the learning rate does not get to {config.learning_rate:g}"})
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
     with StopSignals() as signals, publication_of as publication:
-        with StepLog(publication.path / "metrics.jsonl", report, signals) as log:
+        with StepLog(publication.path / METRICS, report, signals) as log:
             outcome = tune(Policy(network, vocabulary), log)
             log.check_signals("after the last step")
         check_finite_scores(outcome.evaluation, f"{stage}: evaluation after the last step")

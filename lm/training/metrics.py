@@ -14,7 +14,7 @@ from typing import Any
 from lm.locations import workspace
 
 Report = Callable[[Mapping[str, object]], None]
-LIVE = "live.jsonl"
+METRICS, LIVE = "metrics.jsonl", "live.jsonl"
 
 
 def work_folder(output: Path) -> Path:

@@ -19,7 +19,7 @@ from lm.training.checkpoint_writer import CheckpointClock, CheckpointWriter
 from lm.training.config import PretrainConfig
 from lm.training.initialization import start_from
 from lm.training.live_view import LiveView
-from lm.training.metrics import MetricsLog, Report
+from lm.training.metrics import METRICS, MetricsLog, Report
 from lm.training.precision import compute_type
 from lm.training.reading_order import order_of_run
 from lm.training.run_checkpoint import newest_checkpoint, refuse_other_run, restore_run, take_snapshot
@@ -120,7 +120,7 @@ class Run:
         self._stop_if_told()
         check_finite_scores(evaluation, f"last evaluation, after step {trainer.step}")
         save_model(publication.path, trainer.model, self.tokenizer_digest)
-        self.log.write(publication.path / "metrics.jsonl")
+        self.log.write(publication.path / METRICS)
         write_json(publication.path / "evaluation.json", evaluation)
         losses = self.log.values("loss")
         publication.summary.update(

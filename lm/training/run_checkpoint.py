@@ -34,12 +34,11 @@ from lm.training.checkpoint import (
     verify,
 )
 from lm.training.config import FREE_TO_CHANGE, PretrainConfig
-from lm.training.metrics import MetricsLog, Report
+from lm.training.metrics import METRICS, MetricsLog, Report
 from lm.training.schedule import scheduled_rate
 from lm.training.trainer import Trainer
 
 KIND = "checkpoint"
-_LOG = "metrics.jsonl"
 _NAME = re.compile(r"step-(\d{8,})")
 _SCHEDULE = frozenset(
     f"config.{name}"
@@ -85,7 +84,7 @@ def write_snapshot(
         save_tensors(publication.path / WEIGHTS, dict(snapshot.weights))
         save_tensors(publication.path / MOMENTS, dict(snapshot.moments))
         write_json(publication.path / STATE, snapshot.state)
-        snapshot.log.write(publication.path / _LOG)
+        snapshot.log.write(publication.path / METRICS)
         publication.summary["step"] = snapshot.step
     written = open_artifact(target, kind=KIND)
     verify(written)
@@ -108,7 +107,7 @@ def restore_run(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> None
         trainer.scaler.restore(state["loss_scale"])
     trainer.loader.restore(state["loader"])
     _restore_random_state(state["random"])
-    log.read(checkpoint.file(_LOG))
+    log.read(checkpoint.file(METRICS))
 
 
 def checkpoint_folders(folder: Path) -> list[Path]:

@@ -30,6 +30,7 @@ import numpy as np
 
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError, InputError, IntegrityError
+from lm.storage import sha256_of
 from pipelines.classifiers.metrics import (
     Labels,
     Scores,
@@ -41,7 +42,7 @@ from pipelines.classifiers.metrics import (
     threshold_for_precision,
     threshold_for_share,
 )
-from pipelines.classifiers.model_file import check_model_file
+from pipelines.classifiers.model_file import check_model_file, model_file
 from pipelines.classifiers.preprocessing import normalize
 
 if TYPE_CHECKING:
@@ -153,14 +154,14 @@ def train_classifier(
                 f"classifier '{name}': {num_positive:,} positive of {len(rows):,} {part} examples, expected both kinds"
             )
     model = _fit(train, config, name)
-    path = folder / f"{name}.bin"
+    path = folder / model_file(name)
     model.save_model(str(path))
     scores = score(model, [text for text, _ in heldout])
     return {
         "num_train": len(train),
         "num_heldout": len(heldout),
         "num_positive": sum(label for _, label in train + heldout),
-        "model_sha256": _sha256(path),
+        "model_sha256": sha256_of(path),
         **measure_scores(scores, np.array([label for _, label in heldout]), config),
         "top_words": top_words(model),
     }
@@ -215,7 +216,9 @@ def load_classifier(path: str, sha256: str) -> Any:
         InputError: no such file, or no whole fastText model.
         IntegrityError: another sha256.
     """
-    actual = _sha256(Path(path))
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such file")
+    actual = sha256_of(Path(path))
     check_model_file(Path(path))
     if actual != sha256:
         raise IntegrityError(f"{path}: sha256 is {actual}, expected {sha256}")
@@ -271,11 +274,3 @@ def zeroed_allocations() -> Iterator[None]:
 
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(normalize(text).encode(), digest_size=8).digest(), "big")
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error

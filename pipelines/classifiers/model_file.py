@@ -26,6 +26,11 @@ _ARGUMENTS_BYTES = 12 * 4 + 8
 _CENTROIDS = 256
 
 
+def model_file(name: str) -> str:
+    """Return the file name of the model of a classifier."""
+    return f"{name}.bin"
+
+
 def check_model_file(path: Path) -> None:
     """Follow the file's layout from its first to its last byte.
 

@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +28,7 @@ from lm.errors import IntegrityError
 from lm.storage import sha256_of
 from pipelines.decontamination.items import Item, read_items
 from pipelines.dedup.normalization import fold, folding_table
+from pipelines.documents.text_buffers import text_buffers
 
 Hashes = npt.NDArray[np.uint64]
 _TOKEN = re.compile(r"\S+")
@@ -80,7 +80,7 @@ class EvaluationIndex:
         """Which of `texts` hold an n-gram whose hash is known; all others hold no item."""
         from pipelines.decontamination.kernels import find_suspects
 
-        data, offsets = _buffers(texts)
+        data, offsets = text_buffers(texts)
         found = np.zeros(len(texts), np.bool_)
         if self.lengths.size:
             find_suspects(data, offsets, *folding_table(), self.lengths, self.sieve, found)
@@ -195,16 +195,6 @@ def _length(num_words: int, ngram: int, min_item_words: int) -> int:
     if num_words >= ngram:
         return ngram
     return num_words if num_words >= min_item_words else 0
-
-
-def _buffers(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of all texts, and where each begins."""
-    column = texts.cast(pa.large_string())
-    _, offsets, data = column.buffers()
-    if offsets is None or len(column) == 0:
-        return np.empty(0, np.uint8), np.zeros(1, np.int64)
-    positions: npt.NDArray[Any] = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    return (np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)), positions
 
 
 def found_items(index: EvaluationIndex, found: Set[int]) -> dict[str, dict[str, int]]:

@@ -50,15 +50,6 @@ class Ranking:
         return positions
 
 
-def connected_components(num_nodes: int, left: npt.ArrayLike, right: npt.ArrayLike) -> Indices:
-    """The smallest member of each node's component, in the graph with the edges `left[i] — right[i]`."""
-    from pipelines.dedup.cluster_kernels import join_edges, label
-
-    parents = np.arange(num_nodes, dtype=np.int64)
-    join_edges(parents, np.asarray(left, np.int64), np.asarray(right, np.int64))
-    return label(parents)
-
-
 def group_labels(keys: Sequence[object]) -> Indices:
     """The index of the first entry with the same key, for every entry."""
     first: dict[object, int] = {}

@@ -64,12 +64,6 @@ class TextGroups:
         return index
 
 
-def deduplicate_documents(texts: Sequence[str], hash_of: Callable[[str], int] = hash_text) -> list[bool]:
-    """Which texts to keep: the first of each group of equal ones."""
-    groups = TextGroups(hash_of)
-    return [groups.add(index, text) == index for index, text in enumerate(texts)]
-
-
 def deduplicate_lines(texts: Sequence[str], keep: Keep = "none") -> list[str]:
     """Drop every copy of a line that occurs more than once in all of `texts`; `keep="first"` leaves its first one."""
     lines = [lines_of(text) for text in texts]

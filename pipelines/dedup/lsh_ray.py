@@ -33,9 +33,6 @@ _ROWS_PER_SLICE = 1 << 22
 _EDGES_PER_PART = 1 << 22
 
 
-_MIXERS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
-
-
 def find_buckets_on_ray(tables: Sequence[Bands], among: Mask, folder: Path) -> Any:
     """A dataset with a row for each slice of the key space: the `members` of its buckets and where each `starts`.
 

@@ -22,18 +22,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from lm.errors import ConfigurationError, InputError
 from pipelines.dedup.clusters import Indices, Mask
 from pipelines.dedup.minhash_config import MinHashConfig, scheme
 from pipelines.dedup.normalization import folding_table
+from pipelines.documents.text_buffers import Texts, text_buffers
 
-Texts: TypeAlias = Sequence[str] | pa.Array
 Shingles = npt.NDArray[np.uint64]
 Device = Literal["cpu", "cuda"]
 
@@ -69,7 +68,7 @@ def sign(texts: Texts, config: MinHashConfig, *, device: Device = "cpu") -> Sign
         ConfigurationError: no CUDA device where one is asked for.
         InputError: a text is no valid Unicode.
     """
-    data, offsets = _buffers(texts)
+    data, offsets = text_buffers(texts)
     permute = _permute_on_gpu if device == "cuda" else _permute
     values, valid = permute(data, offsets, config)
     return Signatures(scheme=scheme(config), values=values, valid=valid)
@@ -108,7 +107,7 @@ def shingle_sets(texts: Texts, ngram: int) -> list[Shingles]:
     """The sorted distinct shingle hashes of every text."""
     from pipelines.dedup.minhash_kernels import shingles_of
 
-    data, offsets = _buffers(texts)
+    data, offsets = text_buffers(texts)
     return [
         np.unique(shingles_of(data, start, end, *folding_table(), ngram))
         for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
@@ -169,25 +168,3 @@ def _permutations(num_hashes: int, seed: int) -> tuple[npt.NDArray[np.uint32], n
     multipliers = generator.randint(0, 2**31, num_hashes, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     increments = generator.randint(0, 2**32, num_hashes, dtype=np.uint32)
     return multipliers, increments
-
-
-def text_column(texts: Texts) -> pa.LargeStringArray:
-    if isinstance(texts, pa.Array):
-        return texts.cast(pa.large_string())
-    try:
-        return pa.array(texts, pa.large_string())
-    except UnicodeEncodeError as error:
-        raise InputError(f"a text is no valid Unicode: {error.reason} at character {error.start}") from None
-
-
-def _buffers(texts: Texts) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """The UTF-8 bytes of all texts and where each begins; without a copy where they are in Arrow already."""
-    column = text_column(texts)
-    if column.null_count:
-        raise InputError(f"{column.null_count} texts are null, expected none")
-    _, offsets, data = column.buffers()
-    length = len(column) + 1
-    if offsets is None or len(column) == 0:
-        return np.empty(0, np.uint8), np.zeros(1, np.int64)
-    positions: npt.NDArray[Any] = np.frombuffer(offsets, np.int64)[column.offset : column.offset + length]
-    return (np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)), positions

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 
 from pipelines.dedup import lsh
 from pipelines.dedup.clusters import Indices, Mask, Ranking, choose_winners
-from pipelines.dedup.minhash import bands, shingle_sets, sign, text_column
+from pipelines.dedup.minhash import bands, shingle_sets, sign
 from pipelines.dedup.minhash_config import MinHashConfig
+from pipelines.documents.text_buffers import text_column
 
 
 class Deduplication(NamedTuple):

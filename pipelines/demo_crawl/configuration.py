@@ -8,6 +8,9 @@ from typing import Annotated
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 
+TRUTH, HARMFUL_LABELS, QUALITY_LABELS = "truth.parquet", "harmful_labels.jsonl", "quality_labels.jsonl"
+"""Names of files in a demo crawl, beside the WARC files and the alignment data."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DemoCrawlConfig:

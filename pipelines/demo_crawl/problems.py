@@ -138,8 +138,6 @@ _STORIES = {
     ),
 }
 
-NUM_FRAMES = sum(len(frames) for table in (_BARE, _STORIES) for frames in table.values())
-
 _SLOTS = phrases("""
     who / they / they_cap / them / themself / friend / things / a / b / c
 """)

@@ -74,24 +74,6 @@ def score_extraction(truth: pa.Table, documents: pa.Table) -> dict[str, float]:
     return {"num_documents": len(found), **_with_f1(precision, recall)}
 
 
-def score_language(truth: pa.Table, documents: pa.Table) -> dict[str, Any]:
-    """Accuracy of `language`, and precision and recall of each language of the truth."""
-    rows = _by_id(truth)
-    pairs = Counter(
-        (rows[doc_id]["language"], found)
-        for doc_id, found in zip(_column(documents, "doc_id"), _column(documents, "language"), strict=True)
-    )
-    right = {language: pairs[language, language] for language, _ in pairs}
-    by_language = {
-        language: {
-            "precision": _share(right[language], sum(n for (_, found), n in pairs.items() if found == language)),
-            "recall": _share(right[language], sum(n for (true, _), n in pairs.items() if true == language)),
-        }
-        for language in sorted(right)
-    }
-    return {"accuracy": _share(sum(right.values()), pairs.total()), "by_language": by_language}
-
-
 def score_removed(
     truth: pa.Table, removed: Iterable[str], kept: Iterable[str], is_bad: Callable[[Row], bool]
 ) -> dict[str, float]:

@@ -17,7 +17,7 @@ from lm.configuration import to_mapping
 from lm.errors import InputError, no_space
 from lm.progress import track
 from lm.storage import Artifact, Publication
-from pipelines.demo_crawl.configuration import DemoCrawlConfig
+from pipelines.demo_crawl.configuration import HARMFUL_LABELS, QUALITY_LABELS, TRUTH, DemoCrawlConfig
 from pipelines.demo_crawl.exchange import exchange, warcinfo
 from pipelines.demo_crawl.labels import harmful_labels, quality_labels
 from pipelines.demo_crawl.pages import Page, make_page
@@ -77,7 +77,7 @@ def _write_pages(config: DemoCrawlConfig, folder: Path, report: Report | None) -
     """All WARC files and the truth, in one pass over the pages."""
     plan, counts, rows = make_plan(config), _Counts(), []
     pages = iter(track(_all_pages(config, plan), "demo crawl", total=config.num_pages, unit="page"))
-    with pq.ParquetWriter(folder / "truth.parquet", TRUTH_SCHEMA, compression="zstd") as truth:
+    with pq.ParquetWriter(folder / TRUTH, TRUTH_SCHEMA, compression="zstd") as truth:
         for number in range(config.num_warc_files):
             name = f"demo-{number:05d}.warc.gz"
             indices = page_range(config, number)
@@ -137,8 +137,8 @@ class _Counts:
 
 def _records(config: DemoCrawlConfig) -> Iterator[tuple[str, dict[str, Any]]]:
     yield from alignment_records(config)
-    yield from (("harmful_labels.jsonl", label) for label in harmful_labels(config))
-    yield from (("quality_labels.jsonl", label) for label in quality_labels(config))
+    yield from ((HARMFUL_LABELS, label) for label in harmful_labels(config))
+    yield from ((QUALITY_LABELS, label) for label in quality_labels(config))
 
 
 def _write_json_lines(folder: Path, records: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, int]:

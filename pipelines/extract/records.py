@@ -34,7 +34,7 @@ import pyarrow as pa
 from lm import progress
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
-from pipelines.documents.schema import DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA, LOSS_SCHEMA
+from pipelines.documents.schema import DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA, LOSS_SCHEMA, is_doc_id
 from pipelines.extract.charset import decode_text
 from pipelines.extract.content_type import parse_content_type
 from pipelines.extract.html import normalise_lines
@@ -49,7 +49,6 @@ STAGE = "extract"
 
 _WEB_ADDRESS = re.compile(r"(?:urn:text[A-Za-z]*:)?((?:https?|ftp)://.+)", re.IGNORECASE)
 """The address of a page, also where a browser crawler stored the page's text under it."""
-_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BATCH_CHARACTERS = 1 << 25
 _log = logging.getLogger(__name__)
 
@@ -122,7 +121,7 @@ def extract_warc_files(
 def document_id(record_id: str) -> str:
     """The UUID in a WARC-Record-ID such as `<urn:uuid:…>`; one derived from it where it holds none."""
     bare = record_id.strip("<> ").lower().removeprefix("urn:uuid:")
-    return bare if _UUID.fullmatch(bare) else str(uuid.uuid5(uuid.NAMESPACE_URL, record_id))
+    return bare if is_doc_id(bare) else str(uuid.uuid5(uuid.NAMESPACE_URL, record_id))
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ from pipelines.classifiers.fasttext_training import (
     train_classifier,
 )
 from pipelines.classifiers.metrics import Scores, threshold_for_share
+from pipelines.classifiers.model_file import model_file
 from pipelines.filters.harmful import MAX_WINDOW_WORDS, MIN_WINDOW_WORDS, HarmScale, document_scores, sentence_windows
 
 PAGE_WORDS = (50, 150, 600, 2400)
@@ -69,7 +70,7 @@ def train_harmful_classifiers(
     for kind, rows in examples.items():
         labelled = list(rows)
         summary = train_classifier(labelled, config, folder, name=kind)
-        model = load_classifier(str(folder / f"{kind}.bin"), summary["model_sha256"])
+        model = load_classifier(str(folder / model_file(kind)), summary["model_sha256"])
         found[kind] = {**summary, **calibrate(model, labelled, summary["threshold"], config)}
     return found
 

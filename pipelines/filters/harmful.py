@@ -176,9 +176,3 @@ def sentence_windows(text: str, window_words: int = MIN_WINDOW_WORDS) -> list[st
                 windows.append([])
             windows[-1] += words[start : start + most]
     return [" ".join(window) for window in windows if window]
-
-
-def sentence_scores(model: Any, text: str, window_words: int = MIN_WINDOW_WORDS) -> list[tuple[str, float]]:
-    """Every window of `text` with its probability of harm, to show what in a document is harmful."""
-    windows = sentence_windows(text, window_words)
-    return list(zip(windows, predict_scores(model, windows).tolist(), strict=True))

@@ -28,10 +28,12 @@ from pipelines.classifiers.fasttext_training import (
     train_classifier,
 )
 from pipelines.classifiers.metrics import Scores, threshold_for_share
+from pipelines.classifiers.model_file import model_file
 from pipelines.documents.schema import Judgement, Stage, Verdict, judged
 from pipelines.filters.language import identify_language
 
-MODEL_FILE = "quality.bin"
+_NAME = "quality"
+MODEL_FILE = model_file(_NAME)
 
 
 FEWEST_EXAMPLES = 25
@@ -108,7 +110,7 @@ def train_quality_classifier(examples: Iterable[Example], config: ClassifierConf
         InputError: a class is missing.
     """
     rows = list(examples)
-    summary = train_classifier(rows, config, folder, name=MODEL_FILE.removesuffix(".bin"))
+    summary = train_classifier(rows, config, folder, name=_NAME)
     counts = Counter((identify_language(text)[0], label) for text, label in rows)
     return {**summary, "languages": judged_languages(counts)}
 

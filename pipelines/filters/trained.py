@@ -16,12 +16,13 @@ from lm.configuration import Doc, Range, settle, to_mapping
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
 from pipelines.classifiers.fasttext_training import ClassifierConfig, Example
+from pipelines.classifiers.model_file import model_file
 from pipelines.documents.schema import Judgement, Stage, judged
 from pipelines.filters.crawl_sample import sample_documents
 from pipelines.filters.harm_calibration import WANTED_FALSE_POSITIVE_RATE, crawl_threshold, train_harmful_classifiers
 from pipelines.filters.harmful import KINDS, HarmfulFilter, HarmScale
 from pipelines.filters.labels import LabelFile, field_names, read_labels
-from pipelines.filters.quality import QualityFilter, keep_thresholds, train_quality_classifier
+from pipelines.filters.quality import MODEL_FILE, QualityFilter, keep_thresholds, train_quality_classifier
 from pipelines.filters.reference_pages import LabelledPages, labelled_pages
 
 MEASUREMENTS = "measurements.json"
@@ -191,8 +192,8 @@ def quality_stage(config: QualityConfig, classifier: Artifact | None, documents:
         return NotJudged(name=QualityFilter.name, columns=("quality_score",))
     measured = measurements(classifier)["quality"]
     stage = QualityFilter(
-        model_path=str(classifier.file("quality.bin")),
-        model_sha256=classifier.files["quality.bin"].sha256,
+        model_path=str(classifier.file(MODEL_FILE)),
+        model_sha256=classifier.files[MODEL_FILE].sha256,
         threshold=measured["threshold"] if config.threshold is None else config.threshold,
         languages=tuple(measured["languages"]),
     )
@@ -217,8 +218,8 @@ def harmful_stage(config: HarmfulConfig, classifiers: Artifact | None, documents
     fixed = {"toxic": config.toxic_threshold, "adult": config.adult_threshold}
     fields: dict[str, Any] = {}
     for kind, found in measurements(classifiers).items():
-        fields[f"{kind}_model_path"] = str(classifiers.file(f"{kind}.bin"))
-        fields[f"{kind}_model_sha256"] = classifiers.files[f"{kind}.bin"].sha256
+        fields[f"{kind}_model_path"] = str(classifiers.file(model_file(kind)))
+        fields[f"{kind}_model_sha256"] = classifiers.files[model_file(kind)].sha256
         fields[f"{kind}_scale"] = HarmScale(window_words=found["window_words"], floor=found["floor"])
         fields[f"{kind}_threshold"] = found["page_threshold"] if fixed[kind] is None else fixed[kind]
     stage = HarmfulFilter(**fields)

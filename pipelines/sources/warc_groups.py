@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from lm import progress, storage
-from lm.configuration import Doc, Range, from_mapping, settle, to_mapping
+from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError, InputError
 from lm.locations import is_remote, is_url, locate, redacted
 from lm.storage import Artifact, Publication, sha256_of
@@ -178,27 +178,6 @@ def fetch_missing(files: Sequence[WarcFile], downloader: Downloader | None = Non
     missing = [file for file in files if file.origin and not file.path.is_file()]
     for file in progress.track(missing, "fetch WARC files", total=len(missing), unit="file"):
         fetch_file(file.origin, file.path, downloader, file.sha256)
-
-
-def write_source(path: Path, source: WarcSource) -> None:
-    """Write a source as JSON."""
-    path.write_text(json.dumps(to_mapping(source), indent=1) + "\n", "utf-8")
-
-
-def read_source(path: Path) -> WarcSource:
-    """Read a source that `write_source` wrote.
-
-    Raises:
-        InputError: no JSON object.
-        ConfigurationError: an unknown key or a wrong value.
-    """
-    try:
-        values: Any = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: {error}, expected JSON") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: a {type(values).__name__}, expected a JSON object")
-    return from_mapping(WarcSource, values, str(path))
 
 
 def _list_names(

@@ -41,7 +41,8 @@ def test_texts_with_the_same_hash_are_compared():
     def collide(text):
         return 42
 
-    assert exact.deduplicate_documents(["a", "b", "a", "c"], hash_of=collide) == [True, True, False, True]
+    groups = exact.TextGroups(hash_of=collide)
+    assert [groups.add(index, text) for index, text in enumerate(["a", "b", "a", "c"])] == [0, 1, 0, 3]
 
 
 @pytest.mark.fault(14)

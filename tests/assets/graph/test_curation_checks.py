@@ -21,6 +21,7 @@ from assets.support.resources import LoamHome
 from lm import storage
 from pipelines.curation.steps import CURATION, EXTRACTION
 from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
+from pipelines.demo_crawl.configuration import TRUTH
 from pipelines.demo_crawl.truth import TRUTH_SCHEMA
 from pipelines.documents.schema import DOCUMENT_SCHEMA, REMOVAL_SCHEMA
 from pipelines.documents.tables import DOCUMENTS, REMOVALS
@@ -108,7 +109,7 @@ class Curated:
         if only is None:
             target = home.target("demo_crawl")
             with storage.publish(target, kind="demo_crawl", config={}, inputs={}, code="") as publication:
-                pq.write_table(pa.Table.from_pylist(list(truth()), TRUTH_SCHEMA), publication.path / "truth.parquet")
+                pq.write_table(pa.Table.from_pylist(list(truth()), TRUTH_SCHEMA), publication.path / TRUTH)
 
     def _publish(self, home, name, kept, removed, num_lost, group):
         counts = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.dedup.exact import TextGroups, deduplicate_documents, deduplicate_lines, repeated, url_key
+from pipelines.dedup.exact import TextGroups, deduplicate_lines, repeated, url_key
 
 
 def test_every_copy_of_a_repeated_line_goes():
@@ -36,13 +36,15 @@ def test_a_text_whose_lines_all_go_is_empty():
     assert deduplicate_lines(["a\nb\n", "b\na\n"]) == ["", ""]
 
 
-def test_the_first_of_equal_documents_stays():
-    assert deduplicate_documents(["a", "b", "a", "A", "b", ""]) == [True, True, False, True, False, True]
-
-
 def test_groups_name_the_first_index():
     groups = TextGroups()
-    assert [groups.add(index, text) for index, text in ((7, "x"), (9, "y"), (12, "x"))] == [7, 9, 7]
+    assert [groups.add(index, text) for index, text in ((7, "x"), (9, "y"), (12, "x"), (13, "X"), (14, ""))] == [
+        7,
+        9,
+        7,
+        13,
+        14,
+    ]
 
 
 def test_only_repeated_hashes_are_worth_comparing():

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pipelines.dedup import lsh
-from pipelines.dedup.clusters import connected_components
 from pipelines.dedup.lsh import ShingleSets, candidates, cluster, find_buckets
 from pipelines.dedup.lsh_kernels import jaccard
 from pipelines.dedup.minhash import Bands
+from tests.pipelines.dedup.graphs import connected_components
 
 NUM_BANDS = 3
 

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipelines.dedup.clusters import connected_components
 from pipelines.dedup.lsh_ray import _addressed, _large_star, _small_star
+from tests.pipelines.dedup.graphs import connected_components
 
 
 def components_by_stars(num_nodes, left, right, parts):

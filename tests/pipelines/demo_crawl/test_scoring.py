@@ -42,14 +42,6 @@ def test_extraction_counts_runs_of_four():
     assert (scores["precision"], scores["recall"], scores["f1"]) == (0.5, 0.5, 0.5)
 
 
-def test_language_by_language():
-    truth = table(row("a"), row("b"), row("c", language="de"))
-    scores = scoring.score_language(truth, documents([row("a"), row("b"), row("c")], language=["en", "de", "de"]))
-    assert scores["accuracy"] == pytest.approx(2 / 3)
-    assert scores["by_language"]["en"] == {"precision": 1, "recall": 0.5}
-    assert scores["by_language"]["de"] == {"precision": 0.5, "recall": 1}
-
-
 def test_removals():
     truth = table(row("a", harmful=["toxic"]), row("b", harmful=["adult"]), row("c"), row("d", quality="low"))
     scores = scoring.score_removed(truth, ["a", "c"], ["b", "d"], scoring.is_harmful)

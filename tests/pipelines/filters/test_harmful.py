@@ -14,10 +14,10 @@ from pipelines.filters import harm_calibration
 from pipelines.filters.harm_calibration import calibrate, crawl_threshold, train_harmful_classifiers
 from pipelines.filters.harmful import (
     DEFAULT_CONFIG,
+    MIN_WINDOW_WORDS,
     HarmfulFilter,
     HarmScale,
     document_scores,
-    sentence_scores,
     sentence_windows,
 )
 from pipelines.filters.labels import read_labels
@@ -100,7 +100,10 @@ def test_the_score_is_a_share_of_the_page_whatever_its_length(stage):
 
 
 def sentence_scores_of(stage, text):
-    return sentence_scores(load_classifier(stage.toxic_model_path, stage.toxic_model_sha256), text)
+    """Every window of the text with its probability of harm."""
+    windows = sentence_windows(text, MIN_WINDOW_WORDS)
+    model = load_classifier(stage.toxic_model_path, stage.toxic_model_sha256)
+    return list(zip(windows, predict_scores(model, windows).tolist(), strict=True))
 
 
 def test_one_family_of_words_does_not_decide(stage):

@@ -14,10 +14,8 @@ from pipelines.sources.warc_groups import (
     WarcSource,
     list_groups,
     read_files,
-    read_source,
     resolve_group,
     write_files,
-    write_source,
 )
 from tests.pipelines import warc_making as making
 from tests.pipelines.crawl_server import CrawlServer
@@ -137,14 +135,12 @@ def test_a_source_is_checked(values):
         WarcSource(folder="x", crawl="../x")
 
 
-def test_a_source_as_json(folder, tmp_path):
+def test_a_source_as_a_mapping(folder):
     source = source_of(folder, max_files=3)
-    write_source(tmp_path / "source.json", source)
-    assert read_source(tmp_path / "source.json") == source == from_mapping(WarcSource, to_mapping(source))
-    for content in ("", "[]", "{"):
-        (tmp_path / "source.json").write_text(content)
-        with pytest.raises(InputError, match=r"source\.json"):
-            read_source(tmp_path / "source.json")
+    assert from_mapping(WarcSource, to_mapping(source)) == source
+
+
+def test_a_damaged_list_of_files_is_named(tmp_path):
     (tmp_path / "files.json").write_text(json.dumps([{"name": "x"}]))
     with pytest.raises(InputError, match=r"files\.json"):
         read_files(tmp_path / "files.json", tmp_path)
