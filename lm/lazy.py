@@ -1,24 +1,29 @@
-"""Lazy package exports: a name is imported on first use, so that a configuration loads without torch.
+"""Packages whose names load on first use, so that a configuration can be read without loading torch.
 
-A package lists its names under `TYPE_CHECKING`, for readers and type checkers, and by module:
+A package lists its names once, in import statements that type checkers read and Python does not run:
 
-    __getattr__ = lazy_names(__name__, {"lm.training.optimizers": ("AdamW", "clip_gradients")})
+    if TYPE_CHECKING:
+        from lm.training.optimizers import AdamW
+
+    __getattr__ = load_on_first_use(__name__)
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 
-def lazy_names(package: str, names_by_module: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Return a module's `__getattr__` (PEP 562), which imports each name from its module on first access."""
-    module_of = {name: module for module, names in names_by_module.items() for name in names}
+def load_on_first_use(package: str) -> Callable[[str], Any]:
+    """Return a module's `__getattr__` (PEP 562) that runs the import statement of a name when it is first used."""
 
     def load(name: str) -> Any:
-        if name not in module_of:
+        from lm.source_names import names_of  # only for who needs it
+
+        module, _, attribute = names_of(package).imported.get(name, "").rpartition(".")
+        if not module:
             raise AttributeError(f"module '{package}' has no attribute '{name}'")
-        return getattr(importlib.import_module(module_of[name]), name)
+        return getattr(importlib.import_module(module), attribute)
 
     return load

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lm.lazy import lazy_names
+from lm.lazy import load_on_first_use
 
 if TYPE_CHECKING:
     from lm.model.attention import CausalSelfAttention, scaled_dot_product_attention, softmax
@@ -21,53 +21,4 @@ if TYPE_CHECKING:
     from lm.model.ssm import StateSpaceLayer
     from lm.model.transformer import TransformerLM
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "lm.model.attention": ("CausalSelfAttention", "scaled_dot_product_attention", "softmax"),
-        "lm.model.block": ("TransformerBlock",),
-        "lm.model.config": ("ModelConfig",),
-        "lm.model.presets": ("PRESETS", "preset"),
-        "lm.model.context": ("Context", "KVCache", "causal_mask"),
-        "lm.model.files": ("load_model", "save_model"),
-        "lm.model.latent_attention": ("LatentAttention",),
-        "lm.model.linear": ("Embedding", "Linear"),
-        "lm.model.mlp": ("GeGLU", "PlainMLP", "SwiGLU", "silu"),
-        "lm.model.moe": ("MixtureOfExperts",),
-        "lm.model.norm": ("LayerNorm", "RMSNorm"),
-        "lm.model.precision": ("autocast", "choose_device"),
-        "lm.model.rope": ("RotaryEmbedding",),
-        "lm.model.ssm": ("StateSpaceLayer",),
-        "lm.model.transformer": ("TransformerLM",),
-    },
-)
-
-__all__ = [
-    "PRESETS",
-    "CausalSelfAttention",
-    "Context",
-    "Embedding",
-    "GeGLU",
-    "KVCache",
-    "LatentAttention",
-    "LayerNorm",
-    "Linear",
-    "MixtureOfExperts",
-    "ModelConfig",
-    "PlainMLP",
-    "RMSNorm",
-    "RotaryEmbedding",
-    "StateSpaceLayer",
-    "SwiGLU",
-    "TransformerBlock",
-    "TransformerLM",
-    "autocast",
-    "causal_mask",
-    "choose_device",
-    "load_model",
-    "preset",
-    "save_model",
-    "scaled_dot_product_attention",
-    "silu",
-    "softmax",
-]
+__getattr__ = load_on_first_use(__name__)

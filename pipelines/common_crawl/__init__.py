@@ -9,7 +9,7 @@ python -m pipelines.common_crawl --help
 
 from typing import TYPE_CHECKING
 
-from lm.lazy import lazy_names
+from lm.lazy import load_on_first_use
 
 if TYPE_CHECKING:
     from pipelines.common_crawl.captures import Capture, best_capture, find_captures
@@ -28,44 +28,4 @@ if TYPE_CHECKING:
     )
     from pipelines.common_crawl.pages import FetchReport, MissingPage, fetch_pages, read_urls
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "pipelines.common_crawl.captures": ("Capture", "best_capture", "find_captures"),
-        "pipelines.common_crawl.listing": (
-            "DATA_URL",
-            "INDEX_URL",
-            "Crawl",
-            "FileKind",
-            "check_crawl_name",
-            "download_path",
-            "file_url",
-            "group_paths",
-            "list_crawls",
-            "list_paths",
-            "newest_crawl",
-        ),
-        "pipelines.common_crawl.pages": ("FetchReport", "MissingPage", "fetch_pages", "read_urls"),
-    },
-)
-
-__all__ = [
-    "DATA_URL",
-    "INDEX_URL",
-    "Capture",
-    "Crawl",
-    "FetchReport",
-    "FileKind",
-    "MissingPage",
-    "best_capture",
-    "check_crawl_name",
-    "download_path",
-    "fetch_pages",
-    "file_url",
-    "find_captures",
-    "group_paths",
-    "list_crawls",
-    "list_paths",
-    "newest_crawl",
-    "read_urls",
-]
+__getattr__ = load_on_first_use(__name__)

@@ -15,18 +15,10 @@ languages in other scripts.
 
 from typing import TYPE_CHECKING
 
-from lm.lazy import lazy_names
+from lm.lazy import load_on_first_use
 
 if TYPE_CHECKING:
     from pipelines.demo_crawl.configuration import DemoCrawlConfig
     from pipelines.demo_crawl.write import publish_demo_crawl, write_demo_crawl
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "pipelines.demo_crawl.configuration": ("DemoCrawlConfig",),
-        "pipelines.demo_crawl.write": ("publish_demo_crawl", "write_demo_crawl"),
-    },
-)
-
-__all__ = ["DemoCrawlConfig", "publish_demo_crawl", "write_demo_crawl"]
+__getattr__ = load_on_first_use(__name__)

@@ -2,13 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from lm.lazy import lazy_names
+from lm.lazy import load_on_first_use
 from pipelines.extract.html import extract_text
 
 if TYPE_CHECKING:
     from pipelines.extract.records import ExtractConfig, extract_warc_files
 
 # Loaded on first use, since the child that parses pages starts faster without Arrow.
-__getattr__ = lazy_names(__name__, {"pipelines.extract.records": ("ExtractConfig", "extract_warc_files")})
-
-__all__ = ["ExtractConfig", "extract_text", "extract_warc_files"]
+__getattr__ = load_on_first_use(__name__)
