@@ -19,7 +19,7 @@ _ENDS = '…"”’»'
 _SENTENCE_TERMINAL = regex.compile(r"\p{Sentence_Terminal}")
 
 
-BULLETS = "•‣▶◀◦■□▪▫●○◆⁃∙·-–*"
+_BULLETS = "•‣▶◀◦■□▪▫●○◆⁃∙·-–*"
 
 
 @functools.cache
@@ -30,6 +30,6 @@ def kinds_of_code_points() -> NDArray[np.uint8]:
         character = chr(code)
         table[code] = SPACE * character.isspace() | LETTER * character.isalpha() | DIGIT * character.isdigit()
     terminal = _SENTENCE_TERMINAL.findall("".join(chr(code) for code in range(0x32000) if not 0xD800 <= code < 0xE000))
-    for bit, characters in ((END, (*_ENDS, *terminal)), (BULLET, BULLETS)):
+    for bit, characters in ((END, (*_ENDS, *terminal)), (BULLET, _BULLETS)):
         table[[ord(character) for character in characters]] |= bit
     return table

@@ -36,7 +36,6 @@ import pyarrow as pa
 from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import Judgement, Stage, Verdict, judged
-from pipelines.filters.code_points import BULLETS
 from pipelines.filters.language_rules import (
     ENGLISH,
     FURNITURE,
@@ -92,34 +91,6 @@ def _count_sentences(page: Page) -> int:
     return sum(1 for _ in _SENTENCE_END.finditer(text)) + sum(1 for _ in _UNENDED_LINE.finditer(text))
 
 
-def _share_of_ellipsis_lines(page: Page) -> float:
-    """The characters of lines that end in an ellipsis, of those of all lines."""
-    if not page.count("ellipsis_lines"):
-        return 0.0
-    trailing = (line.strip() for line in page.correction.text.split("\n"))
-    return sum(len(line) for line in trailing if line.endswith(("...", "…"))) / page.count("line_characters")
-
-
-def _share_of_bullet_items(page: Page) -> float:
-    """The lines that begin with a bullet and do not end a sentence, as those of a dialogue with dashes do, of all."""
-    if not page.count("bullet_lines"):
-        return 0.0
-    lines = (line.strip() for line in page.correction.text.split("\n"))
-    items = sum(line[:1] in BULLETS and not _SENTENCE_END.search(line[-4:]) for line in lines if line)
-    return items / page.count("num_lines")
-
-
-def _share_of_running_words(page: Page) -> float:
-    """The words in lines of running text, of six words or more or ending a sentence, of all words."""
-    running = total = 0
-    for line in page.correction.text.split("\n"):
-        words = len(line.split())
-        total += words
-        if words >= _RUNNING_WORDS or _SENTENCE_END.search(line.rstrip()[-4:]):
-            running += words
-    return running / max(1, total)
-
-
 def _count_stop_words(page: Page) -> float:
     if page.language == ENGLISH:
         return page.count("stop_words")
@@ -130,9 +101,7 @@ _ENDS = ".!?…؟۔।॥։።"
 _WIDE_ENDS = "。！？"
 _SENTENCE_END = re.compile(rf"[{_ENDS}][\"'”’“»«)\]]{{0,3}}(?=\s|$)|[{_WIDE_ENDS}]")
 _UNENDED_LINE = re.compile(rf"[^\s{_ENDS}{_WIDE_ENDS}\"'”’“»«)\]][\"'”’“»«)\] \t]{{0,8}}(?:\n|$)")
-_RUNNING_WORDS = 6
 _ENOUGH_STOP_WORDS = 8  # as many as Gopher has
-_BULLET_LINES = _ratio("bullet_lines", "num_lines")
 _WORD_LENGTH = _ratio("word_characters", "num_words")
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -156,20 +125,28 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             lambda page: page.original.count("{") / max(1, page.count("num_words")),
             "ours: as hashes; [C]'s single brace removes good pages",
         ),
-        "bullet_lines": Rule("at most", 0.9, _BULLET_LINES, "[G] lines starting with a bullet"),
-        "bullet_items": Rule("at most", 0.9, _share_of_bullet_items, "ours: [G]'s bullets, but for ended sentences"),
+        "bullet_lines": Rule("at most", 0.9, _ratio("bullet_lines", "num_lines"), "[G] lines starting with a bullet"),
+        "bullet_items": Rule(
+            "at most", 0.9, _ratio("bullet_items", "num_lines"), "ours: [G]'s bullets, but for ended sentences"
+        ),
         "ellipsis_lines": Rule(
             "at most", 0.3, _ratio("ellipsis_lines", "num_lines"), "[G] lines ending in an ellipsis"
         ),
         "ellipsis_characters": Rule(
-            "at most", 0.5, _share_of_ellipsis_lines, "ours: [G]'s ellipses, by characters: teasers around an article"
+            "at most",
+            0.5,
+            _ratio("ellipsis_characters", "line_characters"),
+            "ours: [G]'s ellipses, by characters: teasers around an article",
         ),
         "alphabetic_words": Rule("at least", 0.8, _ratio("letter_tokens", "num_tokens"), "[G] words with a letter"),
         "letter_words": Rule(
             "at least", 0.5, _ratio("letter_tokens", "num_words"), "ours: [G]'s, not of signs such as = and |"
         ),
         "running_words": Rule(
-            "at least", 0.6, _share_of_running_words, "ours: words in sentences and lines of 6 words; menus have few"
+            "at least",
+            0.6,
+            _ratio("running_words", "num_tokens"),
+            "ours: words in sentences and lines of 6 words; menus have few",
         ),
         "stop_words": Rule("at least", 2, _count_stop_words, "[G] of the, be, to, of, and, that, have, with"),
         "sentences": Rule("at least", 3, _count_sentences, "[C] no page with fewer than 3 sentences"),

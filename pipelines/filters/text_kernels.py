@@ -16,6 +16,7 @@ from pipelines.filters.code_points import BULLET, DIGIT, END, LETTER, SPACE
 
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _SHORT_LINE_CHARACTERS = 30
+_RUNNING_LINE_WORDS = 6
 
 Array = NDArray[np.uint64]
 
@@ -84,6 +85,7 @@ def walk_lines(codes: NDArray[np.uint32], table: NDArray[np.uint8]) -> Any:
     line_hashes, line_lengths = np.empty(most, np.uint64), np.empty(most, np.uint64)
     paragraph_hashes, paragraph_lengths = np.empty(most, np.uint64), np.empty(most, np.uint64)
     newlines, num_lines, characters, bulleted, trailing, ended, short, num_paragraphs = 0, 0, 0, 0, 0, 0, 0, 0
+    items, trailing_characters, running_words, num_words, in_word = 0, 0, 0, 0, False
     running, length, line, line_length = _FNV_OFFSET, 0, _FNV_OFFSET, 0
     first_kind, last_kind, dots, last_dots = 0, 0, 0, 0
     paragraph, paragraph_length = _FNV_OFFSET, 0
@@ -93,6 +95,8 @@ def walk_lines(codes: NDArray[np.uint32], table: NDArray[np.uint8]) -> Any:
         if code != 10:
             if kind & SPACE and length == 0:
                 continue
+            num_words += not in_word and not kind & SPACE
+            in_word = not kind & SPACE
             first_kind = kind if length == 0 else first_kind
             running = (running ^ np.uint64(code)) * _FNV_PRIME
             length += 1
@@ -108,6 +112,9 @@ def walk_lines(codes: NDArray[np.uint32], table: NDArray[np.uint8]) -> Any:
             bulleted += (first_kind & BULLET) != 0
             trailing += last_dots >= 3
             ended += (last_kind & END) != 0
+            items += (first_kind & BULLET) != 0 and not last_kind & END
+            trailing_characters += line_length if last_dots >= 3 else 0
+            running_words += num_words if num_words >= _RUNNING_LINE_WORDS or last_kind & END else 0
             short += line_length <= _SHORT_LINE_CHARACTERS
             paragraph = (paragraph ^ line) * _FNV_PRIME
             paragraph_length += line_length
@@ -116,7 +123,10 @@ def walk_lines(codes: NDArray[np.uint32], table: NDArray[np.uint8]) -> Any:
             num_paragraphs += 1
             paragraph, paragraph_length = _FNV_OFFSET, 0
         running, length, line, line_length, dots = _FNV_OFFSET, 0, _FNV_OFFSET, 0, 0
-    counts = (newlines, num_lines, characters, bulleted, trailing, ended, short)
+        num_words, in_word = 0, False
+    counts = (
+        newlines, num_lines, characters, bulleted, trailing, ended, short, items, trailing_characters, running_words,
+    )  # fmt: skip
     lines = (line_hashes[:num_lines].copy(), line_lengths[:num_lines].copy())
     paragraphs = (paragraph_hashes[:num_paragraphs].copy(), paragraph_lengths[:num_paragraphs].copy())
     return lines, paragraphs, counts

@@ -24,6 +24,7 @@ _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 _WORD_COUNTERS = ("num_tokens", "num_words", "word_characters", "letter_tokens", "hashes", "ellipses", "stop_words")
 _LINE_COUNTERS = (
     "newlines", "num_lines", "line_characters", "bullet_lines", "ellipsis_lines", "ended_lines", "short_lines",
+    "bullet_items", "ellipsis_characters", "running_words",
 )  # fmt: skip
 
 Array = NDArray[np.uint64]
@@ -36,7 +37,8 @@ class TextStatistics:
     The keys of `counts`: `num_tokens`, `num_words`, `word_characters`, `letter_tokens` (tokens with a letter), `hashes`
     (#), `ellipses`, `stop_words` (distinct ones of Gopher's eight), `newlines`, `num_lines`, `line_characters`, and
     lines by kind: `bullet_lines`, `ellipsis_lines`, `ended_lines` (ending in punctuation that ends a sentence),
-    `short_lines` (at most 30 characters).
+    `short_lines` (at most 30 characters), `bullet_items` (beginning with a bullet, not ended); `ellipsis_characters`,
+    those of the ellipsis lines; and `running_words`, the tokens of lines that are ended or have at least six.
     """
 
     counts: dict[str, int]

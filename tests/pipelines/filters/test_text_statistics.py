@@ -1,6 +1,7 @@
 """The walk over a text against a plain reference."""
 
 import random
+import re
 
 from pipelines.filters.text_statistics import measure
 
@@ -35,3 +36,22 @@ def test_words_agree_with_a_plain_reference_on_random_text():
     assert statistics.counts["letter_tokens"] == sum(any(map(str.isalpha, token)) for token in tokens)
     assert statistics.lines[1].tolist() == [len(line) for line in stripped]
     assert len(set(statistics.lines[0].tolist())) == len(set(stripped))
+
+
+def test_lines_agree_with_a_plain_reference_on_random_text():
+    """Items, characters before an ellipsis, and words of running text, counted line by line."""
+    chooser = random.Random(7)
+    for _ in range(300):
+        pieces = [chooser.choice(["word", "two  words", "•", "-", "...", "…", ".", '"', "  ", "\n", "\n\n", "1", "!"])
+                  for _ in range(chooser.randrange(60))]  # fmt: skip
+        text = " ".join(pieces) if chooser.random() < 0.5 else "".join(pieces)
+        lines = [line.strip() for line in text.split("\n") if line.strip()]
+        ended = [line[-1] in '.!…"' for line in lines]
+        counts, marked = measure(text).counts, list(zip(lines, ended, strict=True))
+        assert counts["bullet_items"] == sum(line[0] in "•-" and not end for line, end in marked)
+        assert counts["ellipsis_characters"] == sum(
+            len(line) for line in lines if re.search(r"(?:[.]{3}|…[.]*)$", line)
+        )
+        assert counts["running_words"] == sum(
+            len(line.split()) for line, end in marked if end or len(line.split()) >= 6
+        )
