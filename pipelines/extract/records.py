@@ -39,7 +39,7 @@ from pipelines.extract.charset import decode_text
 from pipelines.extract.content_type import parse_content_type
 from pipelines.extract.html import normalise_lines
 from pipelines.extract.http_response import parse_head
-from pipelines.extract.media_type import is_binary, may_be_page
+from pipelines.extract.media_type import HTML_TYPES, is_binary, may_be_page
 from pipelines.extract.page_text import PageText, judge_text, pack, unpack
 from pipelines.extract.sandbox import Guard, GuardLimits, Outcome
 from pipelines.sources.warc_groups import WarcFile
@@ -49,6 +49,8 @@ STAGE = "extract"
 
 _WEB_ADDRESS = re.compile(r"(?:urn:text[A-Za-z]*:)?((?:https?|ftp)://.+)", re.IGNORECASE)
 """The address of a page, also where a browser crawler stored the page's text under it."""
+_BARE_PAGES = HTML_TYPES | {"text/plain"}
+"""Types of a `response` record that say that its block may be the page itself, without HTTP headers."""
 _BATCH_CHARACTERS = 1 << 25
 _log = logging.getLogger(__name__)
 
@@ -280,13 +282,13 @@ def _source_of(record: WarcRecord, name: str) -> _Source:
 
 
 def _response_of(record: WarcRecord) -> bytes | None:
-    """The HTTP response in a record; of a resource that may be a page, one made of its type and block; else None."""
-    if record.type == "response":
-        return record.block
-    if record.type != "resource" or not _WEB_ADDRESS.fullmatch(record.target_uri):
-        return None
+    """The HTTP response in a record; of a page without HTTP headers, one made of its type and block; else None."""
     content_type = record.headers.get("content-type", "")
     essence = parse_content_type(content_type).essence
+    if record.type == "response" and (essence not in _BARE_PAGES or parse_head(record.block) is not None):
+        return record.block
+    if record.type not in ("response", "resource") or not _WEB_ADDRESS.fullmatch(record.target_uri):
+        return None
     if essence == "application/http":
         return record.block
     if not may_be_page(essence):

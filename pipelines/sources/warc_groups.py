@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 Report = Callable[[Mapping[str, object]], None]
 _MOST_NAMED = 5
 
-_WARC_NAME = re.compile(r"[^.].*\.(?:warc|wet)(?:\.gz|\.lz4|\.zst)?", re.IGNORECASE)
+_WARC_NAME = re.compile(r"[^.].*\.(?:warc|wet)(?:\.gz|\.lz4|\.zstd?)?", re.IGNORECASE)
 _UNREADABLE_NAME = re.compile(
-    r"[^.].*\.(?:arc(?:\.gz)?|(?:warc|wet|arc)\.(?:bz2|xz|7z|zip|br|lzma|Z)|wacz)", re.IGNORECASE
+    r"[^.].*\.(?:arc(?:\.(?:gz|lz4|zstd?))?|(?:warc|wet|arc)\.(?:bz2|xz|7z|zip|br|lzma|Z)|wacz)", re.IGNORECASE
 )
 """Names of archives in forms that are not read; a folder that holds one is refused, so that none is passed over."""
 

@@ -1,13 +1,14 @@
 """Payment cards: 12 to 19 digits of an issuer's range, with Luhn's sum right.
 
-Twelve digits are a card in Maestro's ranges only, and thirteen in Visa's and Maestro's, as many numbers of goods are
-so long. Groups are parted by one kind of sign: spaces or dashes as typed or typeset, or dots.
+Each length has ranges of its own, as numbers of goods and of telephones (IMEI) are as long and have the same sum.
+Groups are parted by one kind of sign: spaces or dashes as typed or typeset, or dots.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from pipelines.filters.pii.spans import DASHES, SPACES, Span
 
@@ -23,8 +24,22 @@ _CARD = re.compile(
     re.ASCII,
 )
 _LAST_GROUP = re.compile(rf"{_SIGN}\d{{1,4}}$")
-_MAESTRO = re.compile(r"0604|50[0-9]{2}|5[6-8][0-9]{2}|6[0-9]{3}")
-_VISA = "4"
+_MAESTRO = "50|5[678]|6"
+_DINERS = "30|36|38|39"
+_ISSUERS: Mapping[int, re.Pattern[str]] = MappingProxyType(
+    {
+        12: re.compile(f"0604|{_MAESTRO}"),
+        13: re.compile(f"4|{_MAESTRO}"),
+        14: re.compile(f"{_DINERS}|{_MAESTRO}"),
+        15: re.compile(f"34|37|1800|2131|{_MAESTRO}"),
+        16: re.compile(f"2[2-7]|35|{_DINERS}|4|5|6"),
+        17: re.compile(f"{_DINERS}|{_MAESTRO}"),
+        18: re.compile(f"{_DINERS}|{_MAESTRO}"),
+        19: re.compile(f"{_DINERS}|4|{_MAESTRO}"),
+    }
+)
+"""Length to the beginnings of the numbers that issuers give out (ISO/IEC 7812)."""
+
 _MIN_LENGTH = 12
 _BEHIND = 2
 
@@ -50,12 +65,8 @@ def _card_end(written: str) -> int:
 
 
 def _is_card(digits: str) -> bool:
-    is_maestro = _MAESTRO.match(digits) is not None
-    if len(digits) < _MIN_LENGTH or (len(digits) == 12 and not is_maestro):
-        return False
-    if len(digits) == 13 and not (is_maestro or digits.startswith(_VISA)):
-        return False
-    return _passes_luhn(digits)
+    ranges = _ISSUERS.get(len(digits))
+    return ranges is not None and ranges.match(digits) is not None and _passes_luhn(digits)
 
 
 def _passes_luhn(digits: str) -> bool:

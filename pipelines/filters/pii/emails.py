@@ -2,7 +2,8 @@
 
 An address ends where its top-level domain does, whatever follows: a hyphen, a dash or a letter of another script. Names
 of images in two sizes (`logo@2x.png`), versions of packages (`numpy@1.2.dev`), units of a system (`user@1.service`) and
-addresses of code (`git@github.com`) have an address's form and are none.
+addresses of code (`git@github.com`) have an address's form and are none. "jane [at] example [dot] com" is one in
+disguise.
 """
 
 from __future__ import annotations
@@ -32,21 +33,34 @@ _AFTER_A_VERSION = words(
 )
 _VERSION = re.compile(r"v?\d{1,4}\.(?:\d{1,4}\.)*")
 _EMAIL = re.compile(rf"(?<![{_LETTERS}0-9._%+-])(?:{_ADDRESS.pattern})")
+_DISGUISED = re.compile(
+    rf"(?<![{_LETTERS}0-9._%+-])[{_LETTERS}0-9_%+-][{_LETTERS}0-9._%+'-]{{0,63}} ?[\[(] ?at ?[\])] ?"
+    rf"(?:[{_LETTERS}0-9][{_LETTERS}0-9-]{{0,62}}(?:\.| ?[\[(] ?dot ?[\])] ?)){{1,8}}[A-Za-z]{{2,24}}(?![A-Za-z0-9])",
+    re.IGNORECASE,
+)
+_DISGUISES = ("(at)", "[at]", "(AT)", "[AT]", "( at )", "[ at ]")  # substrings are searched faster than a pattern
 _CODE_USERS = frozenset({"git", "hg", "svn"})
 
 
 def find_emails(text: str) -> list[Span]:
     """The e-mail addresses in `text`."""
+    found = _find_disguised(text)
     if "@" not in text:
-        return []
-    found = []
+        return found
     match = _EMAIL.search(text)
     while match is not None:
         if _is_address(match):
             found.append(match.span())
         # Another address may follow at once, after a hyphen.
         match = _ADDRESS.match(text, match.end()) or _EMAIL.search(text, match.end())
-    return found
+    return sorted(found)
+
+
+def _find_disguised(text: str) -> list[Span]:
+    """Addresses written with "(at)" or "[at]", and perhaps "(dot)"."""
+    if not any(disguise in text for disguise in _DISGUISES):
+        return []
+    return [match.span() for match in _DISGUISED.finditer(text)]
 
 
 def _is_address(match: re.Match[str]) -> bool:

@@ -9,6 +9,7 @@ Source: ISO 13616 registry, https://www.swift.com/standards/data-standards/iban-
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -40,7 +41,8 @@ IBAN_LENGTHS: Mapping[str, int] = MappingProxyType(
 """Country to the length of its account numbers."""
 
 _MIN_DIGITS = 8
-_CHARACTERS = re.compile(rf"[A-Za-z0-9](?:[{SPACES}{DASHES}.]?[A-Za-z0-9]){{14,32}}")
+_LETTERS_AS_NUMBERS = {ord(letter): str(number) for number, letter in enumerate(string.ascii_uppercase, start=10)}
+_CHARACTERS = re.compile(rf"[A-Za-z0-9](?:[{SPACES}{DASHES}.]?+[A-Za-z0-9]){{14,32}}+")
 
 
 def find_ibans(text: str, runs: Sequence[Span]) -> list[Span]:
@@ -66,17 +68,16 @@ def _account(text: str, start: int, length: int) -> Span | None:
     written = _CHARACTERS.match(text, start)
     if written is None:
         return None
-    places = [place for place in range(start, written.end()) if text[place].isalnum()]
-    if len(places) < length:
+    compact = "".join(filter(str.isalnum, written[0]))[:length]
+    if len(compact) < length or not _passes_mod_97(compact):
         return None
-    stop = places[length - 1] + 1
+    if sum(map(str.isdigit, compact[4:])) < _MIN_DIGITS:
+        return None
+    stop = [place for place in range(start, written.end()) if text[place].isalnum()][length - 1] + 1
     following = text[stop : stop + 1]
-    if following.isascii() and following.isalnum():
-        return None
-    compact = "".join(text[place] for place in places[:length])
-    return (start, stop) if sum(map(str.isdigit, compact)) >= _MIN_DIGITS + 2 and _passes_mod_97(compact) else None
+    return None if following.isascii() and following.isalnum() else (start, stop)
 
 
 def _passes_mod_97(compact: str) -> bool:
     """ISO 7064: the first four characters moved to the end, letters as 10 to 35, leaves 1 when divided by 97."""
-    return int("".join(str(int(character, 36)) for character in compact[4:] + compact[:4])) % 97 == 1
+    return int((compact[4:] + compact[:4]).upper().translate(_LETTERS_AS_NUMBERS)) % 97 == 1

@@ -96,11 +96,12 @@ def test_resources_that_are_pages(tmp_path):
         resource(page, "", "http://example.org/x"),
         resource(b"Plain  words", "text/plain", "urn:text:https://example.org/x"),
         resource(making.response(page), "application/http; msgtype=response"),
+        resource(page, "text/html").replace(b"WARC-Type: resource", b"WARC-Type: response"),
     ]
     records = [data.replace(b"000001>", b"%06x>" % (number + 1)) for number, data in enumerate(records)]
     (documents, removed, _), counts = extract(making.write(tmp_path / "x.warc", *records))
     assert removed == []
-    assert [row["text"] for row in documents] == [text, text.replace("Page", "Pàge"), text, "Plain words", text]
+    assert [row["text"] for row in documents] == [text, text.replace("Page", "Pàge"), text, "Plain words", text, text]
     assert documents[3]["url"] == "https://example.org/x"
     assert "num_skipped" not in counts
 

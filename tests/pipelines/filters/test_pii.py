@@ -59,6 +59,15 @@ def test_names_of_files_and_versions_are_no_emails(text):
     assert mask_emails(f"Use {text} for it.") == (f"Use {text} for it.", 0)
 
 
+@pytest.mark.parametrize(
+    "address", ["jane.roe(at)example.com", "jane [at] example [dot] com", "jane (AT) mail.example (dot) co.uk"]
+)
+def test_addresses_in_disguise_are_masked(address):
+    assert mask_emails(f"Write to {address}, please.") == (f"Write to {EMAIL}, please.", 1)
+    for text in ("We met (at) noon", "look [at] this", "a[at] + b", "values (at x.y) are"):
+        assert mask_emails(text) == (text, 0)
+
+
 @pytest.mark.parametrize("address", ["1234@qq.com", "a@163.com", "x@1and1.com", "a@b.xn--p1ai"])
 def test_domains_with_digits_are_domains(address):
     assert mask_emails(f"Mail {address}.") == (f"Mail {EMAIL}.", 1)
@@ -261,7 +270,9 @@ def test_a_cards_code_and_date_are_not_its_digits(code):
     assert mask_credit_cards(f"4111 1111 1111 1111 {code}") == (f"|||CREDIT_CARD||| {code}", 1)
 
 
-@pytest.mark.parametrize("number", ["400638133393", "2006381333931", "9783161484100", "100000000008"])
+@pytest.mark.parametrize(
+    "number", ["400638133393", "490154203237518", "353879234252633", "2006381333931", "9783161484100", "100000000008"]
+)
 def test_numbers_of_goods_are_no_cards(number):
     assert mask_credit_cards(number) == (number, 0)
 

@@ -48,7 +48,7 @@ def test_groups_of_a_folder(folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["old.arc", "OLD.ARC.GZ", "deep/old.arc.gz", "x.warc.xz", "x.warc.bz2", "x.wet.br", "x.wacz"]
+    "name", ["old.arc", "old.arc.zst", "OLD.ARC.GZ", "deep/old.arc.gz", "x.warc.xz", "x.warc.bz2", "x.wet.br", "x.wacz"]
 )
 def test_archives_in_forms_that_are_not_read_are_named(folder, name):
     (folder / name).write_text("x")
