@@ -51,8 +51,11 @@ def use_kernels(backend: Backend) -> Iterator[None]:
         _backend = before
 
 
-def runs_kernel(kernel: str, tensor: Tensor, limits: str = "") -> bool:
+def runs_kernel(kernel: str, tensor: Tensor, limits: str = "", *, fuses: bool = False) -> bool:
     """Decide whether `kernel` runs on `tensor`; `limits` names what exceeds the kernel's limits, empty if nothing does.
+
+    `fuses`: torch's compiler joins the reference with its neighbours, which the compiler cannot do with a kernel. So
+    `auto` takes the reference while compiling. Which of the two is faster there is not measured.
 
     Raises:
         ConfigurationError: the backend is `triton`, and the kernel cannot run; or `LOAM_KERNELS` has an unknown value.
@@ -60,6 +63,8 @@ def runs_kernel(kernel: str, tensor: Tensor, limits: str = "") -> bool:
     if _backend == "reference" or (_backend == "auto" and not tensor.is_cuda):
         return False
     _check(_backend, "LOAM_KERNELS")
+    if fuses and _backend == "auto" and torch.compiler.is_compiling():
+        return False
     if not _HAS_TRITON:
         limits = "triton is not installed"
     elif not tensor.is_cuda and not _INTERPRETED:

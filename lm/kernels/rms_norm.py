@@ -29,7 +29,7 @@ def rms_norm(
     dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "... d_model"]:
     """Scale each vector to a root mean square of 1, then by the gain `weight`; the result is in `dtype` or x's type."""
-    if not runs_kernel("rms_norm", x, _limits(x, None, weight)):
+    if not runs_kernel("rms_norm", x, _limits(x, None, weight), fuses=True):
         return rms_norm_reference(x, weight, epsilon, dtype=dtype)
     return torch.ops.loam.rms_norm(x, None, weight, epsilon, dtype or x.dtype)[0]
 
@@ -43,7 +43,7 @@ def add_rms_norm(
     dtype: torch.dtype | None = None,
 ) -> tuple[Float[Tensor, "... d_model"], Float[Tensor, "... d_model"]]:
     """Compute `rms_norm(x + residual)` and the sum itself, the next residual; the sum has the wider of both types."""
-    if not runs_kernel("rms_norm", x, _limits(x, residual, weight)):
+    if not runs_kernel("rms_norm", x, _limits(x, residual, weight), fuses=True):
         stream = x + residual
         return rms_norm_reference(stream, weight, epsilon, dtype=dtype), stream
     stream_type = torch.promote_types(x.dtype, residual.dtype)

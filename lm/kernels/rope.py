@@ -35,8 +35,9 @@ def rope_(
         ConfigurationError: shapes that do not fit together, or an unknown layout.
     """
     _check(q, k, cos, sin, layout)
-    if not runs_kernel("rope", q, _limits(q, k)):
-        return q.copy_(_rotated(q, cos, sin, layout)), k.copy_(_rotated(k, cos, sin, layout))
+    if not runs_kernel("rope", q, _limits(q, k), fuses=True):
+        cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
+        return q.copy_(rotate(q, cos, sin, layout)), k.copy_(rotate(k, cos, sin, layout))
     if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad):
         return _InPlace.apply(q, cos, sin, layout == "half"), _InPlace.apply(k, cos, sin, layout == "half")
     torch.ops.loam.rope_(q, k, cos, sin, layout == "half", False)
@@ -52,8 +53,9 @@ def rope(
 ) -> tuple[Float[Tensor, "batch seq heads d_head"], Float[Tensor, "batch seq kv_heads d_head"]]:
     """Return q and k rotated, in new memory; the arguments and errors are those of `rope_`."""
     _check(q, k, cos, sin, layout)
-    if not runs_kernel("rope", q, _limits(q, k)):
-        return _rotated(q, cos, sin, layout).to(q.dtype), _rotated(k, cos, sin, layout).to(k.dtype)
+    if not runs_kernel("rope", q, _limits(q, k), fuses=True):
+        cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
+        return rotate(q, cos, sin, layout), rotate(k, cos, sin, layout)
     found: tuple[Tensor, Tensor] = torch.ops.loam.rope(q, k, cos, sin, layout == "half", False)
     return found
 
@@ -62,13 +64,18 @@ def _limits(q: Tensor, k: Tensor) -> str:
     return f"d_head {q.shape[-1]}, expected at most {MAX_D_HEAD:,}" if q.shape[-1] > MAX_D_HEAD else type_limits(q, k)
 
 
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor, layout: Layout) -> Tensor:
-    """The reference; the result is in float32, or float64."""
-    cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
+def rotate(
+    x: Float[Tensor, "*axes d_head"],
+    cos: Float[Tensor, "*axes2 pairs"],
+    sin: Float[Tensor, "*axes2 pairs"],
+    layout: Layout,
+) -> Float[Tensor, "*axes d_head"]:
+    """Rotate every pair of coordinates of the last axis by torch's operations; the tables broadcast."""
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     a, b = wide.unflatten(-1, (-1, 2)).unbind(-1) if layout == "interleaved" else wide.chunk(2, dim=-1)
     turned = (a * cos - b * sin, a * sin + b * cos)
-    return torch.stack(turned, dim=-1).flatten(-2) if layout == "interleaved" else torch.cat(turned, dim=-1)
+    joined = torch.stack(turned, dim=-1).flatten(-2) if layout == "interleaved" else torch.cat(turned, dim=-1)
+    return joined.to(x.dtype)
 
 
 def _check(q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, layout: str) -> None:

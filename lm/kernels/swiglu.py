@@ -26,7 +26,7 @@ def swiglu(gate_up: Float[Tensor, "... both"]) -> Float[Tensor, "... d_ff"]:
     """
     if gate_up.shape[-1] % 2:
         raise ConfigurationError(f"swiglu: a last axis of {gate_up.shape[-1]}, expected gate and up of equal width")
-    if not runs_kernel("swiglu", gate_up, type_limits(gate_up)):
+    if not runs_kernel("swiglu", gate_up, type_limits(gate_up), fuses=True):
         return swiglu_reference(gate_up)
     found: Tensor = torch.ops.loam.swiglu(gate_up)
     return found

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lm.errors import ConfigurationError
+from lm.kernels.backend import runs_kernel
+from lm.kernels.flash_attention import MAX_D_HEAD, flash_attention
 from lm.model.config import ModelConfig
 from lm.model.context import Context, causal_mask
 from lm.model.linear import Linear
@@ -129,13 +131,16 @@ class CausalSelfAttention(nn.Module):
         if rotation is None and self.rope is not None:
             rotation = self.rope.first(x.shape[1], 0 if context.kv_cache is None else context.kv_cache.length)
         if rotation is not None:
-            q, k = rotation(q), rotation(k)
+            q, k = rotation.both(q, k)
         # The memory stays ordered by tokens, so nothing is copied here or when the heads are joined.
         q, k, v = (rearrange(part, "batch seq heads d_head -> batch heads seq d_head") for part in (q, k, v))
         if context.kv_cache is not None:
             k, v = context.kv_cache.update(self.layer_index, k, v)
-        mask = context.mask_for(self.window)
-        mixed = attend(q, k, v, mask, window=self.window, fused=self.fused)
+        if context.segments is not None and context.mask is None:
+            mixed = flash_attention(q, k, v, True, window=self.window, document_ids=context.segments)
+        else:
+            mask = context.mask_for(self.window)
+            mixed = attend(q, k, v, mask, window=self.window, fused=self.fused)
         return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
 
 
@@ -152,8 +157,15 @@ def attend(
     """Attention over heads; without a mask it is causal with `window`, the queries being the last of the keys."""
     num_queries, num_keys = q.shape[-2], k.shape[-2]
     if mask is None and window and window < num_keys:
+        if fused and num_queries == num_keys and v.shape == k.shape and kernel_attends(q):
+            return flash_attention(q, k, v, True, window=window, scale=scale)
         mask = causal_mask(num_queries, num_keys, q.device, window)
     return (_fused if fused else _written_out)(q, k, v, mask, scale)
+
+
+def kernel_attends(q: Tensor, d_head: int = 0) -> bool:
+    """Whether windows and documents go to the kernel of `lm.kernels.flash_attention`, which needs no mask."""
+    return (d_head or q.shape[-1]) <= MAX_D_HEAD[4] and runs_kernel("flash_attention", q)
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:

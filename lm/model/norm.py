@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lm.kernels.rms_norm import rms_norm
 from lm.model.config import ModelConfig
 from lm.model.precision import widened
 
@@ -26,8 +27,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Scale each vector to a root mean square of 1, then by the learned gain."""
-        wide = widened(x)
-        return F.rms_norm(wide, (x.shape[-1],), self.weight.to(wide.dtype), self.epsilon).to(x.dtype)
+        return rms_norm(x, self.weight, self.epsilon)
 
 
 def rms_norm_reference(

@@ -11,17 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from lm.errors import ConfigurationError
+from lm.kernels.rope import Layout, rope, rotate
 from lm.model.config import ModelConfig
-from lm.model.precision import widened
-
-Layout = Literal["interleaved", "half"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +32,12 @@ class Rotation:
     def __call__(self, x: Float[Tensor, "batch seq heads d_head"]) -> Float[Tensor, "batch seq heads d_head"]:
         """`x` turned."""
         return rotate(x, self.cos, self.sin, self.layout)
+
+    def both(
+        self, q: Float[Tensor, "batch seq heads d_head"], k: Float[Tensor, "batch seq kv_heads d_head"]
+    ) -> tuple[Float[Tensor, "batch seq heads d_head"], Float[Tensor, "batch seq kv_heads d_head"]]:
+        """Queries and keys turned, on a GPU in one launch."""
+        return rope(q, k, self.cos.squeeze(-2), self.sin.squeeze(-2), self.layout)
 
 
 class RotaryEmbedding(nn.Module):
@@ -122,15 +125,6 @@ def frequencies(
     turns = original_context * turning / (2 * math.pi)
     kept = ((turns - 1.0) / (4.0 - 1.0)).clamp(0.0, 1.0)
     return turning * (kept + (1.0 - kept) / factor)
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor, layout: Layout) -> Tensor:
-    """(a, b) → (a cos − b sin, a sin + b cos) for every pair of coordinates of the last axis."""
-    wide = widened(x)
-    a, b = wide.unflatten(-1, (-1, 2)).unbind(-1) if layout == "interleaved" else wide.chunk(2, dim=-1)
-    turned = (a * cos - b * sin, a * sin + b * cos)
-    joined = torch.stack(turned, dim=-1).flatten(-2) if layout == "interleaved" else torch.cat(turned, dim=-1)
-    return joined.to(x.dtype)
 
 
 def rotary_embedding(config: ModelConfig) -> RotaryEmbedding:

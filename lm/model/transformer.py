@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from lm.errors import ConfigurationError
+from lm.model.attention import kernel_attends
 from lm.model.block import TransformerBlock
 from lm.model.config import ModelConfig
 from lm.model.context import Context, KVCache, Routing, attention_mask, document_segments, windowed
@@ -151,7 +152,8 @@ class TransformerLM(nn.Module):
         document_ids: Tensor | None,
         counted: Tensor | None,
     ) -> Context:
-        mask = attention_mask(num_queries, kv_cache, document_ids)
+        without_mask = document_ids is not None and kv_cache is None and self._kernel_attends()
+        mask = None if without_mask else attention_mask(num_queries, kv_cache, document_ids)
         window = self.config.window
         return Context(
             rotation=None if self.rope is None else self.rope.at(positions),
@@ -161,6 +163,12 @@ class TransformerLM(nn.Module):
             kv_cache=kv_cache,
             counted=counted,
         )
+
+    def _kernel_attends(self) -> bool:
+        """Whether all layers with attention keep documents apart without a mask."""
+        config = self.config
+        plain = config.attention == "fused" and not config.latent_rank
+        return plain and kernel_attends(self.token_embeddings.weight, config.d_head)
 
     def _positions(self, ids: Tensor, positions: Tensor | None, kv_cache: KVCache | None) -> Tensor:
         if positions is not None:
