@@ -9,7 +9,6 @@ from types import MappingProxyType
 from pipelines.extract.blocks import Reading
 from pipelines.extract.charset import decode_html
 from pipelines.extract.main_content import SecondLook, content_of, read_page
-from pipelines.extract.markup import Tag
 
 CHOICES: Mapping[str, Sequence[float]] = MappingProxyType(
     {
@@ -39,7 +38,7 @@ def held_out_f1(pages: Sequence[bytes], score: Score) -> float:
     return sum(_f1(read, there, _chosen(read, here, score), score) for here, there in (halves, halves[::-1])) / 2
 
 
-def _chosen(read: Sequence[tuple[list[Tag], Reading]], pages: Pages, score: Score) -> SecondLook:
+def _chosen(read: Sequence[tuple[str, Reading]], pages: Pages, score: Score) -> SecondLook:
     """The best thresholds for these pages, found one after the other, from those that switch every rule off."""
     look = SecondLook(**{name: values[-1] for name, values in CHOICES.items()})  # type: ignore[arg-type]
     for name, values in CHOICES.items():
@@ -48,6 +47,6 @@ def _chosen(read: Sequence[tuple[list[Tag], Reading]], pages: Pages, score: Scor
     return look
 
 
-def _f1(read: Sequence[tuple[list[Tag], Reading]], pages: Pages, look: SecondLook, score: Score) -> float:
+def _f1(read: Sequence[tuple[str, Reading]], pages: Pages, look: SecondLook, score: Score) -> float:
     texts = ["\n".join(block.bullet + block.text for block in content_of(*read[i], look).blocks) for i in pages]
     return score(pages, texts)

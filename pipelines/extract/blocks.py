@@ -1,7 +1,6 @@
 """A page as blocks: paragraphs, headings, list items, table rows and bare texts, with the share of links in each.
 
-The reader goes over the tags once and drops what `extract.elements` says. Costs, in characters of running text, are
-added up for each reason to drop, and a reading can forgive a reason or a single element.
+The reader goes once over the tags that `extract.cutting` leaves.
 
 Meaning that markup carries comes as text: numbers of lists, quotation marks of `<q>`, exponents, indices and fractions
 (`extract.superscripts`), formulas (`extract.formulas`), lines by `<br>`, and the indentation of preformatted text.
@@ -10,14 +9,15 @@ Meaning that markup carries comes as text: numbers of lists, quotation marks of 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from html import unescape
 from typing import NamedTuple
 
-from pipelines.extract.elements import CONTAINERS, DROPPED_ELEMENTS, FORMULA, may_be_article, reason_to_drop
+from pipelines.extract.cutting import GAP, Dropped, cut_markup
+from pipelines.extract.elements import CONTAINERS, may_be_article
 from pipelines.extract.list_numbers import ListCounter
-from pipelines.extract.markup import VOID_ELEMENTS, Tag
+from pipelines.extract.markup import TAG
 from pipelines.extract.superscripts import lowered_text, raised_text, tidy_scripts
 from pipelines.extract.word_lists import words
 
@@ -26,9 +26,7 @@ BARE = ""
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u200b\u2060\ud800-\udfff\ufeff\ufffe\uffff]")
 _ICONS = re.compile("[\ue000-\uf8ff]")
 _LINE = "\x02"
-_GAP = "\x01"
-_GAP_IN_NUMBER = re.compile(f"(?<=[0-9]){_GAP}(?=[0-9])")
-_MIN_RUNNING_CHARACTERS = 50
+_GAP_IN_NUMBER = re.compile(f"(?<=[0-9]){GAP}(?=[0-9])")
 _MAX_ROW_CHARACTERS = 300
 _MAX_CELL_CHARACTERS = 100
 
@@ -68,68 +66,30 @@ class Span(NamedTuple):
     stop: int
 
 
-@dataclass(slots=True)
-class Cost:
-    """The characters of running text dropped for one reason, and the element that holds most of them."""
-
-    num_characters: int = 0
-    largest: int = 0
-    tag_index: int = -1
-
-
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The blocks of a page, the elements that may be around its article, and the costs of what was dropped."""
+    """The blocks of a page, the elements that may be around its article, and what was dropped."""
 
     blocks: list[Block]
     spans: list[Span]
-    costs: dict[str, Cost]
+    dropped: list[Dropped]
 
 
-def read_blocks(tags: Sequence[Tag], forgiven: Set[str | int] = frozenset()) -> Reading:
-    """Read the tags of a body; elements are kept whose reason to drop, or whose index among the tags, is forgiven."""
+def read_blocks(html: str, forgiven: Set[str | int] = frozenset()) -> Reading:
+    """Read the markup of a body; `forgiven` is as in `cut_markup`."""
+    markup, dropped = cut_markup(html, forgiven)
     reader = _Reader()
-    pieces = reader.pieces
-    costs: dict[str, Cost] = {}
-    dropped = dropped_end = reason = ""
-    depth = num_dropped = start = 0
-    for index, (_, name, attributes, text) in enumerate(tags):
-        if depth:
-            if name == dropped:
-                depth += 1
-            elif name == dropped_end:
-                depth -= 1
-                if not depth:
-                    _add_cost(costs, reason, num_dropped, start)
-                    reader.add_behind_gap(text)
-                    continue
-            if len(text) > _MIN_RUNNING_CHARACTERS and name != "a":
-                num_dropped += len(text)
-            continue
-        if (attributes or name in DROPPED_ELEMENTS) and name not in VOID_ELEMENTS:
-            reason = reason_to_drop(name, attributes, text, reader.in_heading)
-            if reason and reason not in forgiven and index not in forgiven:
-                if tags[index + 1][1] == "math":  # hidden, for a picture of the formula is shown beside it
-                    reason = FORMULA
-                dropped, dropped_end, depth, start = name, "/" + name, 1, index
-                num_dropped = len(text) if len(text) > _MIN_RUNNING_CHARACTERS else 0
-                continue
-        handler = _HANDLERS.get(name)
+    pieces, handlers = reader.pieces, _HANDLERS
+    for name, attributes, text in TAG.findall(markup):
+        handler = handlers.get(name)
         if handler is not None:
             handler(reader, name, attributes)
-        if text:
+        if text and (pieces or not text.isspace()):
             pieces.append(text)
             if reader.in_link:
                 reader.num_linked += len(text.strip())
     reader.flush()
-    return Reading(reader.blocks, reader.spans, costs)
-
-
-def _add_cost(costs: dict[str, Cost], reason: str, num_characters: int, tag_index: int) -> None:
-    cost = costs.setdefault(reason, Cost())
-    cost.num_characters += num_characters
-    if num_characters > cost.largest:
-        cost.largest, cost.tag_index = num_characters, tag_index
+    return Reading(reader.blocks, reader.spans, dropped)
 
 
 _Open = tuple[str, int, int, int, int, bool]
@@ -156,20 +116,6 @@ class _Reader:
         self._num_cells = 0
         self._num_characters = 0
         self._num_linked_before = 0
-
-    @property
-    def in_heading(self) -> bool:
-        """Whether the text belongs to a heading or a term."""
-        return self._kind in HEADINGS or self._kind == "dt"
-
-    def add_behind_gap(self, text: str) -> None:
-        """Add the text behind a dropped element; two numbers do not become one over it."""
-        if self.pieces and self.pieces[-1][-1:].isdigit():
-            self.pieces.append(_GAP)
-        if text:
-            self.pieces.append(text)
-        if self.in_link:
-            self.num_linked += len(text.strip())
 
     def flush(self) -> None:
         """End the block under way."""
@@ -296,7 +242,7 @@ class _Reader:
         """Begin a link to elsewhere; a link into the page itself is text."""
         self.in_link = ' href="' in attributes and ' href="#' not in attributes
         if self._scripts and 'href="#' in attributes:
-            self.pieces.append(_GAP)
+            self.pieces.append(GAP)
 
     def close_link(self, name: str, attributes: str) -> None:
         """End a link."""
@@ -326,10 +272,10 @@ class _Reader:
         content = unescape("".join(self.pieces[start:]))
         if not content.strip():
             return
-        is_footnote = _GAP in content and content.strip(f" []()*†‡{_GAP}").isdigit()
+        is_footnote = GAP in content and content.strip(f" []()*†‡{GAP}").isdigit()
         before = unescape("".join(self.pieces[max(0, start - 3) : start]))
         write = raised_text if name == "/sup" else lowered_text
-        self.pieces[start:] = ["" if is_footnote else write(content.replace(_GAP, ""), before)]
+        self.pieces[start:] = ["" if is_footnote else write(content.replace(GAP, ""), before)]
         self._has_scripts = True
 
 

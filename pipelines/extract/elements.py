@@ -13,11 +13,11 @@ from functools import lru_cache
 from pipelines.extract.word_lists import words
 
 DROPPED_ELEMENTS = words(
-    "nav aside footer select textarea datalist object embed video audio canvas map svg figcaption rt rp dialog menu"
+    "nav aside footer select textarea datalist object video audio canvas svg figcaption rt rp dialog menu"
     " title noscript template progress meter button math mjx-container script"
 )
 """Elements that are dropped by their names; a button or a template only where it holds no text of the page."""
-CONTAINERS = words("div section article main td form center details")
+CONTAINERS = words("div section article main form center details")
 """Elements that may be the one around the article."""
 FORMULA = "formula"
 """The reason for which the markup of a formula is dropped, so that the page is read again with formulas as text."""
@@ -57,12 +57,14 @@ _CONTENT = words("content main article page body entry story text")
 _WRAPPERS = words("wrap wrapper container layout grid row area")
 _POST_PARTS = words("comment comments meta tags author date footer nav navigation share related")
 _QUOTED_POSTS = ("twitter-tweet", "twitter-video")
+_BODY = "<body>"
+_HIDDEN_AT_FIRST = "d-none"
 _SEPARATORS = re.compile(r"[\s_-]+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ARTICLE_BODY = re.compile(
-    r"(?:^|\s)(?:(?:article|entry|post|story|content|news|text|blog|page|single|main)[_-]*"
+    r"(?:article|entry|post|story|content|news|text|blog|page|single|main)[_-]*"
     r"(?:post|article|entry|main|page)?[_-]*(?:body|content|text|inhalt|main)"
-    r"|article|post|entry|hentry|story|body|content|text)(?:$|\s)",
+    r"|article|post|entry|hentry|story|body|content|text",
     re.IGNORECASE,
 )
 _ACCORDION = re.compile(r'accordion|collaps|faq|question|disclosure|"(?:expander|toggle-title)')
@@ -78,29 +80,30 @@ def attribute(attributes: str, name: str) -> str:
     return attributes[start : attributes.index('"', start)]
 
 
-def reason_to_drop(name: str, attributes: str, text: str, in_heading: bool) -> str:
-    """The word for which an element is dropped; empty where it is kept. `text` is what follows its start tag."""
-    if name in DROPPED_ELEMENTS:
-        if name == "button":
-            return "" if in_heading or _is_question(attributes, text) else name
-        if name in _FORMULA_ELEMENTS:
-            return FORMULA
-        return "" if name == "template" and " shadowroot" in attributes else name
-    if not attributes:
-        return ""
-    if ' hidden="' in attributes:
+def reason_by_name(name: str, attributes: str, text: str = "", *, in_heading: bool = False) -> str:
+    """The reason for which one of the `DROPPED_ELEMENTS` is dropped; `text` is what follows its start tag."""
+    if name == "button":
+        return "" if in_heading or _is_question(attributes, text) else name
+    if name in _FORMULA_ELEMENTS:
+        return FORMULA
+    return "" if name == "template" and " shadowroot" in attributes else name
+
+
+def reason_by_attributes(name: str, attributes: str) -> str:
+    """The word for which an element is dropped for its state, role, class or id; empty where it is kept."""
+    if "hidden" in attributes and (' hidden="' in attributes or 'aria-hidden="true"' in attributes):
         return "hidden"
-    if 'aria-hidden="true"' in attributes:
-        return "aria-hidden"
     if ' style="' in attributes and _is_invisible(attribute(attributes, "style")):
         return "hidden"
     if name in _NEVER_BY_NAME:
         return ""
     if ' role="' in attributes and (role := attribute(attributes, "role")) in _ROLES:
         return role
-    if ' class="' in attributes and (word := _junk_word(attribute(attributes, "class"))):
+    start = attributes.find(' class="')
+    if start >= 0 and (word := _junk_word(attributes[start + 8 : attributes.index('"', start + 8)])):
         return word
-    return _junk_word(attribute(attributes, "id")) if ' id="' in attributes else ""
+    start = attributes.find(' id="')
+    return _junk_word(attributes[start + 5 : attributes.index('"', start + 5)]) if start >= 0 else ""
 
 
 def may_be_article(name: str, attributes: str) -> bool:
@@ -111,9 +114,11 @@ def may_be_article(name: str, attributes: str) -> bool:
         return False
     if 'itemprop="articleBody"' in attributes or 'role="main"' in attributes:
         return True
-    if ' class="' in attributes and _names_article_body(attribute(attributes, "class")):
+    start = attributes.find(' class="')
+    if start >= 0 and _names_article_body(attributes[start + 8 : attributes.index('"', start + 8)]):
         return True
-    return ' id="' in attributes and _names_article_body(attribute(attributes, "id"))
+    start = attributes.find(' id="')
+    return start >= 0 and _names_article_body(attributes[start + 5 : attributes.index('"', start + 5)])
 
 
 def _is_question(attributes: str, text: str) -> bool:
@@ -130,35 +135,46 @@ def _is_invisible(style: str) -> bool:
     return "display:none" in style or "visibility:hidden" in style
 
 
-@lru_cache(1 << 15)
 def _junk_word(names: str) -> str:
-    """The first word of the names that marks what is no content."""
-    if _names_article_body(names) or names.startswith(_QUOTED_POSTS):
-        return ""
+    """The first word of the names that marks what is no content; none where a name is an article's."""
+    found = ""
     for name in names.split():
-        if name in _HIDDEN:
-            # Bootstrap hides by `d-none` and shows again from some width on by `d-md-block`.
-            return "" if name == "d-none" and names.count("d-") > 1 else "hidden"
-        if name in _JUNK_NAMES:
-            return name
-        if name.lower() in _FORMULA_NAMES:
-            return FORMULA
-        words = _SEPARATORS.split((name if name.islower() else _HUMP.sub("-", name)).lower())
-        if len(words) > 1 and _is_state_or_wrapper(words):
-            continue
-        for word in words:
-            if word in _JUNK:
-                return word
-    return ""
+        word = _meaning(name)
+        if word == _BODY:
+            return ""
+        if word and not found:
+            found = word
+    # Bootstrap hides by `d-none` and shows again from some width on by `d-md-block`.
+    if found == _HIDDEN_AT_FIRST:
+        return "" if names.count("d-") > 1 else "hidden"
+    return found
 
 
-def _is_state_or_wrapper(words: list[str]) -> bool:
-    """Whether a name of several words says how something is laid out or tagged, or names what is around an article."""
-    if words[0] == "post":
-        return words[1] not in _POST_PARTS
-    return words[0] in _STATES or (words[0] in _CONTENT and words[-1] in _WRAPPERS)
-
-
-@lru_cache(1 << 15)
+@lru_cache(1 << 14)
 def _names_article_body(names: str) -> bool:
-    return _ARTICLE_BODY.search(names) is not None
+    return any(_meaning(name) == _BODY for name in names.split())
+
+
+@lru_cache(1 << 16)
+def _meaning(name: str) -> str:
+    """What one name says: `_BODY` for an article's, the word for which an element is dropped, or nothing."""
+    if _ARTICLE_BODY.fullmatch(name) or name in _QUOTED_POSTS:
+        return _BODY
+    lowered = name.lower()
+    if name in _HIDDEN:
+        return _HIDDEN_AT_FIRST if name == "d-none" else "hidden"
+    if name in _JUNK_NAMES:
+        return name
+    if lowered in _FORMULA_NAMES:
+        return FORMULA
+    parts = _SEPARATORS.split((name if name.islower() else _HUMP.sub("-", name)).lower())
+    if len(parts) > 1 and _is_state_or_wrapper(parts):
+        return ""
+    return next((part for part in parts if part in _JUNK), "")
+
+
+def _is_state_or_wrapper(parts: list[str]) -> bool:
+    """Whether a name of several words says how something is laid out or tagged, or names what is around an article."""
+    if parts[0] == "post":
+        return parts[1] not in _POST_PARTS
+    return parts[0] in _STATES or (parts[0] in _CONTENT and parts[-1] in _WRAPPERS)

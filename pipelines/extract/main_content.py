@@ -29,9 +29,10 @@ from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from pipelines.extract.blocks import BARE, HEADINGS, Block, Reading, read_blocks
+from pipelines.extract.cutting import Cost, costs_of
 from pipelines.extract.elements import FORMULA
 from pipelines.extract.furniture import SENTENCE_ENDS, closes_page, is_furniture
-from pipelines.extract.markup import Tag, body_tags
+from pipelines.extract.markup import body_markup
 from pipelines.extract.word_lists import words
 
 Outcome = Literal["strict", "forgiven"]
@@ -41,6 +42,7 @@ _ADDRESS = re.compile(r"(?:https?://|www\.)\S+")
 _MAX_INTRODUCTION_CHARACTERS = 60
 _MAX_READINGS = 4
 _MIN_FORGIVEN_CHARACTERS = 150
+_MOST = 0.7
 _NEVER_FORGIVEN = words(
     "login signin signup register cookie cookies consent gdpr search searchform dialog alert alertdialog newsletter"
     " select textarea datalist svg title button rt rp hidden-input"
@@ -92,33 +94,32 @@ _MAX_LEAD_LINK_SHARE = 0.3
 
 def main_content(page: str, *, is_xhtml: bool = False) -> MainContent:
     """The main content of a decoded page."""
-    tags, reading = read_page(page, is_xhtml=is_xhtml)
-    return content_of(tags, reading)
+    return content_of(*read_page(page, is_xhtml=is_xhtml))
 
 
-def read_page(page: str, *, is_xhtml: bool = False) -> tuple[list[Tag], Reading]:
-    """The tags of a decoded page's body and their first reading, formulas as text."""
-    tags = body_tags(page, is_xhtml=is_xhtml)
-    reading = read_blocks(tags)
-    if FORMULA in reading.costs:
-        tags = body_tags(page, is_xhtml=is_xhtml, with_formulas=True)
-        reading = read_blocks(tags)
-    return tags, reading
+def read_page(page: str, *, is_xhtml: bool = False) -> tuple[str, Reading]:
+    """The markup of a decoded page's body and its first reading, formulas as text."""
+    html = body_markup(page, is_xhtml=is_xhtml)
+    reading = read_blocks(html)
+    if any(element.reason == FORMULA for element in reading.dropped):
+        html = body_markup(page, is_xhtml=is_xhtml, with_formulas=True)
+        reading = read_blocks(html)
+    return html, reading
 
 
-def content_of(tags: Sequence[Tag], reading: Reading, look: SecondLook = _LOOK) -> MainContent:
-    """The main content of a first reading; as long as little is left, the tags are read again with reasons forgiven."""
+def content_of(html: str, reading: Reading, look: SecondLook = _LOOK) -> MainContent:
+    """The main content of a first reading; as long as little is left, the markup is read again, reasons forgiven."""
     forgiven: set[str | int] = set()
     best: list[Block] = []
     while True:
         blocks = second_look(reading, look)
         if not forgiven or _num_characters(blocks) > _num_characters(best):
             best = blocks
-        costly = _costly_reason(reading, _num_characters(blocks), look)
+        costly = _costly_reason(html, reading, _num_characters(blocks), look)
         if costly is None or len(forgiven) == _MAX_READINGS:
             return MainContent(best, "forgiven" if forgiven else "strict")
         forgiven.add(costly)
-        reading = read_blocks(tags, forgiven)
+        reading = read_blocks(html, forgiven)
 
 
 def second_look(reading: Reading, look: SecondLook = _LOOK) -> list[Block]:
@@ -129,18 +130,16 @@ def second_look(reading: Reading, look: SecondLook = _LOOK) -> list[Block]:
     return _without_repeats(_without_closing(blocks, look))
 
 
-def _costly_reason(reading: Reading, num_kept: int, look: SecondLook) -> str | int | None:
-    """The reason that dropped far more running text than was kept; one element's index, where most of it is there."""
-    reasons = [reason for reason in reading.costs if reason not in _NEVER_FORGIVEN]
-    if not reasons:
+def _costly_reason(html: str, reading: Reading, num_kept: int, look: SecondLook) -> str | int | None:
+    """The reason that dropped far more running text than was kept; one element's place, where most of it is there."""
+    if num_kept >= look.max_little_characters:
         return None
-    reason = max(reasons, key=lambda reason: reading.costs[reason].num_characters)
-    cost = reading.costs[reason]
-    if cost.num_characters < _MIN_FORGIVEN_CHARACTERS:
+    costs = costs_of(html, (each for each in reading.dropped if each.reason not in _NEVER_FORGIVEN))
+    reason = max(costs, key=lambda reason: costs[reason].num_characters, default="")
+    cost = costs.get(reason, Cost())
+    if cost.num_characters < _MIN_FORGIVEN_CHARACTERS or num_kept >= look.min_kept_share * cost.num_characters:
         return None
-    if num_kept >= min(look.min_kept_share * cost.num_characters, look.max_little_characters):
-        return None
-    return cost.tag_index if cost.largest > 0.7 * cost.num_characters else reason
+    return cost.start if cost.largest > _MOST * cost.num_characters else reason
 
 
 def _article(reading: Reading, look: SecondLook) -> list[Block]:
@@ -234,6 +233,8 @@ def _without_closing(blocks: list[Block], look: SecondLook) -> list[Block]:
 
 def _without_repeats(blocks: list[Block]) -> list[Block]:
     """Without runs of blocks that stand on the page before, where a run is long enough to be no refrain."""
+    if len({block.text for block in blocks}) == len(blocks):
+        return blocks
     first: dict[str, int] = {}
     kept: list[Block] = []
     i = 0

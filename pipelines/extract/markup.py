@@ -15,24 +15,16 @@ from resiliparse.parse.html import HTMLTree
 from pipelines.extract.formulas import put_formulas_as_text
 from pipelines.extract.word_lists import words
 
-Tag = tuple[str, str, str, str]
-"""A raw element's name, a tag's name (with a slash where it closes), its attributes, and the text behind the tag.
+TAG = re.compile(r"<(/?[a-z][^\s>]*+)([^>]*+)>([^<]*+)")
+"""A tag of markup without raw elements: its name (with a slash where it closes), its attributes, the text behind it.
 
-Raw elements (scripts, styles) and comments have no second name. Texts and attributes hold character references.
+Texts and attributes hold character references.
 """
 
 VOID_ELEMENTS = words(
     "area base br col embed hr img input link meta param source track wbr basefont bgsound frame keygen"
 )
 
-# Comments and raw elements are matched whole, since they alone may hold what looks like a tag. A script that holds a
-# formula is left as a tag for the reader to see.
-_TAG = re.compile(
-    r"<(?:!--(?:[^-]++|-(?!->))*+-->"
-    r"|(?:(script(?! type=\"math/)|style|svg|select|iframe|noembed|noframes|textarea|datalist|video|audio|canvas)"
-    r"(?=[ >])[^>]*+>(?:[^<]++|<(?!/\1>))*+</\1>)"
-    r"|(/?[a-z][^\s>]*+)([^>]*+)>)([^<]*+)"
-)
 _NAME = r"[A-Za-z][\w:.-]*+"
 _ATTRIBUTES = r"""(?:\s++[^<>"'/\s=]++(?:\s*+=\s*+(?:"[^"<]*+"|'[^'<]*+'))?+)*+"""
 _CLOSED_BY_ITSELF = re.compile(rf"<({_NAME})({_ATTRIBUTES})\s*+/>")
@@ -40,16 +32,19 @@ _OPAQUE = re.compile(rf"<!--|<!\[CDATA\[|<(script|style)\b{_ATTRIBUTES}\s*+>", r
 _NO_FRAMES = re.compile(r"<noframes\b[^>]*+>(.*)</noframes>", re.DOTALL)
 
 
-def body_tags(page: str, *, is_xhtml: bool = False, with_formulas: bool = False) -> list[Tag]:
-    """The tags of a decoded page's body, formulas as text on demand: few pages hold any, and the search takes time."""
+def body_markup(page: str, *, is_xhtml: bool = False, with_formulas: bool = False) -> str:
+    """The body of a decoded page as well-formed markup.
+
+    Formulas come as text on demand only: few pages hold any, and the search takes time.
+    """
     tree = HTMLTree.parse(xhtml_as_html(page) if is_xhtml else page)
     if with_formulas:
         put_formulas_as_text(tree)
-    html = tree.body.outer_html if tree.body is not None else ""
+    html: str = tree.body.outer_html if tree.body is not None else ""
     if html:
-        return _TAG.findall(html)
+        return html
     without_frames = _NO_FRAMES.search(str(tree))
-    return [] if without_frames is None else body_tags(without_frames[1].replace("frame", "x-frame"))
+    return "" if without_frames is None else body_markup(without_frames[1].replace("frame", "x-frame"))
 
 
 def xhtml_as_html(page: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.web.pages import precision_recall_f1, true_pages
 from benchmarks.web.snippets import snippet_pages, snippet_score
-from pipelines.extract.elements import may_be_article, reason_to_drop
+from pipelines.extract.elements import may_be_article, reason_by_attributes, reason_by_name
 from pipelines.extract.html import extract_main_text, extract_text, read_main_text
 from tests.pipelines.extract.pages import CLOSING, OPENING, lines_of, own_lines, page
 
@@ -77,7 +77,11 @@ def test_junk_beside_an_article_goes(names):
     ],
 )
 def test_reasons_to_drop(element, attributes, reason):
-    assert reason_to_drop(element, attributes, "", in_heading=False) == reason
+    assert (
+        reason_by_name(element, attributes, "", in_heading=False)
+        if element == "nav"
+        else reason_by_attributes(element, attributes)
+    ) == reason
 
 
 def test_elements_around_articles():

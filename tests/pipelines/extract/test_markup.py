@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from pipelines.extract.cutting import costs_of, cut_markup
 from pipelines.extract.html import extract_main_text, extract_text
-from pipelines.extract.markup import VOID_ELEMENTS, body_tags, xhtml_as_html
+from pipelines.extract.markup import TAG, VOID_ELEMENTS, body_markup, xhtml_as_html
 from tests.pipelines.extract.pages import CLOSING, OPENING, lines_of, own_lines
 
 NUM_LINES = 4
@@ -73,10 +74,47 @@ def test_documents_with_a_second_head(html):
 
 
 def test_tags_are_regular():
-    tags = body_tags("<p title='a>b' x=\"<q>\">c<!-- > <i> --><br>d<A:b>e</A:b><script>'</p>'</script>f")
-    assert "".join(text for *_, text in tags) == "cdef"
-    assert [name for _, name, _, _ in tags if name] == ["body", "p", "br", "a:b", "/a:b", "/p", "/body"]
-    assert not any("<" in attributes or ">" in attributes for *_, attributes, _ in tags)
+    html = body_markup(
+        "<p title='a>b' x=\"<q>\">c<!-- > <i> --><br>d<A:b>e</A:b><script>'</p>'</script>f<xmp><i></xmp>"
+    )
+    tags = TAG.findall(cut_markup(html)[0])
+    assert "".join(text for *_, text in tags) == "cdef&lt;i&gt;"
+    assert [name for name, _, _ in tags] == ["body", "p", "br", "a:b", "/a:b", "/p", "pre", "/pre", "/body"]
+    assert not any("<" in attributes or ">" in attributes for _, attributes, _ in tags)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<div>a</div>b",
+        "<script>'</div></div>'</script>",
+        "<!-- </div></div> -->",
+        "<divider>a</divider>",
+        "<svg><svg></svg><title></title></svg>",
+        "<style></div></style><noscript><div>x</div></noscript>",
+    ],
+)
+def test_an_element_is_cut_to_its_end(inside):
+    html = body_markup(f"<p>before</p><div class='sidebar'>{inside}</div><p>behind</p>")
+    markup, (dropped,) = cut_markup(html)
+    assert markup == "<body><p>before</p><p>behind</p></body>"
+    assert html[dropped.start : dropped.stop].endswith("</div>")
+    assert cut_markup(html, {"sidebar"})[1] == cut_markup(html, {dropped.start})[1]
+
+
+def test_costs_are_running_text_outside_of_links():
+    words = "a gate of five bars, " * 5
+    html = body_markup(
+        f"<div class=sidebar>{words}<script>{words}</script><a href=x>{words}</a><p>short</p></div>"
+        f"<div class=sidebar><p>{words}{words}</p></div><nav>{words}</nav>"
+    )
+    costs = costs_of(html, cut_markup(html)[1])
+    assert {reason: cost.num_characters for reason, cost in costs.items()} == {
+        "sidebar": 3 * len(words),
+        "nav": len(words),
+    }
+    assert costs["sidebar"].largest == 2 * len(words)
+    assert html.startswith('<div class="sidebar"><p>', costs["sidebar"].start)
 
 
 @pytest.mark.fault(11)
