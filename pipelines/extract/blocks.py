@@ -146,7 +146,7 @@ class _Reader:
 
     def _preformatted(self, text: str) -> str:
         """The lines of preformatted text with their indentation."""
-        text = _visible(unescape(text).replace(_LINE, "\n"))
+        text = _visible(unescape(text).replace(_LINE, "\n").replace("\u00a0", " "))
         if self._has_scripts:
             text = self._with_scripts(text)
         return "\n".join(line for raw in text.splitlines() if (line := raw.rstrip()))
@@ -241,7 +241,7 @@ class _Reader:
     def open_link(self, name: str, attributes: str) -> None:
         """Begin a link to elsewhere; a link into the page itself is text."""
         self.in_link = ' href="' in attributes and ' href="#' not in attributes
-        if self._scripts and 'href="#' in attributes:
+        if self._scripts and "#" in attributes:
             self.pieces.append(GAP)
 
     def close_link(self, name: str, attributes: str) -> None:

@@ -43,9 +43,9 @@ _MAX_INTRODUCTION_CHARACTERS = 60
 _MAX_READINGS = 4
 _MIN_FORGIVEN_CHARACTERS = 150
 _MOST = 0.7
+_BEHIND_HEADINGS = ("li", "tr", "dt", "pre")
 _NEVER_FORGIVEN = words(
-    "login signin signup register cookie cookies consent gdpr search searchform dialog alert alertdialog newsletter"
-    " select textarea datalist svg title button rt rp hidden-input"
+    "login signin signup register consent gdpr dialog alert alertdialog select textarea datalist svg title button rt rp"
 )
 
 
@@ -182,7 +182,7 @@ def _is_own(blocks: list[Block], linked: list[bool], i: int, look: SecondLook) -
     """Whether a linked block is the article's: a heading or term with text behind it, or one sentence among text."""
     if i + 1 == len(blocks) or linked[i + 1]:
         return False
-    if blocks[i].kind == "dt":
+    if blocks[i].kind == "dt" or (blocks[i].kind in HEADINGS and blocks[i + 1].kind in _BEHIND_HEADINGS):
         return True
     if len(blocks[i + 1].text) < _MAX_INTRODUCTION_CHARACTERS:
         return False

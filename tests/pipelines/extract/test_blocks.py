@@ -46,6 +46,7 @@ def test_text_between_tags(markup, text):
         ("<sup>3</sup>/<sub>4</sub> of it", "3/4 of it"),
         ("1<span class='sr-only'>+</span><span>1</span>⁄<span>2</span> cups", "1 1⁄2 cups"),
         ("the fence<sup><a href='#fn1'>1</a></sup> stands", "the fence stands"),
+        ("the fence<sup><a href='/on-fences#fn1'>1</a></sup> stands", "the fence stands"),
         ("the fence<sup>[<a href='#cite'>12</a>]</sup> stands", "the fence stands"),
     ],
 )

@@ -36,6 +36,9 @@ CLASSES = [
     "social-good",
     "menu-of-the-day",
     "related-work",
+    "newsletter-issue",
+    "cookie-policy",
+    "search-results-page",
 ]
 
 
@@ -137,6 +140,7 @@ def test_lists_stay_and_menus_go():
 def test_linked_headings_stay_with_their_text(href, level):
     heading = f'<h{level}><a href="{href}">Section one: wood</a></h{level}>'
     assert own_lines(f"{heading}<p>{LONG}</p>") == ["Section one: wood", LONG]
+    assert own_lines(f"{heading}<ul><li>12 posts</li></ul>") == ["Section one: wood", "• 12 posts"]
 
 
 def test_a_linked_sentence_among_text_stays():
