@@ -19,7 +19,7 @@ from pipelines.warc.compression import Chunks, Form, MemberError, skip_frames
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _DICTIONARY_FRAME = b"\x5d\x2a\x4d\x18"
 _CHUNK_BYTES = 1 << 20
-_MAX_WINDOW_BYTES = 1 << 27
+_MAX_WINDOW_BYTES = 1 << 26
 _MAX_DICTIONARY_BYTES = 1 << 25
 _RLE = 1
 

@@ -168,6 +168,22 @@ def test_a_wrong_content_length_loses_that_record_alone(tmp_path, length, form):
 
 
 @pytest.mark.fault(5)
+def test_a_bomb_in_a_zstandard_file_costs_no_memory(tmp_path):
+    num_bytes = 600 << 20
+    packer = zstandard.ZstdCompressor(level=19).compressobj()
+    stored = [packer.compress(making.record(b"", number=1, length=num_bytes).removesuffix(b"\r\n\r\n"))]
+    stored += [packer.compress(bytes(1 << 20)) for _ in range(600)] + [packer.compress(b"\r\n\r\n"), packer.flush()]
+    assert sum(map(len, stored)) < 700_000
+    whole = [zstandard.ZstdCompressor().compress(PAGES[number]) for number in (0, 2)]
+    file = making.write(tmp_path / "bomb.warc.zst", whole[0], *stored, whole[1])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    records, losses = read(file.path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before <= 64 << 10
+    assert [item.block for item in records] == blocks([0, 2])
+    assert [loss.reason for loss in losses] == ["too_large"]
+
+
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("bomb", ["record", "body"])
 def test_a_decompression_bomb_costs_no_memory(tmp_path, bomb):
     num_bytes = 600 << 20
