@@ -22,6 +22,7 @@ articles. Words and thresholds were chosen on one half of the snippets.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from pipelines.extract.blocks import BARE, HEADINGS, Block, Reading, read_blocks
-from pipelines.extract.cutting import Cost, costs_of
+from pipelines.extract.cutting import costs_of
 from pipelines.extract.elements import FORMULA
 from pipelines.extract.furniture import SENTENCE_ENDS, closes_page, is_furniture
 from pipelines.extract.markup import body_markup
@@ -44,6 +45,7 @@ _MAX_READINGS = 4
 _MIN_FORGIVEN_CHARACTERS = 150
 _MOST = 0.7
 _BEHIND_HEADINGS = ("li", "tr", "dt", "pre")
+_FORGIVEN_LAST = words("newsletter cookie cookies search searchform")
 _NEVER_FORGIVEN = words(
     "login signin signup register consent gdpr dialog alert alertdialog select textarea datalist svg title button rt rp"
 )
@@ -135,11 +137,12 @@ def _costly_reason(html: str, reading: Reading, num_kept: int, look: SecondLook)
     if num_kept >= look.max_little_characters:
         return None
     costs = costs_of(html, (each for each in reading.dropped if each.reason not in _NEVER_FORGIVEN))
-    reason = max(costs, key=lambda reason: costs[reason].num_characters, default="")
-    cost = costs.get(reason, Cost())
-    if cost.num_characters < _MIN_FORGIVEN_CHARACTERS or num_kept >= look.min_kept_share * cost.num_characters:
+    least = max(_MIN_FORGIVEN_CHARACTERS, num_kept / look.min_kept_share if look.min_kept_share else math.inf)
+    costly = [reason for reason, cost in costs.items() if cost.num_characters >= least]
+    if not costly:
         return None
-    return cost.start if cost.largest > _MOST * cost.num_characters else reason
+    reason = max(costly, key=lambda reason: (reason not in _FORGIVEN_LAST, costs[reason].num_characters))
+    return costs[reason].start if costs[reason].largest > _MOST * costs[reason].num_characters else reason
 
 
 def _article(reading: Reading, look: SecondLook) -> list[Block]:
