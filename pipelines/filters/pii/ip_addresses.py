@@ -3,7 +3,7 @@
 Four numbers with dots are a version or a numbered part as often as an address, and the words and signs around them tell
 which: "version", "Table", a product's name, a comparison, a package's name before a hyphen, the ending of a file. An
 IPv6 address begins in a range that was given out (IANA's registry), which scopes of C++, ratios and times do not.
-Loopback, unspecified and broadcast addresses and the masks of networks are nobody's.
+Loopback, unspecified and broadcast addresses, networks and their masks are nobody's.
 """
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ _NUMBERED = words(
     """
 )
 """Words before versions and numbered parts."""
-_LINKING = words("and or to through und oder bis et ou à y o a e en of i и")
+_LINKING = words("and or from to through und oder bis et ou à y o a e en of i и")
 _VERSION_BEFORE = re.compile(r"(?:§\s?|[<>~^!=]=\s?|[<>~^]\s?|[^\W\d_][-/_]v?)$")
 _WORD = re.compile(r"[^\W\d_]+")
 _LIST_OF_NUMBERS = re.compile(r"[\s\d.:,;#(\[\"'=&/–-]*")
 _WINDOW = 72
+_PREFIX = re.compile(r"/(\d{1,2})(?![\d/])")
 _VERSION_BEHIND = re.compile(r"-?[A-Za-z]|\.[A-Za-z]{1,8}(?![A-Za-z])|\+")
 _HEADING_BEHIND = re.compile(r" [A-ZÀ-Þ][a-zß-ÿ]")
 _NAME_BEFORE = re.compile(r"(?<![\w./])([A-Z][A-Za-z]+) $")
@@ -78,13 +79,20 @@ def find_ip_addresses(text: str, runs: Sequence[Span]) -> list[Span]:
 
 def _is_ipv4(text: str, start: int, stop: int) -> bool:
     octets = list(map(int, text[start:stop].split(".")))
-    return octets[0] not in (0, 127) and not _is_mask(octets) and not _is_version(text, start, stop, octets[0])
+    is_nobodys = octets[0] in (0, 127) or _is_mask(octets) or _is_network(octets, _PREFIX.match(text, stop))
+    return not is_nobodys and not _is_version(text, start, stop, octets[0])
 
 
 def _is_mask(octets: Sequence[int]) -> bool:
     """Whether the address is a mask: ones, then zeros."""
     inverse = ~int.from_bytes(bytes(octets), "big") & 0xFFFF_FFFF
     return octets[0] == 255 and inverse & (inverse + 1) == 0
+
+
+def _is_network(octets: Sequence[int], prefix: re.Match[str] | None) -> bool:
+    """Whether the address is a whole network's: nothing but zeros behind a prefix such as `/24`."""
+    num_host_bits = 32 - int(prefix[1]) if prefix else 0
+    return 0 < num_host_bits < 32 and int.from_bytes(bytes(octets), "big") % (1 << num_host_bits) == 0
 
 
 def _is_version(text: str, start: int, stop: int, major: int) -> bool:

@@ -215,7 +215,8 @@ def test_ip_addresses_are_masked(address):
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("host=10.0.0.1", 1), ("10.1.2.3/24", 1), ("1.2.3.4-1.2.3.9", 2), ("[2001:db8::1]:443", 1), ("fe80::1%eth0", 1),
+    [("host=10.0.0.1", 1), ("10.1.2.3/24", 1), ("10.1.2.0/33", 1), ("10.1.2.0", 1),
+     ("1.2.3.4-1.2.3.9", 2), ("[2001:db8::1]:443", 1), ("fe80::1%eth0", 1),
      ("from 2001:db8::1: no answer", 1), ("8.8.8.8, 9.9.9.9", 2), ("From 8.8.8.8 to 9.9.9.9", 2),
      ("if ip == '1.2.3.4'", 1)],
 )  # fmt: skip
@@ -226,7 +227,8 @@ def test_addresses_within_other_signs(text, number):
 
 @pytest.mark.parametrize(
     "text",
-    ["Version: 1.84.1.0", "Versions 1.2.3.4 and 1.2.3.5", "Versions 1.2.3.4, 1.2.3.5 or 1.2.3.6",
+    ["10.0.0.0/8", "192.168.4.0/24", "Upgrade from 1.2.3.4 to 1.2.3.5",
+     "Version: 1.84.1.0", "Versions 1.2.3.4 and 1.2.3.5", "Versions 1.2.3.4, 1.2.3.5 or 1.2.3.6",
      "nginx-1.2.3.4.tar.gz",
      "requests>=1.2.3.4", "a==1.2.3.4", "Java 1.8.0.201", "Table 2.1.1.3", "Theorem 1.2.3.4", "Chrome/120.0.0.0",
      "1.2.3.4-beta",
