@@ -30,15 +30,25 @@ TINY = {
 """What makes a run of the whole graph small enough for a test; far too small to learn anything."""
 
 
-def run_demo(instance, home, changes=None):
-    """Run the job `demo` at the tiny size."""
-    config = {name: {"config": {**values, **(changes or {}).get(name, {})}} for name, values in TINY.items()}
+def run_demo(instance, home, changes=None, only=None):
+    """Run the job `demo` at the tiny size, or those of its assets that `only` names."""
+    config = {
+        name: {"config": {**TINY.get(name, {}), **(changes or {}).get(name, {})}}
+        for name in TINY.keys() | (changes or {}).keys()
+        if only is None or name in only
+    }
     return defs.resolve_job_def("demo").execute_in_process(
         run_config={"ops": config, "resources": {"home": {"config": {"path": str(home)}}}},
         instance=instance,
         tags=jobs.demo_tags(),
         raise_on_error=False,
+        asset_selection=None if only is None else [dg.AssetKey(name) for name in only],
     )
+
+
+def materializations(run):
+    """The last materialization of each asset of a run, by its name."""
+    return {event.asset_key.to_user_string(): event for event in run.get_asset_materialization_events()}
 
 
 def materialize(instance, home, names, partition=None, config=None, raise_on_error=True):

@@ -15,8 +15,7 @@ from benchmarks.minhash_edits import joined, planted
 from lm.errors import ConfigurationError, InputError
 from pipelines.dedup import lsh, minhash, minhash_reference
 from pipelines.dedup.minhash import sign, signatures
-from pipelines.dedup.minhash_config import MinHashConfig, preset
-from pipelines.dedup.normalization import DROP, EXPANDS, SPACE, fold, folding_table, normalize
+from pipelines.dedup.minhash_config import MinHashConfig
 from pipelines.dedup.texts import deduplicate
 from tests.conftest import REPOSITORY
 
@@ -35,44 +34,6 @@ TEXTS = [
 def words(seed, count, vocabulary=50_000):
     generator = random.Random(seed)
     return [f"w{generator.randrange(vocabulary)}" for _ in range(count)]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("  Ça  va?\tTrès\nbien! ", "ca va tres bien"),
-        ("don't e-mail", "dont email"),
-        ("$5 + 3 = 8 ©", "5 3 8"),
-        ("ΣΊΣΥΦΟΣ", "σισυφοσ"),
-        ("", ""),
-        (" .,; ", ""),
-    ],
-)
-def test_normalised_text(text, expected):
-    assert normalize(text) == expected
-
-
-def test_the_table_says_what_fold_says_of_every_character():
-    table, expansions = folding_table()
-
-    def unfold(code):
-        value = int(table[code])
-        if value in (SPACE, DROP):
-            return " " if value == SPACE else ""
-        if value >= EXPANDS:
-            first = value - EXPANDS
-            return "".join(map(chr, expansions[first + 1 : first + 1 + expansions[first]]))
-        return chr(value)
-
-    every = [*range(0xD800), *range(0xE000, 0x20000), *range(0x20000, 0x110000, 7)]
-    assert [chr(code) for code in every if unfold(code) != fold.__wrapped__(chr(code))] == []
-
-
-def test_normalisation_knows_nothing_of_composition():
-    import unicodedata
-
-    for text in TEXTS:
-        assert normalize(unicodedata.normalize("NFC", text)) == normalize(unicodedata.normalize("NFD", text))
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -235,26 +196,6 @@ def test_schemes_refuse_to_meet():
         minhash.join([left, right])
     with pytest.raises(InputError, match="were asked to meet as"):
         minhash.bands(right, CONFIG)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"num_hashes": 100, "num_bands": 14}, "minhash.num_hashes: 100 is no multiple of num_bands 14"),
-        ({"ngram": 0}, "minhash.ngram: 0, expected 1 to 1,000"),
-        ({"jaccard_threshold": 1.5}, "minhash.jaccard_threshold: 1.5"),
-        ({"seed": -1}, "minhash.seed: -1"),
-    ],
-)
-def test_impossible_configurations_are_refused(values, message):
-    with pytest.raises(ConfigurationError, match=message):
-        MinHashConfig(**values)
-
-
-def test_presets():
-    assert preset("fineweb") == MinHashConfig(num_hashes=112, num_bands=14, ngram=5, jaccard_threshold=0)
-    with pytest.raises(ConfigurationError, match="did you mean 'fineweb'"):
-        preset("finewep")
 
 
 @pytest.mark.parametrize("name", ["articles_100", "articles_1000", "articles_2500"])

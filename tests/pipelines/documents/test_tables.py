@@ -1,0 +1,61 @@
+"""Tables as files: the same bytes for the same rows, row groups by count and by bytes, whole text counts."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.documents import tables
+from pipelines.documents.schema import DOCUMENT_SCHEMA
+from pipelines.documents.tables import TableWriter, in_row_groups, stored_schema, text_bytes
+
+SCHEMA = pa.schema([("doc_id", pa.string()), ("text", pa.large_string())])
+
+
+def rows(count, size=3):
+    return pa.RecordBatch.from_pydict({"doc_id": [str(i) for i in range(count)], "text": ["é" * size] * count}, SCHEMA)
+
+
+def written(path, batches):
+    with TableWriter(path, SCHEMA) as writer:
+        for batch in batches:
+            writer.write(batch)
+    return writer.num_rows
+
+
+def test_the_bytes_do_not_depend_on_the_batches(tmp_path):
+    table = rows(1000)
+    assert written(tmp_path / "a", [table]) == 1000
+    written(tmp_path / "b", [table.slice(0, 0), *(table.slice(start, 7) for start in range(0, 1000, 7))])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize(("most_rows", "most_bytes", "expected"), [(100, 2**30, [100, 100, 50]), (10**6, 400, None)])
+def test_row_groups_end_by_rows_or_by_bytes(tmp_path, monkeypatch, most_rows, most_bytes, expected):
+    monkeypatch.setattr(tables, "_ROWS_PER_GROUP", most_rows)
+    monkeypatch.setattr(tables, "_BYTES_PER_GROUP", most_bytes)
+    batches = [rows(10) for _ in range(25)]
+    written(tmp_path / "a", batches)
+    metadata = pq.read_metadata(tmp_path / "a")
+    sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    assert sizes == [table.num_rows for table in in_row_groups(batches)]
+    assert sum(sizes) == 250
+    assert sizes == expected if expected else all(size < 50 for size in sizes)
+
+
+def test_a_table_that_fails_on_its_way_ends_without_the_rest(tmp_path):
+    with pytest.raises(ValueError, match="stop"), TableWriter(tmp_path / "a", SCHEMA) as writer:
+        writer.write(rows(5))
+        raise ValueError("stop")
+    assert pq.read_metadata(tmp_path / "a").num_rows == 0
+
+
+def test_no_batch_decides_how_a_file_is_typed():
+    batch = pa.schema([pa.field("text", pa.string()), pa.field("score", pa.float32(), nullable=False)])
+    assert stored_schema(batch) == pa.schema([DOCUMENT_SCHEMA.field("text"), pa.field("score", pa.float32())])
+
+
+def test_bytes_of_texts_are_those_of_utf_8():
+    batch = pa.RecordBatch.from_pydict({"text": ["é", "ab", "", "中"]})
+    assert text_bytes(batch) == 2 + 2 + 3
+    assert text_bytes(batch, pa.array([True, False, True, False])) == 2
+    assert text_bytes(batch.slice(0, 0)) == 0
