@@ -4,8 +4,6 @@ import shutil
 
 import dagster as dg
 
-from assets.automation.jobs import demo_partitions
-from assets.support.summary import summary_lines
 from lm.storage import MANIFEST
 from pipelines.curation.steps import CURATION
 from tests.assets.runs import materializations, run_demo
@@ -68,16 +66,6 @@ def test_every_asset_tells_its_path_size_and_seconds(tiny_run):
         metadata = event.materialization.metadata
         assert {"path", "size_bytes", "digest", "seconds"} <= set(metadata), name
         assert metadata["size_bytes"].value > 0, name
-
-
-def test_the_summary_reads_what_was_made(tiny_run, tiny_home):
-    lines = summary_lines(tiny_home, demo_partitions())
-    text = "\n".join(lines)
-    assert "extract" in text
-    assert "3-gram" in text
-    assert "GRPO" in text
-    assert text.count("> ") == 3
-    assert lines[-1] == "Look at it: make ui"
 
 
 def test_every_step_of_the_curation_tells_its_speed(tiny_run):

@@ -11,7 +11,7 @@ from pipelines.filters.repetition import THRESHOLDS
 from pipelines.filters.trained import measurements
 from tests.assets.runs import artifact, materialize
 from tests.pipelines import warc_making as making
-from tests.pipelines.common_crawl.test_pages import CRAWL, FILE, QUICK, capture, payload_digest
+from tests.pipelines.common_crawl.captured import CRAWL, FILE, QUICK, capture, payload_digest
 from tests.pipelines.crawl_server import CrawlServer
 from tests.pipelines.filters.test_reference_pages import bad, good, json_lines
 

@@ -90,16 +90,3 @@ def test_every_field_is_described():
 
     with pytest.raises(TypeError, match=r"Silent\.number: has no description"):
         schema_of(Silent)
-
-
-def test_a_users_mistake_is_one_clear_failure_without_retry():
-    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=2))
-    @explained
-    def thing() -> None:
-        raise ConfigurationError("thing.number: 3 is none of 1, 2")
-
-    result = dg.materialize([thing], raise_on_error=False)
-    failures = result.filter_events(lambda event: event.is_step_failure)
-    assert len(failures) == 1
-    assert failures[0].step_failure_data.user_failure_data.description == "thing.number: 3 is none of 1, 2"
-    assert failures[0].step_failure_data.user_failure_data.metadata["exit_code"].value == 2

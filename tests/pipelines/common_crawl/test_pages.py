@@ -1,79 +1,16 @@
 """Captures by URL and pages into a WARC file, against a server that answers as Common Crawl's index and files do."""
 
-import base64
-import gzip
 import hashlib
-import json
 
 import pytest
 
 from lm.errors import ConflictError, InputError
 from lm.locations import locate
-from pipelines.common_crawl import MissingPage, best_capture, fetch_pages, find_captures
-from pipelines.common_crawl.__main__ import main
-from pipelines.fetch.download import Downloader, DownloadPolicy
+from pipelines.common_crawl import MissingPage, fetch_pages
+from pipelines.fetch.download import Downloader
 from pipelines.warc.records import read_records
-from tests.pipelines import warc_making as making
-from tests.pipelines.crawl_server import CrawlServer, Fault
-
-CRAWL = "CC-MAIN-2024-22"
-FILE = f"crawl-data/{CRAWL}/segments/1715971057216.39/warc/{CRAWL}-00000.warc.gz"
-QUICK = DownloadPolicy(max_attempts=3, backoff_s=0.01, min_interval_s=0.0)
-URLS = [f"https://example.org/{number}" for number in range(5)]
-
-
-def payload_digest(body):
-    return base64.b32encode(hashlib.sha1(body, usedforsecurity=False).digest()).decode()
-
-
-def crawl_files(num_pages=5):
-    """A WARC file of pages and the index's rows for it."""
-    members, rows, offset = (
-        [gzip.compress(making.record(b"software: test\r\n", kind="warcinfo", number=99), mtime=0)],
-        [],
-        0,
-    )
-    for number in range(num_pages):
-        body = making.page(number)
-        digest = payload_digest(body)
-        extra = [f"WARC-Payload-Digest: sha1:{digest}"]
-        record = making.record(making.response(body), number=number, extra=extra)
-        offset += len(members[-1])
-        members.append(gzip.compress(record, mtime=0))
-        rows.append(capture(f"https://example.org/{number}", offset, len(members[-1]), digest))
-    return {FILE: b"".join(members)}, rows
-
-
-def capture(url, offset, length, digest="", status="200", timestamp="20240518015810", filename=FILE):
-    return {
-        "urlkey": "org,example)/",
-        "timestamp": timestamp,
-        "url": url,
-        "mime": "text/html",
-        "mime-detected": "text/html",
-        "status": status,
-        "digest": digest,
-        "length": str(length),
-        "offset": str(offset),
-        "filename": filename,
-        "languages": "eng",
-        "encoding": "UTF-8",
-    }
-
-
-@pytest.fixture
-def server():
-    files, rows = crawl_files()
-    files["collinfo.json"] = json.dumps([{"id": CRAWL, "name": "May 2024 Index"}]).encode()
-    with CrawlServer(files) as running:
-        running.captures[CRAWL] = rows
-        yield running
-
-
-@pytest.fixture
-def downloader():
-    with Downloader(QUICK) as client:
-        yield client
+from tests.pipelines.common_crawl.captured import CRAWL, QUICK, URLS
+from tests.pipelines.crawl_server import Fault
 
 
 def fetch(server, downloader, target, urls=URLS, **options):
@@ -82,56 +19,6 @@ def fetch(server, downloader, target, urls=URLS, **options):
 
 def targets(path):
     return [record.target_uri for record in read_records(path)]
-
-
-def test_captures_of_a_url(server, downloader):
-    (found,) = find_captures(URLS[3], CRAWL, index_url=server.url, downloader=downloader)
-    row = server.captures[CRAWL][3]
-    assert (found.url, found.status, found.offset, found.length) == (
-        URLS[3],
-        200,
-        int(row["offset"]),
-        int(row["length"]),
-    )
-    assert find_captures("https://example.org/none", CRAWL, index_url=server.url, downloader=downloader) == []
-
-
-def test_a_pattern_is_asked_page_by_page(server, downloader):
-    found = find_captures("https://example.org/*", CRAWL, index_url=server.url, downloader=downloader)
-    assert [each.url for each in found] == URLS
-    assert len(server.requests) == 1 + 3
-    assert find_captures("*.nowhere.org", CRAWL, index_url=server.url, downloader=downloader) == []
-
-
-@pytest.mark.parametrize("url", ["", "x y", "ftp://h/x", "https://", "https://me:pw@example.org/", "https://h/\n"])
-def test_what_no_crawl_could_hold_is_refused(server, downloader, url):
-    with pytest.raises(InputError, match="no page's address") as refusal:
-        find_captures(url, CRAWL, index_url=server.url, downloader=downloader)
-    assert "pw" not in str(refusal.value)
-    assert server.requests == []
-
-
-@pytest.mark.parametrize(
-    "row", [{"url": "u"}, [], 3, capture("u", -1, 5), capture("u", 1, 0), capture("u", 1, 5, timestamp="2024")]
-)
-def test_an_answer_that_is_no_capture(server, downloader, row, monkeypatch):
-    server.files[f"{CRAWL}-index"] = json.dumps(row).encode()
-    server.captures.clear()
-    with pytest.raises(InputError, match="expected a capture as JSON"):
-        find_captures(URLS[0], CRAWL, index_url=server.url, downloader=downloader)
-
-
-def test_the_best_capture_is_a_page_of_exactly_this_url_and_the_newest(server, downloader):
-    server.captures[CRAWL] = [
-        capture("https://example.org/0", 1, 9, timestamp="20240501000000"),
-        capture("https://example.org/0", 2, 9, timestamp="20240502000000"),
-        capture("https://www.example.org/0", 3, 9, timestamp="20240503000000"),
-        capture("https://example.org/0", 4, 9, timestamp="20240504000000", status="301"),
-    ]
-    found = find_captures(URLS[0], CRAWL, index_url=server.url, downloader=downloader)
-    assert len(found) == 4
-    assert best_capture(found, URLS[0]).offset == 2
-    assert best_capture(found[3:], URLS[0]) is None
 
 
 def test_pages_are_fetched_in_the_order_of_the_urls(server, downloader, tmp_path):
@@ -305,36 +192,3 @@ def test_pages_go_to_a_store_and_files_come_from_one(server, downloader, store_u
     server.requests.clear()
     assert fetch_pages(URLS[:3], CRAWL, str(target), **options) == report
     assert server.requests == []
-
-
-def command(server, *arguments):
-    quick = ["--index-url", server.url, "--data-url", server.url, "--min-interval-s", "0", "--max-attempts", "2"]
-    return main([*quick, *map(str, arguments)])
-
-
-def test_the_command_line(server, tmp_path, capsys):
-    server.files[f"crawl-data/{CRAWL}/warc.paths.gz"] = gzip.compress(f"{FILE}\n".encode())
-    assert command(server, "crawls") == 0
-    assert capsys.readouterr().out == f"{CRAWL}  May 2024 Index\n"
-    assert command(server, "files") == 0
-    assert capsys.readouterr().out == f"{CRAWL}/g0000  {FILE}\n"
-    assert command(server, "captures", "https://example.org/*", "--limit", 2) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert lines[0].startswith("20240518015810  200  text/html  https://example.org/0  crawl-data/")
-    (tmp_path / "urls.txt").write_text("# two pages\n" + "\n".join(URLS[:2]) + "\n\n")
-    assert command(server, "fetch", tmp_path / "x.warc.gz", URLS[4], "--urls", tmp_path / "urls.txt") == 0
-    assert "3 of 3 pages" in capsys.readouterr().out
-    assert targets(tmp_path / "x.warc.gz") == [URLS[4], *URLS[:2]]
-
-
-def test_missing_pages_end_the_command_with_their_counts(server, tmp_path, capsys):
-    from lm.errors import ConfigurationError, PartialError
-
-    with pytest.raises(PartialError, match="1 of 2 pages are missing: not_captured 1"):
-        command(server, "fetch", tmp_path / "x.warc.gz", URLS[0], "https://example.org/none")
-    assert "missing  not_captured  https://example.org/none" in capsys.readouterr().err
-    with pytest.raises(PartialError, match="not captured"):
-        command(server, "captures", "https://example.org/none")
-    with pytest.raises(ConfigurationError, match="no URL"):
-        command(server, "fetch", tmp_path / "x.warc.gz")

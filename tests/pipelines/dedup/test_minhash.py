@@ -13,51 +13,12 @@ import pytest
 
 from benchmarks.minhash_edits import joined, planted
 from lm.errors import ConfigurationError, InputError
-from pipelines.dedup import lsh, minhash, minhash_reference
+from pipelines.dedup import lsh, minhash
 from pipelines.dedup.minhash import sign, signatures
 from pipelines.dedup.minhash_config import MinHashConfig
 from pipelines.dedup.texts import deduplicate
 from tests.conftest import REPOSITORY
-
-CONFIG = MinHashConfig(num_hashes=128, num_bands=16, ngram=3)
-TEXTS = [
-    "The quick brown fox jumps over the lazy dog, again and again.",
-    "Čtyři žluťoučké kočky — a ještě jedna! Ω ÉCOLE naïve ﬁne İstanbul",
-    "한국어 문장은 여러 낱말로 이루어져 있다 그리고 길다",
-    "emoji 👍🏽 and a\u200dzero width\xadsoft hyphen\u00a0no-break\u2028line separator",
-    "one two three four five",
-    "Ὀδυσσεύς ἄνδρα μοι ἔννεπε Μοῦσα ΠΟΛΎΤΡΟΠΟΝ ὃς μάλα πολλὰ",
-    "Ｆｕｌｌｗｉｄｔｈ 𝐁𝐨𝐥𝐝 𝒮cript ǅ ß ẞ Å ﬃ 豈 更 車",
-]
-
-
-def words(seed, count, vocabulary=50_000):
-    generator = random.Random(seed)
-    return [f"w{generator.randrange(vocabulary)}" for _ in range(count)]
-
-
-@pytest.mark.parametrize("text", TEXTS)
-def test_compiled_signature_is_the_references(text):
-    found = sign([text], CONFIG)
-    assert found.valid.tolist() == [True]
-    permutations = minhash._permutations(CONFIG.num_hashes, CONFIG.seed)
-    assert found.values[0].tolist() == minhash_reference.signature(text, CONFIG.ngram, *permutations)
-
-
-@pytest.mark.parametrize("seed", [1, 7])
-def test_signature_is_datasketchs_with_the_same_hash_and_permutations(seed):
-    datasketch = pytest.importorskip("datasketch", minversion="2.0")
-    text = " ".join(words(seed, 3000))
-    shingles = minhash_reference.shingles(text, 5)
-    theirs = datasketch.MinHash(
-        num_perm=128,
-        seed=seed,
-        scheme="affine32",
-        hashfunc=lambda shingle: minhash_reference.hash_shingle(shingle) >> 32,
-    )
-    theirs.update_batch(shingles)
-    ours = signatures([text], num_hashes=128, ngram=5, seed=seed)
-    assert ours[0].tolist() == theirs.hashvalues.tolist()
+from tests.pipelines.dedup.passages import CONFIG, TEXTS, words
 
 
 def test_arrow_slices_are_read_in_place():
@@ -98,68 +59,6 @@ def test_a_lone_surrogate_is_refused():
         signatures(["good", "bad \ud800"])
 
 
-def edited(original, share, seed):
-    """The words with about `share` of them replaced."""
-    generator = random.Random(seed)
-    return [f"x{generator.random()}" if generator.random() < share else word for word in original]
-
-
-def corpus():
-    """Texts, and for each the number of the text that it was made from."""
-    texts, origins = [], []
-    for number in range(40):
-        original = words(number, 200 + number)
-        texts += [" ".join(original), " ".join(original).upper() + "!"]
-        origins += [number, number]
-        texts.append(" ".join(edited(original, 0.01, number)))
-        origins.append(number if minhash_reference.jaccard(texts[-3], texts[-1], 5) >= 0.7 else 1000 + number)
-    return texts, origins
-
-
-def partition_of(labels):
-    groups = {}
-    for index, label in enumerate(labels):
-        groups.setdefault(label, []).append(index)
-    return sorted(map(tuple, groups.values()))
-
-
-def test_planted_duplicates_are_found_and_nothing_else():
-    texts, origins = corpus()
-    found = deduplicate(texts, num_hashes=128, num_bands=32, jaccard_threshold=0.7)
-    assert partition_of(found.cluster_ids) == partition_of(origins)
-    assert found.kept.sum() == len(set(origins))
-    assert all(found.cluster_ids[i] <= i for i in range(len(texts)))
-
-
-def test_clusters_do_not_depend_on_the_order():
-    texts, _ = corpus()
-    order = list(range(len(texts)))
-    random.Random(3).shuffle(order)
-    straight, mixed = deduplicate(texts), deduplicate([texts[i] for i in order])
-    back = dict(enumerate(order))
-    mixed_groups = sorted(tuple(sorted(back[i] for i in group)) for group in partition_of(mixed.cluster_ids))
-    assert mixed_groups == partition_of(straight.cluster_ids)
-    assert {texts[i] for i in np.flatnonzero(straight.kept)} == {texts[order[i]] for i in np.flatnonzero(mixed.kept)}
-
-
-def test_the_longest_stays():
-    text = " ".join(words(1, 300))
-    assert deduplicate([text, text + " and more", text]).kept.tolist() == [False, True, False]
-
-
-def test_candidates_are_verified():
-    """With one row a band almost all that share anything meet; the Jaccard index still decides."""
-    original = words(5, 300)
-    texts = [" ".join(original), " ".join(edited(original, 0.05, 1))]
-    index = minhash_reference.jaccard(*texts, 5)
-    assert 0.5 < index < 0.8
-    settings = {"num_hashes": 64, "num_bands": 64, "ngram": 5}
-    assert deduplicate(texts, **settings, jaccard_threshold=0.8).kept.all()
-    assert deduplicate(texts, **settings, jaccard_threshold=index - 1e-6).kept.sum() == 1
-    assert deduplicate(texts, **settings, jaccard_threshold=index + 1e-6).kept.all()
-    assert deduplicate(texts, **settings, jaccard_threshold=0).kept.sum() == 1
-
-
 def test_share_of_pairs_that_meet_follows_the_formula():
     """P(meet) = 1 - (1 - s**rows)**bands, within sampling error over many pairs of known Jaccard index."""
     config = MinHashConfig(num_hashes=112, num_bands=14, ngram=1)
@@ -177,18 +76,6 @@ def test_share_of_pairs_that_meet_follows_the_formula():
         assert abs(met - expected) < 4 * (expected * (1 - expected) / num_pairs) ** 0.5 + 0.01, (share, met, expected)
 
 
-def test_a_giant_bucket_costs_linear_time_and_stays_whole(monkeypatch):
-    """Hundreds of copies of a page with a counter in it all meet in one bucket."""
-    original = words(9, 400)
-    texts = [" ".join([*original, f"visitor {i}"]) for i in range(500)]
-    found = deduplicate(texts)
-    assert found.kept.sum() == 1
-    random.Random(1).shuffle(texts)
-    assert deduplicate(texts).kept.sum() == 1
-    monkeypatch.setattr(lsh, "MOST_PAIRWISE", 10_000)
-    assert deduplicate(texts).kept.sum() == 1
-
-
 def test_schemes_refuse_to_meet():
     left = minhash.sign(TEXTS, CONFIG)
     right = minhash.sign(TEXTS, MinHashConfig(num_hashes=128, num_bands=16, ngram=3, seed=2))
@@ -198,25 +85,12 @@ def test_schemes_refuse_to_meet():
         minhash.bands(right, CONFIG)
 
 
-@pytest.mark.parametrize("name", ["articles_100", "articles_1000", "articles_2500"])
-def test_planted_pairs_of_real_articles(shared_data, name):
-    lines = shared_data(f"duplicates/{name}.train").read_text().splitlines()
-    ids, texts = zip(*(line.split(" ", 1) for line in lines if line.strip()), strict=True)
-    true = {
-        frozenset(line.split()) for line in shared_data(f"duplicates/{name}.truth").read_text().splitlines() if line
-    }
-    found = deduplicate(texts)
-    groups = [group for group in partition_of(found.cluster_ids) if len(group) > 1]
-    pairs = {frozenset(ids[i] for i in group) for group in groups}
-    assert pairs == true
-
-
 def test_device_cuda_gives_the_same_signatures():
     """In Triton's interpreter, which needs a process of its own."""
     code = """
 import numpy as np
 from pipelines.dedup.minhash import MinHashConfig, sign
-from tests.pipelines.dedup.test_minhash import TEXTS
+from tests.pipelines.dedup.passages import TEXTS
 config = MinHashConfig(num_hashes=130, num_bands=13, ngram=3)
 cpu, cuda = (sign([*TEXTS, "too short", "", TEXTS[0] * 300], config, device=device) for device in ("cpu", "cuda"))
 assert cpu.scheme == cuda.scheme and (cpu.valid == cuda.valid).all() and (cpu.values == cuda.values).all()

@@ -5,13 +5,7 @@ import unicodedata
 import pytest
 
 from pipelines.dedup.normalization import DROP, EXPANDS, SPACE, fold, folding_table, normalize
-
-TEXTS = [
-    "Čtyři žluťoučké kočky — a ještě jedna! Ω ÉCOLE naïve ﬁne İstanbul",
-    "한국어 문장은 여러 낱말로 이루어져 있다 그리고 길다",
-    "Ὀδυσσεύς ἄνδρα μοι ἔννεπε Μοῦσα ΠΟΛΎΤΡΟΠΟΝ ὃς μάλα πολλὰ",
-    "Ｆｕｌｌｗｉｄｔｈ 𝐁𝐨𝐥𝐝 𝒮cript ǅ ß ẞ Å ﬃ 豈 更 車",
-]
+from tests.pipelines.dedup.passages import TEXTS
 
 
 @pytest.mark.parametrize(

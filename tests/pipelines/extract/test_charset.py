@@ -3,8 +3,6 @@
 import pytest
 
 from pipelines.extract.charset import decode_html, decode_text
-from pipelines.extract.charset_prescan import declared_charset
-from pipelines.extract.web_codecs import codec_of_label, decode, decode_damaged
 
 FRENCH = "Où sont les élèves ? À la fenêtre, là-bas."
 JAPANESE = "日本語の文章を読む。吾輩は猫である。名前はまだ無い。"
@@ -93,73 +91,7 @@ def test_nothing_is_decoded_to_nothing():
     assert decode_html(b"\xef\xbb\xbf", "utf-8") == ("", "bom")
 
 
-@pytest.mark.parametrize(
-    ("page", "label"),
-    [
-        (b'<META http-equiv="Content-Type" content="text/html; charset=euc-jp">', "euc-jp"),
-        (b"<meta content='text/html; charset=\"big5\"' http-equiv=Content-Type>", "big5"),
-        (b'<!-- <meta charset="koi8-r"> --><meta charset="windows-1254">', "windows-1254"),
-        (b"<!--><meta charset=utf-8>", "utf-8"),
-        (b'<meta name=description content="all of charset=koi8-r"><meta charset=gbk>', "gbk"),
-        (b'<a title="<meta charset=koi8-r>"><meta charset=utf-8>', "utf-8"),
-        (b"<meta charset=klingon><meta charset='utf-8'/>", "utf-8"),
-        (b"<META\n/CharSet = utf-8 >", "utf-8"),
-        (b"<metal charset=koi8-r>", None),
-        (b"<!doctype charset=koi8-r><?x charset=koi8-r><p>charset=utf-8</p>", None),
-        (b'<?xml version="1.0" encoding="windows-1251"?><html>', "windows-1251"),
-        (b'<?xml version="1.0" encoding="koi8-r"?><meta charset=utf-8>', "utf-8"),
-        (b"<p>charset=utf-8</p>" + b" " * 5000 + b"<meta charset=utf-8>", None),
-        (b"<!-- <meta charset=utf-8>", None),
-    ],
-)
-def test_what_a_page_declares(page, label):
-    assert declared_charset(page) == label
-
-
 def test_markup_in_a_text_declares_nothing():
     body = f"Write <meta charset=koi8-r> there. {FRENCH}".encode("cp1252")
     assert decode_text(body, "iso-8859-1") == (body.decode("cp1252"), "http")
     assert decode_html(body, None)[1] == "meta"
-
-
-@pytest.mark.parametrize(
-    ("label", "stored", "text"),
-    [
-        ("shift_jis", "髙橋①㈱".encode("cp932"), "髙橋①㈱"),
-        ("EUC-JP", b"\xad\xa1\xad\xea\xf9\xa1\xa1\xc1\xa1\xdd", "①㈱纊～－"),
-        ("iso-2022-jp", b"a\x1b$B-!$3\x1b(I1\x1b(Bz", "a①こｱz"),
-        ("iso-2022-jp", "日本語".encode("iso2022_jp"), "日本語"),
-        ("euc-kr", "똠방각하".encode("cp949"), "똠방각하"),
-        ("gb2312", "镕㐀𠀀".encode("gb18030") + b"\x80\xa8\xbc", "镕㐀𠀀€ḿ"),
-        ("big5", "啲嘅佢".encode("big5hkscs") + b"\xa3\xe1\xc6\xcf", "啲嘅佢€に"),
-        ("tis-620", "ภาษา“…".encode("cp874"), "ภาษา“…"),
-        ("koi8-u", b"\xae\xbe\xa6", "ўЎі"),
-        ("x-mac-cyrillic", "Привет".encode("mac-cyrillic"), "Привет"),
-        ("hz-gb-2312", "中文".encode("hz"), "中文"),
-        ("iso-8859-1", b"\x80\x81\x9d", "€\x81\x9d"),
-        ("windows-1253", b"\xe1\x81", "α\x81"),
-    ],
-)
-def test_tables_of_the_web(label, stored, text):
-    assert decode(stored, codec_of_label(label)) == text
-
-
-@pytest.mark.parametrize(
-    ("codec", "lead"),
-    [
-        ("cp932", b"\x81"),
-        ("cp949", b"\xc9"),
-        ("gb18030", b"\xff"),
-        ("big5hkscs", b"\x81"),
-        ("euc_jp", b"\xa4"),
-        ("cp1253", b"\xff"),
-    ],
-)
-def test_a_byte_outside_its_table_is_one_replacement_and_takes_nothing_with_it(codec, lead):
-    assert decode(lead + b"<p>", codec) is None
-    assert decode_damaged(b"<p>" + lead + b"<p>", codec) == "<p>\ufffd<p>"
-
-
-def test_every_byte_of_a_windows_page_is_a_character():
-    for label in ("windows-1250", "windows-1251", "windows-1252", "windows-1254", "windows-1256", "windows-1258"):
-        assert len(decode(bytes(range(256)), codec_of_label(label))) == 256
