@@ -71,11 +71,14 @@ def test_the_same_plot_has_the_same_bytes():
 
 
 def test_a_table_types_its_columns_and_shows_other_values_as_text():
-    rows = [{"name": "a", "count": 1, "share": 0.5, "kept": True, "list": [1, 2]}, {"name": None, "count": 2}]
+    rows = [
+        {"name": "a", "count": 1, "share": 0.5, "kept": True, "list": [1, 2]},
+        {"name": None, "count": 2, "share": 1.0, "kept": False, "list": []},
+    ]
     table = plots.table(rows)
     assert {column.name: column.type for column in table.schema.columns} == {
         "name": "string", "count": "int", "share": "float", "kept": "bool", "list": "string"
     }  # fmt: skip
     assert table.records[0].data == {"name": "a", "count": 1, "share": 0.5, "kept": True, "list": "[1, 2]"}
-    assert table.records[1].data == {"name": None, "count": 2}
+    assert table.records[1].data["name"] is None
     assert plots.table([]) == dg.MetadataValue.text("no rows")
