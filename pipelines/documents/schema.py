@@ -38,9 +38,14 @@ REMOVAL_SCHEMA = pa.schema(
 document it duplicates."""
 
 EXTRACTION_REMOVAL_SCHEMA = pa.schema(
-    [*REMOVAL_SCHEMA, *(DOCUMENT_SCHEMA.field(name) for name in ("crawl", "warc_path", "warc_offset", "fetched_at"))]
+    [
+        *REMOVAL_SCHEMA,
+        *(DOCUMENT_SCHEMA.field(name) for name in ("crawl", "warc_path", "warc_offset", "fetched_at")),
+        pa.field("words", pa.string()),
+    ]
 )
-"""A page removed at extraction, which no table of documents holds: the removal, and where its record is."""
+"""A page removed at extraction, which no table of documents holds: the removal, where its record is, and, of a page
+without main text, its first words."""
 
 LOSS_SCHEMA = pa.schema(
     [

@@ -7,13 +7,16 @@ lines; no line is empty.
 from __future__ import annotations
 
 import re
+from html import unescape
 
 from pipelines.extract.blocks import CONTROLS
 from pipelines.extract.charset import decode_html
 from pipelines.extract.content_type import parse_content_type
+from pipelines.extract.cutting import cut_raw
 from pipelines.extract.main_content import Outcome, main_content
+from pipelines.extract.markup import TAG, body_markup
 
-__all__ = ["decode_html", "extract_main_text", "extract_text", "normalise_lines", "read_main_text"]
+__all__ = ["decode_html", "extract_main_text", "extract_text", "first_words", "normalise_lines", "read_main_text"]
 
 _XHTML_TYPE = "application/xhtml+xml"
 _XML_DECLARATION = re.compile(r"\s*<\?xml\b")
@@ -40,6 +43,12 @@ def read_main_text(html: str, *, media_type: str = "") -> tuple[str, Outcome]:
     """The main text of a decoded page, and how it was read (`extract.main_content`)."""
     blocks, outcome = main_content(html, is_xhtml=media_type == _XHTML_TYPE or _is_xhtml(html))
     return "\n".join(block.bullet + block.text for block in blocks), outcome
+
+
+def first_words(html: str, max_characters: int) -> str:
+    """The beginning of all text in a decoded page's body, main or not."""
+    texts = (text for _, _, text in TAG.findall(cut_raw(body_markup(html))))
+    return " ".join(normalise_lines(unescape(" ".join(texts))).split())[:max_characters]
 
 
 def _is_xhtml(html: str) -> bool:

@@ -2,7 +2,7 @@
 
     response bytes -> join chunks, undo encodings -> is it a page? -> charset -> main content -> text, or a rule
 
-An answer is one line of JSON, `{"charset", "reading", "rule", "value", "threshold"}`, and the text in UTF-8 behind it.
+An answer is one line of JSON with the fields of `PageText`, and the text in UTF-8 behind it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ from typing import Any
 
 from pipelines.extract.charset import decode_html, decode_text
 from pipelines.extract.content_type import ContentType
-from pipelines.extract.html import normalise_lines, read_main_text
+from pipelines.extract.html import first_words, normalise_lines, read_main_text
 from pipelines.extract.http_response import BodyError, decode_body, parse_head
 from pipelines.extract.media_type import PageKind, page_kind
 
 _REPLACEMENT = "\ufffd"
+_MAX_WORDS_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class PageText:
     """The text of a response, or the rule by which it has none.
 
-    `charset` says by whose word it was decoded, `reading` how the main content was read (`extract.main_content`).
+    `charset` says by whose word it was decoded, `reading` how the main content was read (`extract.main_content`);
+    `words` are the first of a page that has no main text.
     """
 
     text: str = ""
@@ -34,6 +36,7 @@ class PageText:
     rule: str = ""
     value: float | None = None
     threshold: float | None = None
+    words: str = ""
 
 
 def extractor(settings: Mapping[str, Any]) -> Callable[[bytes], bytes]:
@@ -64,7 +67,8 @@ def _body_text(body: bytes, kind: PageKind, declared: ContentType, max_replaced_
         return judge_text(normalise_lines(page), charset, max_replaced_share)
     page, charset = decode_html(body, declared.charset)
     text, reading = read_main_text(page, media_type=declared.essence)
-    return replace(judge_text(text, charset, max_replaced_share), reading=reading)
+    words = "" if text else first_words(page, _MAX_WORDS_CHARACTERS)
+    return replace(judge_text(text, charset, max_replaced_share), reading=reading, words=words)
 
 
 def judge_text(text: str, charset: str, max_replaced_share: float) -> PageText:

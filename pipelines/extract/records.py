@@ -248,6 +248,7 @@ class _Extraction:
             "value": page.value,
             "threshold": page.threshold,
             "duplicate_of": None,
+            "words": page.words or None,
             **self._place(source),
         }
 

@@ -69,7 +69,8 @@ def removed_samples(
 ) -> list[Sample]:
     """Documents that a step removed, each with its rule; the texts are in `sources`, the artifacts of the step before.
 
-    Where these do not hold the text (nothing precedes extraction), the excerpt is empty.
+    Where these do not hold the text (nothing precedes extraction), the excerpt is what the removal says of the page's
+    own words, if anything.
     """
     stage = str(artifacts[0].summary["stage"])
     removals = [row for artifact in artifacts for row in read_removals(artifact).to_pylist()]
@@ -82,7 +83,9 @@ def removed_samples(
             doc_id=row["doc_id"],
             url=row["url"],
             reason=reason_of(row),
-            excerpt=_excerpt(texts.get(row["doc_id"], ""), stage == HARMFUL_STAGE or row["doc_id"] in elided),
+            excerpt=_excerpt(
+                texts.get(row["doc_id"], row.get("words") or ""), stage == HARMFUL_STAGE or row["doc_id"] in elided
+            ),
         )
         for row in chosen
     ]

@@ -218,3 +218,10 @@ def test_a_wet_file_gives_its_text_as_it_is(tmp_path):
     assert [(row["url"][-1], row["rule"]) for row in removed] == [("2", "content_type"), ("4", "empty")]
     assert [row["reason"] for row in losses] == ["digest"]
     assert counts["num_skipped"] == 1
+
+
+def test_a_page_without_main_text_shows_its_words(tmp_path):
+    menu = '<nav><a href="/a">Sheep</a> <a href="/b">Gates &amp; walls</a></nav><script>no()</script>'
+    record = making.record(making.response(menu.encode()))
+    (_, (removal,), _), _ = extract(making.write(tmp_path / "x.warc", record))
+    assert (removal["rule"], removal["words"]) == ("empty", "Sheep Gates & walls")
