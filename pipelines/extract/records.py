@@ -22,7 +22,6 @@ Decisions:
 from __future__ import annotations
 
 import logging
-import re
 import uuid
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,22 +34,16 @@ from lm import progress
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA, LOSS_SCHEMA, is_doc_id
-from pipelines.extract.charset import decode_text
-from pipelines.extract.content_type import parse_content_type
-from pipelines.extract.html import normalise_lines
 from pipelines.extract.http_response import parse_head
-from pipelines.extract.media_type import HTML_TYPES, is_binary, may_be_page
-from pipelines.extract.page_text import PageText, judge_text, pack, unpack
+from pipelines.extract.media_type import may_be_page
+from pipelines.extract.page_records import converted_text, page_address, response_of
+from pipelines.extract.page_text import PageText, pack, unpack
 from pipelines.extract.sandbox import Guard, GuardLimits, Outcome
 from pipelines.sources.warc_groups import WarcFile
 from pipelines.warc.records import Loss, WarcLimits, WarcRecord, read_records
 
 STAGE = "extract"
 
-_WEB_ADDRESS = re.compile(r"(?:urn:text[A-Za-z]*:)?((?:https?|ftp)://.+)", re.IGNORECASE)
-"""The address of a page, also where a browser crawler stored the page's text under it."""
-_BARE_PAGES = HTML_TYPES | {"text/plain"}
-"""Types of a `response` record that say that its block may be the page itself, without HTTP headers."""
 _BATCH_CHARACTERS = 1 << 25
 _log = logging.getLogger(__name__)
 
@@ -193,13 +186,13 @@ class _Extraction:
         if isinstance(record, Loss):
             self._under_way.append(record)
             return Outcome(None)
-        response = _response_of(record)
+        response = response_of(record)
         if response is None and record.type != "conversion":
             self._under_way.append(None)
             return Outcome(None)
         self._under_way.append(_source_of(record, name))
         if response is None:
-            return Outcome(pack(_converted(record, self._config.max_replaced_share)))
+            return Outcome(pack(converted_text(record, self._config.max_replaced_share)))
         head = parse_head(response)
         if head is None:
             return Outcome(pack(PageText(rule="bad_http")))
@@ -271,40 +264,14 @@ class _Extraction:
 
 
 def _source_of(record: WarcRecord, name: str) -> _Source:
-    address = _WEB_ADDRESS.fullmatch(record.target_uri)
     return _Source(
         doc_id=document_id(record.record_id),
-        url=address[1] if address else record.target_uri,
+        url=page_address(record) or record.target_uri,
         warc_path=name,
         warc_offset=record.offset,
         fetched_at=record.date,
         is_payload_digest=record.digest_covers == "payload",
     )
-
-
-def _response_of(record: WarcRecord) -> bytes | None:
-    """The HTTP response in a record; of a page without HTTP headers, one made of its type and block; else None."""
-    content_type = record.headers.get("content-type", "")
-    essence = parse_content_type(content_type).essence
-    if record.type == "response" and (essence not in _BARE_PAGES or parse_head(record.block) is not None):
-        return record.block
-    if record.type not in ("response", "resource") or not _WEB_ADDRESS.fullmatch(record.target_uri):
-        return None
-    if essence == "application/http":
-        return record.block
-    if not may_be_page(essence):
-        return None
-    return b"HTTP/1.1 200 OK\r\nContent-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n" + record.block
-
-
-def _converted(record: WarcRecord, max_replaced_share: float) -> PageText:
-    """The text of a `conversion` record, which is in UTF-8 unless its type names another charset."""
-    declared = parse_content_type(record.headers.get("content-type", "text/plain"))
-    if declared.essence != "text/plain" or is_binary(record.block):
-        return PageText(rule="content_type")
-    text, charset = decode_text(record.block, declared.charset or "utf-8")
-    said_by = "utf-8" if charset == "http" and declared.charset is None else charset
-    return judge_text(normalise_lines(text), said_by, max_replaced_share)
 
 
 def _place(source: _Source) -> tuple[str, str, int]:
