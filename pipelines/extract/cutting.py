@@ -14,7 +14,6 @@ from html import escape
 from typing import NamedTuple
 
 from pipelines.extract.elements import DROPPED_ELEMENTS, FORMULA, reason_by_attributes, reason_by_name
-from pipelines.extract.markup import TAG
 
 GAP = "\x01"
 """The mark left between two digits where an element is cut, so that two numbers do not become one."""
@@ -32,6 +31,8 @@ _OPENING = re.compile(
     r"|(?!(?:img|input|source|link|meta|col|br|hr|wbr|area|param) |a href=\"[^\"]*+\"(?: target=\"[^\"]*+\")?+>)"
     r"([a-z][^\s>]*+)( [^>]*+)>)"
 )
+# Text in a comment's or a script's markup counts too: it may cost a reading more, and changes no text.
+_RUNNING_TEXT = re.compile(rf"<(?!(?:a|script|{_RAW})[ >])[a-z/][^>]*+>([^<]{{{_MIN_RUNNING_CHARACTERS + 1},}})")
 _OPEN_HEADING = re.compile(r"<(h[1-6]|dt|summary)(?=[ >])(?:(?!</\1>).)*$", re.DOTALL)
 
 
@@ -84,19 +85,26 @@ def cut_markup(html: str, forgiven: Set[str | int] = frozenset()) -> tuple[str, 
     return "".join(pieces), dropped
 
 
-def costs_of(html: str, dropped: Iterable[Dropped]) -> dict[str, Cost]:
-    """What each reason costs, in characters of running text outside of links."""
-    costs: dict[str, Cost] = {}
-    for reason, start, stop in dropped:
-        cost = costs.setdefault(reason, Cost())
-        texts = TAG.findall(cut_raw(html[start:stop]))
-        num_characters = sum(
-            len(text) for name, _, text in texts if len(text) > _MIN_RUNNING_CHARACTERS and name != "a"
-        )
+def costs_of(html: str, dropped: Iterable[Dropped], least: float = 0.0) -> dict[str, Cost]:
+    """What each reason costs, in characters of running text outside of links, where it may cost `least` or more."""
+    elements: dict[str, list[Dropped]] = {}
+    for element in dropped:
+        elements.setdefault(element.reason, []).append(element)
+    return {
+        reason: _cost_of(html, each)
+        for reason, each in elements.items()
+        if sum(element.stop - element.start for element in each) >= least
+    }
+
+
+def _cost_of(html: str, elements: Iterable[Dropped]) -> Cost:
+    cost = Cost()
+    for _, start, stop in elements:
+        num_characters = sum(map(len, _RUNNING_TEXT.findall(html, start, stop)))
         cost.num_characters += num_characters
         if num_characters > cost.largest:
             cost.largest, cost.start = num_characters, start
-    return costs
+    return cost
 
 
 def cut_raw(html: str) -> str:

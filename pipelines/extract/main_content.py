@@ -136,8 +136,9 @@ def _costly_reason(html: str, reading: Reading, num_kept: int, look: SecondLook)
     """The reason that dropped far more running text than was kept; one element's place, where most of it is there."""
     if num_kept >= look.max_little_characters:
         return None
-    costs = costs_of(html, (each for each in reading.dropped if each.reason not in _NEVER_FORGIVEN))
     least = max(_MIN_FORGIVEN_CHARACTERS, num_kept / look.min_kept_share if look.min_kept_share else math.inf)
+    forgivable = (each for each in reading.dropped if each.reason not in _NEVER_FORGIVEN)
+    costs = costs_of(html, forgivable, least)
     costly = [reason for reason, cost in costs.items() if cost.num_characters >= least]
     if not costly:
         return None
