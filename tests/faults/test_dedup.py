@@ -87,7 +87,7 @@ def test_workers_killed_while_they_sign_and_compare_change_nothing(tmp_path, mon
         return {f"t/g000{i}": publish_documents(folder / str(i), [f"{i} {j} " * 9 for j in range(20)], first=20 * i)
                 for i in range(3)}  # fmt: skip
 
-    calm = deduplicate_partitions(sources(tmp_path / "a"), tmp_path / "calm")
+    calm = deduplicate_partitions(sources(tmp_path / "a"), tmp_path / "a" / "out")
     run_jobs = run_partitions
 
     def run_with_a_death(function, jobs, **options):
@@ -95,7 +95,7 @@ def test_workers_killed_while_they_sign_and_compare_change_nothing(tmp_path, mon
 
     monkeypatch.setattr(corpus, "run_partitions", run_with_a_death)
     monkeypatch.setattr(corpus, "FEWEST_FOR_WORKERS", 0)
-    killed = deduplicate_partitions(sources(tmp_path / "b"), tmp_path / "killed", num_workers=2)
+    killed = deduplicate_partitions(sources(tmp_path / "b"), tmp_path / "b" / "out", num_workers=2)
     assert {path.name for path in tmp_path.glob("died in *")} == {
         "died in _index_partition",
         "died in _shingle_partition",
@@ -119,12 +119,16 @@ def write_tokens(source, target):
     write_token_shards(source, source.path.parent, target)
 
 
+def write_corpus(source, target):
+    config = DeduplicationConfig(near_duplicates=False, repeated_lines="keep_none")
+    deduplicate_partitions({"t/g0000": source}, target, config)
+
+
 @pytest.mark.fault(18)
-@pytest.mark.parametrize(
-    "write", [write_stage, write_tokens, lambda source, to: deduplicate_partitions({"t/g0000": source}, to)]
-)
+@pytest.mark.parametrize("write", [write_stage, write_tokens, write_corpus])
 def test_a_full_disk_is_named_and_nothing_half_written_stays(tmp_path, small_disk, write):
-    source = publish_documents(tmp_path / "in", [noise(seed, 1000) for seed in range(200)])
+    changed = "\nwrite to somebody@example.org"  # a mask, and a repeated line: every text is written anew
+    source = publish_documents(tmp_path / "in", [noise(seed, 1000) + changed for seed in range(200)])
     place = r"small/out(\.work/part-\d+)?"  # encoded parts are published one by one beside the shards
     with pytest.raises(NoSpaceError, match=place + r": no space left on device; more than [\d,]+ bytes needed"):
         write(source, small_disk / "out")
