@@ -7,7 +7,6 @@ import pytest
 from lm.errors import ConfigurationError, InputError
 from lm.shards import TokenShards
 from lm.tokenizer import Tokenizer
-from pipelines.documents import tables
 from pipelines.tokens.shards import (
     TokenizeConfig,
     TokenizerConfig,
@@ -17,18 +16,7 @@ from pipelines.tokens.shards import (
     write_token_shards,
 )
 from tests.pipelines.published import doc_id, publish_documents
-
-TEXTS = [f"Document {i} tells of {'rivers and towns ' * (i % 7)}— ¿qué? 👍 {i * 37}" for i in range(120)]
-HOSTILE = ["<|endoftext|>", "", "\x00\n\r\t", "a<|user|>b<|end|>", "é" * 500]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tokens")
-    documents = publish_documents(folder / "documents", TEXTS + HOSTILE)
-    tokenizer = train_corpus_tokenizer(documents, folder / "tokenizer", TokenizerConfig(vocab_size=300))
-    config = TokenizeConfig(validation_share=0.2, max_tokens_per_shard=1500, shuffle_buffer=16)
-    return documents, tokenizer, write_token_shards(documents, tokenizer, folder / "shards", config), config
+from tests.pipelines.tokens.corpus import HOSTILE, TEXTS
 
 
 def test_the_tokenizer_is_the_contracts(made):
@@ -79,32 +67,6 @@ def test_the_same_bytes_again_and_another_order_by_seed(made, tmp_path):
     order = [opened.doc_id(0, row) for row in range(opened.num_documents)]
     assert order != sorted(order) == [doc_id(i) for i in range(len(order))]
     assert TokenShards.open(tmp_path / "other", "validation").num_documents == 0
-
-
-def test_an_interrupted_call_goes_on_with_the_next_part(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "_ROWS_PER_GROUP", 40)
-    monkeypatch.setattr(tables, "_BATCH_ROWS", 40)
-    documents = publish_documents(tmp_path / "documents", TEXTS + HOSTILE)
-    encoded = []
-
-    def encode_batch(self, texts, num_threads=1):
-        if len(encoded) == 2 and not encoded.count("again"):
-            encoded.append("again")
-            raise KeyboardInterrupt
-        encoded.append(texts[0])
-        return original(self, texts, num_threads)
-
-    original = Tokenizer.encode_batch
-    monkeypatch.setattr(Tokenizer, "encode_batch", encode_batch)
-    with pytest.raises(KeyboardInterrupt):
-        write_token_shards(documents, made[1], tmp_path / "shards", made[3])
-    whole = sorted(path.parent.name for path in (tmp_path / "shards.work").glob("*/manifest.json"))
-    assert whole == ["part-00000", "part-00001"]
-    resumed = write_token_shards(documents, made[1], tmp_path / "shards", made[3])
-    starts = [text for text in encoded if text != "again"]
-    assert starts == [(TEXTS + HOSTILE)[i] for i in (0, 40, 80, 120)]  # no part twice
-    assert not (tmp_path / "shards.work").exists()
-    assert resumed.digest == write_token_shards(documents, made[1], tmp_path / "unbroken", made[3]).digest
 
 
 def test_more_documents_move_none_between_splits():
