@@ -70,6 +70,86 @@ PACKAGES = (
 )
 """The order of the packages, and of the modules beside the packages: an import names an earlier one or its own."""
 
+TESTED_ELSEWHERE = {
+    "tests/pipelines/filters/test_pii.py": (
+        "one suite of texts masks each kind of personal data, since the kinds compete for the same characters",
+        *(
+            f"pipelines.filters.pii.{name}"
+            for name in (
+                "cards", "emails", "ibans", "ip_addresses", "masker", "numbering_plans", "phone_context", "phone_words",
+                "phones", "regions", "spans", "streets",
+            )
+        ),
+    ),
+    "tests/pipelines/filters/test_heuristics.py": (
+        "word lists, and the rules' choice of them, which only whole rules show",
+        "pipelines.filters.language_rules",
+        "pipelines.filters.stop_words",
+    ),
+    "tests/pipelines/filters/test_text_statistics.py": (
+        "compiled loops, held against a plain reference through the function that calls them",
+        "pipelines.filters.text_kernels",
+    ),
+    "tests/pipelines/filters/test_reference_pages.py": (
+        "trains on files and makes the stages: the suites of its two kinds of files do so",
+        "pipelines.filters.trained",
+    ),
+    "tests/pipelines/extract/test_main_content.py": (
+        "kinds of elements and words, which only a whole page shows",
+        "pipelines.extract.cutting",
+        "pipelines.extract.elements",
+        "pipelines.extract.word_lists",
+    ),
+    "tests/pipelines/extract/test_markup.py": (
+        "markup that is turned into text on its way",
+        "pipelines.extract.list_numbers",
+        "pipelines.extract.superscripts",
+    ),
+    "tests/pipelines/extract/test_records.py": (
+        "records of one page, and the answers of a guarded child",
+        "pipelines.extract.page_records",
+        "pipelines.extract.page_text",
+    ),
+    "tests/pipelines/extract/test_sandbox.py": ("the child's side of the guard", "pipelines.extract.sandbox_child"),
+    "tests/pipelines/extract/test_site_boilerplate.py": (
+        "a partition's extraction, with the pages of one site together",
+        "pipelines.extract.partition",
+    ),
+    "tests/pipelines/dedup/test_corpus.py": ("verdicts over a whole corpus", "pipelines.dedup.verdicts"),
+    "tests/pipelines/report/test_curation.py": ("the report's page is whole", "pipelines.report.html_page"),
+    "tests/pipelines/sources/test_warc_groups.py": ("a name, a place and a digest", "pipelines.sources.warc_file"),
+    "tests/pipelines/warc/test_records.py": (
+        "records come out of every form of compression",
+        "pipelines.warc.compression",
+        "pipelines.warc.zstd",
+    ),
+    "tests/pipelines/demo_crawl/test_write.py": (
+        "what pages are made of: the crawl as it is written shows every world and every kind of damage",
+        *(
+            f"pipelines.demo_crawl.{name}"
+            for name in (
+                "__main__", "body", "clauses", "configuration", "duplicates", "entities", "exchange", "frames",
+                "labels", "lexicon", "markup", "names", "pages", "personal_data", "plan", "site", "tasks",
+                "worlds.articles", "worlds.facts", "worlds.foreign", "worlds.forum", "worlds.french", "worlds.german",
+                "worlds.harmful", "worlds.how_to", "worlds.italian", "worlds.lessons", "worlds.spam",
+                "worlds.spanish", "worlds.stories",
+            )
+        ),
+    ),
+    "tests/assets/graph/test_chain.py": (
+        "assets and checks, which only a run of the graph shows",
+        "assets.automation.partitions",
+        "assets.automation.presets",
+        *(
+            f"assets.graph.{name}"
+            for name in (
+                "alignment", "crawl", "evaluation", "mixture", "pretraining", "scaling", "tokens"
+            )
+        ),
+    ),
+}  # fmt: skip
+"""Modules without a test of their name: by the test that covers them, the reason and the modules."""
+
 GPU_BACKENDS = {"lm.kernels.minhash"}
 """What `pipelines` may also take, but only inside the function that was asked for `device="cuda"`."""
 
@@ -153,6 +233,40 @@ def test_packages_import_earlier_ones_only():
 
 def test_no_modules_import_each_other_in_a_circle():
     graphlib.TopologicalSorter(imports_between_modules(*ROOMS)).prepare()  # its error names the circle
+
+
+def own_test(module):
+    """The test of a module's name; a command is tested by `test_command.py`."""
+    *rooms, name = module.split(".")
+    return ROOT.joinpath("tests", *rooms, f"test_{'command' if name == '__main__' else name}.py")
+
+
+def test_every_module_has_a_test_of_its_name_or_stands_in_the_list():
+    modules = [module_of(path) for path in sources("pipelines", "assets") if path.stem != "__init__"]
+    listed = [module for _, *covered in TESTED_ELSEWHERE.values() for module in covered]
+    assert len(listed) == len(set(listed))
+    assert [module for module in listed if module not in modules or own_test(module).exists()] == []
+    without = [module for module in modules if module not in listed and not own_test(module).exists()]
+    assert not without, f"write a test of its name, or name one in TESTED_ELSEWHERE: {', '.join(without)}"
+
+
+def source_of(module):
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+@pytest.mark.parametrize("test", TESTED_ELSEWHERE)
+def test_a_listed_test_reaches_its_modules(test):
+    """By imports at any depth, from the test and from the fixtures beside it."""
+    beside = [path for path in (ROOT / test, (ROOT / test).with_name("conftest.py")) if path.exists()]
+    reached, waiting = set(), [name for path in beside for name in imports(path)]
+    while waiting:
+        name = waiting.pop()
+        if name not in reached and is_module(name):
+            reached.add(name)
+            waiting += imports(source_of(name))
+    _, *covered = TESTED_ELSEWHERE[test]
+    assert [module for module in covered if module not in reached] == []
 
 
 def test_the_model_is_made_of_little():
