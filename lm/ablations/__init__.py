@@ -1,4 +1,4 @@
-"""Which choices matter: short trainings of equal budget that differ in one thing.
+"""Ablations: short trainings of equal budget that differ in one choice.
 
 config    the questions, and what all their runs share
 run       a question's trainings, one after the other

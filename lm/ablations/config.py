@@ -1,4 +1,4 @@
-"""The questions that ablations ask, and what all their runs share.
+"""Configuration of the ablations: the questions, and the settings that all runs share.
 
 A question is a table of variants: each a name and the fields of the training's configuration that it changes. The first
 is what the others are held against. All runs of a question see the same tokens in the same order, once per seed. Every
@@ -48,7 +48,7 @@ _SHARED: Changes = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AblationConfig:
-    """What all runs of all questions share.
+    """The settings that all runs of all questions share.
 
     Raises:
         ConfigurationError: a value out of its range, or a shared setting that the training refuses.

@@ -1,4 +1,4 @@
-"""Who won a question, by how much, and whether that is more than luck."""
+"""Verdict of an ablation: the winner, its lead, and whether the lead exceeds the spread between seeds."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def validation_over_seconds(run: Run, runs: Path) -> tuple[list[float], list[flo
     known on this machine.
     """
     at = {row["step"]: row["seconds"] for row in live_rows(runs / run["name"]) if "seconds" in row}
-    looks = zip(run["validation_steps"], run["validation_losses"], strict=True)
-    known = [(at[step], loss) for step, loss in looks if step in at]
+    evaluations = zip(run["validation_steps"], run["validation_losses"], strict=True)
+    known = [(at[step], loss) for step, loss in evaluations if step in at]
     return [seconds for seconds, _ in known], [loss for _, loss in known]
 
 
@@ -113,32 +113,32 @@ def _diverged(question: str, table: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def sentence(question: str, told: Mapping[str, Any]) -> str:
+def sentence(question: str, found: Mapping[str, Any]) -> str:
     """The verdict in words."""
     name = question.replace("_", " ")
-    if told["winner"] is None:
+    if found["winner"] is None:
         return f"{name}: no variant learned."
-    if told["lead"] is None:
-        return f"{name}: {told['winner']}; no other variant learned."
-    luck = "" if told["clear"] else ", which may be luck"
+    if found["lead"] is None:
+        return f"{name}: {found['winner']}; no other variant learned."
+    luck = "" if found["clear"] else ", which may be luck"
     spread = "with one seed, nothing is known of luck"
-    if told["spread"] is not None:
-        spread = f"seeds of the two differ by up to {told['spread']:.3f}"
+    if found["spread"] is not None:
+        spread = f"seeds of the two differ by up to {found['spread']:.3f}"
     edge = ""
-    if told["diverged"]:
-        edge = f"; diverged: {', '.join(told['diverged'])}"
+    if found["diverged"]:
+        edge = f"; diverged: {', '.join(found['diverged'])}"
     elif question == LEARNING_RATE:
         edge = "; no rate diverged, the edge lies higher"
-    lead = f"{told['winner']} beats {told['runner_up']} by {told['lead']:.3f} nats per token"
+    lead = f"{found['winner']} beats {found['runner_up']} by {found['lead']:.3f} nats per token"
     return f"{name}: {lead}{luck}: {spread}{edge}."
 
 
-def render(question: str, rows: Sequence[Run], told: Mapping[str, Any], num_tokens: int) -> str:
+def render(question: str, rows: Sequence[Run], found: Mapping[str, Any], num_tokens: int) -> str:
     """The question's report as Markdown."""
     lines = [
         f"### {question.replace('_', ' ')}",
         "",
-        f"{sentence(question, told)} Each run: {num_tokens:,} tokens.",
+        f"{sentence(question, found)} Each run: {num_tokens:,} tokens.",
         "",
         "| variant | parameters | validation loss | between seeds | bits per byte |",
         "|---|--:|--:|--:|--:|",
@@ -146,7 +146,7 @@ def render(question: str, rows: Sequence[Run], told: Mapping[str, Any], num_toke
     for row in standings(rows):
         if row["validation_loss"] is None:
             seeds = ", ".join(map(str, row["diverged_seeds"]))
-            what = "diverged" if row["variant"] in told["diverged"] else "has not learned"
+            what = "diverged" if row["variant"] in found["diverged"] else "has not learned"
             lines.append(f"| {row['variant']} | {row['parameters']:,} | {what} (seed {seeds}) | | |")
             continue
         spread = "one seed" if row["spread"] is None else f"{row['spread']:.3f}"

@@ -4,9 +4,9 @@
     RUNS/NAME       one training each, named by its configuration: questions share runs that are the same
     RUNS/NAME.work  its live view says when its steps were done, which differs from run to run and stays out of OUTPUT
 
-A run diverged where its loss or gradient is no number, or where in the end it predicts held-out tokens no better than
-their frequencies do. A low learning rate that has not learned yet is called the same, but does not end the search for
-the edge: that takes a rate at which losses are no numbers, or one above a rate that learned.
+A run diverged where its loss, gradient or score is not finite, or where in the end it predicts held-out tokens no
+better than their frequencies do. A low learning rate that has not learned yet is called the same, but does not end the
+search for the edge: that takes a rate at which losses are not finite, or one above a rate that learned.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def _write(
         row = _run(config.run(question, variant, seed), variant, source, runs, unigram, report)
         report({key: row[key] for key in ("variant", "seed", "validation_loss", "diverged")} | {"question": question})
         rows.append(row)
-    told = verdict(question, rows)
+    found = verdict(question, rows)
     storage.write_json(publication.path / RUNS, {"question": question, "unigram_loss": unigram, "runs": rows})
-    (publication.path / PAGE).write_text(render(question, rows, told, config.num_tokens), encoding="utf-8")
-    publication.summary.update(question=question, num_runs=len(rows), **told)
+    (publication.path / PAGE).write_text(render(question, rows, found, config.num_tokens), encoding="utf-8")
+    publication.summary.update(question=question, num_runs=len(rows), **found)
 
 
 def _edge_passed(rows: list[dict[str, Any]], variant: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a model costs before it is trained: weights, operations, memory, time."""
+"""Costs of a model before its training: weights, operations, memory, time."""
 
 from lm.accounting.activations import activation_bytes_per_token
 from lm.accounting.flops import forward_flops_per_token, training_flops_per_token

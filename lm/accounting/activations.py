@@ -1,4 +1,4 @@
-"""What autograd keeps of one token between the forward and the backward pass, part by part.
+"""Activation memory: the bytes that autograd keeps of one token between the forward and the backward pass, by part.
 
 The float32 counts are held to the tensors that autograd really saves by `tests/lm/test_accounting.py`, for every
 variant of the model. Those under bfloat16 autocast are derived from the same lists with 2 bytes for the inputs of
@@ -76,7 +76,7 @@ class _Parts:
         return self.product * (config.d_model + heads + joined) + FLOAT32 * config.num_heads + latent + queries
 
     def feed_forward(self) -> int:
-        """The stream, and in a gated layer W₁x, its bend, W₃x and their product; in a plain one W₁x and its bend."""
+        """Return the bytes of the stream and of W₁x and its activation; in a gated layer also W₃x and the product."""
         config, inner = self.config, (4 if self.config.is_gated else 2) * self.config.d_ff
         stream = self.product * config.d_model
         if not config.num_experts:

@@ -16,8 +16,8 @@ CHUNK = 64
 def forward_flops_per_token(config: ModelConfig, num_tokens: int = 0) -> float:
     """Of one token in a sequence of `num_tokens` (0: the whole context), on average over the sequence.
 
-    2 · (weights that a token goes through, of the layers and the output) + a token's looks: in an attention layer
-    4 · heads · d_head for each token that it looks at, itself included, once for the scores and once for the values.
+    2 · (weights that a token goes through, of the layers and the output) + 4 · heads · d_head for each attended key of
+    an attention layer, the token itself included: 2 for the scores and 2 for the values.
     """
     seq = num_tokens or config.context_length
     weights = (
@@ -26,10 +26,10 @@ def forward_flops_per_token(config: ModelConfig, num_tokens: int = 0) -> float:
         + config.num_layers * _active_feed_forward(config)
         + config.vocab_size * config.d_model
     )
-    a_look = 2.0 * config.num_heads * (2 * config.d_head + config.d_rope)
-    looks = config.num_layers_of("full") * (seq + 1) / 2
-    looks += config.num_layers_of("window") * _mean_window(min(config.window, seq), seq)
-    return 2.0 * weights + looks * a_look + config.num_layers_of("ssm") * _scan(config, min(CHUNK, seq))
+    a_key = 2.0 * config.num_heads * (2 * config.d_head + config.d_rope)
+    attended_keys = config.num_layers_of("full") * (seq + 1) / 2
+    attended_keys += config.num_layers_of("window") * _mean_window(min(config.window, seq), seq)
+    return 2.0 * weights + attended_keys * a_key + config.num_layers_of("ssm") * _scan(config, min(CHUNK, seq))
 
 
 def training_flops_per_token(config: ModelConfig, num_tokens: int = 0, recompute: bool = False) -> float:

@@ -1,4 +1,4 @@
-"""How many bytes training and generation take, and what fits.
+"""Memory of training and generation, and the largest microbatch that fits.
 
 Counted: weights, gradients and AdamW's two moments in float32, the activations that autograd keeps
 (`lm.accounting.activations`), the output layer's chunk of logits.

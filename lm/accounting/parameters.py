@@ -1,4 +1,4 @@
-"""How many weights a model has, and where."""
+"""Parameter counts of a model, by part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lm.model.config import ModelConfig
 
 CONVOLUTION = 4
-"""Tokens that the convolution of a state-space layer looks at."""
+"""Tokens that the convolution of a state-space layer reads."""
 
 
 @dataclass(frozen=True, slots=True)

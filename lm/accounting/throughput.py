@@ -1,4 +1,4 @@
-"""From operations to time: what a machine can do, what a run makes of it."""
+"""Throughput: the rate of a machine, the utilization of a run, the time of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a model that continues text to one that answers: SFT, DPO, GRPO.
+"""Alignment of a pre-trained model: SFT, DPO, GRPO.
 
     records      instructions, preferences and problems from JSON Lines
     chat         the template, by ids; which tokens are learned from

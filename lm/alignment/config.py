@@ -1,4 +1,4 @@
-"""What each stage of alignment does: one dataclass a stage, over what all three share."""
+"""Configuration of the alignment stages: SFT, DPO and GRPO, over the settings that all three share."""
 
 from __future__ import annotations
 

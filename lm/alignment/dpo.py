@@ -102,7 +102,7 @@ def dpo_loss(policy: PairLogProbs, reference: PairLogProbs, beta: float) -> Floa
 
 
 def chosen_answers(preferences: Sequence[Preference]) -> list[Problem]:
-    """The prompts whose chosen response ends in an answer, as problems; a prompt that comes again is asked once."""
+    """The prompts whose chosen response ends in an answer, as problems, each prompt once."""
     problems: dict[str, Problem] = {}
     for item in preferences:
         answer = parse_answer(item.chosen)

@@ -1,4 +1,4 @@
-"""What the three stages share: a policy being tuned, its steps, its held-out answers, the artifact it ends as."""
+"""The policy of the alignment stages: its optimizer steps, its metrics, its held-out answers, its artifact."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Report = Callable[[Mapping[str, object]], None]
 
 
 def silent(event: Mapping[str, object]) -> None:
-    """A report to nobody."""
+    """A `report` that drops everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A model with the tokenizer it speaks through."""
+    """A model with its tokenizer."""
 
     model: TransformerLM
     tokenizer: Tokenizer
@@ -95,7 +95,7 @@ class Tuner:
 
 
 class StepLog:
-    """`metrics.jsonl`, one object a step, the same that `report` is told; and the boundary at which a signal ends the
+    """`metrics.jsonl`, one object a step, which go to `report` too; and the boundary at which a signal ends the
     stage."""
 
     def __init__(self, path: Path, report: Report, signals: StopSignals) -> None:
@@ -191,7 +191,7 @@ def check_length(policy: Policy, example: ChatExample, place: str) -> None:
 
 
 def check_finite(loss: Tensor, step: int) -> None:
-    """Stop before a loss that is no number reaches the weights.
+    """Stop before a loss that is not finite reaches the weights.
 
     Raises:
         NonFiniteError: names the step.

@@ -47,7 +47,7 @@ def pair_log_probs(model: TransformerLM, pairs: Sequence[Pair]) -> PairLogProbs:
 
 @torch.no_grad()
 def all_pair_log_probs(model: TransformerLM, pairs: Sequence[Pair], batch_size: int = 64) -> PairLogProbs:
-    """The same for many pairs, without gradients: what a frozen reference is asked once."""
+    """Return the same for many pairs without gradients, as for a frozen reference."""
     model.eval()
     parts = [pair_log_probs(model, pairs[start : start + batch_size]) for start in range(0, len(pairs), batch_size)]
     return PairLogProbs(

@@ -1,4 +1,4 @@
-"""What counts as an answer: a grammar of integers, and nothing is ever evaluated.
+"""Verifiable rewards: a grammar of integer answers; no text is ever evaluated.
 
 An answer ends in a line `#### <number>`: ASCII digits, an optional sign, optional thousands commas, at most 18
 digits. Everything else, whatever it would compute, is not an answer. Work is linear in the length of the text.

@@ -1,4 +1,4 @@
-"""What GRPO learns from: groups of sampled responses with their rewards and advantages."""
+"""Rollouts of GRPO: groups of sampled responses with their rewards and advantages."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Exchanges as padded batches, and the log-probabilities of their responses.
 
-Padding is on the right and carries no loss; a causal model never looks at it, so a padded batch gives each row's own
-numbers.
+Padding is on the right and carries no loss; no token of a causal model attends to it, so a padded batch gives each
+row's own numbers.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def group_log_probs(
 def _prefixes(
     batch: SequenceBatch, starts: Int[Tensor, " prompts"], group_size: int
 ) -> tuple[Int[Tensor, "prompts prefix"], Bool[Tensor, "prompts prefix"]]:
-    """Each group's prompt without its last token, and where it is no padding."""
+    """Each group's prompt without its last token, and where it is not padding."""
     width = int(starts.max())
     mask = torch.arange(width, device=starts.device) < starts[:, None]
     return batch.ids[::group_size, :width].where(mask, 0), mask

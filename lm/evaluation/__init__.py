@@ -1,1 +1,1 @@
-"""How good a model is: perplexity, n-gram yardstick, tasks."""
+"""Evaluation: perplexity, the n-gram baseline, verified answers, the report."""

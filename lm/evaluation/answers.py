@@ -1,4 +1,4 @@
-"""How often a model answers problems as agreed, and how often rightly: well-formed rate and verified answer rate."""
+"""Well-formed rate and verified answer rate of a model on problems."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lm.tokenizer import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class JudgedAnswer:
-    """One response to a problem and what is to be said of it."""
+    """One response to a problem, with its verdict."""
 
     problem: Problem
     response: str

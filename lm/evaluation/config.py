@@ -1,4 +1,4 @@
-"""What the evaluations do."""
+"""Configuration of the evaluations."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lm.configuration import Doc, Range, settle
 
 @dataclass(frozen=True, kw_only=True)
 class NgramConfig:
-    """The yardstick that a trained model must beat."""
+    """The n-gram baseline that a trained model must beat."""
 
-    order: Annotated[int, Doc("Length of the longest grams: 3 looks at the two tokens before."), Range(1, 7)] = 3
+    order: Annotated[int, Doc("Length of the longest grams: 3 reads the two tokens before."), Range(1, 7)] = 3
 
     def __post_init__(self) -> None:
         settle(self, "ngram")

@@ -1,4 +1,4 @@
-"""The yardstick: an n-gram model with interpolated modified Kneser-Ney smoothing (Chen and Goodman 1998, section 3).
+"""The n-gram baseline: a model with interpolated modified Kneser-Ney smoothing (Chen and Goodman 1998, section 3).
 
     P_k(w | ctx) = (c(ctx w) − D(c)) / c(ctx •) + γ(ctx) P_{k−1}(w | shorter ctx),     P_0 = 1 / vocabulary
     γ(ctx) = (D1 N1(ctx •) + D2 N2(ctx •) + D3 N3+(ctx •)) / c(ctx •)

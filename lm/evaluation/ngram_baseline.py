@@ -1,4 +1,4 @@
-"""The n-gram yardstick as an artifact: counted on the `train` split, scored on `validation`."""
+"""The n-gram baseline as an artifact: counted on the `train` split, scored on `validation`."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def write_evaluation_report(
 
 
 def _figures(policy: Policy, artifact: Artifact, corpus: Artifact | None, preferences: Path | None) -> dict[str, Any]:
-    """What is to be said of one stage beside its answers."""
+    """Return the figures of one stage beside its answers."""
     stored = stored_evaluation(artifact)
     return {
         "parameters": policy.model.num_parameters,
@@ -98,7 +98,7 @@ def stored_evaluation(artifact: Artifact) -> dict[str, Any]:
     """The stage's own `evaluation.json`, or nothing where it has none.
 
     Raises:
-        InputError: the file is no JSON object.
+        InputError: the file is not a JSON object.
     """
     if "evaluation.json" not in artifact.names():
         return {}

@@ -1,4 +1,4 @@
-"""Continue many prompts at once.
+"""Batched generation.
 
 Decisions:
 - Prompts of equal length share a batch, so nothing is padded and batched results are those of each prompt alone, up
@@ -180,7 +180,7 @@ def _batches_of_equal_length(prompts: Sequence[Sequence[int]], max_prompts: int)
 
 class _Draws:
     """One uniform number a step for each sample of each prompt; on the CPU, so that a seed gives the same on every
-    device. Steps are drawn in their order, when they are first asked for.
+    device. Steps are drawn in their order, when they are first needed.
     """
 
     def __init__(self, seed: int, num_prompts: int, num_samples: int) -> None:

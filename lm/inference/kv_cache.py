@@ -1,11 +1,11 @@
-"""What a model remembers of the tokens so far, so that each new token costs one position's work: keys and values of
+"""KV cache: the state of earlier tokens, so that each new token costs one position's work: keys and values of
 attention layers, the latent vectors of latent attention, the states of state-space layers.
 
 Decisions: one static buffer for all attention layers, allocated once for the longest continuation; all rows have the
 same length (the engine batches prompts of equal length), so no padding is ever attended to and no mask is needed; rows
 can be repeated (one prompt, many samples) and dropped.
 
-Not covered: layers with a window keep all keys too, and only look at the last.
+Not covered: layers with a window keep all keys too, and attend to the last only.
 """
 
 from __future__ import annotations

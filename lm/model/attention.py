@@ -36,7 +36,7 @@ def scaled_dot_product_attention(
     mask: Bool[Tensor, "... queries keys"] | None = None,
     scale: float | None = None,
 ) -> Float[Tensor, "... queries d_value"]:
-    """softmax(Q Kᵀ · scale) V written out (Vaswani et al. 2017, eq. 1); `mask` is true where a query may look, `scale`
+    """softmax(Q Kᵀ · scale) V written out (Vaswani et al. 2017, eq. 1); `mask` is true for attended keys, `scale`
     is 1 / sqrt(d_head) where not given.
 
     Every query must be allowed at least one key.
@@ -57,14 +57,14 @@ class CausalSelfAttention(nn.Module):
     Args:
         num_kv_heads: 0 means `num_heads`.
         d_head: 0 means d_model / num_heads.
-        window: each token looks at its last `window` tokens, itself included (Beltagy et al. 2020); 0 at all before.
+        window: a token attends to its last `window` tokens, itself included (Beltagy et al. 2020); at 0 to all before.
         bias: of the four projections.
         qk_norm: makes a norm over vectors of d_head; queries and keys pass one each before they turn (Henry et al.
             2020, as in Qwen3).
         rope: turns queries and keys where the context brings no rotation, at positions that follow what the cache
             holds, or start at 0; without either nothing turns.
         fused: torch's kernel, or the formula written out.
-        layer_index: under which the cache knows this layer.
+        layer_index: the index of this layer in the cache.
 
     Raises:
         ConfigurationError: heads that do not divide, or a `rope` for heads of another size.

@@ -56,7 +56,9 @@ class ModelConfig:
         ),
     ] = ("full",)
     window: Annotated[
-        int, Doc("How many of the last tokens, itself included, a token of a `window` layer looks at."), Range(0, 2**24)
+        int,
+        Doc("Attended keys of a `window` layer: the last so many tokens, the token's own included."),
+        Range(0, 2**24),
     ] = 0
     latent_rank: Annotated[
         int,
@@ -80,7 +82,7 @@ class ModelConfig:
     position: Annotated[
         Literal["rope", "none", "learned", "sinusoidal"],
         Doc(
-            "How a token knows its place: queries and keys turn (rope), not at all (none), or a vector is "
+            "Encoding of positions: queries and keys turn (rope), not at all (none), or a vector is "
             "added to its embedding."
         ),
     ] = "rope"
@@ -166,7 +168,7 @@ class ModelConfig:
         return self.layer_pattern[layer_index % len(self.layer_pattern)]
 
     def window_of(self, layer_index: int) -> int:
-        """How many tokens this layer looks back; 0 is all."""
+        """Return the number of attended keys of this layer; 0 is all."""
         return self.window if self.layer_kind(layer_index) == "window" else 0
 
     def num_layers_of(self, *kinds: str) -> int:

@@ -1,10 +1,10 @@
-"""What a layer needs beside the stream: places, masks, documents, and the cache of earlier tokens.
+"""Inputs of a layer beside the stream: positions, masks, documents, and the cache of earlier tokens.
 
 What the model expects of a cache (`lm.inference.kv_cache` is one):
 
 - `length`: how many tokens every row already holds, used for positions only when the caller gives none.
-- `mask(num_queries)`: asked once a forward, before the first `update`, with the number of new tokens. Either a bool
-  tensor that broadcasts to `[batch 1 num_queries keys]`, true where a query may look at a key, `keys` being what
+- `mask(num_queries)`: called once a forward, before the first `update`, with the number of new tokens. Either a bool
+  tensor that broadcasts to `[batch 1 num_queries keys]`, true where a query attends to a key, `keys` being what
   `update` will return, each row's keys in the order of their positions; or None where the new tokens are the last ones
   of every row: then query j of `num_queries` sees the keys up to `keys - num_queries + j`.
 - `update(layer_index, k, v)`: called once for each attention layer, in order, with the new keys and values `[batch
@@ -46,7 +46,7 @@ class KVCache(Protocol):
         ...
 
     def mask(self, num_queries: int) -> Tensor | None:
-        """Which keys the new tokens may look at; None is causal."""
+        """Return the keys that the new tokens attend to; None is causal."""
         ...
 
     def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,7 +73,7 @@ class Context:
     rotation: Rotation | None = None
     """RoPE at the positions of the new tokens; None does not turn."""
     mask: Tensor | None = None
-    """Where a query may look, `[#batch 1 queries keys]`; None is causal."""
+    """The attended keys of each query, `[#batch 1 queries keys]`; None is causal."""
     window_mask: Tensor | None = None
     """The same for the layers with a window; None cuts the window out of `mask`."""
     segments: Tensor | None = None
@@ -97,21 +97,21 @@ class Context:
 def causal_mask(
     num_queries: int, num_keys: int, device: torch.device | None = None, window: int = 0
 ) -> Bool[Tensor, "queries keys"]:
-    """The queries are the last of the keys, and none looks ahead; nor, with `window`, at more than that many keys."""
+    """Return a causal mask whose queries are the last of the keys; each attends to at most `window` keys, where set."""
     offset = num_keys - num_queries
     mask = torch.ones(num_queries, num_keys, dtype=torch.bool, device=device).tril(offset)
     return mask.triu(offset - window + 1) if window else mask
 
 
 def document_mask(document_ids: Int[Tensor, "batch seq"]) -> Bool[Tensor, "batch 1 seq seq"]:
-    """No query looks ahead or into another document."""
+    """Return a causal mask in which no query attends to another document."""
     seq = document_ids.shape[1]
     same = document_ids[:, None, :, None] == document_ids[:, None, None, :]
     return same & causal_mask(seq, seq, document_ids.device)
 
 
 def windowed(mask: Bool[Tensor, "*axes queries keys"], window: int) -> Bool[Tensor, "*axes queries keys"]:
-    """Of the keys that each query may look at, the last `window`."""
+    """Return the last `window` of the keys that each query attends to."""
     remaining = mask.flip(-1).cumsum(-1).flip(-1)  # allowed keys from this one to the last
     return mask & (remaining <= window)
 
@@ -123,7 +123,7 @@ def document_segments(document_ids: Int[Tensor, "batch seq"]) -> Int[Tensor, "ba
 
 
 def attention_mask(num_queries: int, kv_cache: KVCache | None, document_ids: Tensor | None) -> Tensor | None:
-    """Where the layers without a window may look; None is causal.
+    """Return the mask of the layers without a window; None is causal.
 
     Raises:
         ConfigurationError: documents beside a cache.

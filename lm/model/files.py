@@ -37,7 +37,7 @@ def load_model(
     """The model of an artifact (checked against its manifest) or of a plain folder, and its tokenizer's digest.
 
     Raises:
-        InputError: a file is missing, is no safetensors file, or does not fit the shape; or another tokenizer than
+        InputError: a file is missing, is not a safetensors file, or does not fit the shape; or another tokenizer than
         `tokenizer_digest`.
         IntegrityError: an artifact's file was changed.
     """
@@ -87,7 +87,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file, on the CPU.
 
     Raises:
-        InputError: the file is missing or is no safetensors file.
+        InputError: the file is missing or is not a safetensors file.
     """
     try:
         with safe_open(path, framework="pt") as stored:

@@ -6,8 +6,8 @@ from one short vector a token, so the cache holds that vector alone.
     scores over sqrt(d_head + d_rope)
 
 Two ways that give the same numbers: training makes the keys and values of all heads. With a cache they are never made:
-q_nope · W_k,h c = (W_k,hᵀ q_nope) · c, so each head looks at the latent vectors themselves, as in multi-query attention
-with one key of latent_rank + d_rope coordinates, and W_v,h is applied to the mixed latent vector.
+q_nope · W_k,h c = (W_k,hᵀ q_nope) · c, so each head attends to the latent vectors themselves, as in multi-query
+attention with one key of latent_rank + d_rope coordinates, and W_v,h is applied to the mixed latent vector.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class LatentAttention(nn.Module):
         return attend(q, k, v, mask, window=self.window, scale=self.scale, fused=self.fused)
 
     def _absorbed(self, q_nope: Tensor, q_rope: Tensor, key: Tensor, mask: Tensor | None, kv_cache: KVCache) -> Tensor:
-        """Every head looks at the cached latent vectors, the keys' first `latent_rank` coordinates."""
+        """Every head attends to the cached latent vectors, the keys' first `latent_rank` coordinates."""
         key = key.transpose(1, 2)
         keys, _ = kv_cache.update(self.layer_index, key, key[..., :0])
         w_k, w_v = (p.weight.unflatten(0, (self.num_heads, -1)) for p in (self.k_proj, self.v_proj))

@@ -1,4 +1,4 @@
-"""The two ways in and out of vectors: a matrix, and a row of a matrix by its number."""
+"""Linear maps and embeddings."""
 
 from __future__ import annotations
 

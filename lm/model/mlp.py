@@ -23,7 +23,7 @@ def relu_squared(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     return F.relu(x).square()
 
 
-def bend(ffn: str, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+def activation(ffn: str, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """The nonlinearity of a feed-forward layer, by the layer's name.
 
     GELU is x Φ(x) in `geglu`, and in `gelu` its approximation by tanh, the one that GPT-2 was trained with (Hendrycks
@@ -37,7 +37,7 @@ def bend(ffn: str, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
 
 
 class GatedMLP(nn.Module):
-    """W₂ (f(W₁ x) ⊙ W₃ x) (Shazeer 2020, eq. 6), f the bend of `ffn`."""
+    """W₂ (f(W₁ x) ⊙ W₃ x) (Shazeer 2020, eq. 6), f the activation of `ffn`."""
 
     ffn = "swiglu"
 
@@ -52,7 +52,7 @@ class GatedMLP(nn.Module):
         if self.ffn == "swiglu" and self.w1.bias is None and runs_kernel("swiglu", x, fuses=True):
             # One product for both. Joining the weights moves little beside the product over a batch of tokens.
             return self.w2(swiglu(F.linear(x, torch.cat([self.w1.weight, self.w3.weight]))))
-        return self.w2(bend(self.ffn, self.w1(x)) * self.w3(x))
+        return self.w2(activation(self.ffn, self.w1(x)) * self.w3(x))
 
 
 class SwiGLU(GatedMLP):
@@ -66,7 +66,7 @@ class GeGLU(GatedMLP):
 
 
 class PlainMLP(nn.Module):
-    """W₂ f(W₁ x): two matrices and the bend of `ffn` in between."""
+    """W₂ f(W₁ x): two matrices and the activation of `ffn` between them."""
 
     def __init__(self, d_model: int, d_ff: int, ffn: str = "silu", bias: bool = False) -> None:
         super().__init__()
@@ -75,8 +75,8 @@ class PlainMLP(nn.Module):
         self.w2 = Linear(d_ff, d_model, bias)
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
-        """Widen, bend, project back."""
-        return self.w2(bend(self.ffn, self.w1(x)))
+        """Widen, apply the activation, project back."""
+        return self.w2(activation(self.ffn, self.w1(x)))
 
 
 def make_mlp(config: ModelConfig) -> nn.Module:

@@ -29,7 +29,7 @@ from lm.model.attention import softmax
 from lm.model.config import ModelConfig
 from lm.model.context import Context, Routing
 from lm.model.linear import Linear, linear_std, truncated_normal_
-from lm.model.mlp import bend
+from lm.model.mlp import activation
 from lm.model.precision import widened
 
 _ALIGNMENT = 8
@@ -116,7 +116,7 @@ class MixtureOfExperts(nn.Module):
         return torch.cat([self._one(part, expert) for expert, part in enumerate(parts)])
 
     def _one(self, x: Tensor, expert: int) -> Tensor:
-        inner = bend(self.ffn, F.linear(x, self.w1[expert]))
+        inner = activation(self.ffn, F.linear(x, self.w1[expert]))
         if self.w3 is not None:
             inner = inner * F.linear(x, self.w3[expert])
         return F.linear(inner, self.w2[expert])
@@ -126,7 +126,7 @@ class MixtureOfExperts(nn.Module):
         dtype = torch.get_autocast_dtype("cuda")
         w1, w2 = self.w1.to(dtype).mT, self.w2.to(dtype).mT
         rows = rows.to(dtype)
-        inner = bend(self.ffn, F.grouped_mm(rows, w1, offs=ends))
+        inner = activation(self.ffn, F.grouped_mm(rows, w1, offs=ends))
         if self.w3 is not None:
             inner = inner * F.grouped_mm(rows, self.w3.to(dtype).mT, offs=ends)
         return F.grouped_mm(inner, w2, offs=ends)

@@ -28,7 +28,7 @@ from lm.model.norm import make_norm
 from lm.model.precision import widened
 
 KERNEL = 4
-"""Tokens that the convolution looks at, itself included."""
+"""Tokens that the convolution reads, its own included."""
 CHUNK = 64
 """Tokens of a chunk: matrix products inside cost in proportion to it, steps between chunks against it."""
 _DT_RANGE = (1e-3, 1e-1)

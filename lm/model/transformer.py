@@ -80,10 +80,10 @@ class TransformerLM(nn.Module):
         """What `logits` reads: the stream after the last layer, normalized (and under muP scaled).
 
         Args:
-            positions: of the tokens, `[seq]` or `[batch seq]`, each from 0 to below `context_length` (not looked at,
-                which would make a GPU wait); without them the tokens follow what the cache holds, or start at 0.
+            positions: of the tokens, `[seq]` or `[batch seq]`, each from 0 to below `context_length` (unchecked: a
+                check would make a GPU wait); without them the tokens follow what the cache holds, or start at 0.
             kv_cache: keys and values of earlier tokens; takes the new ones.
-            document_ids: a token looks only at tokens of its own document, which are to stand side by side. Positions
+            document_ids: a token attends only to tokens of its own document, which are contiguous. Positions
                 go on from document to document.
             counted: false for padding, which counts in no load of experts; None counts all tokens.
 

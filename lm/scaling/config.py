@@ -1,4 +1,4 @@
-"""What the training plan is asked."""
+"""Configuration of the training plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a model, and how many tokens, for a budget of operations.
+"""Compute-optimal size and number of tokens for a budget of operations.
 
 Expected loss L(N, D) = E + A / N^α + B / D^β with the constants of Hoffmann et al. 2022 (approach 3) as refitted by
 Besiroglu et al. 2024. They were fitted on web text with another tokenizer: the optimum carries over better than the

@@ -1,8 +1,8 @@
-"""The training plan as an artifact: what each preset costs on the tokens at hand, and what each budget buys.
+"""The training plan as an artifact: the cost of each preset on the tokens at hand, and the best use of each budget.
 
 `plan.json` has two tables. `presets`: weights, operations and bytes of every preset, and of one pass over the corpus.
-`budgets`: for each budget the shape and the number of tokens with the lowest expected loss, told the number of
-distinct tokens there are. All of it is computed from formulas (`lm.accounting`, `lm.scaling.plan`); nothing here is
+`budgets`: for each budget the shape and the number of tokens with the lowest expected loss, given the number of
+distinct tokens. All of it is computed from formulas (`lm.accounting`, `lm.scaling.plan`); nothing here is
 measured.
 """
 

@@ -110,7 +110,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
     """Both; of a field that both have as a mapping the entries of both, else the one in `over`.
 
     Raises:
-        ConfigurationError: a single entry for a field that is no mapping.
+        ConfigurationError: a single entry for a field that is not a mapping.
     """
     found = dict(under)
     for name, value in over.items():

@@ -38,7 +38,7 @@ class Batch:
 
 
 class Loader(Protocol):
-    """What a training loop asks for its batches."""
+    """The interface between a training loop and its batches."""
 
     def next_batch(self) -> Batch:
         """The next batch."""
@@ -64,7 +64,7 @@ class Loader(Protocol):
 class BatchLoader:
     """Deals out the batches of process `rank` among `world_size`.
 
-    With `document_masks` every batch tells which document each position belongs to. The end-of-text id before a
+    With `document_masks` every batch has the document of each position. The end-of-text id before a
     document is the first input of that document: what is attended to is exactly the document.
 
     Raises:

@@ -40,8 +40,8 @@ def save_checkpoint(
     """Publish the state of `model` and `optimizer` as the folder `path`, in place of what was published there before.
 
     Raises:
-        InputError: the optimizer moves a tensor that is no parameter of the model, or keeps something that is neither
-        a tensor nor a number.
+        InputError: the optimizer moves a tensor that is not a parameter of the model, or keeps something other than
+        tensors and numbers.
         NoSpaceError: the disk is full; what was there before is untouched.
     """
     moments, facts = optimizer_state(model, optimizer)
@@ -129,7 +129,9 @@ def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple
         for parameter in group["params"]:
             name = names.get(id(parameter))
             if name is None:
-                raise InputError(f"optimizer: moves a tensor {list(parameter.shape)} that is no parameter of the model")
+                raise InputError(
+                    f"optimizer: moves a tensor {list(parameter.shape)} that is not a parameter of the model"
+                )
             for key, value in optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):
                     tensors[f"{name}/{key}"] = value
@@ -198,5 +200,5 @@ def _plain(value: Any, what: str) -> Any:
 
 
 def _like(value: Any, present: Any) -> Any:
-    """JSON knows no tuples."""
+    """Return a list as the tuple that it was, since JSON has no tuples."""
     return tuple(value) if isinstance(present, tuple) else value

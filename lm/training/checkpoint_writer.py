@@ -108,8 +108,8 @@ class CheckpointWriter:
 
 
 class CheckpointClock:
-    """Tells when the next checkpoint is due by the clock: `interval_s` after the last one, and later where that one
-    took more than `share` of the interval. At an `interval_s` of 0 none is.
+    """The time of the next checkpoint: `interval_s` after the last one, and later where that one took more than `share`
+    of the interval. At an `interval_s` of 0 none is due.
     """
 
     def __init__(self, interval_s: float, share: float = 0.02, now: Callable[[], float] = time.perf_counter) -> None:

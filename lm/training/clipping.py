@@ -1,4 +1,4 @@
-"""The norm of a gradient, and its limit."""
+"""Gradient clipping by the global norm."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class PretrainConfig:
         Range(0),
     ] = field(default_factory=dict)
     momentum: Annotated[float, Doc("Muon's and SGD's memory of the gradient."), Range(0, below=1)] = 0.95
-    nesterov: Annotated[bool, Doc("SGD looks one step ahead along its momentum; Muon always does.")] = False
+    nesterov: Annotated[bool, Doc("Nesterov momentum for SGD; Muon always has it.")] = False
     beta1: Annotated[float, Doc("AdamW's memory of the gradient."), Range(0, below=1)] = 0.9
     beta2: Annotated[float, Doc("AdamW's memory of the gradient's square."), Range(0, below=1)] = 0.95
     epsilon: Annotated[float, Doc("AdamW's guard against division by zero."), Range(above=0)] = 1e-8

@@ -70,7 +70,7 @@ class LiveView:
             closing.callback(self._close_lines)
 
     def step(self, result: StepResult, logged: bool) -> None:
-        """Move the bar; where `logged`, tell everybody."""
+        """Move the bar; where `logged`, write and report the numbers."""
         self._bar.update(1)
         if logged:
             self._bar.set_postfix(loss=f"{result.loss:.3f}", refresh=False)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class LossScaler:
-    """The factor, and how it moves; `state()` and `restore()` belong to a checkpoint."""
+    """The dynamic loss scale; `state()` and `restore()` belong to a checkpoint."""
 
     def __init__(self, scale: float = 2.0**16, growth_interval: int = 2_000) -> None:
         self.scale, self.growth_interval = scale, growth_interval

@@ -25,7 +25,7 @@ def work_folder(output: Path) -> Path:
 
 
 def live_rows(output: Path) -> list[dict[str, Any]]:
-    """What the live view of a run wrote."""
+    """Return the rows that the live view of a run wrote."""
     return read_rows(work_folder(output) / LIVE)
 
 

@@ -1,4 +1,4 @@
-"""Which weights an optimizer treats alike: what decays, at which share of the learning rate, by which rule.
+"""Parameter groups of an optimizer: decay, share of the learning rate and update rule by the role of a weight.
 
 Every weight has one role: `embeddings`, `lm_head`, `matrices` (and stacks of them, elsewhere) or `vectors` (gains,
 biases, convolutions of single channels). Matrices decay, embeddings and the output layer among them; vectors do not.

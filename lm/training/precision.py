@@ -1,4 +1,4 @@
-"""How a training computes: the type of matrix products, recomputed activations, and bits that repeat."""
+"""Numerics of a training: the type of matrix products, activation checkpointing, deterministic kernels."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from lm.training.config import PretrainConfig
 from lm.training.windows import Window, Windows, make_windows
 
 ALL = "all"
-"""The name of the one source where none are told apart."""
+"""The name of the one source where sources are not distinguished."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Several processes that train one model together: each reads its part of a batch; gradients and losses are summed.
+"""Data parallelism: each process reads its part of a batch; gradients and losses are summed.
 
 The processes are those of `torch.distributed`'s default group, where there is one. Every loss is divided by the targets
 of the whole batch (`Batch.num_targets`), so sums are what one process would have found.

@@ -70,7 +70,9 @@ class Run:
             refuse_other_run(checkpoint, self.identity["config"], self.identity["inputs"])
             restore_run(checkpoint, self.trainer, self.log)
             if checkpoint.code != self.identity["code"]:
-                self.report({"message": f"{checkpoint.path}: the code has changed since; the run is no longer exact"})
+                self.report(
+                    {"message": f"{checkpoint.path}: the code has changed since; the run is not exact any more"}
+                )
             self.report({"message": f"resumed from {checkpoint.path}"})
         elif start is not None:
             what = self.config.init_state
@@ -116,8 +118,8 @@ class Run:
             NonFiniteError: a score is not finite; nothing is published, and the checkpoints stay.
         """
         trainer = self.trainer
-        evaluation = self.validator.at_the_end(trainer.model, before_batch=self._stop_if_told)
-        self._stop_if_told()
+        evaluation = self.validator.at_the_end(trainer.model, before_batch=self._stop_if_signalled)
+        self._stop_if_signalled()
         check_finite_scores(evaluation, f"last evaluation, after step {trainer.step}")
         save_model(publication.path, trainer.model, self.tokenizer_digest)
         self.log.write(publication.path / METRICS)
@@ -197,9 +199,9 @@ class Run:
 
     def _wait_and_stop(self) -> None:
         self.writer.wait()
-        self._stop_if_told()
+        self._stop_if_signalled()
 
-    def _stop_if_told(self) -> None:
+    def _stop_if_signalled(self) -> None:
         number = self.signals.received
         if number is not None:
             raise Interrupted(

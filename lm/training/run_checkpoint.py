@@ -122,7 +122,7 @@ def step_of(path: Path) -> int:
 
 
 def delete_checkpoint(path: Path) -> None:
-    """Remove one; its manifest first, so that half a checkpoint is none."""
+    """Remove a checkpoint, its manifest first, so that half of one is never taken for whole."""
     (path / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(path)
 
@@ -178,9 +178,9 @@ def refuse_other_run(
         return
     if _SCHEDULE.issuperset(differing) and _same_rates(checkpoint.config, config, step_of(checkpoint.path)):
         return
-    told = [f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}" for name in differing]
+    changes = [f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}" for name in differing]
     raise ConfigurationError(
-        f"{checkpoint.path}: checkpoint of another run: {'; '.join(told)}; "
+        f"{checkpoint.path}: checkpoint of another run: {'; '.join(changes)}; "
         f"expected the same, or delete {Path(checkpoint.path).parent} to start over"
     )
 

@@ -1,4 +1,4 @@
-"""Losses that leap out of their neighbourhood.
+"""Loss-spike detection.
 
 A loss is a spike where it exceeds the median of the last `window` losses by more than `threshold` robust deviations,
 1.4826 times the median distance from that median (a normal distribution's standard deviation, but one that the spikes

@@ -1,4 +1,4 @@
-"""Ending at a step boundary when a signal asks for it."""
+"""Graceful stop: SIGTERM and SIGINT end a run at a step boundary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignals:
-    """While entered, SIGTERM and SIGINT are noted in `received` instead of ending the process; the loop looks between
+    """While entered, SIGTERM and SIGINT are noted in `received` instead of ending the process; the loop checks between
     steps.
 
     Signals can be caught in the main thread alone; in another thread nothing is installed. A repeated signal changes

@@ -1,4 +1,4 @@
-"""What the model writes on its own, to be read by a person on the way."""
+"""Samples of text that the model generates during a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well the model foretells the validation split, on the way and at the end; of all sources and of each.
+"""Validation loss and bits per byte, on the way and at the end, of all sources and of each.
 
 Bits per byte need the bytes of the text: of the whole split the shards' summary has them, of a part of it or of one
 source only the tokenizer knows.
