@@ -33,6 +33,7 @@ CASES = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_kernels_fit_an_sm_90_gpu():
     pytest.importorskip("triton")
     output = in_child("-m", "benchmarks.kernel_resources", *CASES, TRITON_INTERPRET="0")
