@@ -4,5 +4,10 @@ demo_crawl    pages of the built-in crawl a second
 demo          the whole chain: seconds, peak memory and learning, for several seeds
 language      offline language identifiers: accuracy, speed and size
 heuristics    heuristic rules beside those of datatrove: verdicts that agree, and why others do not
+gpu           everything that needs a GPU, within minutes; `--dry-run` at a toy size on a CPU
+kernels       Triton kernels beside PyTorch's: bandwidth, products, registers, spills
+attention     FlashAttention beside PyTorch's, by context, head and type
+precision     types under autocast, and ways of adding 1,000 times .01
+memory        a training step's memory by recomputation, beside the accountant's prediction
 harmful       the toxic classifier on held-out tweets
 """

@@ -117,12 +117,12 @@ def resource_rows(*cases: str) -> Iterator[Row]:
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     command = [sys.executable, "-m", "benchmarks.kernel_resources", *cases]
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
-    found = [json.loads(line) for line in output.splitlines()]
-    for family, rows in itertools.groupby(found, key=lambda row: row["kernel"].removeprefix("triton.")):
+    found = sorted((json.loads(line) for line in output.splitlines()), key=lambda row: str(row["kernel"]))
+    for kernel, rows in itertools.groupby(found, key=lambda row: str(row["kernel"])):
         group = list(rows)
         largest = {name: max(row[name] for row in group) for name in ("registers", "shared_bytes")}
         spilled = max(row["stack_bytes"] + row["local_bytes"] for row in group)
-        name = f"{family} on sm_90, {group[0]['case'].split()[0]}"
+        name = f"{kernel.removeprefix('triton.')} on sm_90, {len(group)} configurations"
         yield Row(name=f"{name}, registers", value=largest["registers"], unit="a thread", target=255, better="lower")
         yield Row(name=f"{name}, spilled", value=spilled, unit="bytes", target=0, better="lower")
         yield Row(

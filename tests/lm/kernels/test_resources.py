@@ -20,15 +20,14 @@ CASES = (
     "rms_norm 768",
     "rms_norm 4096",
     "rms_norm 16384",
-    "flash_attention 64, b",
-    "flash_attention 128, b",
+    "flash_attention 64, bfloat16, causal",
+    "flash_attention 128, bfloat16",
+    "cross_entropy",
+    "swiglu",
+    "rope",
+    "adamw",
     "minhash",
 )
-"""The shapes of Loam's presets, and the widest norm; the command prints every case without them."""
-CASES = (
-    "rms_norm 768", "rms_norm 4096", "rms_norm 16384", "cross_entropy", "swiglu", "rope", "adamw",
-    "minhash",    "flash_attention 64, bfloat16, causal", "flash_attention 128, bfloat16",
-)  # fmt: skip
 """The shapes of Loam's presets, and the widest norm; without arguments the command prints every case."""
 
 
