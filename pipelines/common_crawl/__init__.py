@@ -1,8 +1,8 @@
-"""Common Crawl: its crawls, the files of a crawl, and single pages through its index.
+"""Common Crawl: the list of crawls, the files of a crawl, and single pages through the CDX index.
 
-listing     which crawls there are, which files a crawl has, how files form groups
-captures    the CDX index: where in which WARC file a URL was captured
-pages       pages by URL, fetched by byte range into a WARC file of one's own
+listing     crawls, the files of a crawl, groups of files
+captures    the CDX index: WARC file, offset and length of each capture of a URL
+pages       pages by URL, fetched by byte range into a local WARC file
 
 python -m pipelines.common_crawl --help
 """

@@ -1,12 +1,12 @@
-"""Look into Common Crawl, and fetch single pages out of it.
+"""List Common Crawl's crawls, files and captures, and fetch single pages.
 
     python -m pipelines.common_crawl crawls                                  the crawls, newest first
     python -m pipelines.common_crawl files CC-MAIN-2024-22 --kind wet        a crawl's files, in groups
     python -m pipelines.common_crawl captures 'https://example.org/*'        where a URL was captured
     python -m pipelines.common_crawl fetch pages.warc.gz --urls urls.txt     pages by URL, into a WARC file
 
-Locations may be paths or URLs of a store such as s3://bucket/prefix; credentials come from its own environment
-variables. Exit codes: 0 all found, 2 a wrong address or a server that gave up, 3 some pages are missing.
+Locations may be paths or URLs of a store such as s3://bucket/prefix; credentials come from the store's own environment
+variables. Exit codes: 0 all found, 2 a wrong address or an unreachable server, 3 some pages are missing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from pipelines.paths import partition_key
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line; return its exit code."""
     arguments = _parser().parse_args(argv)
     policy = DownloadPolicy(min_interval_s=arguments.min_interval_s, max_attempts=arguments.max_attempts)
     with Downloader(policy) as downloader:
@@ -70,7 +70,7 @@ def _print_captures(arguments: argparse.Namespace, downloader: Downloader) -> No
 def _fetch(arguments: argparse.Namespace, downloader: Downloader) -> None:
     urls = [*arguments.url, *(_read_urls(arguments.urls) if arguments.urls else [])]
     if not urls:
-        raise ConfigurationError("fetch: no URL, expected URLs behind the output, or --urls FILE")
+        raise ConfigurationError("fetch: no URL given, expected URLs after the output file, or --urls FILE")
     crawl = _crawl(arguments, downloader)
     found = fetch_pages(
         urls,
@@ -89,7 +89,7 @@ def _fetch(arguments: argparse.Namespace, downloader: Downloader) -> None:
 
 
 def _read_urls(place: str) -> list[str]:
-    """The URLs of a file; `-` is standard input."""
+    """Return the URLs of a file; `-` is standard input."""
     return url_lines(sys.stdin.read()) if place == "-" else read_urls(place)
 
 
@@ -103,32 +103,32 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--index-url", default=INDEX_URL, help="list of crawls and CDX index (default: %(default)s)")
-    parser.add_argument("--data-url", default=DATA_URL, help="where the files lie (default: %(default)s)")
+    parser.add_argument("--index-url", default=INDEX_URL, help="address of the list of crawls and the CDX index (default: %(default)s)")
+    parser.add_argument("--data-url", default=DATA_URL, help="address or folder of the crawl's files (default: %(default)s)")
     parser.add_argument(
         "--min-interval-s", type=float, default=0.25, help="seconds between two requests (default: %(default)s)"
     )
-    parser.add_argument("--max-attempts", type=int, default=8, help="tries of one request (default: %(default)s)")
+    parser.add_argument("--max-attempts", type=int, default=8, help="attempts per request (default: %(default)s)")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_lists(commands)
-    fetch = commands.add_parser("fetch", help="pages by URL into a WARC file, resumable")
-    fetch.add_argument("output", help="the WARC file to write, named .warc.gz; its report comes beside it")
-    fetch.add_argument("url", nargs="*", help="URLs of pages")
-    fetch.add_argument("--urls", metavar="FILE", help="a file with a URL a line, or - for standard input")
+    fetch = commands.add_parser("fetch", help="fetch pages by URL into a WARC file (resumable)")
+    fetch.add_argument("output", help="output file, named .warc.gz; a report is written beside the output")
+    fetch.add_argument("url", nargs="*", help="page URLs")
+    fetch.add_argument("--urls", metavar="FILE", help="file with one URL a line, or - for standard input")
     fetch.add_argument("--crawl", help="a crawl's name (default: the newest)")
     fetch.set_defaults(run=_fetch)
     return parser
 
 
 def _add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    crawls = commands.add_parser("crawls", help="the crawls, newest first")
+    crawls = commands.add_parser("crawls", help="list crawls, newest first")
     crawls.set_defaults(run=_print_crawls)
-    files = commands.add_parser("files", help="the files of a crawl by partition")
+    files = commands.add_parser("files", help="list the files of a crawl by partition")
     files.add_argument("crawl", nargs="?", help="a crawl's name (default: the newest)")
     files.add_argument("--kind", choices=get_args(FileKind), default="warc", help="default: %(default)s")
     files.add_argument("--files-per-group", type=int, default=2, help="files of a partition (default: %(default)s)")
     files.set_defaults(run=_print_files)
-    captures = commands.add_parser("captures", help="where a URL, or a pattern with *, was captured")
+    captures = commands.add_parser("captures", help="list the captures of a URL or of a pattern with *")
     captures.add_argument("url", help="a URL, or a pattern such as 'https://example.org/*' or '*.example.org'")
     captures.add_argument("--crawl", help="a crawl's name (default: the newest)")
     captures.set_defaults(run=_print_captures)

@@ -1,11 +1,11 @@
-"""Common Crawl's CDX index: from a URL to the WARC file, offset and length of each of its captures.
+"""Common Crawl's CDX index: the WARC file, offset and length of each capture of a URL.
 
     https://index.commoncrawl.org/CRAWL-index?url=…&output=json    one JSON object a line; 404 where there is none
 
 Decisions:
-- The server compares URLs after canonicalization (SURT: scheme, `www.`, port and letter case of the host do not
-  count), so a capture's own URL may differ from the one that was asked for.
-- A pattern (`https://example.org/docs/*`, `*.example.org`) is asked page by page, as the server divides it.
+- The server compares URLs after canonicalization (SURT), which ignores scheme, `www.`, port and letter case of the
+  host. A capture's URL may therefore differ from the requested URL.
+- A pattern (`https://example.org/docs/*`, `*.example.org`) is requested page by page, in the server's own pages.
 
 Not covered: the columnar index, which serves queries over millions of URLs better.
 Source: https://github.com/webrecorder/pywb/wiki/CDX-Server-API
@@ -37,7 +37,7 @@ _NO_CAPTURES = b"no captures found"
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One capture: what was fetched when, with which HTTP status, and where its record lies below the data address.
+    """One capture: URL, time, HTTP status, and the place of its WARC record below the data address.
 
     `digest` is the SHA-1 of the payload in base 32, as in WARC-Payload-Digest; empty where the index has none.
     """
@@ -55,10 +55,10 @@ class Capture:
 def find_captures(
     url: str, crawl: str, *, index_url: str = INDEX_URL, downloader: Downloader | None = None
 ) -> list[Capture]:
-    """All captures of a URL, or of the URLs of a pattern with `*`, in the index's order; none where there are none.
+    """Yield all captures of a URL, or of the URLs of a pattern with `*`, in the index's order.
 
     Raises:
-        InputError: no URL that a crawl could hold, no such crawl, or an answer that cannot be read.
+        InputError: `url` is not a public web address, the crawl does not exist, or an answer cannot be read.
     """
     check_crawl_name(crawl)
     check_page_url(url)
@@ -76,7 +76,7 @@ def find_captures(
 
 
 def best_capture(captures: Iterable[Capture], url: str) -> Capture | None:
-    """The capture to take for a URL: of status 200, of exactly this URL before a variant of it, the newest of these.
+    """Return the capture to fetch for a URL: status 200, the exact URL before its variants, then the newest.
 
     None where no capture has status 200.
     """
@@ -86,10 +86,10 @@ def best_capture(captures: Iterable[Capture], url: str) -> Capture | None:
 
 
 def check_page_url(url: str) -> str:
-    """`url`, if a crawl could hold it.
+    """Return `url` if a crawl may contain it.
 
     Raises:
-        InputError: it could not.
+        InputError: `url` is not the address of a web page.
     """
     bare = url.removeprefix("*.")
     try:
@@ -101,7 +101,7 @@ def check_page_url(url: str) -> str:
         character.isspace() or not character.isprintable() for character in url
     )
     if not host or not is_plain or parts.scheme not in ("http", "https") or parts.username is not None:
-        raise InputError(f"{redacted(url[:200])!r}: no page's address, expected http://HOST/... or https://HOST/...")
+        raise InputError(f"{redacted(url[:200])!r}: not the address of a page, expected http://HOST/... or https://HOST/...")
     return url
 
 
@@ -127,7 +127,7 @@ def _ask(downloader: Downloader, address: str, query: dict[str, str]) -> Iterato
 
 
 def _read(downloader: Downloader, address: str, query: dict[str, str]) -> bytes | None:
-    """The answer; None where the index says that there is no capture."""
+    """Return the answer; None where the index reports no capture."""
     from pipelines.fetch.download import RefusedError
 
     try:

@@ -1,4 +1,4 @@
-"""Which crawls there are, which files a crawl has, and how files form groups.
+"""Listings of Common Crawl: the crawls, the files of a crawl, and groups of files.
 
     https://index.commoncrawl.org/collinfo.json                     the crawls, newest first
     https://data.commoncrawl.org/crawl-data/CRAWL/warc.paths.gz     the paths of a crawl's files, below the same host
@@ -44,10 +44,10 @@ class Crawl:
 
 
 def list_crawls(base_url: str = INDEX_URL, downloader: Downloader | None = None) -> list[Crawl]:
-    """All crawls, newest first.
+    """Return all crawls, newest first.
 
     Raises:
-        InputError: the list cannot be had or read.
+        InputError: the list cannot be fetched or read.
     """
     url = file_url("collinfo.json", base_url)
     content = client(downloader).read(url, _MAX_LISTING_BYTES)
@@ -61,10 +61,10 @@ def list_crawls(base_url: str = INDEX_URL, downloader: Downloader | None = None)
 
 
 def newest_crawl(base_url: str = INDEX_URL, downloader: Downloader | None = None) -> Crawl:
-    """The crawl that the list begins with.
+    """Return the first crawl of the list, which is the newest.
 
     Raises:
-        InputError: the list is empty, or cannot be had or read.
+        InputError: the list is empty, or cannot be fetched or read.
     """
     crawls = list_crawls(base_url, downloader)
     if not crawls:
@@ -80,12 +80,12 @@ def list_paths(
     folder: Path | None = None,
     downloader: Downloader | None = None,
 ) -> list[str]:
-    """The paths of a crawl's files, relative to `base_url`, in the crawl's order.
+    """Return the paths of a crawl's files, relative to `base_url`, in the crawl's order.
 
-    `folder` keeps the listing for the next call: what a crawl holds does not change once it is published.
+    `folder` keeps the listing for the next call: a published crawl does not change.
 
     Raises:
-        InputError: there is no such crawl, or the listing is damaged, or names a path that climbs or is no such file.
+        InputError: there is no such crawl, the listing is damaged, or a listed path climbs or has another suffix.
     """
     check_crawl_name(crawl)
     relative = f"crawl-data/{crawl}/{kind}.paths.gz"
@@ -105,17 +105,17 @@ def list_paths(
 
 
 def group_paths(paths: Sequence[str], files_per_group: int) -> list[list[str]]:
-    """Consecutive groups of `files_per_group` paths; the last may have fewer."""
+    """Return consecutive groups of `files_per_group` paths; the last group may be smaller."""
     if files_per_group < 1:
         raise ConfigurationError(f"files_per_group: {files_per_group}, expected at least 1")
     return [list(paths[start : start + files_per_group]) for start in range(0, len(paths), files_per_group)]
 
 
 def download_path(path: str, folder: Path, base_url: str = DATA_URL, downloader: Downloader | None = None) -> Path:
-    """The local copy, below `folder`, of one path of a listing; downloaded unless it is there.
+    """Return the local copy, below `folder`, of one listed path; download it unless it exists.
 
     Raises:
-        InputError: the path climbs, or the file cannot be had.
+        InputError: the path climbs, or the file cannot be fetched.
     """
     url = file_url(path, base_url)
     target = copy_path(url, folder)
@@ -123,7 +123,7 @@ def download_path(path: str, folder: Path, base_url: str = DATA_URL, downloader:
 
 
 def file_url(path: str, base_url: str = DATA_URL) -> str:
-    """The address of one path of a listing: below an https address, or a location such as s3://commoncrawl.
+    """Return the address of one listed path, below an https address or a location such as s3://commoncrawl.
 
     Raises:
         InputError: the path climbs, or the address is refused.
@@ -137,13 +137,13 @@ def file_url(path: str, base_url: str = DATA_URL) -> str:
 
 
 def check_crawl_name(name: str) -> str:
-    """`name`, if it can be a folder's name.
+    """Return `name` if it is a valid crawl name, which is also safe as a folder's name.
 
     Raises:
-        InputError: it cannot.
+        InputError: `name` is not valid.
     """
     if not _CRAWL_NAME.fullmatch(name):
-        raise InputError(f"crawl {name!r}: no valid name, expected one as in CC-MAIN-2024-22")
+        raise InputError(f"crawl {name!r}: not a valid name, expected one such as CC-MAIN-2024-22")
     return name
 
 
@@ -159,7 +159,7 @@ def _gunzip(stored: bytes, url: str) -> bytes:
 
 
 def client(downloader: Downloader | None) -> Downloader:
-    """The given client, or a new one; its HTTP library is loaded only by who downloads."""
+    """Return the given client, or a new one. The HTTP library is imported only for downloads."""
     from pipelines.fetch.download import Downloader
 
     return downloader or Downloader()

@@ -1,13 +1,13 @@
-"""Single pages by URL, from Common Crawl's index and files into a WARC file of one's own.
+"""Single pages by URL, from Common Crawl's index and files into a local WARC file.
 
     TARGET                 the records as Common Crawl stores them, a gzip member each, in the order of the URLs
-    TARGET.report.json     which URLs were found and which were not, and why
+    TARGET.report.json     the URLs that were found, and the missing URLs with their reasons
 
 Decisions:
-- Of several captures the one of `best_capture` is taken: status 200, the exact URL, the newest.
-- A record is taken only where it is whole, a response to the URL of the index, and has the index's payload digest.
-- Fetching takes about two requests a page at a polite rate, so it may take hours and be interrupted: what is done
-  stands in a journal beside the part file, and the same call goes on behind it.
+- Of several captures, `best_capture` chooses one: status 200, the exact URL, the newest.
+- A record is accepted only if it is whole, is a response to the indexed URL, and has the indexed payload digest.
+- Fetching takes about two requests a page at a polite rate, so it may take hours. Finished URLs are noted in a journal
+  beside the part file; the same call resumes after them.
 - Two URLs with the same capture share one record.
 """
 
@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from pipelines.fetch.download import Downloader
 
 Reason = Literal["no_address", "not_captured", "no_page", "damaged"]
-"""Why a URL is missing: it is none, the crawl does not have it, every capture has another status than 200, or the
-record is not what the index says."""
+"""Reasons for a missing URL: not a URL, not in the crawl, no capture of status 200, or a record that contradicts the
+index.
+"""
 
 _MAX_RECORD_BYTES = 64 * 2**20
 _MAX_LIST_BYTES = 2**30
@@ -47,7 +48,7 @@ _FORMAT = "loam-pages/1"
 
 @dataclass(frozen=True, slots=True)
 class MissingPage:
-    """A URL that is not in the WARC file, and why."""
+    """A URL that is not in the WARC file, with its reason."""
 
     url: str
     reason: Reason
@@ -56,7 +57,7 @@ class MissingPage:
 
 @dataclass(frozen=True, slots=True)
 class FetchReport:
-    """What came of a list of URLs: found + missing = all, each URL once."""
+    """The result for a list of URLs: found + missing = all, each URL once."""
 
     target: str
     crawl: str
@@ -69,15 +70,15 @@ class FetchReport:
 
     @property
     def missing_by_reason(self) -> dict[str, int]:
-        """How many URLs are missing for each reason."""
+        """The number of missing URLs by reason."""
         return dict(sorted(Counter(page.reason for page in self.missing).items()))
 
 
 def read_urls(place: str) -> list[str]:
-    """The URLs in a file, a path or a store's URL, one a line.
+    """Return the URLs in a file (a path or a store's URL), one a line.
 
     Raises:
-        InputError: no such file, or it is not UTF-8.
+        InputError: the file does not exist or is not UTF-8.
     """
     located = locate(place)
     try:
@@ -90,7 +91,7 @@ def read_urls(place: str) -> list[str]:
 
 
 def url_lines(text: str) -> list[str]:
-    """The lines that are neither empty nor comments."""
+    """Return the lines that are neither empty nor comments."""
     return [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
 
 
@@ -104,15 +105,14 @@ def fetch_pages(
     downloader: Downloader | None = None,
     report: Callable[[Mapping[str, object]], None] | None = None,
 ) -> FetchReport:
-    """Fetch the pages of `urls` out of a crawl into the WARC file `target` (named .warc.gz), a path or a store's URL.
+    """Fetch the pages of `urls` from a crawl into the WARC file `target` (named .warc.gz), a path or a store's URL.
 
-    Does nothing where the same call has ended already. `report` gets an event a URL: `url`, `outcome`, `finished`,
+    A call that has already finished is not repeated. `report` gets one event a URL: `url`, `outcome`, `finished`,
     `total`.
 
     Raises:
-        InputError: the index or a file cannot be had; what was fetched is kept for the next call. Or no URL at all.
-        ConflictError: another process fetches to the same target.
-        NoSpaceError: the disk is full.
+        InputError: no URL is given, or the index or a file cannot be fetched; fetched records are kept for the next
+        call. ConflictError: another process is writing the same target. NoSpaceError: the disk is full.
     """
     wanted = list(dict.fromkeys(url for line in urls if (url := line.strip())))
     if not wanted:
@@ -147,7 +147,7 @@ def fetch_pages(
 
 
 class _Fetch:
-    """The part file and its journal, which has a line for each URL that is done."""
+    """The part file and its journal, which has a line for each finished URL."""
 
     def __init__(self, part: PartFile, crawl: str, index_url: str, data_url: str, downloader: Downloader) -> None:
         self.part, self.crawl, self.index_url, self.data_url = part, crawl, index_url, data_url
@@ -157,7 +157,7 @@ class _Fetch:
         self.taken: set[tuple[str, int]] = set()
 
     def resume(self) -> None:
-        """Take up what an interrupted call with the same request has done; forget what another left."""
+        """Resume an interrupted call with the same request; discard the remains of any other."""
         if self.part.validator != _FORMAT:
             self.part.discard()
             self.part.begin(_FORMAT)
@@ -171,7 +171,7 @@ class _Fetch:
         self.journal.write_text("".join(map(_line, rows)), "utf-8")  # without a line that a kill cut off
 
     def page(self, url: str) -> None:
-        """Fetch one page, unless it is done, and note how that ended."""
+        """Fetch one page, unless it is done, and note the outcome."""
         if url in self.outcomes:
             return
         outcome, record = self._find(url)
@@ -185,7 +185,7 @@ class _Fetch:
         self._note(url, outcome)
 
     def result(self, target: str, urls: Sequence[str]) -> FetchReport:
-        """The report of a fetch that is done."""
+        """Return the report of a finished fetch."""
         missing = [outcome for url in urls if isinstance(outcome := self.outcomes[url], MissingPage)]
         return FetchReport(
             target=target,
@@ -204,7 +204,7 @@ class _Fetch:
             self.taken.add((outcome.filename, outcome.offset))
 
     def _find(self, url: str) -> tuple[Capture | MissingPage, bytes]:
-        """The capture of a URL and its record, which is empty where another URL has brought it already."""
+        """Return the capture of a URL and its record, which is empty if another URL shares the capture."""
         try:
             check_page_url(url)
             if "*" in url:
@@ -232,7 +232,7 @@ class _Fetch:
 
 
 def record_fault(stored: bytes, capture: Capture) -> str | None:
-    """Why the stored bytes are not the record of a capture; None where they are."""
+    """Return the reason why the stored bytes are not the record of a capture; None where they are."""
     from pipelines.warc.records import Loss, read_records
 
     with TemporaryDirectory(prefix="loam-") as folder:
@@ -241,7 +241,7 @@ def record_fault(stored: bytes, capture: Capture) -> str | None:
         try:
             records = list(read_records(path))
         except InputError:
-            return "no WARC record"
+            return "not a WARC record"
     if len(records) != 1:
         return f"{len(records)} records, expected one"
     (record,) = records
@@ -264,7 +264,7 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _journal_rows(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a journal; a line that was being written when the process died is none."""
+    """Return the whole lines of a journal, without a last line that was cut off."""
     try:
         lines = path.read_text("utf-8").split("\n")[:-1]
     except FileNotFoundError:
@@ -277,7 +277,7 @@ def _report_path(place: Path) -> Path:
 
 
 def _finished(place: Path, request: Mapping[str, str]) -> FetchReport | None:
-    """The report of the same request that has ended, where its file is still the one that it tells of."""
+    """Return the report of an earlier call with the same request, if the reported file is unchanged."""
     try:
         told = json.loads(store_access.request(place, _report_path(place).read_bytes))
         facts = told["report"]

@@ -1,9 +1,9 @@
-"""Clusters of duplicates: connected components, and who of each stays.
+"""Clusters of duplicates: connected components, and the winner of each.
 
-Decisions: a component is labelled by its smallest member, and its winner is chosen by what the documents are, so
-neither depends on the order of the edges. Winning is by quality score, then length, then the smaller doc_id; or, with
-a seed, by a hash of seed and doc_id, which is a random choice that stays the same when documents come in another order.
-Components are those of the graph: two documents of a cluster may be alike only by way of a third.
+Decisions: a component is labelled by its smallest member, and its winner is chosen by properties of the documents.
+Neither depends on the order of the edges. The winner has the highest quality score, then the greatest length, then the
+smallest doc_id. With a seed, a hash of seed and doc_id decides: a random choice that does not depend on the order of
+documents. Two documents of a component may be linked only through a third.
 
 Memory: 24 bytes a document and 16 an edge.
 """
@@ -26,16 +26,18 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ranking:
-    """What the documents of a cluster compete by, one entry a document: higher quality first, then the longer, then
-    the smaller id. A missing quality is NaN and loses against any."""
+    """The properties that rank documents of a cluster, one entry a document: higher quality first, then greater length,
+    then the smaller id. A missing quality is NaN and ranks last.
+    """
 
     doc_ids: Sequence[str] | pa.Array | pa.ChunkedArray
     lengths: npt.NDArray[np.int64]
     qualities: npt.NDArray[np.float64]
 
     def positions(self, seed: int | None = None) -> Indices:
-        """The place of each document in the order of preference, 0 for the best; a random order where `seed` is
-        given. Documents that are equal in all keep their order."""
+        """Return the rank of each document, 0 for the best; the ranking is random where `seed` is given. Documents with
+        equal properties keep their order.
+        """
         ids: Any = self.doc_ids
         if not isinstance(ids, pa.Array | pa.ChunkedArray):
             ids = pa.array(list(ids), pa.large_string())
@@ -51,13 +53,13 @@ class Ranking:
 
 
 def group_labels(keys: Sequence[object]) -> Indices:
-    """The index of the first entry with the same key, for every entry."""
+    """Return for every entry the index of the first entry with the same key."""
     first: dict[object, int] = {}
     return np.array([first.setdefault(key, index) for index, key in enumerate(keys)], np.int64)
 
 
 def choose_winners(labels: Indices, positions: Indices) -> Indices:
-    """The index of the best member of each node's component, by `positions` (0 is best)."""
+    """Return the index of the best member of each node's component, by `positions` (0 is best)."""
     order = np.argsort(positions, kind="stable")
     winners = np.full(labels.size, -1, np.int64)
     # Assigned from the last to the best, so the best is what remains.

@@ -1,21 +1,20 @@
-"""Deduplication of a whole corpus: all partitions in, one artifact out, each document with its duplicates once.
+"""Deduplication of a whole corpus: all partitions in, one artifact out, one document of each group of duplicates kept.
 
     1. each partition, in worker processes: ids, addresses, text hashes, band keys → an index on disk (no texts)
     2. same_url        equal addresses
     3. same_text       equal hashes, then equal texts
-    4. near_duplicate  signatures that meet in a band, then the true Jaccard index of the shingles
-    5. repeated_lines  on request: lines that stand in several places of what is left
-    6. the documents that stay, in the order of partitions and rows; removals with `duplicate_of`; the table of clusters
+    4. near_duplicate  signatures that share a band key, then the true Jaccard index of the shingles
+    5. repeated_lines  on request: lines that occur more than once in the remaining documents
+    6. kept documents in the order of partitions and rows; removals with `duplicate_of`; the table of clusters
 
 Decisions: of every group the best document stays (`clusters.Ranking`), whatever the order of partitions. Each step sees
-only what the one before has kept, so `duplicate_of` may name a document that a later step removed: follow it on. The
-value of a near duplicate is its Jaccard index with the winner; it may lie below the threshold where a third document
-links the two.
+only the documents that the previous step kept, so `duplicate_of` may name a document that a later step removed: follow
+the chain. The value of a near-duplicate is its Jaccard index with the winner. That value may lie below the threshold
+where a third document links the two.
 
 Out of core: the index, the band rows, the shingles of the candidates and the documents are streamed or memory-mapped.
 In memory: about half a kilobyte a document, mapped pages included, `memory_bytes` for sorting, and one text for each
-that repeats exactly.
-`docs/deduplication.md` says how far that goes.
+group of equal texts. `docs/deduplication.md` gives the resulting limits.
 """
 
 from __future__ import annotations
@@ -53,24 +52,26 @@ from pipelines.executor.partitions import Report, engine, run_partitions
 
 STAGE = "dedup"
 FEWEST_FOR_WORKERS = 50_000
-"""Documents below which this process signs them and makes their shingles: to start workers would take longer."""
+"""Below this number of documents this process computes signatures and shingles itself: starting workers would take
+longer.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeduplicationConfig:
-    """Which duplicates to look for, and who of them stays."""
+    """The kinds of duplicates to remove, and the choice of the document that stays."""
 
-    same_url: Annotated[bool, Doc("Keep one document of each address.")] = True
+    same_url: Annotated[bool, Doc("Keep one document of each URL.")] = True
     same_text: Annotated[bool, Doc("Keep one document of each text.")] = True
     near_duplicates: Annotated[bool, Doc("Keep one document of each cluster of near-duplicates.")] = True
-    minhash: Annotated[MinHashConfig, Doc("How near-duplicates are found.")] = field(default_factory=MinHashConfig)
+    minhash: Annotated[MinHashConfig, Doc("Signatures and threshold of near-duplicates.")] = field(default_factory=MinHashConfig)
     winner_seed: Annotated[
         int | None, Doc("Empty keeps the best document (quality, then length); a number keeps a random one."), Range(0)
     ] = None
     repeated_lines: Annotated[
         Literal["keep_all", "keep_first", "keep_none"],
         Doc(
-            "What becomes of lines that stand in more than one place of the documents that are left: nothing, "
+            "Lines that occur more than once in the remaining documents: nothing, "
             "all but the first go, or all go. A document that they leave empty is removed."
         ),
     ] = "keep_all"
@@ -95,15 +96,15 @@ def deduplicate_partitions(
 ) -> Artifact:
     """Deduplicate the documents of all partitions together and publish one artifact.
 
-    It holds `verdicts.parquet`, `clusters.parquet`, and `texts.parquet` where lines were dropped. The partitions
-    count in the sorted order of their keys.
+    The artifact has `verdicts.parquet`, `clusters.parquet`, and `texts.parquet` where lines were dropped. Partitions
+    are processed in the sorted order of their keys.
 
     Raises:
         InputError: there is no partition, or partitions have different columns.
         NoSpaceError: the disk is full.
     """
     if not sources:
-        raise InputError("deduplication: no partition is given, expected at least one")
+        raise InputError("deduplication: no partition given, expected at least one")
     config = config or DeduplicationConfig()
     ordered = dict(sorted(sources.items()))
     return storage.make(
@@ -153,7 +154,7 @@ def _write(
 def _index(
     sources: Mapping[str, Artifact], config: MinHashConfig, num_workers: int, report: Report | None, folder: Path
 ) -> DocumentIndex:
-    """The index of all partitions, made by the workers and memory-mapped from folders below `folder`."""
+    """Return the index of all partitions, computed by workers and memory-mapped from folders below `folder`."""
     folder.mkdir()
     jobs = {key: (artifact, folder / str(number)) for number, (key, artifact) in enumerate(sources.items())}
     num_documents = sum(map(count_documents, sources.values()))
@@ -179,7 +180,7 @@ def _index_partition(config: MinHashConfig, job: tuple[Artifact, Path]) -> Path:
 
 
 def index_batch(batch: pa.RecordBatch, config: MinHashConfig) -> DocumentIndex:
-    """The index of a batch of documents: a pure function, for any engine."""
+    """Return the index of a batch of documents: a pure function, for any engine."""
     texts = batch.column("text")
     if "quality_score" in batch.schema.names:
         qualities = batch.column("quality_score").cast(pa.float64()).to_numpy(zero_copy_only=False)
@@ -201,7 +202,7 @@ def index_batch(batch: pa.RecordBatch, config: MinHashConfig) -> DocumentIndex:
 
 
 def _same_urls(index: DocumentIndex, alive: Indices) -> Indices:
-    """Labels of `alive` by equal addresses; only those whose hash repeats are looked at, and then compared."""
+    """Return labels of `alive` by equal addresses; only addresses with repeated hashes are read and compared."""
     doubtful = np.flatnonzero(repeated(index.url_hashes[alive]))
     labels = np.arange(alive.size, dtype=np.int64)
     urls = index.urls.take(pa.array(alive[doubtful])).to_pylist()
@@ -210,7 +211,7 @@ def _same_urls(index: DocumentIndex, alive: Indices) -> Indices:
 
 
 def _same_texts(sources: Mapping[str, Artifact], index: DocumentIndex, alive: Indices) -> Indices:
-    """Labels of `alive` by equal texts; only texts whose hash repeats are read again, and then compared."""
+    """Return labels of `alive` by equal texts; only texts with repeated hashes are read again and compared."""
     doubtful = np.flatnonzero(repeated(index.hashes[alive]))
     labels = np.arange(alive.size, dtype=np.int64)
     places = iter(doubtful.tolist())
@@ -229,7 +230,8 @@ def _remove_near_duplicates(
     report: Report | None,
     scratch: Path,
 ) -> None:
-    """Buckets of what is alive; the shingles of all candidates, by reading their texts once more; clusters."""
+    """Return cluster labels of `alive`: buckets, then the shingles of all candidates (a second reading of their texts).
+    """
     alive, index = verdicts.alive(), verdicts.index
     among = np.zeros(verdicts.num_documents, np.bool_)
     among[alive] = True
@@ -266,7 +268,7 @@ def _shingle_sets(
     report: Report | None,
     folder: Path,
 ) -> ShingleSets:
-    """The shingles of the candidates, made by the workers, as the pages of one file."""
+    """Return the shingles of the candidates, computed by workers and mapped from one file."""
     folder.mkdir()
     rows = _rows_by_partition(sources, candidates).items()
     jobs = {key: (*job, folder / str(number)) for number, (key, job) in enumerate(rows)}
@@ -283,7 +285,7 @@ def _shingle_sets(
 
 
 def _rows_by_partition(sources: Mapping[str, Artifact], wanted: Indices) -> dict[str, tuple[Artifact, Indices]]:
-    """Every partition with the rows of those of the `wanted` documents (ascending) that are its own."""
+    """Return every partition with the rows of its own `wanted` documents (ascending)."""
     found, first = {}, 0
     for key, artifact in sources.items():
         last = first + count_documents(artifact)
@@ -300,7 +302,7 @@ def _line_filter(
     report: Report | None,
     scratch: Path,
 ) -> LineFilter | None:
-    """What drops repeated lines from the documents that are left, where that is asked for."""
+    """Return the line filter for the remaining documents; None where repeated lines are kept."""
     if config.repeated_lines == "keep_all":
         return None
     repeated_lines = find_repeated_lines(
@@ -316,7 +318,7 @@ def _line_filter(
 
 
 def _shingle_partition(ngram: int, job: tuple[Artifact, Indices, Path]) -> Indices:
-    """Write the shingles of some documents of a partition; how many each has."""
+    """Write the shingles of some documents of a partition; return the number of shingles of each."""
     source, wanted, path = job
     sizes: list[int] = []
     with path.open("wb") as file:
@@ -330,7 +332,7 @@ def _shingle_partition(ngram: int, job: tuple[Artifact, Indices, Path]) -> Indic
 def _texts(
     sources: Mapping[str, Artifact], wanted: Indices, description: str
 ) -> Iterator[tuple[Indices, pa.LargeStringArray]]:
-    """The texts of the `wanted` documents (ascending) with their indices, batch by batch."""
+    """Yield the texts of the `wanted` documents (ascending) with their indices, batch by batch."""
     if wanted.size == 0:
         return
     for first, batch in _batches(sources, description, ["text"]):
@@ -342,7 +344,7 @@ def _texts(
 def _batches(
     sources: Mapping[str, Artifact], description: str, columns: Sequence[str] | None = None
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Every batch of every partition, with the index of its first document."""
+    """Yield every batch of every partition, with the index of its first document."""
     first = 0
     for artifact in progress.track(sources.values(), description, total=len(sources), unit="partition"):
         for batch in read_documents(artifact, columns):
@@ -369,7 +371,7 @@ def _write_verdicts(
 
 
 def _drop_lines(lines: LineFilter, batch: pa.RecordBatch, verdicts: list[Verdict | None]) -> pa.Array:
-    """The texts without their repeated lines; a document that is left empty gets its verdict here."""
+    """Return the texts without repeated lines; a document that becomes empty gets its verdict here."""
     texts = batch.column("text").to_pylist()
     alive = [row for row, verdict in enumerate(verdicts) if verdict is None]
     left, shares = lines([texts[row] for row in alive])
@@ -381,7 +383,7 @@ def _drop_lines(lines: LineFilter, batch: pa.RecordBatch, verdicts: list[Verdict
 
 
 def _joint_schema(sources: Mapping[str, Artifact]) -> pa.Schema:
-    """The columns that all partitions share.
+    """Return the schema that all partitions share.
 
     Raises:
         InputError: a partition has others.

@@ -1,9 +1,8 @@
-"""Exact duplicates: the same address, the same text, the same line.
+"""Exact duplicates: equal addresses, equal texts, equal lines.
 
-Decisions: texts are grouped by a 64-bit hash and then compared, so a collision removes nothing. A URL's fragment is no
-part of the address (no server sees it) unless it is a route of a program in the page, `#/…` or `#!…`; nothing else of a
-URL is touched. Lines are what stands between "\\n"; they
-count once per occurrence, also within one text, and are compared whole.
+Decisions: texts are grouped by a 64-bit hash and then compared, so a collision removes nothing. A URL's fragment is not
+part of the address, since no server sees it, unless it is a route within the page, `#/…` or `#!…`. The rest of the URL
+is unchanged. Lines are separated by "\\n" and compared whole; each occurrence counts, also within one text.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ _ROUTE = re.compile(r"(?:!/?|/)[^/!]")
 
 
 def hash_text(text: str) -> int:
-    """64 bits of BLAKE2b over the text's UTF-8 bytes."""
+    """Return 64 bits of BLAKE2b over the text's UTF-8 bytes."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def url_key(url: str) -> str:
-    """What two URLs of one page share."""
+    """Return the URL as it is compared: without a fragment, unless the fragment is a route."""
     address, fragment = urldefrag(url)
     return url if _ROUTE.match(fragment) else address
 
 
 def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
-    """Whose hash occurs more than once: the only texts worth comparing."""
+    """Return whether each hash occurs more than once: only such texts need comparing."""
     order = np.argsort(hashes)
     in_order = hashes[order]
     same = np.zeros(hashes.size + 1, np.bool_)
@@ -49,13 +48,13 @@ def repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
 
 @dataclass(slots=True)
 class TextGroups:
-    """Groups texts by hash, then by comparing them. Memory: one text for each distinct one that was added."""
+    """Groups of equal texts, by hash and then by comparison. Memory: one copy of each distinct text."""
 
     hash_of: Callable[[str], int] = hash_text
     _groups: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
 
     def add(self, index: int, text: str) -> int:
-        """The index that the same text was first added with; `index` itself where it is new."""
+        """Return the index with which the same text was first added; `index` itself for a new text."""
         same_hash = self._groups.setdefault(self.hash_of(text), [])
         for known, first in same_hash:
             if known == text:
@@ -65,7 +64,7 @@ class TextGroups:
 
 
 def deduplicate_lines(texts: Sequence[str], keep: Keep = "none") -> list[str]:
-    """Drop every copy of a line that occurs more than once in all of `texts`; `keep="first"` leaves its first one."""
+    """Drop every copy of a line that occurs more than once in all of `texts`; `keep="first"` keeps its first copy."""
     lines = [lines_of(text) for text in texts]
     if keep == "first":
         stays = _is_new(lines)
@@ -76,18 +75,18 @@ def deduplicate_lines(texts: Sequence[str], keep: Keep = "none") -> list[str]:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text; a final newline ends the last line and begins no further one."""
+    """Return the lines of a text; a final newline ends the last line and does not begin another."""
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def joined(text: str, lines: Sequence[str], stays: Sequence[bool]) -> str:
-    """The lines of `text` that stay, with a final newline where it had one."""
+    """Return the kept lines of `text`, with a final newline if `text` has one."""
     kept = [line for line, stay in zip(lines, stays, strict=True) if stay]
     return "\n".join(kept) + ("\n" if kept and text.endswith("\n") else "")
 
 
 def _is_new(lines: Sequence[Sequence[str]]) -> list[list[bool]]:
-    """For every line whether none before was the same."""
+    """Return for every line whether it is the first of its kind."""
     seen: set[str] = set()
     found = []
     for each in lines:

@@ -1,8 +1,8 @@
-"""What deduplication knows of documents without their texts: ids, addresses, hashes, ranks, band keys.
+"""The deduplication index of documents, without their texts: ids, addresses, hashes, ranking properties, band keys.
 
-A partition's index lies in a folder: one Arrow IPC file (the scheme of its signatures stands in the schema's metadata,
-and indexes of different schemes refuse to be joined) and the band keys as NumPy arrays. Both are memory-mapped: of ids,
-addresses and band keys only what is looked at takes memory; hashes, lengths and qualities take 40 bytes a document.
+A partition's index is a folder with one Arrow IPC file and the band keys as NumPy arrays. The schema's metadata names
+the scheme of the signatures; indexes of different schemes cannot be joined. All files are memory-mapped: ids, addresses
+and band keys take memory only where they are read. Hashes, lengths and qualities take 40 bytes a document.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DocumentIndex:
 
     @classmethod
     def empty(cls, config: MinHashConfig) -> DocumentIndex:
-        """The index of no documents."""
+        """Return an index without documents."""
         hashes, strings = np.empty(0, np.uint64), pa.chunked_array([], pa.string())
         return cls(
             scheme=minhash.scheme(config),
@@ -60,7 +60,7 @@ class DocumentIndex:
 
     @classmethod
     def join(cls, parts: Sequence[DocumentIndex]) -> DocumentIndex:
-        """The rows of several indexes, one after the other; their band keys stay where they are.
+        """Return the rows of several indexes, one after the other; band keys are not copied.
 
         Raises:
             InputError: their signatures are of different schemes.
@@ -83,7 +83,7 @@ class DocumentIndex:
         )
 
     def content(self) -> npt.NDArray[np.uint64]:
-        """The content key of every document; 0 where it has no signature."""
+        """Return the content key of every document; 0 for a document without a signature."""
         keys = np.zeros(self.valid.size, np.uint64)
         for each in self.bands:
             keys[each.members] = each.content
@@ -115,10 +115,10 @@ def write_document_index(folder: Path, index: DocumentIndex) -> None:
 
 
 def read_document_index(folder: Path) -> DocumentIndex:
-    """Map what `write_document_index` wrote.
+    """Map an index that `write_document_index` wrote.
 
     Raises:
-        InputError: the folder holds no such index.
+        InputError: the folder does not hold an index of documents.
     """
     path = folder / "documents.arrow"
     try:

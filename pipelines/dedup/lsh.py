@@ -1,18 +1,19 @@
-"""Who meets and who is alike: LSH buckets found out of core, and the clusters of the duplicates in them.
+"""LSH candidate buckets and duplicate clusters, computed out of core.
 
     band keys of all documents            `minhash.Bands`, one a partition, memory-mapped
     → sorted by key, one band at a time   in slices of the key space, spilled to disk where a band exceeds the memory
-    → buckets of two and more documents   on disk; they are all that the rest needs
+    → buckets of two and more documents   on disk; the next steps read only the buckets
     → pairs whose true Jaccard index reaches the threshold → connected components
 
 Decisions:
-- Bands go one after the other. Within a band every bucket is judged by itself, knowing only what the bands before have
-  joined; so neither the number of threads nor that of slices changes a cluster.
-- Work on a bucket of more than `MOST_PAIRWISE` documents is bounded (`bucket_kernels.join_buckets`): each meets up to
-  `NUM_REPRESENTATIVES` documents and its predecessor in the order of signatures, which no order of input changes.
+- Bands are processed one after the other. Within a band every bucket is compared by itself, given only the joins of
+  earlier bands. So neither the number of threads nor the number of slices changes a cluster.
+- Work on a bucket of more than `MOST_PAIRWISE` documents is bounded (`bucket_kernels.join_buckets`): each document is
+  compared with up to `NUM_REPRESENTATIVES` documents and with its predecessor in the order of signatures, which does
+  not depend on the order of the input.
 
 Memory: `memory_bytes` for sorting, and 24 bytes a document for the components. Disk: 8 bytes a band row for the keys,
-twice as much again for what is spilled, 8 for each row in a bucket.
+16 for each spilled row, 8 for each row in a bucket.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from pipelines.dedup.minhash import Bands, Shingles
 MOST_PAIRWISE = 64
 NUM_REPRESENTATIVES = 16
 MEMORY_BYTES = 2**30
-"""What sorting may take where nothing else is said."""
+"""The default memory for sorting."""
 
 _ROW_BYTES = 56  # a row while it is sorted: key and document as read, as dealt and as grouped, and a start
 _ROWS_PER_TASK = 1 << 16
@@ -74,7 +75,7 @@ class ShingleSets:
         return cls(members, starts, np.concatenate(sets) if sets else np.empty(0, np.uint64))
 
     def jaccard(self, left: Indices, right: Indices) -> npt.NDArray[np.float64]:
-        """The Jaccard index of the documents `left[i]` and `right[i]`."""
+        """Return the Jaccard index of the documents `left[i]` and `right[i]`."""
         from pipelines.dedup.lsh_kernels import pair_jaccards
 
         rows = np.searchsorted(self.members, left), np.searchsorted(self.members, right)
@@ -89,7 +90,7 @@ def find_buckets(
     memory_bytes: int = MEMORY_BYTES,
     num_threads: int = 1,
 ) -> list[list[Buckets]]:
-    """The buckets of every band, in the order of their keys.
+    """Return the buckets of every band, in the order of their keys.
 
     Without a `folder` everything stays in memory. `among` leaves documents out; `memory_bytes` bounds what all threads
     sort at once.
@@ -115,7 +116,7 @@ def find_buckets(
 
 
 def candidates(buckets: Sequence[Sequence[Buckets]], num_documents: int) -> Mask:
-    """Which documents share a bucket with another one."""
+    """Return whether each document shares a bucket with another."""
     found = np.zeros(num_documents, np.bool_)
     for band in buckets:
         for block in band:
@@ -131,9 +132,9 @@ def cluster(
     *,
     num_threads: int = 1,
 ) -> Indices:
-    """The smallest member of every document's cluster.
+    """Return the smallest member of every document's cluster.
 
-    `content` has one key for each document, told by what it is rather than where it came (`Bands.content`); `sets`
+    `content` has one key for each document, computed from the document and not from its place (`Bands.content`); `sets`
     holds the shingles of all `candidates`.
     """
     from pipelines.dedup.cluster_kernels import join_edges, label

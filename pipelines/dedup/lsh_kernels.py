@@ -1,4 +1,4 @@
-"""The compiled loops over buckets: who shares a key, and how alike documents are that met. All release the GIL."""
+"""Compiled loops over LSH buckets: grouping by key, and the Jaccard index of candidates. All loops release the GIL."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_INSERTED = 64
 
 @compiled
 def group_equal(keys: Array64, members: Indices) -> tuple[Indices, Indices]:
-    """The members whose key is not theirs alone, in groups by key, and where each group starts (and the last ends).
+    """Return the members with a shared key, in groups by key, and the start of each group (and the end of the last).
 
     Within a group members keep their order. The keys are hashes: their upper bits deal them evenly into cells of about
     16, so the whole is linear; a cell that equal keys fill is sorted by comparing.
@@ -96,7 +96,8 @@ def pair_jaccards(left: Indices, right: Indices, values: Array64, starts: Indice
 
 @compiled
 def _similar(left: int, right: int, values: Array64, starts: Indices, threshold: float) -> bool:
-    """Whether the Jaccard index reaches `threshold`; sizes too far apart are told without comparing."""
+    """Return whether the Jaccard index reaches `threshold`; sets of too different sizes are rejected without comparing.
+    """
     first, second = values[starts[left] : starts[left + 1]], values[starts[right] : starts[right + 1]]
     if min(first.size, second.size) < threshold * max(first.size, second.size):
         return False
@@ -122,9 +123,9 @@ def join_buckets(
     `right`; how many there are, fewer than documents.
 
     `rows` are the rows of the members' sets, `roots` the clusters that earlier bands have made: in a bucket whose pairs
-    are all compared, who shares one needs no comparison. So the components do not depend on which bands came before.
-    In a bucket of up to `most_pairwise` every pair is compared. In a larger one each document meets the
-    bucket's representatives (the first `num_representatives` that were like none before them) and, unlike these, its
+    are all compared, documents of one cluster are not compared again. So the components do not depend on the order of
+    the bands. In a bucket of up to `most_pairwise` every pair is compared. In a larger bucket each document is compared
+    with the bucket's representatives (the first `num_representatives` documents unlike any before) and with its
     predecessor: linear in the bucket.
     """
     representatives = np.empty(num_representatives, np.int64)

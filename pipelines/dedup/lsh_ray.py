@@ -1,4 +1,4 @@
-"""Near-duplicates over a Ray cluster, by two shuffles.
+"""LSH buckets and duplicate clusters on a Ray cluster, by shuffles.
 
     band rows    shuffled by band and key → buckets
     buckets      pairs that reach the threshold → edges
@@ -74,7 +74,7 @@ def _buckets_of(rows: pa.Table) -> pa.Table:
 
 
 def candidates_on_ray(buckets: Any, num_documents: int) -> Mask:
-    """Which documents share a bucket with another one."""
+    """Return whether each document shares a bucket with another."""
     found = np.zeros(num_documents, np.bool_)
     for batch in buckets.select_columns(["members"]).iter_batches(batch_size=None, batch_format="pyarrow"):
         found[pc.list_flatten(batch.column("members")).to_numpy()] = True
@@ -82,7 +82,9 @@ def candidates_on_ray(buckets: Any, num_documents: int) -> Mask:
 
 
 def cluster_on_ray(buckets: Any, sets: ShingleSets, content: Any, threshold: float, folder: Path) -> Indices:
-    """The smallest member of every document's cluster; `sets` and `content` are laid into `folder` for the tasks."""
+    """Return the smallest member of every document's cluster; `sets` and `content` are written into `folder` for the
+    tasks.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {"members": sets.members, "starts": sets.starts, "values": sets.values, "content": content}
     for name, array in arrays.items():
@@ -96,7 +98,7 @@ def cluster_on_ray(buckets: Any, sets: ShingleSets, content: Any, threshold: flo
 
 
 def _edges_of(folder: str, threshold: float, batch: pa.Table) -> pa.Table:
-    """Edges between the documents of a slice's buckets that are alike."""
+    """Return the edges between similar documents of a slice's buckets."""
     from pipelines.dedup.lsh_kernels import join_buckets
 
     arrays = {name: map_array(Path(folder) / f"{name}.npy") for name in ("members", "starts", "values", "content")}
@@ -169,7 +171,7 @@ def _distinct(node: Indices, neighbour: Indices) -> pa.Table:
 
 
 def _checksum(edges: Any) -> tuple[int, int]:
-    """The number of edges, and a sum that hardly any other set of edges has."""
+    """Return the number of edges, and a checksum of the set of edges."""
     total, count = 0, 0
     for batch in edges.iter_batches(batch_size=None, batch_format="numpy"):
         node, neighbour = batch["node"].astype(np.uint64), batch["neighbour"].astype(np.uint64)

@@ -1,20 +1,20 @@
-"""Near-duplicates by MinHash: signatures, candidates by bands, the true Jaccard index of what met.
+"""Near-duplicates by MinHash: signatures, candidates by bands, and the true Jaccard index of candidates.
 
     text → normalised words → shingles of `ngram` words → 64-bit hashes h
     signature[j] = min over the shingles of (a_j * fmix32(h >> 32) + b_j) mod 2**32        (datasketch's "affine32")
-    two documents meet where all `num_hashes / num_bands` values of one band are equal:
-    P(meet | Jaccard s) = 1 - (1 - s**rows)**bands
+    two documents are candidates where all `num_hashes / num_bands` values of one band are equal:
+    P(candidates | Jaccard s) = 1 - (1 - s**rows)**bands
     they are duplicates where the Jaccard index of their shingle sets reaches `jaccard_threshold`
 
 Decisions:
-- A text of fewer than five words has no signature and meets nothing; two empty signatures would be equal.
+- A text of fewer than five words has no signature and is never a candidate; two empty signatures would be equal.
 - The Jaccard index is that of the sets of 64-bit hashes; two shingles of n share a hash with probability n**2 / 2**65.
-- `scheme(config)` names everything a signature depends on; signatures of different schemes refuse to meet.
+- `scheme(config)` names everything a signature depends on; signatures of different schemes are not compared.
 - On a GPU the words are still hashed here, on the CPU; the permutations run in `lm.kernels.minhash`. The signatures are
   the same bits, so the scheme does not name the device.
 
 Sources: Broder 1997, On the resemblance and containment of documents; Leskovec et al., Mining of Massive Datasets,
-chapter 3. `pipelines.dedup.lsh` finds who meets, out of core; `pipelines.dedup.minhash_config` has the presets.
+chapter 3. `pipelines.dedup.lsh` finds candidates out of core; `pipelines.dedup.minhash_config` has the presets.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Signatures:
 def signatures(
     texts: Texts, num_hashes: int = 120, ngram: int = 3, seed: int = 1, *, device: Device = "cpu"
 ) -> npt.NDArray[np.uint32]:
-    """The signatures [docs, num_hashes] of `texts`, uint32.
+    """Return the signatures [docs, num_hashes] of `texts`, uint32.
 
     A text of fewer than `ngram` or five words has no shingle; its row is 2**32 - 1 throughout and means nothing.
 
@@ -104,7 +104,7 @@ def _permute_on_gpu(
 
 
 def shingle_sets(texts: Texts, ngram: int) -> list[Shingles]:
-    """The sorted distinct shingle hashes of every text."""
+    """Return the sorted distinct shingle hashes of every text."""
     from pipelines.dedup.minhash_kernels import shingles_of
 
     data, offsets = text_buffers(texts)
@@ -115,18 +115,18 @@ def shingle_sets(texts: Texts, ngram: int) -> list[Shingles]:
 
 
 def check_schemes(schemes: Sequence[str]) -> None:
-    """Refuse to let signatures of different schemes meet.
+    """Refuse to compare signatures of different schemes.
 
     Raises:
         InputError: names two of them.
     """
     found = sorted(set(schemes))
     if len(found) > 1:
-        raise InputError(f"signatures of different schemes cannot meet: '{found[0]}' and '{found[1]}'")
+        raise InputError(f"signatures of different schemes cannot be compared: '{found[0]}' and '{found[1]}'")
 
 
 def join(tables: Sequence[Signatures]) -> Signatures:
-    """Signatures of several sources as one.
+    """Join the signatures of several sources.
 
     Raises:
         InputError: they were not made by one scheme.
@@ -142,7 +142,8 @@ def join(tables: Sequence[Signatures]) -> Signatures:
 @dataclass(frozen=True, slots=True)
 class Bands:
     """The band keys [num_bands, docs] of the documents `members` (ascending indices of the caller's), and a key that
-    orders documents by what they are rather than where they came."""
+    orders documents by content and not by place.
+    """
 
     members: Indices
     keys: npt.NDArray[np.uint64]
@@ -150,11 +151,11 @@ class Bands:
 
 
 def bands(table: Signatures, config: MinHashConfig, among: Mask | None = None) -> Bands:
-    """Put the signed documents into buckets; `among` leaves some out."""
+    """Return the buckets of the documents with signatures; `among` restricts the documents."""
     from pipelines.dedup.minhash_kernels import band_keys
 
     if table.scheme != scheme(config):
-        raise InputError(f"signatures of scheme '{table.scheme}' were asked to meet as '{scheme(config)}'")
+        raise InputError(f"signatures of scheme '{table.scheme}', expected '{scheme(config)}'")
     chosen = table.valid if among is None else table.valid & among
     members = np.flatnonzero(chosen).astype(np.int64)
     values = table.values[members]
@@ -163,7 +164,7 @@ def bands(table: Signatures, config: MinHashConfig, among: Mask | None = None) -
 
 @functools.lru_cache(maxsize=8)
 def _permutations(num_hashes: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Multipliers and increments as datasketch draws them from `seed`; an odd multiplier makes a permutation."""
+    """Return multipliers and increments as datasketch draws them from `seed`; an odd multiplier makes a permutation."""
     generator = np.random.RandomState(seed)
     multipliers = generator.randint(0, 2**31, num_hashes, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     increments = generator.randint(0, 2**32, num_hashes, dtype=np.uint32)

@@ -1,4 +1,4 @@
-"""How documents are signed and how alike they must be: the configuration, its presets, and the scheme that it makes.
+"""The configuration of MinHash, its presets, and the scheme of signatures.
 
 The defaults are those that find most planted edits in real text without a wrong merge (docs/deduplication.md;
 `python -m benchmarks.minhash_edits`). The presets are those of the papers, which do not verify candidates: `fineweb`,
@@ -17,12 +17,12 @@ from lm.configuration import Doc, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 
 FEWEST_WORDS = 5
-"""Shorter texts have no signature: one shingle would make duplicates of all that say "read more here"."""
+"""Shorter texts have no signature: one shingle would make duplicates of all pages that read "read more here"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MinHashConfig:
-    """How documents are signed, and how alike they must be.
+    """Signatures, bands, and the Jaccard threshold of near-duplicates.
 
     Raises:
         ConfigurationError: at construction, values that cannot work together.
@@ -30,19 +30,19 @@ class MinHashConfig:
 
     num_hashes: Annotated[int, Doc("Values in a signature."), Range(1, 2**20)] = 120
     num_bands: Annotated[
-        int, Doc("Bands that the signature is cut into; two documents meet where one band is equal."), Range(1, 2**20)
+        int, Doc("Bands that the signature is cut into; documents with an equal band are candidates."), Range(1, 2**20)
     ] = 30
     ngram: Annotated[int, Doc("Words in a shingle."), Range(1, 1_000)] = 3
     jaccard_threshold: Annotated[
-        float, Doc("Documents that met are duplicates from this Jaccard index on; 0 takes all that met."), Range(0, 1)
+        float, Doc("Candidates are duplicates from this Jaccard index on; 0 accepts every candidate."), Range(0, 1)
     ] = 0.55
-    seed: Annotated[int, Doc("Draws the permutations."), Range(0, 2**32 - 1)] = 1
+    seed: Annotated[int, Doc("Seed of the permutations."), Range(0, 2**32 - 1)] = 1
 
     def __post_init__(self) -> None:
         settle(self, "minhash")
         if self.num_hashes % self.num_bands:
             raise ConfigurationError(
-                f"minhash.num_hashes: {self.num_hashes} is no multiple of num_bands {self.num_bands}"
+                f"minhash.num_hashes: {self.num_hashes} is not a multiple of num_bands {self.num_bands}"
             )
 
 
@@ -55,7 +55,7 @@ PRESETS: Mapping[str, MinHashConfig] = MappingProxyType(
 
 
 def preset(name: str) -> MinHashConfig:
-    """A named configuration.
+    """Return the preset with this name.
 
     Raises:
         ConfigurationError: an unknown name.
@@ -66,7 +66,7 @@ def preset(name: str) -> MinHashConfig:
 
 
 def scheme(config: MinHashConfig) -> str:
-    """Everything that a signature depends on, in one line."""
+    """Return one line that names everything a signature depends on."""
     return (
         f"affine32/fnv1a64 words={config.ngram} hashes={config.num_hashes} seed={config.seed} "
         f"unicode={unicodedata.unidata_version}"

@@ -1,4 +1,4 @@
-"""The compiled loops of MinHash: shingles from UTF-8 bytes, signatures, band keys.
+"""Compiled loops of MinHash: shingles from UTF-8 bytes, signatures, band keys.
 
 This module imports numba and is imported only where documents are signed. `pipelines.dedup.minhash_reference` is the
 same in plain Python. All loops release the GIL and are linear in their input.
@@ -61,7 +61,7 @@ def _decode(data: NDArray[np.uint8], position: int) -> Any:
 def word_hashes(
     data: NDArray[np.uint8], start: int, end: int, table: Array32, expansions: Array32, out: Array64
 ) -> int:
-    """FNV-1a over the code points of every normalised word of `data[start:end]`; how many there were."""
+    """Write FNV-1a of the code points of every normalised word of `data[start:end]`; return the number of words."""
     num_words, running, in_word, position = 0, FNV_OFFSET, False, start
     while position < end:
         code, position = _decode(data, position)

@@ -1,4 +1,4 @@
-"""MinHash in plain Python: what the compiled loops compute, said plainly. Slow; for tests and for reading.
+"""MinHash in plain Python: the reference for the compiled loops. Slow; for tests and for reading.
 
 With `hash_shingle` as its hash and the same permutations, datasketch's `MinHash(scheme="affine32")` gives the same
 signature.

@@ -1,10 +1,10 @@
-"""The text as duplicates see it: NFD, without accents, punctuation and symbols, in lower case, single spaces.
+"""Text normalization for deduplication: NFD, lower case, single spaces, no accents, punctuation or symbols.
 
     each character → its lower case → NFD → drop combining marks, punctuation (P*), symbols (S*), controls (C*)
     white space → one space between words
 
 Every step looks at one character alone (so Greek sigma has one lower-case form), which lets the whole rule be one table
-that compiled loops read: `folding_table`. `normalize` says the same in plain Python.
+that compiled loops read: `folding_table`. `normalize` is the same in plain Python.
 Not covered: scripts that do not separate words by spaces; their words are whole clauses.
 """
 
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPACE, DROP, EXPANDS = 0xFFFFFFFF, 0xFFFFFFFE, 0x80000000
-"""What the table says instead of a code point: the character separates words, vanishes, or becomes several (then the
-lower bits point into the expansions: a length and that many code points)."""
+"""Entries of the table in place of a code point: the character separates words, vanishes, or becomes several
+characters. The lower bits of the last point into the expansions: a length and that many code points.
+"""
 
 _LAST = 0x323B0
 _TAGS = range(0xE0000, 0xE0200)
@@ -27,13 +28,13 @@ _TAGS = range(0xE0000, 0xE0200)
 
 
 def normalize(text: str) -> str:
-    """`text` without what differs between copies of a page: case, accents, punctuation, spacing."""
+    """Return `text` without case, accents, punctuation and spacing, which differ between copies of a page."""
     return " ".join("".join(map(fold, text)).split())
 
 
 @functools.cache
 def fold(character: str) -> str:
-    """What is left of one character: nothing, one or several; a space for white space."""
+    """Return the normal form of one character: no, one or several characters; a space for white space."""
     if character.isspace():
         return " "
     decomposed = unicodedata.normalize("NFD", character.lower())

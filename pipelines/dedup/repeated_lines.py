@@ -1,13 +1,13 @@
-"""Lines that stand in more than one place of a corpus: found out of core, then dropped from its documents.
+"""Lines that occur more than once in a corpus: found out of core, then dropped from the documents.
 
     1. each partition, in worker processes: 128 bits of BLAKE2b of every line → sorted, each once, on disk
-    2. slice by slice of the digests' space: which ones occur twice, in one partition or in several
+    2. slice by slice of the digests' space: the digests that occur twice, in one partition or in several
     3. document by document: the lines whose digest is among them go, all of them or all but the first
 
 Decisions: two lines are equal where 128 bits of a cryptographic hash are, so no text need be held or compared; of
 10**12 lines some two different ones agree with probability 10**24 / 2**129, about 10**-15. Lines stand between "\\n"
-and are compared whole (`exact_dedup.lines_of`); those shorter than `min_characters` are left alone. What came first is
-told by the order of partitions and rows. On what counts as one line this agrees with `exact_dedup.deduplicate_lines`.
+and are compared whole (`exact.lines_of`); those shorter than `min_characters` are left alone. The order of
+partitions and rows decides which copy is the first. `exact.deduplicate_lines` splits lines in the same way.
 
 Memory: 16 bytes a line of one partition in each worker; then 1 byte a line that repeats. Disk: 17 bytes a line.
 """
@@ -38,12 +38,12 @@ _ROW_BYTES = 64  # a digest while a slice is sorted
 
 
 def digest_line(line: str) -> bytes:
-    """128 bits that stand for a line."""
+    """Return 128 bits of BLAKE2b of a line."""
     return hashlib.blake2b(line.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def digests_of(lines: Sequence[str]) -> tuple[Halves, Halves]:
-    """The digests of lines, as their upper and lower 64 bits."""
+    """Return the digests of lines, as their upper and lower 64 bits."""
     both = np.frombuffer(b"".join(map(digest_line, lines)), ">u8").astype(np.uint64).reshape(-1, 2)
     return np.ascontiguousarray(both[:, 0]), np.ascontiguousarray(both[:, 1])
 
@@ -56,7 +56,7 @@ class RepeatedLines:
     low: Halves
 
     def find(self, high: Halves, low: Halves) -> Indices:
-        """The place of every digest among these, −1 where it is none of them."""
+        """Return the index of every digest among the repeated ones, −1 where it is not repeated."""
         if self.high.size == 0:
             return np.full(high.size, -1, np.int64)
         places = np.searchsorted(self.high, high)
@@ -72,7 +72,7 @@ class RepeatedLines:
 
 @dataclass(slots=True)
 class LineFilter:
-    """Drops repeated lines from texts that come in the order of the corpus."""
+    """Line filter: drops repeated lines from texts, which are passed in the order of the corpus."""
 
     repeated: RepeatedLines
     keep: Keep
@@ -84,7 +84,7 @@ class LineFilter:
         self._seen = np.zeros(self.repeated.high.size, np.bool_)
 
     def __call__(self, texts: Sequence[str]) -> tuple[list[str], list[float]]:
-        """The texts without the lines that go, and the share of its lines that each lost."""
+        """Return the texts without dropped lines, and the dropped share of each text's lines."""
         lines = [lines_of(text) for text in texts]
         counted = [len(line) >= self.min_characters for each in lines for line in each]
         judged = np.array(counted, np.bool_)
@@ -121,7 +121,9 @@ def find_repeated_lines(
     num_workers: int = 1,
     report: Report | None = None,
 ) -> RepeatedLines:
-    """The lines that stand twice or more in the documents of all partitions; a job names the rows of its documents."""
+    """Return the lines that occur more than once in the documents of all partitions; a job names the rows of its
+    documents.
+    """
     folder.mkdir()
     work = {key: (*job, folder / str(number)) for number, (key, job) in enumerate(jobs.items())}
     function = functools.partial(_digest_partition, min_characters)
@@ -162,7 +164,7 @@ def _digest_partition(min_characters: int, job: Job) -> None:
 
 
 def _distinct(high: Halves, low: Halves, twice: Mask) -> tuple[Halves, Halves, Mask]:
-    """The digests in ascending order, each once; one that came more than once, or was `twice` before, is twice."""
+    """Return the distinct digests in ascending order, and for each whether it is repeated, here or by `twice`."""
     order = np.lexsort((low, high))
     high, low, twice = high[order], low[order], twice[order]
     begins = np.ones(high.size, np.bool_)
@@ -174,7 +176,7 @@ def _distinct(high: Halves, low: Halves, twice: Mask) -> tuple[Halves, Halves, M
 
 
 def _repeated(parts: Sequence[Sequence[npt.NDArray[Any]]], memory_bytes: int) -> Iterator[tuple[Halves, Halves]]:
-    """The digests that are twice in all parts together, in ascending order, a slice of their space at a time."""
+    """Yield the repeated digests of all parts together, in ascending order, one slice of their space at a time."""
     num_digests, bits = sum(high.size for high, _, _ in parts), 0
     while num_digests * _ROW_BYTES > memory_bytes << bits and bits < 16:
         bits += 1

@@ -1,4 +1,4 @@
-"""Near-duplicates among texts in memory."""
+"""Near-duplicate removal among texts in memory."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def deduplicate(
 
     Raises:
         ConfigurationError: parameters that cannot work together.
-        InputError: a text is no valid Unicode.
+        InputError: a text is not valid Unicode.
     """
     config = MinHashConfig(
         num_hashes=num_hashes, num_bands=num_bands, ngram=ngram, jaccard_threshold=jaccard_threshold, seed=seed

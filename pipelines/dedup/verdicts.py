@@ -1,4 +1,4 @@
-"""Which documents leave as duplicates of which, and the groups that they formed."""
+"""Duplicate verdicts: removed documents, the document that each duplicates, and the groups of duplicates."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ CLUSTER_SCHEMA = pa.schema(
         pa.field("winner", pa.bool_(), nullable=False),
     ]
 )
-"""One member of one group that one rule found; `cluster_id` is the doc_id of the group's winner, `jaccard` the index
-with it."""
+"""One member of one group of one rule; `cluster_id` is the doc_id of the group's winner, `jaccard` the Jaccard index
+with the winner.
+"""
 
 _ROWS_PER_BATCH = 8192
 
@@ -53,11 +54,11 @@ class DuplicateVerdicts:
 
     @property
     def num_documents(self) -> int:
-        """All documents, those that leave included."""
+        """Return all documents, removed documents included."""
         return len(self.index.doc_ids)
 
     def alive(self) -> Indices:
-        """The documents that no rule has removed so far, in order."""
+        """Return the documents that no rule has removed so far, in order."""
         return np.flatnonzero(self._winner < 0)
 
     def decide(
@@ -72,7 +73,7 @@ class DuplicateVerdicts:
         """Keep the best of every group of `members` and remove the others by `rule`.
 
         `labels[i]` is the place within `members` of a member of the same group as `members[i]`; `value(losers,
-        winners)` is what was measured of each pair.
+        winners)` is the measured value of each pair.
         """
         sizes = np.bincount(labels) if labels.size else np.zeros(0, np.int64)
         self._sizes[rule] = Counter(dict(zip(*map(np.ndarray.tolist, np.unique_counts(sizes[sizes > 1])), strict=True)))
@@ -86,7 +87,7 @@ class DuplicateVerdicts:
         self._rules.append((rule, threshold))
 
     def verdicts(self, first: int, count: int) -> list[Verdict | None]:
-        """The verdict of each of the documents `first` to `first + count`; None for one that stays."""
+        """Return the verdict of each of the documents `first` to `first + count`; None for a kept document."""
         found: list[Verdict | None] = [None] * count
         for row in np.flatnonzero(self._winner[first : first + count] >= 0).tolist():
             rule, threshold = self._rules[self._rule[first + row]]
@@ -100,8 +101,9 @@ class DuplicateVerdicts:
         return found
 
     def members(self) -> Iterator[pa.RecordBatch]:
-        """The rows of `CLUSTER_SCHEMA`: every group's winner, then those that lost to it; groups in the order of their
-        winners and the names of their rules."""
+        """Yield the rows of `CLUSTER_SCHEMA`: every group's winner, then its losers; groups in the order of their
+        winners and the names of their rules.
+        """
         by_name = np.argsort(np.argsort([name for name, _ in self._rules])).astype(np.int8)
         losers = np.flatnonzero(self._winner >= 0)
         rules = self._rule[losers]
@@ -134,7 +136,7 @@ class DuplicateVerdicts:
         return pa.RecordBatch.from_arrays(columns, schema=CLUSTER_SCHEMA)
 
     def summary(self) -> dict[str, Any]:
-        """Counts for a manifest: groups of more than one by rule, how many there are of each size, the largest size.
+        """Return counts for a manifest: groups of more than one document by rule, groups by size, the largest size.
 
         `cluster_sizes` maps a rule to the number of its groups by size, in powers of two: `"2"`, `"3-4"`, `"5-8"`, …
         """
@@ -150,7 +152,7 @@ class DuplicateVerdicts:
 
 
 def _histogram(sizes: Counter[int]) -> dict[str, int]:
-    """How many groups there are by size, in powers of two."""
+    """Return the number of groups by size, in powers of two."""
     found: Counter[int] = Counter()
     for size, count in sizes.items():
         found[(size - 1).bit_length()] += count

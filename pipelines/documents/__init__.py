@@ -1,1 +1,1 @@
-"""Documents in Arrow: their schema, their tables, their accounts."""
+"""Documents in Arrow: schema, tables, verdicts and accounts."""

@@ -1,4 +1,4 @@
-"""The accounts of a partition: what became of its documents, and the writer of its tables.
+"""The accounts of a partition (documents in, kept, removed, lost), and the writer of its tables.
 
 For every stage: in = kept + removed + lost.
 """
@@ -23,7 +23,7 @@ DOCUMENTS_KIND = "documents"
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the documents of one partition in one stage."""
+    """Counts of one partition in one stage: documents in, kept, removed and lost."""
 
     num_in: int = 0
     num_kept: int = 0
@@ -34,16 +34,16 @@ class Counts:
 
     @property
     def num_removed(self) -> int:
-        """All removals, whatever the rule."""
+        """Return the number of removals under all rules."""
         return self.removed_by_rule.total()
 
     @property
     def num_lost(self) -> int:
-        """All losses, whatever the reason."""
+        """Return the number of losses for all reasons."""
         return self.lost_by_reason.total()
 
     def judge(self, batch: pa.RecordBatch, judgement: Judgement) -> None:
-        """Count a batch and what a stage made of it."""
+        """Count a batch and the stage's verdicts on the batch."""
         kept = judgement.kept
         self.num_in += batch.num_rows
         self.text_bytes_in += text_bytes(batch)
@@ -52,7 +52,7 @@ class Counts:
         self.removed_by_rule.update(verdict.rule for verdict in judgement.verdicts if verdict is not None)
 
     def keep(self, documents: pa.RecordBatch) -> None:
-        """Count documents that stay."""
+        """Count kept documents."""
         self.num_kept += documents.num_rows
         self.text_bytes_kept += text_bytes(documents)
 
@@ -65,10 +65,10 @@ class Counts:
         self.lost_by_reason.update(losses.column("reason").to_pylist())
 
     def summary(self, stage: str) -> dict[str, Any]:
-        """The counts for a manifest.
+        """Return the counts for a manifest.
 
         Raises:
-            IntegrityError: in ≠ kept + removed + lost: the stage made or swallowed documents.
+            IntegrityError: in ≠ kept + removed + lost: the stage added or dropped documents.
         """
         if self.num_in != self.num_kept + self.num_removed + self.num_lost:
             raise IntegrityError(
@@ -89,7 +89,7 @@ class Counts:
 
 
 class PartitionWriter(ExitStack):
-    """Writes the documents and removals of one partition as they come. A context manager."""
+    """Streaming writer of one partition's documents and removals. A context manager."""
 
     def __init__(self, folder: Path, schema: pa.Schema, removals: pa.Schema = REMOVAL_SCHEMA) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Schemas of documents, removals and losses, and the interface of a stage that judges documents."""
+"""Schemas of documents, removals and losses, and the interface of a curation stage."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ EXTRACTION_REMOVAL_SCHEMA = pa.schema(
         pa.field("words", pa.string()),
     ]
 )
-"""A page removed at extraction, which no table of documents holds: the removal, where its record is, and, of a page
-without main text, its first words."""
+"""A page removed at extraction, before it is a document: the removal, the place of the WARC record, and the first words
+of a page without main text."""
 
 LOSS_SCHEMA = pa.schema(
     [
@@ -55,19 +55,19 @@ LOSS_SCHEMA = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
-"""One record that could not be read: where in which file, a reason from a fixed list, and a sentence."""
+"""One unreadable record: file, offset, a reason from a fixed list, and a sentence."""
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 def is_doc_id(text: str) -> bool:
-    """Whether `text` has the form of a document id: a lower-case UUID."""
+    """Return whether `text` has the form of a document id: a lower-case UUID."""
     return _UUID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """Why one document leaves: the rule, what was measured, what was allowed, and which document it repeats."""
+    """The verdict that removes a document: rule, measured value, threshold, and the duplicated document."""
 
     rule: str
     value: float | None = None
@@ -76,23 +76,25 @@ class Verdict:
 
 
 MEASURED = "measured_"
-"""How the columns begin that a stage measured for the stage that follows it; later ones and people do not see them."""
+"""Prefix of columns that a stage measures for the next stage only; later stages and readers do not see these columns.
+"""
 
 
 class Judgement(NamedTuple):
-    """A batch of documents as a stage leaves it: the batch with the columns that the stage added and the texts that it
-    changed, and a verdict for each row, None where the document stays."""
+    """A stage's judgement of a batch: the batch with added columns and changed texts, and a verdict for each row, None
+    where the document stays.
+    """
 
     documents: pa.RecordBatch
     verdicts: Sequence[Verdict | None]
 
     @property
     def kept(self) -> pa.BooleanArray:
-        """Whether each document stays."""
+        """Return whether each document stays."""
         return pa.array([verdict is None for verdict in self.verdicts], pa.bool_())
 
     def split(self, stage: str) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-        """The documents that stay, and the removals (`REMOVAL_SCHEMA`) of the others."""
+        """Return the kept documents, and the removals (`REMOVAL_SCHEMA`) of the others."""
         ids, urls = (self.documents.column(name).to_pylist() for name in ("doc_id", "url"))
         rows = [
             {"doc_id": doc_id, "url": url, "stage": stage, **verdict_fields(verdict)}
@@ -115,25 +117,27 @@ class Stage:
         raise NotImplementedError
 
     def rules_off(self, language: str) -> tuple[str, ...]:
-        """The rules of the stage that are not applied to documents in `language`, since it knows too little of it."""
+        """Return the rules that the stage does not apply to documents in `language`, for which it lacks word lists or
+        data.
+        """
         return ()
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-        """The documents of a batch that stay, and the removals of the others."""
+        """Return the kept documents of a batch, and the removals of the others."""
         return self.judge(batch).split(self.name)
 
 
 def judged(
     batch: pa.RecordBatch, verdicts: Sequence[Verdict | None], columns: Mapping[str, pa.Array] | None = None
 ) -> Judgement:
-    """The judgement of `batch`; `columns` (same length as the batch) are added to it, `text` is replaced."""
+    """Return the judgement of `batch`; `columns` (same length as the batch) are added, `text` is replaced."""
     for name, values in (columns or {}).items():
         batch = _with_column(batch, name, values)
     return Judgement(batch, verdicts)
 
 
 def verdict_fields(verdict: Verdict | None) -> dict[str, Any]:
-    """A verdict as the last columns of a table of verdicts, all of them empty where there is none."""
+    """Return a verdict as the last columns of a table of verdicts; the columns are empty without a verdict."""
     return {name: getattr(verdict, name, None) for name in ("rule", "value", "threshold", "duplicate_of")}
 
 

@@ -1,7 +1,7 @@
-"""Parquet files written as a stream, the same bytes for the same rows.
+"""Streaming Parquet files: the same rows give the same bytes.
 
-Rows are gathered into row groups by count and by bytes, so a file of many small batches reads fast and a file of long
-documents stays within memory.
+Row groups are bounded by count and by bytes, so a file of many small batches reads fast and a file of long documents
+stays within memory.
 """
 
 from __future__ import annotations
@@ -27,14 +27,17 @@ _DICTIONARY_COLUMNS = ("crawl", "warc_path", "language", "stage", "rule", "reaso
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
-    """`schema` with the contract's fields as the contract has them and every verdict column nullable, so that no batch
-    decides by its values how the file is typed."""
+    """Return `schema` with the contract's types and nullable verdict columns, so that the values of a batch do not
+    change the file's types.
+    """
     known = {field.name: field for field in DOCUMENT_SCHEMA}
     return pa.schema([known.get(field.name, field.with_nullable(True)) for field in schema])
 
 
 class TableWriter:
-    """Streams record batches into one Parquet file (zstd). A context manager; `num_rows` counts what was written."""
+    """Streaming writer of record batches into one Parquet file (zstd). A context manager; `num_rows` counts written
+    rows.
+    """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.num_rows = 0
@@ -72,13 +75,13 @@ class TableWriter:
 
 
 def read_rows(artifact: Artifact, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of one of an artifact's tables, in order, a batch at a time; the file's sha256 is checked first."""
+    """Yield the rows of one table of an artifact, in order, a batch at a time; the file's sha256 is checked first."""
     with pq.ParquetFile(artifact.file(name)) as file:
         yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
 
 
 def in_row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches gathered into tables of the size of a row group."""
+    """Yield the batches gathered into tables of the size of a row group."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:
         waiting.append(batch)
@@ -95,6 +98,6 @@ def _fill_a_row_group(batches: Sequence[pa.RecordBatch]) -> bool:
 
 
 def text_bytes(batch: pa.RecordBatch, among: pa.BooleanArray | None = None) -> int:
-    """The UTF-8 bytes of the texts of a batch, of all or of some."""
+    """Return the number of UTF-8 bytes of the texts of a batch, of all or of some."""
     lengths = pc.binary_length(batch.column("text"))
     return int(pc.sum(lengths if among is None else lengths.filter(among)).as_py() or 0)

@@ -1,11 +1,10 @@
-"""The verdicts of a stage beside the documents that it judged: one row a document, and the texts that it changed.
+"""Tables of verdicts: one row for each judged document, and the changed texts.
 
     verdicts.parquet   doc_id, kept, the columns that the stage added, rule, value, threshold, duplicate_of
     texts.parquet      row, doc_id, text: of the documents whose text the stage changed; absent where it changed none
 
-A row stands at the place of its document among those that came in. `summary["sources"]` names the artifacts that the
-documents come from, by their place relative to this one, with their digests; `pipelines.documents.view` reads both
-together.
+Rows have the order of the incoming documents. `summary["sources"]` names the source artifacts of the documents by
+relative path, with their digests. `pipelines.documents.view` reads verdicts and sources together.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ TEXT_SCHEMA = pa.schema(
         pa.field("text", pa.large_string(), nullable=False),
     ]
 )
-"""A changed text, and the row of its document among those that came in."""
+"""A changed text, and the row of its document among the incoming documents."""
 
 _FIRST = (pa.field("doc_id", pa.string(), nullable=False), pa.field("kept", pa.bool_(), nullable=False))
 _LAST = (
@@ -45,7 +44,8 @@ RESERVED = tuple(field.name for field in (*_FIRST, *_LAST))
 
 
 class TextWriter:
-    """Writes changed texts by row into `texts.parquet`, which is made with the first of them. A context manager."""
+    """Streaming writer of changed texts into `texts.parquet`, which is created with the first text. A context manager.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / TEXTS
@@ -55,7 +55,7 @@ class TextWriter:
     def write(
         self, first: int, before: pa.RecordBatch, texts: pa.LargeStringArray, among: pa.BooleanArray | None = None
     ) -> None:
-        """Add those of `texts` (`among` some) that differ from the texts of `before`, whose first row is `first`."""
+        """Add the `texts` (`among` some) that differ from the texts of `before`, whose first row is `first`."""
         differs = pc.not_equal(before.column("text"), texts)
         changed = pc.indices_nonzero(differs if among is None else pc.and_(differs, among)).cast(pa.int64())
         if len(changed) == 0:
@@ -73,9 +73,9 @@ class TextWriter:
 
 
 class VerdictWriter(ExitStack):
-    """Writes the verdicts of a stage as they come. A context manager.
+    """Streaming writer of a stage's verdicts. A context manager.
 
-    `schema` has the columns of the documents that came in, `judged` of those that the stage gives back.
+    `schema` has the columns of the incoming documents, `judged` the columns of the documents that the stage returns.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema, judged: pa.Schema) -> None:
@@ -109,7 +109,7 @@ class VerdictWriter(ExitStack):
 
 
 def sources_of(target: Path, sources: Sequence[Artifact]) -> list[dict[str, str]]:
-    """The `summary["sources"]` of an artifact at `target`: the place of each source relative to it, and its digest."""
+    """Return the `summary["sources"]` of an artifact at `target`: each source's relative path and digest."""
     return [
         {"path": posixpath.relpath(source.path.as_posix(), target.as_posix()), "digest": source.digest}
         for source in sources

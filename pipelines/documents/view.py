@@ -1,13 +1,13 @@
-"""The documents of an artifact, composed: the extracted text with all that later stages added and changed.
+"""The composed view of an artifact's documents: extracted text with the columns and changes of later stages.
 
 An artifact of documents is either stored (`documents.parquet` and `removals.parquet`) or judged (`verdicts.parquet`
 over the documents of its sources; see `pipelines.documents.verdicts`). Both may have `texts.parquet`, whose texts
 replace those of their rows.
 
-Columns that a stage measured for the next one (`MEASURED`) are seen in its own artifact alone.
+Columns that a stage measures for the next stage (`MEASURED`) are visible in its own artifact only.
 
-A judged artifact is read through its sources as they were when it was made. Where one was made anew since, with another
-digest, the artifact is stale and reading it is refused.
+A judged artifact is read through the sources that it was made from. If a source has been remade with another digest,
+the artifact is stale and reading it is refused.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ Batches = Iterator[pa.RecordBatch]
 
 
 def read_documents(artifact: Artifact, columns: Sequence[str] | None = None) -> Batches:
-    """The documents of an artifact, in order, a batch at a time; `columns` are all where not given.
+    """Yield the documents of an artifact, in order, a batch at a time; `columns` defaults to all.
 
     Raises:
-        IntegrityError: a file changed on disk, or a source was made anew.
+        IntegrityError: a file changed on disk, or a source was remade.
     """
     if DOCUMENTS in artifact.files:
         yield from _with_texts(artifact, read_rows(artifact, DOCUMENTS, columns))
@@ -50,7 +50,7 @@ def read_documents(artifact: Artifact, columns: Sequence[str] | None = None) -> 
 
 
 def read_schema(artifact: Artifact) -> pa.Schema:
-    """The columns of an artifact's documents."""
+    """Return the columns of an artifact's documents."""
     if DOCUMENTS in artifact.files:
         return pq.read_schema(artifact.file(DOCUMENTS))
     schema = pa.schema([field for field in read_schema(sources(artifact)[0]) if not field.name.startswith(MEASURED)])
@@ -60,33 +60,33 @@ def read_schema(artifact: Artifact) -> pa.Schema:
 
 
 def added_columns(artifact: Artifact) -> list[str]:
-    """The columns that the stage of a judged artifact added; none of a stored artifact."""
+    """Return the columns that the stage of a judged artifact added; a stored artifact has none."""
     return [] if DOCUMENTS in artifact.files else [field.name for field in _added_fields(artifact)]
 
 
 def count_documents(artifact: Artifact) -> int:
-    """The number of an artifact's documents."""
+    """Return the number of an artifact's documents."""
     if DOCUMENTS in artifact.files:
         return int(pq.read_metadata(artifact.file(DOCUMENTS)).num_rows)
     return sum(batch.column("kept").true_count for batch in read_rows(artifact, VERDICTS, ["kept"]))
 
 
 def count_removals(artifact: Artifact) -> int:
-    """The number of an artifact's removals."""
+    """Return the number of an artifact's removals."""
     if DOCUMENTS in artifact.files:
         return int(pq.read_metadata(artifact.file(REMOVALS)).num_rows)
     return sum(batch.num_rows - batch.column("kept").true_count for batch in read_rows(artifact, VERDICTS, ["kept"]))
 
 
 def read_table(artifact: Artifact, columns: Sequence[str] | None = None) -> pa.Table:
-    """The documents of an artifact as one table in memory."""
+    """Return the documents of an artifact as one table in memory."""
     schema = read_schema(artifact)
     wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     return pa.Table.from_batches([batch.cast(wanted) for batch in read_documents(artifact, columns)], wanted)
 
 
 def read_removals(artifact: Artifact) -> pa.Table:
-    """The removals of an artifact (`REMOVAL_SCHEMA`), in the order in which their documents came in."""
+    """Yield the removals of an artifact (`REMOVAL_SCHEMA`), in the order of the incoming documents."""
     if DOCUMENTS in artifact.files:
         return pq.read_table(artifact.file(REMOVALS), columns=REMOVAL_SCHEMA.names)
     stage, batches = str(artifact.summary["stage"]), []
@@ -98,7 +98,7 @@ def read_removals(artifact: Artifact) -> pa.Table:
 
 
 def find_verdict(artifact: Artifact, doc_id: str) -> dict[str, Any] | None:
-    """What an artifact itself has on the document with this id, without its sources; None where it has nothing.
+    """Return an artifact's own entry for the document with this id, without its sources; None if there is no entry.
 
     `kept`; the columns of the document, or those that the stage added, and `text` where it changed the text; or the
     rule that removed the document, with its value, threshold and duplicate.
@@ -114,16 +114,16 @@ def find_verdict(artifact: Artifact, doc_id: str) -> dict[str, Any] | None:
 
 
 def sources(artifact: Artifact) -> list[Artifact]:
-    """The artifacts that the documents of a judged artifact come from, in order; none of a stored artifact.
+    """Return the source artifacts of a judged artifact, in order; a stored artifact has none.
 
     Raises:
-        IntegrityError: one was made anew since, or is gone.
+        IntegrityError: a source was remade or is missing.
     """
     return [_source(artifact, each["path"], each["digest"]) for each in artifact.summary.get("sources", ())]
 
 
 def chain(artifact: Artifact) -> list[Artifact]:
-    """All artifacts that the documents of an artifact went through, the stored ones first, itself last."""
+    """Return all artifacts that the documents of an artifact passed through, stored artifacts first, itself last."""
     return [*(each for source in sources(artifact) for each in chain(source)), artifact]
 
 
@@ -137,7 +137,7 @@ def _judged(
     for batch in _with_texts(artifact, incoming):
         rows = verdicts.take(batch.num_rows)
         if rows is None or not rows.column("doc_id").equals(batch.column("doc_id")):
-            raise IntegrityError(f"{artifact.path}: its verdicts are on other documents than its sources have")
+            raise IntegrityError(f"{artifact.path}: its verdicts do not match the documents of its sources")
         yield batch, rows
     if verdicts.take(1) is not None:
         raise IntegrityError(f"{artifact.path}: has more verdicts than its sources have documents")
@@ -221,7 +221,7 @@ def _source(artifact: Artifact, place: str, digest: str) -> Artifact:
     try:
         return open_artifact(path, digest=digest)
     except (InputError, IntegrityError) as error:
-        raise IntegrityError(f"{artifact.path}: stale, make it again; its source was made anew: {error}") from None
+        raise IntegrityError(f"{artifact.path}: stale, make it again; its source was remade:  {error}") from None
 
 
 def _relative(path: Path, place: str) -> Path:
