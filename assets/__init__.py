@@ -1,1 +1,1 @@
-"""The Dagster room: assets, checks, jobs, schedules and sensors over `pipelines` and `lm`."""
+"""Dagster definitions: assets, checks, jobs, schedules and sensors over `pipelines` and `lm`."""

@@ -1,4 +1,4 @@
-"""Everything that Dagster loads: assets, checks, jobs, schedules, sensors, resources."""
+"""The Dagster definitions: assets, checks, jobs, schedules, sensors, resources."""
 
 from __future__ import annotations
 

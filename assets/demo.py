@@ -1,9 +1,9 @@
-"""`python -m assets.demo`: materialize every asset on the built-in crawl, tell what each took, and show what came of
-it.
+"""`python -m assets.demo`: materialize every asset on the built-in crawl, with the time of each and a summary of
+results.
 
-The run is an ordinary Dagster run of the job `demo` in `DAGSTER_HOME`, so `make ui` shows it. What is already whole
-is not done again. Exit code 0: all assets are there and all checks passed; 2 or 3: as the failed asset says; 1: a
-check failed.
+The run is an ordinary Dagster run of the job `demo` in `DAGSTER_HOME`, so `make ui` shows it. Assets that are already
+complete are not made again. Exit code 0: all assets exist and all checks passed; 1: a check failed; 2 or 3: the code of
+the failed asset.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class DemoFailedError(LoamError):
-    """An asset or an asset check of the demo failed; the message says which and why."""
+    """A failed asset or asset check of the demo; the message names it and gives the reason."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class DemoFailedError(LoamError):
 
 
 class StepPrinter(threading.Thread):
-    """Follows one run's events and prints a line for each asset as it ends; on a terminal also what runs now."""
+    """Progress of one run: prints a line for each finished asset, and on a terminal the running assets."""
 
     def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
         super().__init__(daemon=True)
@@ -77,7 +77,7 @@ def run_demo(num_pages: int | None, seed: int) -> None:
 
     Raises:
         DemoFailedError: an asset or a check failed.
-        Interrupted: SIGINT; what was whole stays, and a training goes on from its checkpoint.
+        Interrupted: SIGINT; complete assets are kept, and a training resumes from its checkpoint.
     """
     from assets.automation.jobs import demo_run_config, demo_tags, register_demo_groups
     from assets.definitions import defs
@@ -101,7 +101,7 @@ def run_demo(num_pages: int | None, seed: int) -> None:
         except dg.DagsterInvalidConfigError as error:
             raise ConfigurationError(mistake_of(error)) from None
         except (DagsterExecutionInterruptedError, KeyboardInterrupt):
-            raise Interrupted("interrupted; run it again to go on from here", signal.SIGINT) from None
+            raise Interrupted("interrupted; run the command again to resume", signal.SIGINT) from None
     _raise_if_failed(result)
 
 
@@ -109,7 +109,7 @@ def _raise_if_failed(result: dg.ExecuteInProcessResult) -> None:
     for event in result.filter_events(lambda event: event.is_step_failure):
         data, error = event.step_failure_data.user_failure_data, event.step_failure_data.error
         if error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__:
-            raise Interrupted(f"{event.step_key}: interrupted; run it again to go on from here", signal.SIGINT)
+            raise Interrupted(f"{event.step_key}: interrupted; run the command again to resume", signal.SIGINT)
         if data is None:
             lines = (error.message if error else "failed").strip().splitlines()
             raise DemoFailedError(f"{event.step_key}: {lines[-1]}; `make ui` shows the whole error", 1)
@@ -138,7 +138,7 @@ def _print_event(event: dg.DagsterEvent) -> None:
 
 @functools.cache
 def _asset_names() -> frozenset[str]:
-    """The steps that make assets; the others are checks, which speak only when they fail."""
+    """Return the steps that make assets; the others are checks, which are printed only when they fail."""
     from assets.definitions import defs
 
     return frozenset(key.to_user_string() for key in defs.resolve_all_asset_keys())
@@ -161,13 +161,13 @@ def _prepare_instance(folder: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m assets.demo", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--num-pages", type=int, metavar="N", help="pages of the built-in crawl (default: the preset's)"
+        "--num-pages", type=int, metavar="N", help="number of pages of the built-in crawl (default: the preset's)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the crawl and of every training (default: 0)")
-    parser.add_argument("--home", help="folder or store for all that is made (default: $LOAM_HOME or .loam)")
+    parser.add_argument("--home", help="folder or store for all artifacts (default: $LOAM_HOME or .loam)")
     arguments = parser.parse_args(argv)
     if arguments.home is not None:
         os.environ["LOAM_HOME"] = str(paths.root_at(arguments.home))

@@ -1,5 +1,4 @@
-"""Where things lie: the home folder, an artifact's path from its asset's name and partition, and what a partition key
-is.
+"""Paths: the home folder, artifact paths by asset and partition, and the form of partition keys.
 
 $LOAM_HOME/artifacts/NAME                 an artifact of the whole corpus
 $LOAM_HOME/artifacts/NAME/CRAWL/gNNNN     an artifact of one partition, a group of WARC files
@@ -22,16 +21,16 @@ _PARTITION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})/g([0-9]{4,6})")
 
 
 def home() -> Path:
-    """The folder or store that everything is kept in: `$LOAM_HOME`, or `.loam` in the working folder.
+    """Return the home folder or store: `$LOAM_HOME`, or `.loam` in the working folder.
 
     Raises:
-        ConfigurationError: a URL that holds credentials, or whose file system is not installed.
+        ConfigurationError: a URL with credentials, or without an installed file system.
     """
     return root_at(os.environ.get("LOAM_HOME") or ".loam")
 
 
 def root_at(place: str) -> Path:
-    """The home that a setting names: an absolute path, or a store's URL as a path.
+    """Return the home that a setting names: an absolute path, or a store's URL as a path.
 
     Raises:
         ConfigurationError: as `home`.
@@ -41,15 +40,15 @@ def root_at(place: str) -> Path:
 
 
 def downloads(root: Path) -> Path:
-    """The folder of this machine for downloaded files of the home `root`."""
+    """Return the local folder for downloaded files of the home `root`."""
     return (cache_folder() if is_remote(root) else root) / "downloads"
 
 
 def artifact_path(name: str, partition: str | None = None, root: Path | None = None) -> Path:
-    """The artifact folder of asset `name`, of one partition where it is partitioned.
+    """Return the artifact folder of asset `name`, or of one of its partitions.
 
     Raises:
-        ConfigurationError: `partition` is no partition key, so it could lead out of the root.
+        ConfigurationError: `partition` is not a partition key and could lead out of the root.
     """
     folder = (root or home()) / "artifacts" / name
     if partition is None:
@@ -59,7 +58,7 @@ def artifact_path(name: str, partition: str | None = None, root: Path | None = N
 
 
 def parse_partition(key: str) -> tuple[str, int]:
-    """`CRAWL/gNNNN` as `(crawl, group)`.
+    """Return `CRAWL/gNNNN` as `(crawl, group)`.
 
     Raises:
         ConfigurationError: another form.
@@ -71,7 +70,7 @@ def parse_partition(key: str) -> tuple[str, int]:
 
 
 def partition_key(crawl: str, group: int) -> str:
-    """The key of one group of a crawl's WARC files."""
+    """Return the key of one group of a crawl's WARC files."""
     key = f"{crawl}/g{group:04d}"
     parse_partition(key)
     return key

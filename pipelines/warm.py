@@ -1,4 +1,4 @@
-"""`python -m pipelines.warm`: compile every numba function into the cache, and remove the code of older sources."""
+"""`python -m pipelines.warm`: compile every numba function into the cache, and remove code of older sources."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ STEPS: dict[str, Callable[[], None]] = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Compile every function, with a progress bar."""
     argparse.ArgumentParser(prog="python -m pipelines.warm", description=__doc__).parse_args(argv)
     for step in track(STEPS.values(), "compile", total=len(STEPS), unit="room"):
         step()

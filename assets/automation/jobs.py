@@ -1,4 +1,4 @@
-"""Jobs: the whole chain on the built-in crawl, and its parts for real crawls."""
+"""Dagster jobs: the whole chain on the built-in crawl, and its parts for real crawls."""
 
 from __future__ import annotations
 
@@ -60,20 +60,20 @@ align = dg.define_asset_job(
 ablate = dg.define_asset_job(
     "ablate",
     selection=dg.AssetSelection.assets("ablations"),
-    description="Short trainings of equal budget on the token shards, one question a partition. Then ablation_report.",
+    description="Short trainings of equal budget on the token shards, one question a partition. Then: ablation_report.",
 )
 
 JOBS = [demo, curate_crawl, pretrain, align, ablate]
 
 
 def demo_partitions() -> list[str]:
-    """The groups that the built-in crawl is divided into."""
+    """Return the partition keys of the built-in crawl's groups."""
     return [partition_key(presets.DEMO_CRAWL, group) for group in range(presets.NUM_DEMO_GROUPS)]
 
 
 def register_demo_groups(instance: dg.DagsterInstance) -> None:
-    """Make the built-in crawl's groups known to the instance, side by side: the demo's run covers a range of
-    partitions, and the range follows the order in which they were added.
+    """Register the built-in crawl's groups with the instance, in one sequence: the demo's run covers a range of
+    partitions, in the order of registration.
     """
     name, wanted = str(WARC_GROUPS.name), demo_partitions()
     known = list(instance.get_dynamic_partitions(name))
@@ -86,13 +86,13 @@ def register_demo_groups(instance: dg.DagsterInstance) -> None:
 
 
 def demo_tags() -> dict[str, str]:
-    """Tags of a run of `demo`: all of the built-in crawl's groups in one run."""
+    """Return the tags of a run of `demo`: all of the built-in crawl's groups in one run."""
     partitions = demo_partitions()
     return {RANGE_START: partitions[0], RANGE_END: partitions[-1]}
 
 
 def demo_run_config(num_pages: int | None, seed: int) -> dict[str, Any]:
-    """The configuration of a run of `demo`: its preset, with the seed everywhere."""
+    """Return the configuration of a run of `demo`: its preset, with one seed for all steps."""
     ops = presets.demo(seed)
     if num_pages is not None:
         ops["demo_crawl"]["num_pages"] = num_pages

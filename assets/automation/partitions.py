@@ -1,5 +1,4 @@
-"""Partitions: groups of WARC files, keyed `CRAWL/gNNNN`, added as crawls and folders are found; and the questions of
-ablations."""
+"""Dagster partitions: groups of WARC files, keyed `CRAWL/gNNNN`, and the questions of ablations."""
 
 from __future__ import annotations
 
@@ -21,15 +20,15 @@ step."""
 
 
 ABLATION_QUESTIONS = dg.StaticPartitionsDefinition(list(QUESTIONS))
-"""One partition is a question that short trainings answer."""
+"""One partition is one question of the ablations, compared by short trainings."""
 
 
 def chosen_partitions(instance: dg.DagsterInstance, patterns: Sequence[str]) -> list[str]:
-    """The registered groups that match any of the shell patterns, sorted.
+    """Return the registered groups that match any of the shell patterns, sorted.
 
     Raises:
         ConfigurationError: a pattern matches none.
-        InputError: no group is registered.
+        InputError: no groups are registered.
     """
     known = sorted(instance.get_dynamic_partitions(str(WARC_GROUPS.name)))
     if not known:

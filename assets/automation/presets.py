@@ -12,7 +12,7 @@ NUM_DEMO_WARC_FILES = 4
 
 
 def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
-    """The demo's configuration by asset: what differs from the assets' own defaults."""
+    """Return the demo's configuration by asset, without fields at their defaults."""
     return {
         "demo_crawl": {"seed": seed, "num_warc_files": NUM_DEMO_WARC_FILES},
         "quality_documents": {"keep_share": None},  # its labels are of its own pages, so their threshold is right

@@ -1,4 +1,4 @@
-"""Schedules: the newest crawl of Common Crawl, once a month. Off until switched on."""
+"""Dagster schedules: the newest crawl of Common Crawl, once a month. Off by default."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines import common_crawl
 from pipelines.paths import partition_key
 
 NUM_GROUPS_VARIABLE = "LOAM_GROUPS_PER_CRAWL"
-"""How many groups of the newest crawl a tick asks for; a whole crawl has tens of thousands."""
+"""Number of groups of the newest crawl that a tick requests; a whole crawl has tens of thousands."""
 
 INDEX_VARIABLE = "LOAM_CRAWL_INDEX"
 """Address of the list of crawls, in place of Common Crawl's."""
@@ -29,7 +29,7 @@ _DEFAULT_NUM_GROUPS = "1"
 )
 @explained
 def newest_crawl(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-    """On the third of each month, curate the first groups of the newest crawl that is not known yet.
+    """Curates the first groups of the newest crawl on the third of each month, unless they are registered already.
 
     `LOAM_GROUPS_PER_CRAWL` says how many groups; `LOAM_CRAWL_INDEX` names another address of the list of crawls.
     """
@@ -39,7 +39,7 @@ def newest_crawl(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] |
     known = set(context.instance.get_dynamic_partitions(str(WARC_GROUPS.name)))
     new = [key for key in wanted if key not in known]
     if not new:
-        return dg.SkipReason(f"{crawl} is known already, with {len(wanted)} groups")
+        return dg.SkipReason(f"{crawl} is registered already, with {len(wanted)} groups")
     context.instance.add_dynamic_partitions(str(WARC_GROUPS.name), new)
     return [dg.RunRequest(run_key=key, partition_key=key) for key in new]
 

@@ -1,4 +1,4 @@
-"""Sensors: a local folder that gains WARC files. Off until switched on."""
+"""Dagster sensors: new WARC files in a local folder. Off by default."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _INTERVAL_S = 60
 @dg.sensor(job=curate_crawl, minimum_interval_seconds=_INTERVAL_S, default_status=dg.DefaultSensorStatus.STOPPED)
 @explained
 def local_warc_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Adds groups of WARC files that the folder `LOAM_WARC_FOLDER` has gained, and asks for their curation.
+    """Registers groups of new WARC files in the folder `LOAM_WARC_FOLDER` and requests their curation.
 
     `LOAM_WARC_CRAWL` names the crawl that they belong to (default: `local`), `LOAM_WARC_FILES_PER_GROUP` their size.
-    Which files form which group is kept in the cursor, so a group never changes, whatever the folder gains later.
+    The cursor stores the files of each group, so later files never change a group.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder:

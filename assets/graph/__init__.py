@@ -1,1 +1,1 @@
-"""Assets and their checks, by domain."""
+"""Dagster assets and asset checks, by domain."""

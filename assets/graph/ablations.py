@@ -1,4 +1,4 @@
-"""Experiments: which choices of model and training matter, found by short trainings of equal budget."""
+"""Ablations: choices of model and training, compared by short trainings of equal budget."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from lm.storage import Artifact, find_artifact, open_artifact
 def ablations(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """One question a partition: trainings that differ in one thing, from the same tokens, once per seed."""
+    """One question a partition: trainings on the same tokens that differ in one setting, once per seed."""
     watch = Stopwatch()
     config, artifacts = config_of(context, AblationConfig), {}
     for question in context.partition_keys:
@@ -52,12 +52,12 @@ def ablations(
 )
 @explained
 def ablation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """What won each question that was asked, by how much, and how far seeds alone differ."""
+    """The winner of each question, its margin, and the spread between seeds."""
     watch = Stopwatch()
     asked = {question: _target(home, question) for question in QUESTIONS}
     found = {question: made for question, path in asked.items() if (made := find_artifact(path)) is not None}
     if not found:
-        raise InputError(f"{home.target('ablations')}: no question is answered yet; materialize `ablations` first")
+        raise InputError(f"{home.target('ablations')}: no ablation has been run yet; materialize `ablations` first")
     artifact = write_ablation_report(found, home.target("ablation_report"))
     return result(artifact, watch, {"report": dg.MetadataValue.md(artifact.file(PAGE).read_text())})
 
@@ -67,7 +67,7 @@ def _target(home: LoamHome, question: str) -> Path:
 
 
 def _runs(home: LoamHome) -> Path:
-    """Where the trainings lie, on this machine: questions share those that are the same."""
+    """Return the local folder of the trainings; questions share equal trainings."""
     near = workspace(home.target("ablations"))
     return near.parent / f"{near.name}.work"
 
@@ -89,7 +89,7 @@ def _by_step(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
 
 
 def _by_seconds(rows: list[dict[str, Any]], runs: Path) -> Mapping[str, Any]:
-    """The same curves over the clock, of the runs whose times are known."""
+    """Return the same curves over wall time, for the runs with recorded times."""
     curves = {_label(row): validation_over_seconds(row, runs) for row in rows}
     return {label: curve for label, curve in curves.items() if curve[0]}
 

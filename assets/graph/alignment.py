@@ -1,4 +1,4 @@
-"""Alignment: from a model that continues text to one that answers, by SFT, DPO and GRPO."""
+"""Alignment: supervised fine-tuning (SFT), direct preference optimization (DPO) and GRPO."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NUM_SAMPLES_SHOWN = 10
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentSource:
-    """Where the alignment data comes from."""
+    """The source of the alignment data."""
 
     folder: Annotated[
         str | None,
@@ -44,7 +44,7 @@ class AlignmentSource:
 @dg.asset(group_name="alignment", deps=[demo_crawl], config_schema=schema_of(AlignmentSource))
 @explained
 def alignment_data(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """Instructions, preference pairs and verifiable problems, each with a held-out part, checked line by line."""
+    """Instructions, preference pairs and verifiable problems, each with a held-out part. Every line is validated."""
     watch = Stopwatch()
     folder = config_of(context, AlignmentSource).folder
     files = {
@@ -64,7 +64,7 @@ def alignment_data(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mate
 def sft_model(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """The model fine-tuned on instructions: it learns the form of an answer."""
+    """The model after supervised fine-tuning on instructions."""
     config = config_of(context, SFTConfig)
     return _tune(context, home, pipes, "sft", config, base="pretrained_model", data="instructions")
 
@@ -76,7 +76,7 @@ def sft_model(
 def dpo_model(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """The model after direct preference optimization: it learns which of two answers is wanted."""
+    """The model after direct preference optimization (DPO) on pairs of answers."""
     return _tune(context, home, pipes, "dpo", config_of(context, DPOConfig), base="sft_model", data="preferences")
 
 
@@ -87,7 +87,7 @@ def dpo_model(
 def grpo_model(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """The model after group-relative policy optimization: it learns from verified answers of its own."""
+    """The model after group-relative policy optimization (GRPO) on its own verified answers."""
     return _tune(context, home, pipes, "grpo", config_of(context, GRPOConfig), base="dpo_model", data="problems")
 
 
@@ -121,7 +121,7 @@ def _tune(
     base: str,
     data: str,
 ) -> dg.MaterializeResult[Any]:
-    """Tune the model of asset `base` on one of the data files and show how it went."""
+    """Tune the model of asset `base` on one data file; return the result with curves and samples."""
     watch = Stopwatch()
     paths = {
         "model": home.target(base),
@@ -135,7 +135,7 @@ def _tune(
 
 
 def _tuning_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """What each step measured, and the first held-out answers."""
+    """Return the curves of the steps' measurements, and the first held-out answers."""
     rows = metrics(artifact)
     shown = [name for name in ("loss", "reward", "verified_rate", "reward_margin") if name in rows[0]]
     curves: dict[str, dg.MetadataValue[Any]] = {

@@ -1,4 +1,4 @@
-"""The classifiers that judge pages, trained as assets: quality, and harmful content."""
+"""Assets of the page classifiers: quality and harmful content."""
 
 from __future__ import annotations
 
@@ -41,50 +41,50 @@ _RATES = ("threshold", "roc_auc", "precision", "recall", "f1", "false_positive_r
 
 @dataclass(frozen=True, kw_only=True)
 class QualityTraining:
-    """What the classifier learns from, and how: labels, or files of reference pages and of random pages."""
+    """Training data and settings of the quality classifier: labels, or reference pages and random pages."""
 
     labels: Annotated[
         str | None,
-        Doc("JSON Lines or CSV with `text` and `high_quality`; empty, without reference pages: the built-in crawl's."),
+        Doc("JSON Lines or CSV with `text` and `high_quality`. Default: the built-in crawl's labels."),
     ] = None
     reference_pages: Annotated[
         tuple[str, ...],
         Doc(
-            "Files of pages worth learning from, WARC, WET, or JSON Lines with `text`; `crawl_pages` holds "
-            "their opposite."
+            "Files of high-quality pages (WARC, WET, or JSON Lines with `text`); `crawl_pages` are the negative "
+            "examples."
         ),
     ] = ()
     reference_urls: Annotated[
         str | None,
-        Doc("File with a URL a line, such as the pages that Wikipedia cites; fetched through Common Crawl's index."),
+        Doc("File with one URL a line, such as pages cited by Wikipedia; fetched through Common Crawl's index."),
     ] = None
     reference_crawl: Annotated[
-        str | None, Doc("The crawl that these URLs are fetched from, as in CC-MAIN-2024-22; empty means the newest.")
+        str | None, Doc("The crawl from which these URLs are fetched, such as CC-MAIN-2024-22; empty means the newest.")
     ] = None
     crawl_pages: Annotated[tuple[str, ...], Doc("Files of a crawl's random pages, in the same formats.")] = ()
-    filters: Annotated[PageFilters, Doc("What pages of both sides must pass before they are learned from.")] = field(
+    filters: Annotated[PageFilters, Doc("Filters that training pages of both classes must pass.")] = field(
         default_factory=PageFilters
     )
-    max_pages: Annotated[int, Doc("The most pages of each side."), Range(1)] = 100_000
-    classifier: Annotated[ClassifierConfig, Doc("How fastText is trained, and how the threshold is chosen.")] = field(
+    max_pages: Annotated[int, Doc("Most pages of each class."), Range(1)] = 100_000
+    classifier: Annotated[ClassifierConfig, Doc("Settings of fastText and of the choice of the threshold.")] = field(
         default_factory=ClassifierConfig
     )
 
     def __post_init__(self) -> None:
         settle(self, "quality_classifier")
         if self.labels is not None and (self.reference_pages or self.reference_urls or self.crawl_pages):
-            raise ConfigurationError("quality_classifier: labels and pages are both set, expected one of them")
+            raise ConfigurationError("quality_classifier: labels and pages are both set, expected only one")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HarmfulTraining:
-    """Where the labelled texts are, and how the classifiers learn from them."""
+    """Training data and settings of the harmful-content classifiers."""
 
     labels: Annotated[
         str | None,
         Doc(
-            "JSON Lines or CSV with `text` and `toxic`, `adult` or both; where nothing is set, the built-in "
-            "crawl's. A kind of harm without labels is not judged."
+            "JSON Lines or CSV with `text` and `toxic`, `adult` or both. Default: the built-in crawl's "
+            "labels. A kind of harm without labels is not judged."
         ),
     ] = None
     toxic: Annotated[LabelFile, Doc("Another file for toxic texts, and the names of its columns.")] = field(
@@ -93,7 +93,7 @@ class HarmfulTraining:
     adult: Annotated[LabelFile, Doc("Another file for adult texts, and the names of its columns.")] = field(
         default_factory=LabelFile
     )
-    classifier: Annotated[ClassifierConfig, Doc("How fastText is trained, and how the thresholds are chosen.")] = (
+    classifier: Annotated[ClassifierConfig, Doc("Settings of fastText and of the choice of thresholds.")] = (
         DEFAULT_CONFIG
     )
 
@@ -104,7 +104,7 @@ class HarmfulTraining:
 @dg.asset(group_name="curation", deps=[demo_crawl], config_schema=schema_of(QualityTraining))
 @explained
 def quality_classifier(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """A fastText classifier that tells pages worth learning from from the rest of a crawl."""
+    """A fastText classifier of page quality."""
     watch = Stopwatch()
     config = config_of(context, QualityTraining)
     target = home.target("quality_classifier")
@@ -123,7 +123,7 @@ def quality_classifier(context: dg.AssetExecutionContext, home: LoamHome) -> dg.
 @dg.asset(group_name="curation", deps=[demo_crawl], config_schema=schema_of(HarmfulTraining))
 @explained
 def harmful_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """Two fastText classifiers: insulting or hateful text, and adult content."""
+    """Two fastText classifiers: toxic text and adult content."""
     watch = Stopwatch()
     config = config_of(context, HarmfulTraining)
     files = _harm_labels(config, home)
@@ -136,7 +136,7 @@ def harmful_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg
 
 @dg.asset_check(asset=quality_classifier, description=f"ROC AUC on held-out labels is at least {_MIN_ROC_AUC}.")
 def quality_separates(home: LoamHome) -> dg.AssetCheckResult:
-    """The quality classifier tells good pages from bad ones."""
+    """The quality classifier separates good pages from bad pages."""
     return _separates(home.artifact("quality_classifier"))
 
 
@@ -156,7 +156,7 @@ def harmful_separates(home: LoamHome) -> dg.AssetCheckResult:
 
 
 def _holds_at_length(row: Mapping[str, float]) -> bool:
-    """Whether pages of one length are judged well enough."""
+    """Return whether the results on pages of one length reach the required bounds."""
     is_found = row["recall"] >= _MIN_PAGE_RECALL or row["page_words"] < _FEWEST_PAGE_WORDS
     return is_found and row["false_positive_rate"] <= _MAX_FALSE_POSITIVE_RATE
 
@@ -168,7 +168,7 @@ def _separates(classifiers: Artifact) -> dg.AssetCheckResult:
 
 
 def _harm_labels(config: HarmfulTraining, home: LoamHome) -> dict[str, LabelFile]:
-    """The labels of each kind of harm: its own file, or the joint one where that has the kind."""
+    """Return the labels of each kind of harm: its own file, or the joint file if it has the kind."""
     own = {kind: file for kind, file in (("toxic", config.toxic), ("adult", config.adult)) if file.path}
     if own and config.labels is None:
         return own
@@ -186,7 +186,7 @@ def _labels(home: LoamHome, configured: str | None, built_in: str) -> Path:
 
 
 def _fetched(config: QualityTraining, home: LoamHome, context: dg.AssetExecutionContext) -> tuple[str, ...]:
-    """The WARC file of the pages of `reference_urls`, fetched unless it is there."""
+    """Return the WARC file of the pages of `reference_urls`; fetch it unless it exists."""
     if config.reference_urls is None:
         return ()
     from pipelines.common_crawl import fetch_pages, newest_crawl, read_urls  # it loads an HTTP client

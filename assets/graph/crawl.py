@@ -1,4 +1,4 @@
-"""The crawl: the built-in one, and the groups of WARC files that everything starts from."""
+"""Assets of the crawl: the built-in crawl, and groups of WARC files."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from pipelines.sources.warc_groups import LISTING, WarcSource, publish_files, re
 
 @dataclass(frozen=True, kw_only=True)
 class CrawlSource:
-    """Where the WARC files of a group come from."""
+    """The source of a group's WARC files."""
 
     folder: Annotated[
         str | None,
         Doc(
-            "Folder of WARC files: here, in a store such as s3://bucket/prefix, or https://… with `files`; "
-            "empty takes the built-in crawl for partitions demo/…, Common Crawl for the others."
+            "Folder of WARC files: local, in a store such as s3://bucket/prefix, or https://… with `files`. "
+            "Default: the built-in crawl for partitions demo/…, Common Crawl for others."
         ),
     ] = None
     files: Annotated[
         tuple[str, ...], Doc("Names of this group's files within the folder; empty cuts groups from the sorted names.")
     ] = ()
     files_per_group: Annotated[
-        int, Doc("WARC files in a group; a file of Common Crawl has about a gigabyte."), Range(1)
+        int, Doc("WARC files in a group; a Common Crawl file has about a gigabyte."), Range(1)
     ] = 2
     file_kind: Annotated[
-        Literal["warc", "wet"], Doc("Of Common Crawl: pages as fetched, or their text as extracted there.")
+        Literal["warc", "wet"], Doc("Common Crawl's pages as fetched (WARC), or its extracted text (WET).")
     ] = "warc"
-    base_url: Annotated[str, Doc("Address that Common Crawl's paths are fetched from.")] = DATA_URL
+    base_url: Annotated[str, Doc("Base address of Common Crawl's files.")] = DATA_URL
 
     def __post_init__(self) -> None:
         settle(self, "warc_files")
@@ -53,7 +53,7 @@ class CrawlSource:
 @dg.asset(group_name="crawl", config_schema=schema_of(DemoCrawlConfig))
 @explained
 def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """The built-in crawl: genuine WARC files of an invented web, and beside them the truth about every page."""
+    """The built-in crawl: valid WARC files of a synthetic web, with the ground truth of every page."""
     watch = Stopwatch()
     config = config_of(context, DemoCrawlConfig)
     from pipelines.demo_crawl.write import publish_demo_crawl  # its grammars take a while to load
@@ -74,19 +74,19 @@ def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
 
 
 def read_listing(listing: Artifact, home: LoamHome) -> list[WarcFile]:
-    """The files of a published group; remote ones may still have to be fetched to this machine."""
+    """Return the files of a published group; remote files may not be on this machine yet."""
     return read_files(listing.file(LISTING), home.downloads)
 
 
 def content_digests(files: list[WarcFile]) -> dict[str, str]:
-    """The sha256 of each file by its name: what work on them depends on, wherever they lie."""
+    """Return the sha256 of each file by name, which is independent of the file's location."""
     return {file.name: file.sha256 for file in files}
 
 
 def _list_group(context: dg.AssetExecutionContext, home: LoamHome, config: CrawlSource, partition: str) -> Artifact:
     """Find or fetch the files of one group and publish the list.
 
-    The list names where the files lie, so what follows depends on their content, not on the list.
+    The list contains locations, so later steps depend on the files' content and not on the list.
     """
     source = source_of(config, home, paths.parse_partition(partition)[0])
     known = {partition: config.files} if config.files else None
@@ -95,7 +95,7 @@ def _list_group(context: dg.AssetExecutionContext, home: LoamHome, config: Crawl
 
 
 def source_of(config: CrawlSource, home: LoamHome, crawl: str) -> WarcSource:
-    """The source that a crawl's name and the configuration mean."""
+    """Return the source that a crawl's name and the configuration select."""
     common: dict[str, Any] = {"crawl": crawl, "files_per_group": config.files_per_group}
     if config.folder:
         return WarcSource(kind="folder", folder=config.folder, **common)

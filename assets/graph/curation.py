@@ -1,4 +1,4 @@
-"""Curation: from WARC files to clean, deduplicated documents, stage by stage, with exact accounts."""
+"""Assets of the curation: clean, deduplicated documents from WARC files, step by step, with exact accounts."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def extracted_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg
 
 
 def _judging_asset(step: Step) -> dg.AssetsDefinition:
-    """The asset of a step that judges documents batch by batch."""
+    """Return the asset of a step that judges documents batch by batch."""
     source = step_before(step).artifact
 
     @dg.asset(
@@ -120,14 +120,14 @@ ALL_GROUPS = dg.AssetDep(JUDGED[-1], partition_mapping=dg.AllPartitionMapping())
 
 @dataclass(frozen=True, kw_only=True)
 class Deduplication:
-    """The groups that make up the corpus, and the duplicates that leave it."""
+    """The groups of the corpus, and the settings of deduplication."""
 
     partitions: Annotated[
         tuple[str, ...],
-        Doc("Groups to take, as shell patterns over their keys, such as CC-MAIN-2024-22/*; each must be materialized."),
+        Doc("Groups of the corpus, as shell patterns over keys, such as CC-MAIN-2024-22/*; each must be materialized."),
     ] = ("*",)
     mixed_settings: Annotated[bool, Doc("Allow groups that were curated with different settings.")] = False
-    search: Annotated[DeduplicationConfig, Doc("Which duplicates are sought, and which of them stays.")] = field(
+    search: Annotated[DeduplicationConfig, Doc("Kinds of duplicates, and the choice of the kept document.")] = field(
         default_factory=DeduplicationConfig
     )
 
@@ -165,7 +165,7 @@ def deduplicated_documents(context: dg.AssetExecutionContext, home: LoamHome) ->
 @dg.asset(group_name="curation", deps=["alignment_data"], config_schema=schema_of(EvaluationSources))
 @explained
 def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """The texts of all evaluation sets, for the corpus to be searched for."""
+    """The texts of all evaluation sets, for decontamination."""
     watch = Stopwatch()
     config = laid_over(home.settings().evaluation_items, given(context))
     sets = list(config.sets)
@@ -181,7 +181,7 @@ def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
 @dg.asset(group_name="curation", config_schema=schema_of(AddedSources))
 @explained
 def added_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """Documents of other collections than the crawl, by source; none unless configured."""
+    """Documents of added collections, by source; empty unless configured."""
     watch = Stopwatch()
     sources = laid_over(home.settings().added_documents, given(context)).sources
     return result(publish_added_documents(sources, home.target("added_documents")), watch)
@@ -218,7 +218,7 @@ def decontaminated_documents(context: dg.AssetExecutionContext, home: LoamHome) 
 @dg.asset(group_name="curation", deps=[decontaminated_documents])
 @explained
 def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """What came to each step, what left it and why, with charts and samples: report.html, and report.md."""
+    """The curation report: documents in and out of each step, reasons, charts and samples (report.html, report.md)."""
     watch = Stopwatch()
     report = write_curation_report(steps_of(home.root), home.target("curation_report"))
     rows = json.loads(report.file(FUNNEL).read_text())
@@ -237,12 +237,14 @@ def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
 
 
 def _settled(context: dg.AssetExecutionContext, home: LoamHome, step: Step) -> Any:
-    """The configuration of a step: the home's `curation.yaml`, with what was set at launch laid over it."""
+    """Return the configuration of a step: the home's `curation.yaml`, overridden by the fields set at launch."""
     return laid_over(getattr(home.settings(), step.stage), given(context))
 
 
 def _num_workers(sources: Iterable[Artifact]) -> int:
-    """Processes worth starting for these documents: a worker loads its libraries for a second or two first."""
+    """Return the number of processes worth starting for these documents; a worker needs a second or two to load its
+    libraries.
+    """
     num_documents = sum(source.summary["num_kept"] for source in sources)
     return max(1, min(os.cpu_count() or 1, num_documents // _DOCUMENTS_A_WORKER))
 

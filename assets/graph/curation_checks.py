@@ -1,4 +1,4 @@
-"""Checks of the curation: exact accounts everywhere, and precision and recall against the built-in crawl's truth."""
+"""Asset checks of the curation: exact accounts, and precision and recall against the built-in crawl's ground truth."""
 
 # No `from __future__ import annotations` here: Dagster compares the context's annotation with its classes unresolved.
 from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ Figures = Mapping[str, Any]
 
 
 def _accounts_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
-    """The check of a partitioned stage: in = kept + removed + lost in every group, and no group is empty."""
+    """Return the check of a partitioned stage: in = kept + removed + lost in every group, and no group is empty."""
 
     @dg.asset_check(asset=asset, name="accounts_are_exact", description="in = kept + removed + lost, in every group.")
     def accounts_are_exact(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
@@ -46,7 +46,7 @@ def _accounts_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
 
 
 def _adds_up(artifact: Artifact) -> bool:
-    """Whether the counts of the summary agree with each other and with the rows of the tables."""
+    """Return whether the counts of the summary agree with each other and with the rows of the tables."""
     counts = artifact.summary
     return bool(
         counts["num_in"] == counts["num_kept"] + counts["num_removed"] + counts["num_lost"]
@@ -59,7 +59,7 @@ ACCOUNTS = [_accounts_check(asset) for asset in curation.PARTITIONED]
 
 
 def _corpus_accounts_check(asset: dg.AssetsDefinition, *before: str) -> dg.AssetChecksDefinition:
-    """The check of a step over the whole corpus: in = kept + removed + lost, and in is what `before` kept."""
+    """Return the check of a corpus step: in = kept + removed + lost, and in equals the documents that `before` kept."""
 
     @dg.asset_check(asset=asset, name="accounts_are_exact", description="in = kept + removed + lost.")
     def accounts_are_exact(home: LoamHome) -> dg.AssetCheckResult:
@@ -78,9 +78,9 @@ CORPUS_ACCOUNTS = [
 ]
 
 
-@dg.asset_check(asset=curation.decontaminated_documents, description="No evaluation item that is looked for is left.")
+@dg.asset_check(asset=curation.decontaminated_documents, description="The corpus contains no searched evaluation item.")
 def no_evaluation_item_is_left(home: LoamHome) -> dg.AssetCheckResult:
-    """The documents that stayed are searched once more."""
+    """Searches the kept documents again."""
     artifact = home.artifact("decontaminated_documents")
     config = {name: value for name, value in artifact.config.items() if name != "stage"}
     left = contaminated_documents(
@@ -98,7 +98,7 @@ def no_evaluation_item_is_left(home: LoamHome) -> dg.AssetCheckResult:
     description=f"F1 of the text against the true bodies is at least {MIN_EXTRACTION_F1}.",
 )
 def text_is_the_body(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """What was extracted is the page's body, without what stands around it."""
+    """The extracted text is the page's body without navigation, advertisements and footers."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
         documents = _documents(context.instance, home, "extracted_documents")
@@ -108,9 +108,9 @@ def text_is_the_body(context: dg.AssetCheckExecutionContext, home: LoamHome) -> 
     return _against_truth(context, home, judge)
 
 
-@dg.asset_check(asset=curation.extracted_documents, description="Damaged records are lost, and no other.")
+@dg.asset_check(asset=curation.extracted_documents, description="Only damaged records are lost.")
 def only_damaged_records_are_lost(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Records that the crawl damaged on purpose are lost; every sound one was read."""
+    """Deliberately damaged records are lost; every sound record is read."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
         name = "extracted_documents"
@@ -126,7 +126,7 @@ def only_damaged_records_are_lost(context: dg.AssetCheckExecutionContext, home: 
     description=f"Precision and recall of removing other languages are at least {MIN_PRECISION}.",
 )
 def other_languages_are_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Pages in other languages than English leave, English ones stay."""
+    """Pages in other languages are removed, English pages are kept."""
     return _removal_check(context, home, "language_documents", scoring.is_foreign)
 
 
@@ -135,7 +135,7 @@ def other_languages_are_removed(context: dg.AssetCheckExecutionContext, home: Lo
     description=f"Precision and recall of removing harmful pages are at least {MIN_PRECISION}.",
 )
 def harmful_pages_are_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Insulting and adult pages leave, others stay."""
+    """Toxic and adult pages are removed, other pages are kept."""
     return _removal_check(context, home, "harmless_documents", scoring.is_harmful)
 
 
@@ -144,7 +144,7 @@ def harmful_pages_are_removed(context: dg.AssetCheckExecutionContext, home: Loam
     description=f"At most {1 - MIN_RECALL:.0%} of low-quality pages pass heuristics and classifier together.",
 )
 def low_quality_is_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Spam and the like leave by some rule before the quality classifier or by it; good pages stay."""
+    """Low-quality pages are removed by the quality classifier or an earlier rule; good pages are kept."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
         stages = ("heuristic_documents", "repetition_documents", "harmless_documents", "quality_documents")
@@ -162,7 +162,7 @@ def low_quality_is_removed(context: dg.AssetCheckExecutionContext, home: LoamHom
 
 @dg.asset_check(asset="masked_documents", description=f"At least {MIN_PII_RECALL:.0%} of personal data is masked.")
 def personal_data_is_masked(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """E-mail addresses, phone numbers and the like no longer stand in the text."""
+    """E-mail addresses, phone numbers and other personal data are masked."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
         found = scoring.score_pii(truth, _documents(context.instance, home, "masked_documents"))
@@ -176,7 +176,7 @@ def personal_data_is_masked(context: dg.AssetCheckExecutionContext, home: LoamHo
     description=f"Recall of near-duplicate pairs is at least {MIN_RECALL}, precision {MIN_PRECISION}.",
 )
 def duplicates_are_found(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Mirrors and near-duplicates of the built-in crawl are removed, and little else."""
+    """Mirrors and near-duplicates of the built-in crawl are removed; other pages are kept."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
         artifact = home.artifact("deduplicated_documents")
@@ -202,7 +202,7 @@ def _removal_check(
 def _against_truth(
     context: dg.AssetCheckExecutionContext, home: LoamHome, judge: Callable[[pa.Table], tuple[bool, Figures]]
 ) -> dg.AssetCheckResult:
-    """The verdict where the built-in crawl is among the groups; elsewhere there is no truth, and the check says so."""
+    """Return the check's result for the built-in crawl; without its ground truth, the result is "not measured"."""
     try:
         truth = pq.read_table(home.artifact("demo_crawl").file(TRUTH))
         passed, figures = judge(truth)
@@ -210,7 +210,7 @@ def _against_truth(
         return dg.AssetCheckResult(
             passed=True,
             severity=dg.AssetCheckSeverity.WARN,
-            description=f"not measured: no truth for these groups ({error})",
+            description=f"not measured: no ground truth for these groups ({error})",
         )
     return dg.AssetCheckResult(passed=passed, metadata=dict(figures))
 
@@ -218,7 +218,7 @@ def _against_truth(
 def _published(
     instance: dg.DagsterInstance, home: LoamHome, name: str, crawl: str | None = None
 ) -> Iterator[tuple[str, Artifact]]:
-    """What asset `name` has published, by group; of one crawl, or of all."""
+    """Return the artifacts of asset `name` by group, of one crawl or of all."""
     for key in sorted(instance.get_dynamic_partitions(str(WARC_GROUPS.name))):
         if crawl is None or key.startswith(f"{crawl}/"):
             try:

@@ -1,4 +1,4 @@
-"""Evaluation: every stage answers the same held-out problems, side by side."""
+"""Evaluation: all training stages on the same held-out problems."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STAGES = ("pretrained", "sft", "dpo", "grpo")
 def evaluation_report(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Bits per byte, well-formed and verified rates of every stage, and their answers to the same problems."""
+    """Bits per byte, rates of well-formed and correct answers, and sample answers of every training stage."""
     watch = Stopwatch()
     data = home.artifact("alignment_data")
     paths = {
@@ -55,10 +55,10 @@ def evaluation_report(
 
 @dg.asset_check(
     asset=evaluation_report,
-    description=f"GRPO answers rightly at least {MIN_GRPO_GAIN * 100:.0f} points more often than SFT, in good form.",
+    description=f"GRPO answers correctly at least {MIN_GRPO_GAIN * 100:.0f} points more often than SFT, well-formed.",
 )
 def grpo_raises_the_verified_rate(home: LoamHome) -> dg.AssetCheckResult:
-    """On the same held-out problems GRPO answers more rightly than SFT, and keeps the format."""
+    """GRPO answers more held-out problems correctly than SFT, in the required format."""
     rows = home.artifact("evaluation_report").summary
     gain = round(rows["grpo"]["greedy_verified_rate"] - rows["sft"]["greedy_verified_rate"], 6)
     well_formed = rows["grpo"]["greedy_well_formed_rate"]

@@ -1,4 +1,4 @@
-"""The training mixture: how much of each source the pre-training reads."""
+"""The training mixture: tokens of each source in pre-training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipelines.tokens.mixture import MIXTURE, MixtureConfig, PlannedSource, make
 @dg.asset(group_name="tokens", deps=[token_shards], config_schema=schema_of(MixtureConfig))
 @explained
 def training_mixture(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """How many tokens of each source a training run reads, within epoch limits; exact to the token."""
+    """The exact number of tokens that a training run reads of each source, within epoch limits."""
     watch = Stopwatch()
     config = config_of(context, MixtureConfig)
     artifact = make_mixture(home.artifact("token_shards"), home.target("training_mixture"), config)
@@ -35,9 +35,11 @@ def training_mixture(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     return result(artifact, watch, shown)
 
 
-@dg.asset_check(asset=training_mixture, description="The sources' tokens sum to the run's, and no limit is passed.")
+@dg.asset_check(
+    asset=training_mixture, description="The sources' tokens sum to the tokens of the run, within every limit."
+)
 def mixture_is_exact(home: LoamHome) -> dg.AssetCheckResult:
-    """Tokens are counted to the one."""
+    """The counts of tokens are exact."""
     plan = json.loads(home.artifact("training_mixture").file(MIXTURE).read_text())
     used = sum(each["tokens_used"] for each in plan["sources"])
     over = [each["source"] for each in plan["sources"] if each["epochs"] > each["max_epochs"]]

@@ -1,4 +1,4 @@
-"""Pre-training: the model, and the n-gram model that it must beat."""
+"""Pre-training: the model, and its n-gram baseline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lm.training.config import PretrainConfig
 from lm.training.metrics import METRICS, live_rows
 
 NUM_TOKENS = 1_000_000
-"""The default length of a run: what two cores of a laptop do in about two minutes."""
+"""The default length of a run: about two minutes on two laptop cores."""
 SAMPLE_INTERVAL = 250
 """Steps between two samples of text, by default."""
 
@@ -33,7 +33,7 @@ SAMPLE_INTERVAL = 250
 def ngram_baseline(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """The yardstick: a Kneser-Ney n-gram model counted on the same tokens, scored on the same held-out part."""
+    """The baseline: a Kneser-Ney n-gram model, counted on the same tokens and scored on the same held-out documents."""
     watch = Stopwatch()
     paths = {"shards": home.target("token_shards"), "output": home.target("ngram_baseline")}
     run_training(context, pipes, "ngram", config_of(context, NgramConfig), paths)
@@ -50,7 +50,7 @@ def ngram_baseline(
 def pretrained_model(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """A Transformer trained from scratch on the token shards; launched again, it goes on from its last checkpoint."""
+    """A Transformer trained from scratch on the token shards. A new launch resumes from the last checkpoint."""
     watch = Stopwatch()
     output = home.target("pretrained_model")
     paths = {"shards": home.target("token_shards"), "tokenizer": home.target("tokenizer"), "output": output}
@@ -63,7 +63,7 @@ def pretrained_model(
     asset=pretrained_model, description="Every loss is finite, and the last tenth lies below the first tenth."
 )
 def loss_is_finite_and_falls(home: LoamHome) -> dg.AssetCheckResult:
-    """The loss is a number at every step, and falls."""
+    """The loss is finite at every step and decreases."""
     losses = [row["loss"] for row in metrics(home.artifact("pretrained_model")) if "loss" in row]
     tenth = max(1, len(losses) // 10)
     first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
@@ -79,7 +79,7 @@ def loss_is_finite_and_falls(home: LoamHome) -> dg.AssetCheckResult:
     description="Bits per byte on held-out documents are below the n-gram model's.",
 )
 def beats_ngram(home: LoamHome) -> dg.AssetCheckResult:
-    """The Transformer predicts held-out text better than counting does."""
+    """The Transformer predicts held-out text better than the n-gram model."""
     ours = home.artifact("pretrained_model").summary["bits_per_byte"]
     theirs = home.artifact("ngram_baseline").summary["bits_per_byte"]
     return dg.AssetCheckResult(passed=ours < theirs, metadata={"bits_per_byte": ours, "ngram_bits_per_byte": theirs})
@@ -104,13 +104,13 @@ def loss_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def samples(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """What the model wrote on its way."""
+    """Return the text samples of the training run."""
     rows = [{"step": row["step"], "text": row["sample"]} for row in metrics(artifact) if "sample" in row]
     return {"samples": plots.table(rows)} if rows else {}
 
 
 def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
-    """How fast the steps were, from what the live view wrote; nothing where the model was whole already."""
+    """Return the speed of the steps, from the live view's record; empty if the model was complete already."""
     timed = [row for row in rows if "tokens_per_s" in row]
     if not timed:
         return {}

@@ -1,4 +1,4 @@
-"""Scaling: what models of each size would cost on the tokens at hand, and what a budget buys."""
+"""Scaling plan: the cost of each model size on the available tokens, and the best model for a budget."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lm.scaling.config import PlanConfig
 def training_plan(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Weights, operations and bytes of every preset, and the best shape and number of tokens for each budget."""
+    """Parameters, FLOPs and bytes of every preset; the best model shape and number of tokens for each budget."""
     watch = Stopwatch()
     paths = {"shards": home.target("token_shards"), "output": home.target("training_plan")}
     run_training(context, pipes, "plan", config_of(context, PlanConfig), paths)

@@ -1,4 +1,4 @@
-"""Tokens: a tokenizer learned from the curated documents, and the documents as shards of its ids."""
+"""Assets of tokens: a tokenizer trained on the curated documents, and token shards."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tokenizer(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Materiali
 @dg.asset(group_name="tokens", deps=[decontaminated_documents, tokenizer], config_schema=schema_of(TokenizeConfig))
 @explained
 def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """The documents as memory-mapped shards of token ids, a part held out for validation."""
+    """Memory-mapped shards of token ids, with held-out validation documents."""
     watch = Stopwatch()
     artifact = write_token_shards(
         home.artifact(CORPUS),
@@ -66,8 +66,9 @@ def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Materi
 )
 @explained
 def tokenizer_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """The tokenizer beside characters, bytes, words and itself at other sizes: compression, fertility by language,
-    speed."""
+    """The tokenizer compared with characters, bytes, words and other vocabulary sizes: compression, fertility by
+    language, speed.
+    """
     watch = Stopwatch()
     pages = steps_of(home.root)["extract"]
     speeds: list[Mapping[str, object]] = []
@@ -82,11 +83,9 @@ def tokenizer_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     return result(artifact, watch, {**_comparison_plots(artifact), "speed": plots.table(speeds)})
 
 
-@dg.asset_check(
-    asset=tokenizer_report, description="Byte pairs compress better than bytes and, unlike words, lose nothing."
-)
+@dg.asset_check(asset=tokenizer_report, description="BPE compresses better than bytes and is lossless, unlike words.")
 def byte_pairs_lose_nothing(home: LoamHome) -> dg.AssetCheckResult:
-    """The corpus's tokenizer gives every text back, knows every piece, and needs fewer tokens than there are bytes."""
+    """The corpus's tokenizer is lossless, has no unknown pieces, and needs fewer tokens than bytes."""
     own = json.loads(home.artifact("tokenizer_report").file(COMPARISON).read_text())["tokenizers"][0]
     return dg.AssetCheckResult(
         passed=own["texts_that_come_back"] == 1 and own["unknown_share"] == 0 and own["bytes_per_token"] > 1,
@@ -95,10 +94,11 @@ def byte_pairs_lose_nothing(home: LoamHome) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset=tokenizer, description="Texts in several scripts come back from their ids, and no special token from outside."
+    asset=tokenizer,
+    description="Texts in several scripts round-trip through their ids; text never encodes to a special token.",
 )
 def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
-    """Encoding and decoding give the same text, also for text the tokenizer never saw."""
+    """Encoding and decoding are lossless, also for text outside the training corpus."""
     loaded = Tokenizer.load(home.artifact("tokenizer"))
     special = {loaded.special_id(name) for name in loaded.special_tokens}
     ids = {text: loaded.encode(text) for text in SAMPLES}
@@ -108,7 +108,7 @@ def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset=token_shards, description="Every curated document is in one split, and decodes to its text.")
 def shards_hold_every_document(home: LoamHome) -> dg.AssetCheckResult:
-    """As many rows as documents, and every document came back from its ids when they were written."""
+    """The number of rows equals the number of documents, and every document round-tripped through its ids."""
     shards = home.artifact("token_shards")
     opened = {split: TokenShards.open(shards, split) for split in ("train", "validation")}
     num_documents = sum(split.num_documents for split in opened.values())

@@ -1,1 +1,1 @@
-"""What assets share: configuration, errors, metadata, child processes."""
+"""Shared code of the assets: configuration, errors, metadata, child processes."""

@@ -1,7 +1,7 @@
-"""Runs of a process that is gone, which Dagster goes on to call running: killed with `kill -9`, or with its machine.
+"""Dead runs: runs of a killed process or machine, which Dagster still lists as running.
 
-Such a run keeps its slot of the pool `gpu`, and the next run would wait for it for ever. `held` marks a run by a lock
-that ends with its process, and `bury` ends those whose lock nobody holds.
+A dead run keeps its slot of the pool `gpu`, and the next run would wait for ever. `held` marks a run by a lock that
+ends with its process, and `bury` ends runs whose lock is free.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def bury(instance: dg.DagsterInstance) -> list[str]:
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
     gone = [run for run in runs if LOCK_TAG in run.tags and _is_free(Path(run.tags[LOCK_TAG]))]
     for run in gone:
-        instance.report_run_failed(run, "the process of this run is gone")
+        instance.report_run_failed(run, "the process of this run has ended")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         Path(run.tags[LOCK_TAG]).unlink(missing_ok=True)
     return [run.run_id for run in gone]
 
 
 def _is_free(path: Path) -> bool:
-    """Whether nobody holds the lock: its file is gone, or it can be had."""
+    """Return whether the lock is free: its file is missing, or the lock can be acquired."""
     try:
         with path.open() as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

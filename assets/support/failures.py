@@ -1,4 +1,4 @@
-"""A user's mistake as Dagster shows it: one clear line, no retry, the exit code that a command would end with."""
+"""`LoamError` as a Dagster failure: one line, no retry, and the error's exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration dataclasses as Dagster configuration: every field with its type, default, choices and description.
+"""Dagster configuration schemas from dataclasses: every field with its type, default, choices and description.
 
 The dataclass beside the code stays the only definition; the launchpad shows it, and a launch is refused where the
 dataclass refuses the values. A field's description is its `Doc`, followed by its `Range`.

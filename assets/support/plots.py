@@ -21,7 +21,7 @@ _DOTS_PER_INCH = 110
 
 
 class Picture:
-    """What `drawing` yields: axes to draw on, then the picture as metadata."""
+    """A drawing: axes to draw on, then the picture as metadata."""
 
     def __init__(self, axes: Axes) -> None:
         self.axes = axes
@@ -30,7 +30,7 @@ class Picture:
 
 @contextmanager
 def drawing(title: str, *, x: str = "", y: str = "") -> Iterator[Picture]:
-    """A titled plot: draw on `.axes` inside the block; after it, `.metadata` holds the PNG as Markdown."""
+    """Open a titled plot: draw on `.axes` inside the block; afterwards `.metadata` has the PNG as Markdown."""
     # Figure rather than pyplot: no display, no shared state. Imported here, since it is slow to load.
     from matplotlib.figure import Figure
 

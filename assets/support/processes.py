@@ -1,5 +1,4 @@
-"""Starting a training function as a child process of an asset, so that torch stays out of Dagster and a run can be
-cancelled.
+"""Child processes for training: torch stays out of Dagster, and a run can be cancelled.
 
 Cancelling a run sends SIGINT to the child, which writes a checkpoint and ends; it has `_GRACE_S` seconds for that.
 """
@@ -22,7 +21,7 @@ _GRACE_S = 60.0
 
 
 def pipes_client() -> dg.PipesSubprocessClient:
-    """The client that assets use: it gives a cancelled training the time to write its checkpoint."""
+    """Pipes client that gives a cancelled training the time to write its checkpoint."""
     return dg.PipesSubprocessClient(termination_timeout_seconds=_GRACE_S)
 
 
@@ -56,7 +55,7 @@ def run_training(
 
 
 def _failure(function: str, error_file: Path, error: Exception) -> dg.Failure:
-    """The child's own last word, or, where it died without one, how it ended."""
+    """Return the child's error message, or its exit status if it died without a message."""
     if not error_file.exists():
         return dg.Failure(description=f"{function}: the process died without a message ({error})")
     told = json.loads(error_file.read_text())

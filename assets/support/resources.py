@@ -1,4 +1,4 @@
-"""What assets are handed by the instance: the home folder, and the client that starts training processes."""
+"""Dagster resources: the home folder, and the client that starts training processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.curation.settings import home_settings
 
 
 class LoamHome(dg.ConfigurableResource):
-    """The folder or store that artifacts are kept in."""
+    """The home: folder or store of all artifacts."""
 
     path: str = ""
     """A folder, or a URL such as s3://bucket/prefix; empty means `$LOAM_HOME`, or `.loam` in the working folder."""
@@ -26,7 +26,7 @@ class LoamHome(dg.ConfigurableResource):
 
     @property
     def downloads(self) -> Path:
-        """The folder of this machine that remote files are downloaded to."""
+        """The local folder of downloaded files."""
         return paths.downloads(self.root)
 
     def settings(self) -> Any:
@@ -34,14 +34,14 @@ class LoamHome(dg.ConfigurableResource):
         return home_settings(self.root)
 
     def target(self, name: str, partition: str | None = None) -> Path:
-        """Where asset `name` publishes."""
+        """Return the path of asset `name`."""
         return paths.artifact_path(name, partition, self.root)
 
     def artifact(self, name: str, partition: str | None = None) -> Artifact:
-        """What asset `name` has published.
+        """Return the artifact of asset `name`.
 
         Raises:
-            InputError: it was not materialized yet.
+            InputError: the asset has not been materialized yet.
         """
         return open_artifact(self.target(name, partition))
 

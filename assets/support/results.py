@@ -1,5 +1,4 @@
-"""What a materialization tells: the artifact's path, size and digest, the counts of its manifest, the seconds it
-took."""
+"""Materialization metadata: the artifact's path, size and digest, the counts of its manifest, and the time taken."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ Plots = Mapping[str, dg.MetadataValue[Any]]
 
 
 class Stopwatch:
-    """Seconds since it was made."""
+    """A clock: seconds since its creation."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
@@ -28,12 +27,14 @@ class Stopwatch:
 
 
 def in_log(context: dg.AssetExecutionContext) -> Callable[[Mapping[str, object]], None]:
-    """A `report` that writes every event into the run's log."""
+    """Return a `report` function that writes every event into the run's log."""
     return lambda event: context.log.info("  ".join(f"{name} {value}" for name, value in event.items()))
 
 
 def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """The artifact's place and identity, and every count of its summary as a number that Dagster can plot over time."""
+    """Return the artifact's path and digest, and every count of its summary as a number that Dagster plots over
+    time.
+    """
     metadata: dict[str, dg.MetadataValue[Any]] = {
         "path": dg.MetadataValue.path(str(artifact.path)),
         "size_bytes": dg.MetadataValue.int(artifact.size_bytes),
@@ -69,7 +70,7 @@ def partition_results(
 
 
 def _plots_first(plots: Plots, artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """Plots, then what the artifact says of itself; of one name, the plot."""
+    """Return plots, then the artifact's metadata; a plot replaces metadata of the same name."""
     return {**plots, **{name: value for name, value in artifact_metadata(artifact).items() if name not in plots}}
 
 

@@ -1,5 +1,4 @@
-"""What a step of the curation shows in Dagster: the funnel so far, what each rule removed, how its scores lie, samples
-of what stayed and what left, and how fast it was."""
+"""Dagster metadata of a curation step: the funnel so far, removals by rule, score distributions, samples and speed."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from pipelines.curation.steps import CURATION, Step
 
 Metadata = dict[str, dg.MetadataValue[Any]]
 
-_NOT_YET_JUDGED = "\nThese pages were not yet judged for harmful text.\n"
+_NOT_YET_JUDGED = "\nThese pages have not been judged for harmful text yet.\n"
 
 
 def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) -> Metadata:
@@ -49,7 +48,7 @@ def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) ->
 
 
 def digests(home: LoamHome, name: str, partitions: Iterable[str | None]) -> dict[str | None, str]:
-    """The digests of what asset `name` has published so far, by partition."""
+    """Return the digests of the artifacts of asset `name`, by partition."""
     found = {}
     for partition in partitions:
         try:
@@ -65,8 +64,9 @@ def throughput(
     before: Mapping[str | None, str],
     num_bytes: int | None = None,
 ) -> Metadata:
-    """Documents and megabytes a second: of text that came in, or of `num_bytes`. Nothing where not all was made anew:
-    what was whole already took no time."""
+    """Return documents and megabytes a second, of incoming text or of `num_bytes`. Empty unless every partition was
+    made in this run: existing artifacts take no time.
+    """
     if not seconds or any(artifact.digest == before.get(key) for key, artifact in artifacts.items()):
         return {}
     summaries = [artifact.summary for artifact in artifacts.values()]
@@ -78,7 +78,7 @@ def throughput(
 
 
 def _published(home: LoamHome, step: Step, groups: Sequence[str]) -> list[Artifact]:
-    """A step's artifacts of the groups, where they are published."""
+    """Return a step's published artifacts of the groups."""
     found = []
     for group in groups if step.partitioned else [None]:
         try:

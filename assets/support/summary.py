@@ -1,4 +1,4 @@
-"""What came of a run, in a few lines of text: documents at each stage, what the models score, sample answers."""
+"""The summary of a run in a few lines: documents at each stage, model scores, sample answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NUM_SAMPLES = 3
 
 
 def summary_lines(root: Path, partitions: list[str]) -> list[str]:
-    """The lines that `make demo` ends with, from the artifacts below `root`."""
+    """Return the last lines of `make demo`, from the artifacts below `root`."""
     return [
         "",
         *funnel_lines(funnel(curated_artifacts(root, partitions))),
@@ -26,7 +26,7 @@ def summary_lines(root: Path, partitions: list[str]) -> list[str]:
         "",
         *_samples(open_artifact(paths.artifact_path("evaluation_report", root=root))),
         "",
-        "Look at it: make ui",
+        "Open the results in Dagster: make ui",
     ]
 
 

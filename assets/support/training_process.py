@@ -1,8 +1,8 @@
 """The child process of a training asset: `python -m assets.support.training_process`, started by Dagster Pipes.
 
 It imports `lm` and the small `dagster_pipes`, never dagster itself. The parent names one function of `FUNCTIONS`, its
-configuration and its paths; every event that the function reports goes into the run's log. A `LoamError` is written
-where the parent looks for it, and the exit code is the error's.
+configuration and its paths; every event that the function reports goes into the run's log. A `LoamError` is passed to
+the parent, and the exit code is the error's.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ FUNCTIONS = {
     "grpo": "lm.alignment.grpo:train_grpo",
     "evaluate": "lm.evaluation.report:write_evaluation_report",
 }
-"""What a training asset can start, by name; nothing else can be named from outside."""
+"""The functions that a training asset may start, by name."""
 
 
 def load(name: str) -> tuple[Callable[..., Any], type]:
-    """The function that `name` stands for, and the dataclass that its parameter `config` takes."""
+    """Return the function called `name`, and the dataclass of its parameter `config`."""
     if name not in FUNCTIONS:
         raise InputError(f"function '{name}': expected one of {', '.join(sorted(FUNCTIONS))}")
     module, attribute = FUNCTIONS[name].split(":")
@@ -57,7 +57,7 @@ def call(
 
 
 def _as_paths(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Strings become paths, also inside mappings such as {stage: model folder}."""
+    """Return strings as paths, also inside mappings such as {stage: model folder}."""
     return {key: _as_paths(value) if isinstance(value, Mapping) else locate(value) for key, value in values.items()}
 
 
@@ -68,7 +68,7 @@ def _sentence(event: Mapping[str, object]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Read the request from Pipes, run it, and tell the parent why where it fails."""
+    """Read the request from Pipes and run it; report a failure to the parent."""
     with open_dagster_pipes() as pipes:
         try:
             call(

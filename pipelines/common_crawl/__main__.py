@@ -103,8 +103,12 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--index-url", default=INDEX_URL, help="address of the list of crawls and the CDX index (default: %(default)s)")
-    parser.add_argument("--data-url", default=DATA_URL, help="address or folder of the crawl's files (default: %(default)s)")
+    parser.add_argument(
+        "--index-url", default=INDEX_URL, help="address of the list of crawls and the CDX index (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--data-url", default=DATA_URL, help="address or folder of the crawl's files (default: %(default)s)"
+    )
     parser.add_argument(
         "--min-interval-s", type=float, default=0.25, help="seconds between two requests (default: %(default)s)"
     )

@@ -101,7 +101,9 @@ def check_page_url(url: str) -> str:
         character.isspace() or not character.isprintable() for character in url
     )
     if not host or not is_plain or parts.scheme not in ("http", "https") or parts.username is not None:
-        raise InputError(f"{redacted(url[:200])!r}: not the address of a page, expected http://HOST/... or https://HOST/...")
+        raise InputError(
+            f"{redacted(url[:200])!r}: not the address of a page, expected http://HOST/... or https://HOST/..."
+        )
     return url
 
 

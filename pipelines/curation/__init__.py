@@ -1,1 +1,1 @@
-"""Curation: from WARC records to one clean corpus, as one list of steps, with or without Dagster."""
+"""Curation: one list of steps from WARC records to a clean corpus, with or without Dagster."""

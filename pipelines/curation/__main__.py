@@ -20,7 +20,7 @@ from pipelines.sources.warc_groups import WarcSource, list_groups, resolve_group
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Curate, and print the funnel and where the corpus lies."""
+    """Curate, then print the funnel and the path of the corpus."""
     arguments = _parse(argv)
     home = arguments.out
     settings = read_settings(arguments.config) if arguments.config else home_settings(home)
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.curation",
-        description="Curate WARC files into one clean corpus: every artifact lies where Dagster's assets put it.",
+        description="Curate WARC files into one clean corpus, with the same artifact paths as the Dagster assets.",
     )
     parser.add_argument(
         "--warc", nargs="+", required=True, metavar="PATH", help="a folder of WARC files, or WARC files"
@@ -49,18 +49,18 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--config",
         type=Path,
         metavar="YAML",
-        help="settings, a section a step; HOME/curation.yaml where not given. They are kept there.",
+        help="settings file, one section a step (default: HOME/curation.yaml); its copy is HOME/curation.yaml",
     )
     parser.add_argument("--crawl", default="local", help="name of the crawl (default: local)")
     parser.add_argument(
         "--files-per-group", type=int, default=2, metavar="N", help="WARC files in a group (default: 2)"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one a core)")
     return parser.parse_args(argv)
 
 
 def _groups(places: Sequence[str], crawl: str, files_per_group: int, home: Path) -> dict[str, list[WarcFile]]:
-    """The WARC files of each group, by partition key."""
+    """Return the WARC files of each group, by partition key."""
     if len(places) == 1 and not Path(places[0]).is_file():
         source = WarcSource(kind="folder", crawl=crawl, folder=places[0], files_per_group=files_per_group)
         return {key: resolve_group(source, key, home / "downloads") for key in list_groups(source)}

@@ -1,4 +1,4 @@
-"""The funnel: how many documents came to each step, stayed, left and were lost, and why."""
+"""The funnel: documents in, kept, removed and lost at each step, with the reasons."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _NUM_SHOWN = 3
 
 
 def funnel(artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:
-    """One row a stage, summed over its partitions, in the order of `CURATION`.
+    """Return one row a stage, summed over its partitions, in the order of `CURATION`.
 
-    The columns: `stage, num_in, num_kept, num_removed, num_lost, text_bytes_kept, num_cut, kept_share,
-    removed_by_rule, lost_by_reason, rules_off`; the last counts the documents to which a rule was not applied, since it
-    knows too little of their language.
+    The columns: `stage, num_in, num_kept, num_removed, num_lost, text_bytes_kept, num_cut, kept_share, removed_by_rule,
+    lost_by_reason, rules_off`; `rules_off` counts documents to which a rule was not applied because data for their
+    language is missing.
     """
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for artifact in artifacts:
@@ -27,7 +27,7 @@ def funnel(artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:
 
 
 def funnel_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The funnel as a table of text, with the most frequent reasons."""
+    """Return the funnel as a plain-text table, with the most frequent reasons."""
     yield f"{'documents':<14}{'in':>8}{'kept':>8}{'removed':>9}{'lost':>6}   most frequent reasons"
     for row in rows:
         gone = {**row["removed_by_rule"], **row["lost_by_reason"]}
@@ -38,7 +38,7 @@ def funnel_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{row['stage']:<14}{counts}   {', '.join(reasons)}".rstrip()
         if row["rules_off"]:
             off = (f"{rule} {number:,}" for rule, number in row["rules_off"].items())
-            yield f"{'':<14}not applied, for want of a list for the language: {', '.join(off)}"
+            yield f"{'':<14}not applied, no list for the language:  {', '.join(off)}"
 
 
 def _row(stage: str, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

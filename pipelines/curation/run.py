@@ -1,4 +1,5 @@
-"""The curation without Dagster: groups of WARC files in, every artifact of `CURATION` out, to the bytes of the assets.
+"""The curation without Dagster: every artifact of `CURATION` from groups of WARC files, byte for byte as the assets
+make it.
 
 Each partition goes through its steps in one process, so that workers start once and never wait for each other.
 """
@@ -37,13 +38,13 @@ def curate(
     num_children: int | None = None,
     report: Report | None = None,
 ) -> Artifacts:
-    """Every artifact of the curation of `groups`, by step and partition (None for the corpus), below `home`.
+    """Return every artifact of the curation of `groups`, by step and partition (None for the corpus), below `home`.
 
     `num_workers` processes take a partition each, and `num_children` of each parse its pages; by default there is one
     for every core.
 
     Raises:
-        InputError: a WARC file is missing, empty or not WARC; classifiers are missing.
+        InputError: a WARC file is missing, empty or not a WARC file; classifiers are missing.
         NoSpaceError: the disk is full.
     """
     cores = os.cpu_count() or 1
@@ -81,7 +82,7 @@ def curate(
 
 
 def _curate_partition(home: Path, settings: Any, num_children: int, job: tuple[str, Sequence[WarcFile]]) -> str:
-    """All that is done to one partition alone; returns the digest of its last artifact."""
+    """Run every step of one partition; return the digest of its last artifact."""
     partition, files = job
     target = functools.partial(artifact_path, partition=partition, root=home)
     made = extract_partition(

@@ -1,11 +1,11 @@
-"""The settings of a curation: one YAML file, a section a step, pinned to the corpus that it made.
+"""The settings of a curation: one YAML file with a section a step, pinned to its corpus.
 
     language: {languages: [en, de], threshold: 0.5}
     harmful: {judge: none}
     dedup: {repeated_lines: keep_first}
 
-`curation.yaml` in the home folder is what assets, sensors and `python -m pipelines.curation` take. A step without a
-section has its defaults. Documents that were curated with different settings are one corpus only on request.
+Assets, sensors and `python -m pipelines.curation` use `curation.yaml` in the home folder. A step without a section has
+its defaults. Documents curated with different settings are merged only on request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSources:
-    """The evaluation sets whose texts leave the corpus."""
+    """The evaluation sets whose texts are removed from the corpus."""
 
     alignment_heldout: Annotated[bool, Doc("Include the held-out prompts of the alignment data.")] = True
     sets: Annotated[tuple[EvaluationSet, ...], Doc("Further evaluation sets, as JSON Lines files.")] = ()
@@ -44,7 +44,7 @@ class AddedSources:
 
     sources: Annotated[
         tuple[DocumentSource, ...],
-        Doc("JSON Lines or Parquet files, each a source that the training mixture can weigh."),
+        Doc("JSON Lines or Parquet files, each a source with its own weight in the training mixture."),
     ] = ()
 
 
@@ -65,7 +65,7 @@ Settings.__module__ = __name__  # so that it can be pickled
 
 
 def read_settings(path: Path) -> Any:
-    """The settings in a YAML file; those of sections and fields that the file leaves out are the defaults.
+    """Return the settings in a YAML file; missing sections and fields have their defaults.
 
     Raises:
         InputError: no such file, or not YAML.
@@ -83,16 +83,16 @@ def read_settings(path: Path) -> Any:
 
 
 def home_settings(root: Path) -> Any:
-    """The settings of the home folder `root`: its `curation.yaml`, or the defaults where it has none."""
+    """Return the settings of the home folder `root`: its `curation.yaml`, or the defaults."""
     path = root / FILE_NAME
     return read_settings(path) if path.exists() else Settings()
 
 
 def pin_settings(root: Path, settings: Any) -> None:
-    """Write `settings` as the home's `curation.yaml`, or check that they are those which it has.
+    """Write `settings` as the home's `curation.yaml`, or check that an existing file has the same settings.
 
     Raises:
-        ConfigurationError: the home has others; names the first field that differs.
+        ConfigurationError: the home has other settings; names the first field that differs.
     """
     path = root / FILE_NAME
     if path.exists():
@@ -104,14 +104,14 @@ def pin_settings(root: Path, settings: Any) -> None:
 
 
 def settings_yaml(settings: Mapping[str, Any]) -> str:
-    """Settings as YAML, in the order of the steps."""
+    """Return settings as YAML, in the order of the steps."""
     return str(yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100))
 
 
 def laid_over(settings: C, given: Mapping[str, Any]) -> C:
     """`settings` with the values of a launch laid over them: those that are not the defaults of their fields.
 
-    A launch names every field, also those that its user left alone; a field at its default leaves the file's value.
+    A launch names every field, also fields that its user did not set; a field at its default keeps the file's value.
     """
     cls = type(settings)
     merged = _merge(to_mapping(settings), given, to_mapping(cls()))
@@ -131,7 +131,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_same_settings(sources: Mapping[str, Artifact]) -> None:
-    """Refuse to make one corpus of partitions that were curated with different settings.
+    """Refuse to merge partitions that were curated with different settings.
 
     Raises:
         ConfigurationError: names the first setting that differs, two partitions, and their values.
@@ -142,7 +142,7 @@ def check_same_settings(sources: Mapping[str, Artifact]) -> None:
         for place, theirs, ours in differences(settings_of(sources[other]), expected):
             raise ConfigurationError(
                 f"partitions '{first}' and '{other}' were curated with different settings: {place} is {ours!r} and "
-                f"{theirs!r}; curate one of them anew, or set mixed_settings: true"
+                f"{theirs!r}; curate one of them again, or set mixed_settings: true"
             )
 
 

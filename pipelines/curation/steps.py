@@ -2,8 +2,8 @@
 
 Assets, their dependencies, jobs, checks, benchmarks and `python -m pipelines.curation` all take the steps from here.
 The first steps work partition by partition; from deduplication on, all partitions are one corpus, since a duplicate may
-lie anywhere. Harmful pages leave before the quality classifier, which would remove them first and leave nothing to
-measure. `docs/your_own_stage.md` adds a step.
+lie anywhere. Harmful pages are removed before the quality classifier, which would otherwise remove them first and leave
+no measurement. `docs/your_own_stage.md` adds a step.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ StageFactory = Callable[[Any, Artifact | None, Artifact], Stage]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A step: the name of its stage, the artifact that it makes, and the configuration that it takes.
+    """A step of the curation: stage, artifact and configuration.
 
     A judging step also has the factory of its stage. The factory gets the configuration, the artifact of the
-    classifiers (None where the step has none, or judges without), and the documents of the partition.
+    classifiers (None for a step without classifiers, or with `judge: none`), and the documents of the partition.
     """
 
     stage: str
     artifact: str
     config: type
     description: str
-    """What the artifact holds, for Dagster."""
-    asks: str
-    """The question that the step answers, for the report."""
+    """The content of the artifact, shown in Dagster."""
+    purpose: str
+    """The purpose of the step, shown in the report."""
     partitioned: bool = True
     judging: StageFactory | None = None
     classifiers: str | None = None
 
     def make_stage(self, config: Any, root: Path, documents: Artifact) -> Stage:
-        """The stage of a judging step for the `documents` of a partition.
+        """Return the stage of a judging step for the `documents` of a partition.
 
         Raises:
             InputError: as `open_classifiers`.
@@ -62,10 +62,10 @@ class Step:
         return self.judging(config, self.open_classifiers(config, root), documents)
 
     def open_classifiers(self, config: Any, root: Path) -> Artifact | None:
-        """The classifiers below the home folder `root`; None where `config` asks for none.
+        """Return the classifiers below the home folder `root`; None where `config` needs none.
 
         Raises:
-            InputError: they were not trained yet.
+            InputError: the classifiers have not been trained yet.
         """
         if self.classifiers is None or config.judge == "none":
             return None
@@ -79,14 +79,14 @@ class Step:
             ) from None
 
 
-def judge(artifact: str, by: type[Stage], description: str, asks: str) -> Step:
-    """The step of a stage whose fields are its configuration."""
+def judge(artifact: str, by: type[Stage], description: str, purpose: str) -> Step:
+    """Return the step of a stage whose fields are its configuration."""
     return Step(
         stage=by.name,
         artifact=artifact,
         config=by,
         description=description,
-        asks=asks,
+        purpose=purpose,
         judging=lambda config, *_: config,
     )
 
@@ -96,33 +96,33 @@ CURATION = (
         stage=EXTRACT,
         artifact="extracted_documents",
         config=ExtractConfig,
-        description="The main text of every page. Records that cannot be read are counted with file and offset.",
-        asks="is there text in the page?",
+        description="The main text of every page. Unreadable records are counted with file and offset.",
+        purpose="main text of each page",
     ),
     judge(
         "language_documents",
         by=LanguageFilter,
         description="Documents in the wanted languages.",
-        asks="is it in a wanted language?",
+        purpose="language identification",
     ),
     judge(
         "heuristic_documents",
         by=HeuristicFilter,
         description="Documents that pass the heuristic rules for prose.",
-        asks="does it look like prose?",
+        purpose="heuristic rules for prose",
     ),
     judge(
         "repetition_documents",
         by=RepetitionFilter,
         description="Documents that pass Gopher's repetition rules.",
-        asks="does it keep from repeating itself?",
+        purpose="repeated words, lines and paragraphs",
     ),
     Step(
         stage="harmful",
         artifact="harmless_documents",
         config=HarmfulConfig,
         description="Documents that are neither toxic nor adult.",
-        asks="is it neither insulting nor adult?",
+        purpose="toxic and adult content",
         judging=harmful_stage,
         classifiers="harmful_classifiers",
     ),
@@ -130,23 +130,23 @@ CURATION = (
         stage="quality",
         artifact="quality_documents",
         config=QualityConfig,
-        description="Documents that the quality classifier keeps.",
-        asks="is it worth learning from?",
+        description="Documents that pass the quality classifier.",
+        purpose="educational quality",
         judging=quality_stage,
         classifiers="quality_classifier",
     ),
     judge(
         "masked_documents",
         by=PiiMasker,
-        description="Documents with personal data masked: e-mail addresses, phone numbers and the like.",
-        asks="whom does it name? (masks, removes nothing)",
+        description="Documents with masked personal data: e-mail addresses, phone numbers, card numbers and the like.",
+        purpose="personal data (masked, no documents removed)",
     ),
     Step(
         stage=DEDUP,
         artifact="deduplicated_documents",
         config=DeduplicationConfig,
-        description="The corpus: documents of all chosen groups, without mirrors and near-duplicates.",
-        asks="is it said elsewhere already?",
+        description="The corpus: documents of all chosen groups, without exact and near-duplicates.",
+        purpose="duplicates and near-duplicates",
         partitioned=False,
     ),
     Step(
@@ -154,7 +154,7 @@ CURATION = (
         artifact="decontaminated_documents",
         config=DecontaminationConfig,
         description="The corpus without passages of evaluation sets.",
-        asks="does it hold what the model will be measured on?",
+        purpose="passages of evaluation sets",
         partitioned=False,
     ),
 )
@@ -163,14 +163,14 @@ CURATION = (
 EXTRACTION = CURATION[0]
 JUDGING = tuple(step for step in CURATION if step.judging is not None)
 DEDUPLICATION, DECONTAMINATION = (step for step in CURATION if not step.partitioned)
-"""The steps by the way they work: on WARC files, batch by batch, on the whole corpus."""
+"""The steps by input: WARC files, batches of documents, the whole corpus."""
 
 LAST_OF_PARTITION = JUDGING[-1]
 """The last step that works on a partition alone."""
 CORPUS = CURATION[-1].artifact
-"""The artifact that the curation ends with, of which tokens are made."""
+"""The last artifact of the curation, from which tokens are made."""
 
 
 def step_before(step: Step) -> Step:
-    """The step whose artifact `step` works on; not for the first."""
+    """Return the step whose artifact `step` reads; not defined for the first step."""
     return CURATION[CURATION.index(step) - 1]

@@ -1,1 +1,1 @@
-"""Decontamination: evaluation items leave the corpus."""
+"""Decontamination: removal of evaluation items from the corpus."""

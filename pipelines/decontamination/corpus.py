@@ -1,21 +1,21 @@
-"""Decontamination: what the model will be measured on leaves the corpus that it learns from.
+"""Decontamination of a whole corpus: passages shared with evaluation items are cut, or their documents removed.
 
-A document that shares a run of 13 words with an evaluation item is contaminated (`pipelines.decontamination.index` says
-what counts as shared). Two ways to deal with it:
+A document that shares a run of 13 words with an evaluation item is contaminated (`pipelines.decontamination.index`
+defines shared runs). Two actions:
 
-    remove    the document leaves
-    cut       the shared run and `margin_characters` on either side leave, as does a piece that is then shorter than
-              `min_piece_characters`; a document that would fall into more than `max_pieces` pieces leaves whole
+    remove    remove the document
+    cut       remove the shared run, `margin_characters` on either side, and pieces shorter than `min_piece_characters`;
+              a document that would fall into more than `max_pieces` pieces is removed
 
 Decisions:
-- The way, the 200 characters and the 10 pieces are those of Brown et al. 2020, arXiv:2005.14165, appendix C. There each
-  piece is a document of its own; here the pieces stay one document, an empty line where the cut was, so that a doc_id
-  names one document all the way to the gradient.
+- Cutting, 200 characters and 10 pieces follow Brown et al. 2020, arXiv:2005.14165, appendix C. There each piece becomes
+  a document; here the pieces stay one document, with an empty line at each cut, so that a doc_id names one document all
+  the way to the gradient.
 - A cut ends between words: it grows outward to the next white space, by up to `_WORD_REACH` characters.
-- What is left is searched again, since pieces that meet could say what neither said; if it is found, the document
-  leaves. So no item that is looked for is left, whatever the text.
-- They spare n-grams that more than 10 documents hold, as common phrases. We do not: a leaked question that was copied
-  eleven times would stay. `matches.parquet` tells which n-grams were common, so that a set can be changed.
+- The joined pieces are searched again, since two pieces may form an item that neither contains; then the document is
+  removed. So no searched item remains, whatever the text.
+- Brown et al. spare n-grams in more than 10 documents as common phrases. Loam does not: a leaked question with eleven
+  copies would stay. `matches.parquet` lists the common n-grams, so that a set can be changed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _JOINT = "\n\n"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecontaminationConfig:
-    """What counts as contaminated, and what becomes of it.
+    """The definition of a shared run, and the treatment of contaminated documents.
 
     Raises:
         ConfigurationError: at construction, a value out of its range.
@@ -80,22 +80,20 @@ class DecontaminationConfig:
         int, Doc("Words in a row that a document must share with an evaluation item."), Range(1, 1_000)
     ] = 13
     min_item_words: Annotated[
-        int, Doc("A shorter item than the n-gram is looked for as a whole from this many words on."), Range(1)
+        int, Doc("An item shorter than the n-gram is searched as a whole from this many words on."), Range(1)
     ] = 8
     margin_characters: Annotated[int, Doc("Characters that are cut on either side of a shared passage."), Range(0)] = (
         200
     )
-    min_piece_characters: Annotated[int, Doc("A shorter piece between cuts, or beside one, leaves too."), Range(0)] = (
-        200
-    )
-    max_pieces: Annotated[int, Doc("A document that would fall into more pieces leaves whole."), Range(1)] = 10
+    min_piece_characters: Annotated[int, Doc("A shorter piece between or beside cuts is removed too."), Range(0)] = 200
+    max_pieces: Annotated[int, Doc("A document that would fall into more pieces is removed."), Range(1)] = 10
 
     def __post_init__(self) -> None:
         settle(self, "decontamination")
 
 
 class _Outcome(NamedTuple):
-    """What becomes of one document: its text, or the verdict that removes it, and what it shared."""
+    """The result for one document: its text, or the verdict that removes it, and its shared runs."""
 
     text: str
     verdict: Verdict | None
@@ -104,7 +102,7 @@ class _Outcome(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Decontaminator(Stage):
-    """Cut or remove what documents share with evaluation items; adds `num_cut_passages`."""
+    """Stage that cuts shared runs or removes their documents; adds `num_cut_passages`."""
 
     items_path: str
     items_sha256: str
@@ -156,8 +154,9 @@ class Decontaminator(Stage):
 
 
 def cut_pieces(text: str, spans: Sequence[tuple[int, int]], margin: int) -> list[str]:
-    """What is left of `text`, stripped and not empty, when each of the ascending `spans` leaves with `margin`
-    characters on either side, whole words at a time."""
+    """Return the remaining pieces of `text`, stripped and not empty, without each of the ascending `spans` and `margin`
+    characters on either side, in whole words.
+    """
     pieces, position = [], 0
     for start, end in spans:
         cut_start = _border(text, max(0, start - margin), -1)
@@ -174,8 +173,8 @@ def decontaminate_corpus(
     config: DecontaminationConfig | None = None,
     added: Artifact | None = None,
 ) -> Artifact:
-    """Send `documents`, then those of `added`, through the decontamination and publish `documents.parquet`,
-    `removals.parquet` and `matches.parquet`.
+    """Decontaminate `documents`, then `added`, and publish `documents.parquet`, `removals.parquet` and
+    `matches.parquet`.
 
     `items` are of `publish_evaluation_items`. `added` documents (of `publish_added_documents`) were not judged before:
     their verdict columns are empty.
@@ -200,7 +199,9 @@ def decontaminate_corpus(
 
 
 def contaminated_documents(documents: Artifact, items: Artifact, config: DecontaminationConfig) -> list[str]:
-    """The ids of the documents that share anything with `items`: none, of what `decontaminate_corpus` published."""
+    """Return the ids of the documents that share a run with `items`; none for a corpus that `decontaminate_corpus`
+    published.
+    """
     index = _stage(items, config).index
     return [
         batch.column("doc_id")[row].as_py()
@@ -217,7 +218,9 @@ def first_matches(corpus: Artifact, number: int = 10) -> list[dict[str, Any]]:
 
 
 def sets_of(corpus: Artifact) -> list[dict[str, Any]]:
-    """Of each evaluation set: its items, those long enough to be looked for, those of which a part was found."""
+    """Return for each evaluation set the number of items, of searchable items (long enough), and of items found in
+    part.
+    """
     return [{"evaluation_set": name, **counts} for name, counts in corpus.summary["evaluation_sets"].items()]
 
 
@@ -252,7 +255,7 @@ def _write(sources: Sequence[Artifact], stage: Decontaminator, publication: Publ
 
 
 def _widened(batch: pa.RecordBatch, columns: pa.Schema) -> pa.RecordBatch:
-    """The batch with all `columns`: what nobody judged is empty."""
+    """Return the batch with all `columns`; columns without a verdict are empty."""
     return pa.RecordBatch.from_arrays(
         [
             batch.column(column.name) if column.name in batch.schema.names else pa.nulls(batch.num_rows, column.type)

@@ -1,11 +1,11 @@
-"""An index of evaluation items by their word n-grams, and the search of documents for them.
+"""The n-gram index of evaluation items, and the search of documents.
 
     item of at least `ngram` words        every run of `ngram` normalised words
     item of `min_item_words` and more     the whole item, as one run
-    a shorter item                        is not looked for, and counted: it would meet ordinary language
+    a shorter item                        is not searched, but counted: it would match ordinary language
 
-Documents pass a compiled sieve of hashes first. What it lets through is compared word by word, so a collision of hashes
-cuts nothing. Words are those of `pipelines.dedup.normalization`: lower case, without accents, punctuation and symbols.
+A compiled sieve of hashes selects documents, which are then compared word by word, so a collision of hashes cuts
+nothing. Words are those of `pipelines.dedup.normalization`: lower case, without accents, punctuation and symbols.
 
 Source: Brown et al. 2020, arXiv:2005.14165, appendix C: n-grams of 13 words in lower case without punctuation; of
 shorter examples there, n is the 5th percentile of their lengths in words, at least 8. Here each short item is one run.
@@ -37,7 +37,7 @@ _MIN_SLOTS = 1024
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """A run of a document's words whose every n-gram (or which itself) stands in evaluation items.
+    """A run of a document's words that is in evaluation items, as a whole or with every n-gram.
 
     `start` and `end` count characters of the document's text; `num_words` is the length of the run. `item` is, of the
     items that share its n-grams, the one that shares most distinct ones (of equals, the first); `ngram` is the first
@@ -77,7 +77,7 @@ class EvaluationIndex:
         return bool(self.lengths_of[item] > 0)
 
     def suspects(self, texts: pa.Array) -> npt.NDArray[np.bool_]:
-        """Which of `texts` hold an n-gram whose hash is known; all others hold no item."""
+        """Return the `texts` with an n-gram whose hash is in the index; no other text contains an item."""
         from pipelines.decontamination.kernels import find_suspects
 
         data, offsets = text_buffers(texts)
@@ -99,7 +99,7 @@ class EvaluationIndex:
         return [self._overlap(run, words, starts, ends) for run in runs]
 
     def _hits(self, text: str, words: list[str]) -> list[tuple[int, int, list[int]]]:
-        """The n-grams of a text that stand in items: first word, number of words, the items; by their first words."""
+        """Return the n-grams of a text that are in items: first word, number of words, items; by first words."""
         from pipelines.decontamination.kernels import ngram_hashes, words_of
 
         data = np.frombuffer(text.encode(), np.uint8)
@@ -118,7 +118,7 @@ class EvaluationIndex:
         return sorted(hits, key=lambda hit: hit[:2])
 
     def _owners(self, value: np.uint64, place: int, ngram: list[str]) -> list[int]:
-        """The items that hold exactly these words; `place` is the first posting of their hash."""
+        """Return the items that contain exactly these words; `place` is the first posting of their hash."""
         owners = []
         for posting in range(place, int(np.searchsorted(self.hashes, value, side="right"))):
             item, start = int(self.owners[posting]), int(self.starts[posting])
@@ -179,7 +179,7 @@ def load_index(path: str, sha256: str, ngram: int, min_item_words: int) -> Evalu
 
 
 def normalized_words(text: str) -> tuple[list[str], list[int], list[int]]:
-    """The words of `pipelines.dedup.normalization.normalize(text)`, and where in `text` each begins and ends."""
+    """Return the words of `pipelines.dedup.normalization.normalize(text)`, and the span of each in `text`."""
     words, starts, ends = [], [], []
     for token in _TOKEN.finditer(text):
         word = "".join(map(fold, token[0]))
@@ -191,14 +191,14 @@ def normalized_words(text: str) -> tuple[list[str], list[int], list[int]]:
 
 
 def _length(num_words: int, ngram: int, min_item_words: int) -> int:
-    """The n-gram length that an item of so many words is looked for with; 0 for one that is too short."""
+    """Return the n-gram length for an item of so many words; 0 for an item that is too short."""
     if num_words >= ngram:
         return ngram
     return num_words if num_words >= min_item_words else 0
 
 
 def found_items(index: EvaluationIndex, found: Set[int]) -> dict[str, dict[str, int]]:
-    """By set: its items (rows), those with a text long enough to be looked for, and those of which a part was found.
+    """Return for each set the number of items (rows), of items with a text long enough, and of items found in part.
 
     `found` are places within the index.
     """

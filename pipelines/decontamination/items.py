@@ -1,5 +1,4 @@
-"""Evaluation items: the texts that a model will be measured on, gathered from JSON Lines files, so that the corpus can
-be searched for them.
+"""Evaluation items: the texts of evaluation sets, read from JSON Lines files, for which the corpus is searched.
 
 An item is one field of one row. A field that holds a list of texts (the choices of a question) is one text, its parts
 on lines. Fields are searched apart, so no n-gram reaches from a question into its answer.
@@ -27,13 +26,13 @@ _NO_TEXT_FIELDS = ("id", "split")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationSet:
-    """A JSON Lines file whose texts no training document may hold."""
+    """An evaluation set: a JSON Lines file whose texts are removed from the training documents."""
 
-    name: Annotated[str, Doc("What reports call it.")]
+    name: Annotated[str, Doc("Name of the set in reports.")]
     path: Annotated[str, Doc("The file, plain or .gz.")]
     fields: Annotated[
         tuple[str, ...],
-        Doc("Fields whose text is looked for; empty takes every field that holds text, but for id and split."),
+        Doc("Fields whose text is searched; empty takes every text field except id and split."),
     ] = ()
     split: Annotated[str | None, Doc("Take only rows whose field split has this value; empty takes all.")] = None
 
@@ -43,7 +42,7 @@ class EvaluationSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One text to look for: the set and row that it is from (the row's id, or its line), the field, the text."""
+    """One text of an item: set, row (its id, or its line), field, text."""
 
     set: str
     item: str
@@ -90,7 +89,7 @@ def publish_evaluation_items(sets: Sequence[EvaluationSet], target: Path) -> Art
 
 
 def read_items(path: Path) -> list[Item]:
-    """The items of a published `items.jsonl`, in order."""
+    """Return the items of a published `items.jsonl`, in order."""
     return [Item(**row) for _, row in read_json_lines(path)]
 
 
@@ -112,7 +111,7 @@ def _items_of(chosen: EvaluationSet) -> Iterator[Item]:
 
 
 def _text(value: Any) -> str | None:
-    """The text of a field: itself, or the parts of a list on lines; None of anything else."""
+    """Return the text of a field, or the parts of a list on lines; None for any other value."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(part, str) for part in value):

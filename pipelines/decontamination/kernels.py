@@ -1,9 +1,9 @@
-"""The compiled loops of decontamination: the n-grams of a text as rolling hashes, and whether a table holds them.
+"""Compiled loops of decontamination: rolling hashes of n-grams, and their lookup in a hash table.
 
     h(w_1 … w_n) = mix64((w_1 P^(n-1) + … + w_n) mod 2^64 + n Q)     one multiplication and two additions a word
 
 `words` are the hashes of normalised words (`pipelines.dedup.minhash_kernels.word_hashes`). The length enters the hash,
-so a whole short item and a part of a long one do not meet. The table is open-addressing, a power of two, 0 a free slot.
+so a whole short item never equals a part of a long item. The table is open-addressing, a power of two, 0 a free slot.
 Linear in the text for each length of n-gram that the table holds. Imported only where texts are searched.
 """
 

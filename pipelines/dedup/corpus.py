@@ -64,7 +64,9 @@ class DeduplicationConfig:
     same_url: Annotated[bool, Doc("Keep one document of each URL.")] = True
     same_text: Annotated[bool, Doc("Keep one document of each text.")] = True
     near_duplicates: Annotated[bool, Doc("Keep one document of each cluster of near-duplicates.")] = True
-    minhash: Annotated[MinHashConfig, Doc("Signatures and threshold of near-duplicates.")] = field(default_factory=MinHashConfig)
+    minhash: Annotated[MinHashConfig, Doc("Signatures and threshold of near-duplicates.")] = field(
+        default_factory=MinHashConfig
+    )
     winner_seed: Annotated[
         int | None, Doc("Empty keeps the best document (quality, then length); a number keeps a random one."), Range(0)
     ] = None
@@ -230,8 +232,7 @@ def _remove_near_duplicates(
     report: Report | None,
     scratch: Path,
 ) -> None:
-    """Return cluster labels of `alive`: buckets, then the shingles of all candidates (a second reading of their texts).
-    """
+    """Return cluster labels of `alive`: buckets, then the shingles of all candidates (their texts are read again)."""
     alive, index = verdicts.alive(), verdicts.index
     among = np.zeros(verdicts.num_documents, np.bool_)
     among[alive] = True

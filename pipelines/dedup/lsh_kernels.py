@@ -96,8 +96,7 @@ def pair_jaccards(left: Indices, right: Indices, values: Array64, starts: Indice
 
 @compiled
 def _similar(left: int, right: int, values: Array64, starts: Indices, threshold: float) -> bool:
-    """Return whether the Jaccard index reaches `threshold`; sets of too different sizes are rejected without comparing.
-    """
+    """Return whether the Jaccard index reaches `threshold`; sets of too different sizes are not compared."""
     first, second = values[starts[left] : starts[left + 1]], values[starts[right] : starts[right + 1]]
     if min(first.size, second.size) < threshold * max(first.size, second.size):
         return False

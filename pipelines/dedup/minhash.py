@@ -55,7 +55,7 @@ def signatures(
 
     Raises:
         ConfigurationError: parameters that cannot work; no CUDA device where one is asked for.
-        InputError: a text is no valid Unicode.
+        InputError: a text is not valid Unicode.
     """
     config = MinHashConfig(num_hashes=num_hashes, num_bands=1, ngram=ngram, seed=seed)
     return sign(texts, config, device=device).values
@@ -66,7 +66,7 @@ def sign(texts: Texts, config: MinHashConfig, *, device: Device = "cpu") -> Sign
 
     Raises:
         ConfigurationError: no CUDA device where one is asked for.
-        InputError: a text is no valid Unicode.
+        InputError: a text is not valid Unicode.
     """
     data, offsets = text_buffers(texts)
     permute = _permute_on_gpu if device == "cuda" else _permute

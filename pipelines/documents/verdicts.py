@@ -44,8 +44,7 @@ RESERVED = tuple(field.name for field in (*_FIRST, *_LAST))
 
 
 class TextWriter:
-    """Streaming writer of changed texts into `texts.parquet`, which is created with the first text. A context manager.
-    """
+    """Streaming writer of changed texts into `texts.parquet`, created with the first text. A context manager."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / TEXTS

@@ -1,1 +1,1 @@
-"""Executors: a function over partitions, on this machine or a Ray cluster."""
+"""Executors: a function over partitions, on this machine or on a Ray cluster."""

@@ -1,12 +1,13 @@
-"""Jobs over local child processes that may die.
+"""Local executor: jobs in child processes that may die.
 
 Decisions:
-- Children are spawned, not forked: no locks or threads of the parent are copied, and what they run is what a fresh
-  process would run. A job and its result must be picklable; they pass through pipes and never touch a disk.
+- Children are spawned, not forked: no locks or threads of the parent are copied, and a child runs as a fresh process
+  would. A job and its result must be picklable; they pass through pipes and never touch a disk.
 - A child that dies (killed, out of memory, a crash in a library) is replaced and its job is done again, up to
-  `ATTEMPTS` times. A job publishes atomically, so nothing is there twice.
-- An exception in a job is the caller's: it ends the whole run, and the children with it.
-- Children die with their parent, also when that is killed (Linux: PR_SET_PDEATHSIG), and leave Ctrl-C to it.
+  `ATTEMPTS` times. A job publishes atomically, so no output exists twice.
+- An exception in a job is raised in the caller; it ends the whole run and all children.
+- Children die with their parent, also when the parent is killed (Linux: PR_SET_PDEATHSIG), and leave Ctrl-C to the
+  parent.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any, cast
 from lm.errors import PartialError
 
 ATTEMPTS = 3
-"""How often a job may take its worker with it."""
+"""How often the worker of one job may die."""
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class _Worker:
 
 @dataclass(slots=True)
 class LocalPool:
-    """The workers of one run, and what is still to do."""
+    """The workers of one run, and the jobs still to do."""
 
     function: Callable[[Any], Any]
     jobs: Mapping[str, Any]
@@ -85,7 +86,7 @@ class LocalPool:
                 worker.connection.send((self.jobs[worker.job],))
 
     def _answer(self, worker: _Worker) -> Iterator[tuple[str, Any]]:
-        """Take a worker's result and give it the next job; or note its death, which leaves its job to another."""
+        """Take a worker's result and give it the next job; after a worker's death, put its job back."""
         job = cast(str, worker.job)
         try:
             succeeded, value = worker.connection.recv()

@@ -28,15 +28,15 @@ def run_partitions(
     report: Report | None = None,
     description: str = "partitions",
 ) -> dict[str, Result]:
-    """`function` of every job, by the jobs' names and in their order; one worker means this process.
+    """Return `function` of every job, by the jobs' names and in their order; one worker means this process.
 
     With `LOAM_ENGINE=ray` the jobs go to a Ray cluster instead, whatever `num_workers` says.
 
     `report` gets `{"partition", "finished", "total", "seconds"}` after each job.
 
     Raises:
-        PartialError: a job's worker died `ATTEMPTS` times; names the job and counts what is done.
-        ConfigurationError: fewer than one worker; and whatever `function` raises.
+        PartialError: a job's worker died `ATTEMPTS` times; names the job and counts finished jobs.
+        ConfigurationError: fewer than one worker; also every exception of `function`.
     """
     if num_workers < 1:
         raise ConfigurationError(f"num_workers: {num_workers}, expected at least 1")
@@ -57,10 +57,10 @@ def run_partitions(
 
 
 def engine() -> str:
-    """Where jobs run, by `$LOAM_ENGINE`: `local` (processes of this machine, the default) or `ray`.
+    """Return the executor named by `$LOAM_ENGINE`: `local` (processes of this machine, the default) or `ray`.
 
     Raises:
-        ConfigurationError: it names neither.
+        ConfigurationError: `$LOAM_ENGINE` has another value.
     """
     named = os.environ.get("LOAM_ENGINE") or "local"
     if named not in ("local", "ray"):

@@ -1,4 +1,4 @@
-"""Partitions over a Ray cluster: the function that the local executor runs, a partition a task.
+"""Ray executor: the same function over partitions, one task a partition.
 
     LOAM_ENGINE=ray        use this executor; RAY_ADDRESS names the cluster, without it one is started on this machine
 
@@ -6,7 +6,7 @@ Decisions:
 - Every task is a pure function of its arguments and of published files, and publishes atomically, so Ray may run it
   again: when a node dies the output is the same bytes as the local executor's. A test kills a node.
 - Tasks find artifacts by path: with several machines `LOAM_HOME` is a shared file system or an object store.
-- An error of a task is handed back as a value and raised here as what it was; Ray would wrap it, or try it again.
+- An error of a task is returned as a value and raised here unchanged; Ray would wrap the error or repeat the task.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _RETRIES = 3
 
 
 def connect() -> None:
-    """Join the cluster that RAY_ADDRESS names, or start one here; does nothing where that is done.
+    """Join the cluster that RAY_ADDRESS names, or start one here; a second call has no effect.
 
     Raises:
-        ConfigurationError: Ray is not installed, or the cluster is not there.
+        ConfigurationError: Ray is not installed, or the cluster is not reachable.
     """
     try:
         import ray
@@ -51,10 +51,10 @@ def connect() -> None:
 def run_on_ray(
     function: Callable[[Job], Result], jobs: Mapping[str, Job], report: Report | None, description: str
 ) -> dict[str, Result]:
-    """`function` of every job over the cluster, by the jobs' names and in their order.
+    """Return `function` of every job over the cluster, by the jobs' names and in their order.
 
     Raises:
-        PartialError: the cluster lost a task more often than Ray tries again; and whatever `function` raises.
+        PartialError: the cluster lost a task more often than Ray retries; also every exception of `function`.
     """
     if not jobs:
         return {}
@@ -76,7 +76,7 @@ def run_on_ray(
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
-    """A value that Ray Data carries as it is: of a bare tuple or number it would make a column of its own kind."""
+    """A value that Ray Data carries unchanged; bare tuples and numbers would become typed columns."""
 
     value: Any
 
@@ -93,7 +93,7 @@ def _call(function: Callable[[Any], Any], item: dict[str, Any]) -> dict[str, Any
 
 
 def quiet_data() -> Any:
-    """Ray Data, without its bars and logs: Loam draws its own."""
+    """Return Ray Data without its progress bars and logs; Loam draws its own."""
     connect()
     import ray.data
 
@@ -106,7 +106,7 @@ def quiet_data() -> Any:
 
 
 def num_shuffle_tasks() -> int:
-    """How many tasks a shuffle has: two for each core of the cluster."""
+    """Return the number of tasks of a shuffle: two for each core of the cluster."""
     import ray
 
     return max(2, 2 * int(ray.cluster_resources().get("CPU", 1)))

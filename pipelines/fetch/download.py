@@ -1,15 +1,15 @@
-"""Files over HTTP, politely and exactly: resumed by range, retried as the server asks, whole or not there at all.
+"""HTTP downloads: polite, resumable by range, retried after Retry-After, and whole or absent.
 
-    .NAME.part, .NAME.part.json    what is there so far (`pipelines.fetch.partial_file`)
+    .NAME.part, .NAME.part.json    the bytes so far (`pipelines.fetch.partial_file`)
     NAME                           the file, moved into place once its length, and its digest where known, are right
 
 Decisions:
-- A part is resumed only with `If-Range` and the validator (strong ETag, else Last-Modified) that it began with; where
-  the file changed meanwhile it starts over.
-- 403, 408, 425, 429 and 5xx are retried, after `Retry-After` where the server says it, else after doubling pauses;
-  404, 410 and other refusals are not. At the end the error names the URL.
-- Only https, and plain http to this very machine (tests). A redirect is followed on the same scheme, host and port;
-  any other is refused, so none leads to another host or to a private address.
+- A part is resumed only with `If-Range` and the validator (strong ETag, else Last-Modified) that it began with; if the
+  file changed meanwhile, the download starts over.
+- 403, 408, 425, 429 and 5xx are retried, after `Retry-After` if the server sends it, else after doubling pauses. 404,
+  410 and other refusals are not retried. The final error names the URL.
+- Only https is allowed, and plain http to this machine (tests). A redirect is followed on the same scheme, host and
+  port; any other redirect is refused, so no redirect leads to another host or to a private address.
 - Encodings of the transport are declined, so that the bytes are the stored ones.
 """
 
@@ -44,14 +44,16 @@ _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionEr
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadPolicy:
-    """How patient and how polite to be. Pauses double from `backoff_s` to `max_backoff_s`, unless the server says."""
+    """Timeouts, retries and pauses. Pauses double from `backoff_s` to `max_backoff_s`, unless the server sends
+    Retry-After.
+    """
 
     max_attempts: Annotated[int, Doc("Requests before a download is given up."), Range(1)] = 8
     backoff_s: Annotated[float, Doc("The first pause, in seconds."), Range(0)] = 1.0
     max_backoff_s: Annotated[float, Doc("The longest pause, in seconds."), Range(0)] = 300.0
     max_retry_after_s: Annotated[
         float,
-        Doc("The longest pause that a server may ask for; a longer one ends the download, and the next call resumes."),
+        Doc("The longest accepted Retry-After; a longer one ends the download, and the next call resumes."),
         Range(0),
     ] = 3_600.0
     min_interval_s: Annotated[float, Doc("Seconds between two requests."), Range(0)] = 0.25
@@ -65,7 +67,7 @@ class DownloadPolicy:
 
 
 class RefusedError(InputError):
-    """A server refused for good: with `status`, and `body`, the beginning of what it said."""
+    """A final refusal by a server, with `status` and the beginning of the `body`."""
 
     def __init__(self, message: str, status: int, body: bytes) -> None:
         super().__init__(message)
@@ -74,7 +76,7 @@ class RefusedError(InputError):
 
 
 class _Again(Exception):  # noqa: N818 - a wish to be tried again
-    """An attempt that failed and may succeed later; `pause_s` is what the server asked for."""
+    """A failed attempt that may succeed later; `pause_s` is the requested pause."""
 
     def __init__(self, reason: str, pause_s: float | None = None) -> None:
         super().__init__(reason)
@@ -97,19 +99,19 @@ class Downloader:
         self._session.close()
 
     def download(self, url: str, target: Path, *, sha256: str | None = None) -> Path:
-        """Fetch `url` into the file `target`, going on where an earlier call stopped.
+        """Fetch `url` into the file `target`; resume an interrupted call.
 
         Raises:
-            InputError: the URL is refused, does not answer, or its bytes are not what they should be.
-            ConflictError: another process downloads the same file right now.
-            NoSpaceError: the disk is full; the part is gone.
+            InputError: the URL is refused, does not answer, or its bytes have another length or digest than expected.
+            ConflictError: another process is downloading the same file.
+            NoSpaceError: the disk is full; the part file was removed.
         """
         with part_of(target, url) as part:
             self._retry(url, lambda: self._fetch_part(part, sha256))
         return target
 
     def read(self, url: str, max_bytes: int) -> bytes:
-        """The content of `url`, at most `max_bytes`.
+        """Return the content of `url`, at most `max_bytes`.
 
         Raises:
             InputError: as `download`; or the content is longer.
@@ -129,7 +131,7 @@ class Downloader:
         return bytes(content)
 
     def read_range(self, url: str, offset: int, size_bytes: int) -> bytes:
-        """`size_bytes` bytes of `url` from `offset` on, exactly.
+        """Return exactly `size_bytes` bytes of `url` from `offset` on.
 
         Raises:
             InputError: as `download`; or the server does not serve that range.
@@ -141,18 +143,18 @@ class Downloader:
             content.clear()
             with self._request(url, {"Range": f"bytes={offset}-{last}"}) as response:
                 if response.status_code != 206 or _content_range(response)[0] != offset:
-                    raise InputError(f"{url}: answered without the range {offset}-{last} that was asked for")
+                    raise InputError(f"{url}: answered without the requested range {offset}-{last}")
                 for chunk in _chunks(response):
                     content.extend(chunk)
                     if len(content) > size_bytes:
-                        raise InputError(f"{url}: longer than the range {offset}-{last} that was asked for")
+                        raise InputError(f"{url}: longer than the requested range {offset}-{last}")
                 _check_length(len(content), size_bytes)
 
         self._retry(url, fetch)
         return bytes(content)
 
     def _retry(self, url: str, attempt: Callable[[], None]) -> None:
-        """Run `attempt` until it succeeds, pausing as the server asks."""
+        """Run `attempt` until it succeeds, with the server's or doubling pauses."""
         for number in range(self.policy.max_attempts):
             try:
                 return attempt()
@@ -160,7 +162,7 @@ class Downloader:
                 reason = str(error) or type(error).__name__
                 pause_s = error.pause_s if isinstance(error, _Again) else None
             if pause_s is not None and pause_s > self.policy.max_retry_after_s:
-                raise InputError(f"{url}: {reason}, and asks for {pause_s:,.0f} s of patience; run again after that")
+                raise InputError(f"{url}: {reason}, Retry-After {pause_s:,.0f} s; run again after that time")
             if number + 1 < self.policy.max_attempts:
                 doubled_s = min(self.policy.backoff_s * 2**number, self.policy.max_backoff_s)
                 time.sleep(doubled_s if pause_s is None else pause_s)
@@ -170,8 +172,8 @@ class Downloader:
         """One GET with its redirects.
 
         Raises:
-            InputError: a refusal for good, or a redirect that is not followed.
-            _Again: a refusal for now.
+            InputError: a final refusal, or a redirect that is not followed.
+            _Again: a temporary refusal.
         """
         address = check_url(url)
         for _ in range(_MAX_REDIRECTS + 1):
@@ -192,7 +194,7 @@ class Downloader:
         return self._session.get(address, headers=headers, stream=True, timeout=timeouts, allow_redirects=False)
 
     def _fetch_part(self, part: PartFile, sha256: str | None) -> None:
-        """Bring the part to its end, or raise `_Again` with what was received kept for the next attempt."""
+        """Complete the part file, or raise `_Again` and keep the received bytes for the next attempt."""
         offset = part.size_bytes()
         headers = {"Range": f"bytes={offset}-", "If-Range": part.validator} if offset else {}
         with self._request_part(part, headers) as response:
@@ -221,7 +223,7 @@ class Downloader:
             if error.status != _RANGE_NOT_SATISFIABLE:
                 raise
             part.discard()
-            raise _Again("the range is not there any more") from None
+            raise _Again("the range no longer exists") from None
 
     def _receive(self, part: PartFile, response: requests.Response, start: int, total_bytes: int | None) -> None:
         if total_bytes is not None and total_bytes > self.policy.max_file_bytes:
@@ -243,7 +245,7 @@ class Downloader:
 
 
 def _accepted(url: str, response: requests.Response) -> requests.Response:
-    """A response with content; for any other status the error that it means."""
+    """Return the response if it has content; raise the matching error for any other status."""
     status = response.status_code
     if status in (200, 206):
         return response
@@ -256,13 +258,15 @@ def _accepted(url: str, response: requests.Response) -> requests.Response:
 
 
 def _chunks(response: requests.Response) -> Iterator[bytes]:
-    """The content as it is stored, whatever `Content-Encoding` says."""
+    """Yield the stored content, whatever `Content-Encoding` says."""
     while chunk := response.raw.read(_READ_BYTES, decode_content=False):
         yield chunk
 
 
 def _validator(response: requests.Response) -> str:
-    """What `If-Range` may carry (RFC 9110, 13.1.5): a strong ETag, else the time of the last change; or nothing."""
+    """Return the validator for `If-Range` (RFC 9110, 13.1.5): a strong ETag, else the time of the last change; or
+    nothing.
+    """
     etag: str = response.headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else str(response.headers.get("Last-Modified", ""))
 
@@ -273,7 +277,7 @@ def _declared_length(response: requests.Response) -> int | None:
 
 
 def _content_range(response: requests.Response) -> tuple[int, int | None]:
-    """Where the content begins in the file, and the file's size where it is told."""
+    """Return the offset of the content in the file, and the file's size if the header has it."""
     if response.status_code != 206:
         return 0, None
     unit, _, rest = response.headers.get("Content-Range", "").partition(" ")
@@ -290,7 +294,7 @@ def _check_length(size_bytes: int, expected_bytes: int | None) -> None:
 
 
 def _retry_after_s(text: str | None) -> float | None:
-    """Seconds of a `Retry-After` header, which holds seconds or a date."""
+    """Return the seconds of a `Retry-After` header, which holds seconds or a date."""
     if not text:
         return None
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""The part file of a download: the bytes so far, and which version of which URL they are, held by one process.
+"""The part file of a download: the bytes so far, with their URL and validator, locked by one process.
 
 .NAME.part        the bytes so far        .NAME.part.json     their URL and validator
 """
@@ -19,7 +19,7 @@ from lm.storage import is_no_space
 
 @dataclass(slots=True)
 class PartFile:
-    """The bytes that earlier attempts left, and the validator that they belong to."""
+    """The bytes of earlier attempts, and their validator."""
 
     path: Path
     url: str
@@ -35,16 +35,16 @@ class PartFile:
             self.validator = ""
 
     def size_bytes(self) -> int:
-        """How many bytes there are to go on from; none where nobody knows of what."""
+        """Return the number of bytes to resume from; 0 without a validator."""
         return self.path.stat().st_size if self.validator and self.path.exists() else 0
 
     def begin(self, validator: str) -> None:
-        """Note which version the bytes to come are of."""
+        """Record the version of the file that the next bytes belong to."""
         self.validator = validator
         self.note.write_text(json.dumps({"url": self.url, "validator": validator}), "utf-8")
 
     def discard(self) -> None:
-        """Forget the bytes."""
+        """Discard the bytes."""
         self.validator = ""
         os.truncate(self.path, 0)
         self.note.unlink(missing_ok=True)
@@ -52,12 +52,11 @@ class PartFile:
 
 @contextmanager
 def part_of(target: Path, url: str) -> Iterator[PartFile]:
-    """The part file of `target`, held against a second download of it; leaving the block without an error makes it
-    `target`.
+    """Open and lock the part file of `target`; leaving the block without an error renames it to `target`.
 
     Raises:
-        ConflictError: another process downloads the same file right now.
-        NoSpaceError: the disk is full; the part is gone.
+        ConflictError: another process is downloading the same file.
+        NoSpaceError: the disk is full; the part file was removed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.with_name(f".{target.name}.part")) as path:
@@ -76,8 +75,8 @@ def part_of(target: Path, url: str) -> Iterator[PartFile]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[Path]:
-    """The part file, made if need be and held against a second download of it."""
+    """Open and lock the part file; create it if needed."""
     with path.open("ab") as stream:
         if not take(stream):
-            raise ConflictError(f"{path}: another process downloads this file")
+            raise ConflictError(f"{path}: another process is downloading this file")
         yield path

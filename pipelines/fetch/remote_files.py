@@ -1,8 +1,8 @@
-"""Single files from anywhere: over HTTP by our own downloader, from a store by fsspec, or as they lie on this machine.
+"""Single files from anywhere: HTTP by `pipelines.fetch.download`, stores by fsspec, or local paths.
 
 Decisions:
-- A copy carries a note of what the store called its content (`ukey`: an ETag, or size and time). It is fetched again
-  only where the store calls it otherwise, and an interrupted copy goes on where it stopped only where it does not.
+- A copy records the store's version of its content (`ukey`: an ETag, or size and time). It is fetched again only if the
+  version differs; an interrupted copy is resumed only if the version is the same.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _READ_BYTES = 1 << 22
 
 
 def is_http(place: str) -> bool:
-    """Whether a place is fetched over HTTP."""
+    """Return whether a place is fetched over HTTP."""
     return place.lower().startswith(("https://", "http://"))
 
 
 def copy_path(url: str, downloads: Path) -> Path:
-    """Where the copy of a remote file belongs below `downloads`: by host or bucket and path, and by scheme.
+    """Return the path below `downloads` of the copy of a remote file: by host or bucket and path, and by scheme.
 
     Raises:
         InputError: the path climbs.
@@ -45,13 +45,13 @@ def copy_path(url: str, downloads: Path) -> Path:
 
 
 def fetch_file(url: str, target: Path, downloader: Downloader | None = None, sha256: str | None = None) -> Path:
-    """Bring the file at `url` to `target`: whole, or not at all; what is there already and unchanged stays.
+    """Copy the file at `url` to `target`, whole or not at all; an unchanged copy is kept.
 
     Raises:
-        InputError: it cannot be had, or has another digest than `sha256`; names the URL.
+        InputError: the file cannot be fetched, or has another digest than `sha256`; names the URL.
         UnreachableError: the store did not answer.
-        NoSpaceError: the disk is full; the part is gone.
-        ConflictError: another process fetches it right now.
+        NoSpaceError: the disk is full; the part file was removed.
+        ConflictError: another process is fetching the same file.
     """
     if is_http(url):
         from pipelines.fetch.download import Downloader
@@ -73,10 +73,10 @@ def fetch_file(url: str, target: Path, downloader: Downloader | None = None, sha
 
 
 def read_file(url: str, max_bytes: int) -> bytes:
-    """The content of a stored file, at most `max_bytes`.
+    """Return the content of a stored file, at most `max_bytes`.
 
     Raises:
-        InputError: it cannot be had, or is longer.
+        InputError: the file cannot be fetched, or is longer.
     """
     source: Any = locate(url)
     content: bytes = request(url, lambda: source.fs.cat_file(source.path, end=max_bytes + 1))
@@ -86,10 +86,10 @@ def read_file(url: str, max_bytes: int) -> bytes:
 
 
 def read_range(url: str, offset: int, size_bytes: int, downloader: Downloader | None = None) -> bytes:
-    """`size_bytes` bytes of a file from `offset` on.
+    """Return `size_bytes` bytes of a file from `offset` on.
 
     Raises:
-        InputError: they cannot be had; names the URL.
+        InputError: the bytes cannot be fetched; names the URL.
     """
     if is_http(url):
         from pipelines.fetch.download import Downloader
@@ -113,7 +113,7 @@ def read_range(url: str, offset: int, size_bytes: int, downloader: Downloader | 
 
 
 def local_path(place: str, downloads: Path) -> Path:
-    """The path of a file on this machine: of `place` itself where it is one, else of its copy below `downloads`.
+    """Return the local path of a file: `place` itself if it is local, else its copy below `downloads`.
 
     Raises:
         InputError: it cannot be had.
@@ -126,7 +126,7 @@ def local_path(place: str, downloads: Path) -> Path:
 
 
 def _identity(source: Any) -> tuple[str, int]:
-    """What the store calls the file's content, and its size in bytes."""
+    """Return the store's version of the file, and its size in bytes."""
     info = source.fs.info(source.path)
     if info["type"] != "file":
         raise InputError(f"{source}: a folder, expected a file")
@@ -151,7 +151,7 @@ def _copy(source: Any, part: PartFile, tag: str, size_bytes: int) -> None:
         os.fsync(stream.fileno())
     if part.path.stat().st_size != size_bytes or _identity(source)[0] != tag:
         part.discard()
-        raise InputError(f"{source}: changed while it was read")
+        raise InputError(f"{source}: changed while being read")
 
 
 def _note(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a server may name: the addresses that we fetch from, and paths that stay below the folder they belong in."""
+"""Checks of URLs and paths that come from a server: allowed addresses, and paths that stay below a folder."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _PATH_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=+,@~-]{0,254}")
 
 
 def check_url(url: str) -> str:
-    """`url`, if it is https, or plain http to this very machine.
+    """Return `url` if it is https, or plain http to this machine.
 
     Raises:
-        InputError: any other address, or one with a name and password in it.
+        InputError: any other address, or an address with credentials.
     """
     try:
         parts = urlsplit(url)
@@ -34,7 +34,7 @@ def check_url(url: str) -> str:
 
 
 def redirect_target(url: str, location: str) -> str:
-    """Where a redirect from `url` leads.
+    """Return the target of a redirect from `url`.
 
     Raises:
         InputError: to another scheme, host or port.
@@ -52,7 +52,7 @@ def origin(url: str) -> tuple[str, str, int | None]:
 
 
 def path_below(root: Path, relative: str) -> Path:
-    """The file `relative`, a path of a listing, below the folder `root`.
+    """Return the path of the listed file `relative` below the folder `root`.
 
     Raises:
         InputError: the path is absolute, climbs, or leaves `root` through a link.

@@ -1,5 +1,6 @@
-"""Charts as SVG text: bars, a funnel, a histogram. Small enough to be written out, so that a page needs no library and
-the same values give the same bytes on every machine."""
+"""SVG charts: bars, a funnel, a histogram. The SVG is written directly, so pages need no library and equal values give
+equal bytes on every machine.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ _FEW, _NARROW = 2, 520  # Dagster shows a small picture within its table, where 
 
 
 def funnel(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """One bar a stage: what stayed, what was removed, what was lost, all on one scale."""
+    """Return the funnel: one bar a stage with kept, removed and lost documents, all on one scale."""
     label, figures = _label_width([row["stage"] for row in rows]), 190
     scale = (_WIDTH - label - figures) / max(1, *(row["num_in"] for row in rows))
     drawn = []
@@ -34,7 +35,7 @@ def funnel(title: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def bars(title: str, values: Mapping[str, float], unit: str = "", *, percent: bool = False, color: str = KEPT) -> str:
-    """Horizontal bars, the first on top, each with its value."""
+    """Return horizontal bars, the first on top, each with its value."""
     label, figures, wide = _label_width(list(values)), 76, _WIDTH if len(values) > _FEW else _NARROW
     scale = (wide - label - figures) / (max(values.values(), default=0) or 1)
     drawn = []
@@ -59,8 +60,9 @@ def histogram(
     high: float = 1.0,
     threshold: float | None = None,
 ) -> str:
-    """Counts in bins of equal width from `low` to `high`, on a logarithmic scale: kept above the axis, removed below
-    it (where there are any), the threshold as a line."""
+    """Return a histogram with bins of equal width from `low` to `high` and a logarithmic scale: kept above the axis,
+    removed below it (where there are any), the threshold as a line.
+    """
     left, right = 54, 14
     up, down = (110, 70 if any(removed) else 0) if any(kept) or not any(removed) else (14, 110)
     axis = _TOP + up

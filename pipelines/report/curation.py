@@ -1,11 +1,11 @@
-"""The curation at a glance: what came to each step, what left it and why, how the scores lie, samples of both; as a
-table for programs and as pages for people.
+"""The curation report: documents in and out of each step, reasons of removal, score distributions and samples; as JSON,
+Markdown and HTML.
 
     funnel.json    one row a step          report.md     the same in words, with samples
-    report.html    the same with charts, in one file that needs nothing else
+    report.html    the same with charts, in one self-contained file
 
 Decisions: nothing here depends on time or machine; how fast a step was is metadata of its asset. Documents that the
-step for harmful text removed are counted everywhere, and shown nowhere.
+harmful-text step removed are counted everywhere and shown nowhere.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NUM_REASONS = 12
 
 
 def steps_of(root: Path) -> dict[str, list[Artifact]]:
-    """The artifacts of every step below `root`, of each group that went into the deduplicated corpus, by stage.
+    """Return the artifacts of every step below `root`, by stage, for each group of the deduplicated corpus.
 
     Raises:
         InputError: a step, or one of a group, is missing.
@@ -70,7 +70,7 @@ def write_curation_report(steps: Mapping[str, Sequence[Artifact]], target: Path)
 
 
 def facts_of(steps: Mapping[str, Sequence[Artifact]]) -> list[StageFacts]:
-    """What there is to see of each step; harmful documents are elided in all of them."""
+    """Return the facts of each step; harmful documents are elided in all steps."""
     harmful = {
         doc_id
         for artifact in steps.get(HARMFUL_STAGE, ())
@@ -90,7 +90,7 @@ def contamination(steps: Mapping[str, Sequence[Artifact]]) -> list[dict[str, Any
 
 
 def settings_text(steps: Mapping[str, Sequence[Artifact]]) -> str:
-    """The settings of every step as YAML; of groups with different settings, those of the first."""
+    """Return the settings of every step as YAML; of groups with different settings, the first group's."""
     shown = {stage: artifacts[0].config for stage, artifacts in steps.items()}
     return settings_yaml(
         {
@@ -101,14 +101,14 @@ def settings_text(steps: Mapping[str, Sequence[Artifact]]) -> str:
 
 
 def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]], settings: str) -> str:
-    """The report as Markdown."""
+    """Return the report as Markdown."""
     lines = ["# Curation", "", "| step | in | kept | removed | lost | share kept |", "|---|--:|--:|--:|--:|--:|"]
     lines += [
         f"| {row['stage']} | {row['num_in']:,} | {row['num_kept']:,} | {row['num_removed']:,} | {row['num_lost']:,} | "
         f"{row['kept_share']:.1%} |"
         for row in (each.row for each in facts)
     ]
-    lines += ["", "## Why documents left", "", "| step | rule | documents | share |", "|---|---|--:|--:|"]
+    lines += ["", "## Removals by rule", "", "| step | rule | documents | share |", "|---|---|--:|--:|"]
     for each in facts:
         gone = {**each.row["removed_by_rule"], **each.row["lost_by_reason"]}
         for rule, share in list(each.shares.items())[:_NUM_REASONS]:
@@ -116,14 +116,14 @@ def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]], se
     for each in facts:
         lines += _samples(each)
     if matches:
-        lines += ["", "## Shared with evaluation sets", "", matches_table(matches).rstrip()]
+        lines += ["", "## Passages shared with evaluation sets", "", matches_table(matches).rstrip()]
     lines += ["", "## Settings", "", "```yaml", settings.rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 
 def matches_table(matches: Sequence[Mapping[str, Any]]) -> str:
     """Passages shared with evaluation items, as a Markdown table."""
-    lines = ["| set | item | words shared | they begin | page | outcome |", "|---|---|--:|---|---|---|"]
+    lines = ["| set | item | shared words | beginning | page | outcome |", "|---|---|--:|---|---|---|"]
     lines += [
         f"| {cell(row['evaluation_set'])} | {cell(row['item'])} | {row['num_words']} | {cell(row['ngram'])} | "
         f"{code_cell(row['url'])} | {row['outcome']} |"

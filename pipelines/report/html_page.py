@@ -13,7 +13,7 @@ from pipelines.report.samples import HARMFUL_STAGE, Sample
 from pipelines.report.step_facts import StageFacts
 
 _MOST_RULES = 16
-_JACCARD = "Near-duplicates by their Jaccard index with the page that stayed"
+_JACCARD = "Near-duplicates by Jaccard index with the kept page"
 
 _STYLE = """
 :root { color-scheme: light; --ink: #1f2933; --faint: #66737f; --line: #d5dbe3; --paper: #f4f6f8; }
@@ -43,10 +43,10 @@ details { margin-top: 10px; } summary { cursor: pointer; font-weight: 600; }
 
 
 def report_page(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]], settings: str) -> str:
-    """The page over all steps; `matches` are passages shared with evaluation sets, `settings` YAML."""
+    """Return the page over all steps; `matches` are passages shared with evaluation sets, `settings` YAML."""
     rows = [each.row for each in facts]
     stages = [row["stage"] for row in rows]
-    asks = {step.stage: step.asks for step in CURATION}
+    purposes = {step.stage: step.purpose for step in CURATION}
     links = "".join(f'<a href="#{escape(row["stage"])}">{escape(row["stage"])}</a>' for row in rows)
     links += '<a href="#settings">settings</a>'
     parts = [
@@ -56,7 +56,7 @@ def report_page(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]
         f"<section>{charts.funnel('Documents at each step', rows)}</section>",
         *(
             _section(
-                each, asks.get(row["stage"], ""), matches, HARMFUL_STAGE in stages[: stages.index(row["stage"]) + 1]
+                each, purposes.get(row["stage"], ""), matches, HARMFUL_STAGE in stages[: stages.index(row["stage"]) + 1]
             )
             for each, row in zip(facts, rows, strict=True)
         ),
@@ -72,44 +72,44 @@ def report_page(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]
 def _figures(rows: Sequence[Mapping[str, Any]]) -> str:
     first, last = rows[0], rows[-1]
     shown = {
-        "records came in": f"{first['num_in']:,}",
+        "records read": f"{first['num_in']:,}",
         "documents stayed": f"{last['num_kept']:,}",
-        "of all that came": f"{last['num_kept'] / max(1, first['num_in']):.1%}",
-        "records were lost": f"{sum(row['num_lost'] for row in rows):,}",
-        "of text stayed": _size(last["text_bytes_kept"]),
+        "of all records kept": f"{last['num_kept'] / max(1, first['num_in']):.1%}",
+        "records lost": f"{sum(row['num_lost'] for row in rows):,}",
+        "of text kept": _size(last["text_bytes_kept"]),
     }
     return f'<div class="figures">{"".join(f"<div><b>{v}</b><span>{k}</span></div>" for k, v in shown.items())}</div>'
 
 
-def _section(facts: StageFacts, asks: str, matches: Sequence[Mapping[str, Any]], judged: bool) -> str:
-    """One step; `judged` tells whether what it removed had been judged for harmful text."""
+def _section(facts: StageFacts, purpose: str, matches: Sequence[Mapping[str, Any]], judged: bool) -> str:
+    """Return the section of one step; `judged`: whether its removed documents had been judged for harmful text."""
     row = facts.row
     stage = escape(row["stage"])
     lost = f", {row['num_lost']:,} lost" if row["num_lost"] else ""
     parts = [
-        f'<section id="{stage}"><h2>{stage}<small>{escape(asks)}</small></h2>',
+        f'<section id="{stage}"><h2>{stage}<small>{escape(purpose)}</small></h2>',
         f'<p class="accounts">{row["num_in"]:,} in, {row["num_kept"]:,} kept, {row["num_removed"]:,} removed{lost}; '
-        f"{_size(row['text_bytes_kept'])} of text stayed</p>",
+        f"{_size(row['text_bytes_kept'])} of text kept</p>",
         *stage_charts(facts).values(),
     ]
     if matches and row["stage"] == DECONTAMINATE:
         parts.append(_match_table(matches))
     for title, samples in (("removed", facts.removed), ("kept", facts.kept)):
         if samples:
-            note = "" if title == "kept" or judged else " (never judged for harmful text)"
+            note = "" if title == "kept" or judged else " (not judged for harmful text)"
             parts.append(_sample_table(f"{len(samples)} of {row['num_' + title]:,} {title}{note}", samples))
     return "\n".join([*parts, "</section>"])
 
 
 def stage_charts(facts: StageFacts) -> dict[str, str]:
-    """The charts of one step, as SVG by name: what each rule removed, what was counted, how the scores lie."""
+    """Return the charts of one step, as SVG by name: removals by rule, counts, score distributions."""
     drawn = {}
     if facts.shares:
         shares = dict(list(facts.shares.items())[:_MOST_RULES])
         drawn["removed"] = charts.bars("Share removed or lost, by rule", shares, percent=True, color=charts.REMOVED)
     if facts.totals:
         totals = {_named(name): count for name, count in facts.totals.items()}
-        drawn["counted"] = charts.bars("Found in the documents that stayed", totals)
+        drawn["counted"] = charts.bars("Counts in the kept documents", totals)
     for each in facts.histograms:
         title = _JACCARD if each.score == "jaccard" else f"Documents by {each.score.replace('_', ' ')}"
         drawn[f"{each.score}_histogram"] = charts.histogram(title, each.kept, each.removed, threshold=each.threshold)
@@ -117,7 +117,7 @@ def stage_charts(facts: StageFacts) -> dict[str, str]:
 
 
 def _named(column: str) -> str:
-    """What a counting column counts; the column of all personal data is named after its step."""
+    """Return the name of what a column counts; the column of all personal data is named after its step."""
     return "all kinds" if column == "num_pii" else column.removeprefix("num_").removeprefix("pii_").replace("_", " ")
 
 
@@ -142,7 +142,7 @@ def _match_table(matches: Sequence[Mapping[str, Any]]) -> str:
         for row in matches
     )
     head = "<tr><th>page</th><th>evaluation item</th><th>shared words</th></tr>"
-    return f"<details open><summary>Shared with evaluation sets</summary><table>{head}{rows}</table></details>"
+    return f"<details open><summary>Passages shared with evaluation sets</summary><table>{head}{rows}</table></details>"
 
 
 def _size(num_bytes: int) -> str:

@@ -1,8 +1,8 @@
-"""Ten documents that a step kept and ten that it removed, to look at: chosen by a hash, so that the same corpus always
-shows the same ones and every step shows others; the removed ones from all rules in turn, the most frequent first.
+"""Samples of a step: ten kept and ten removed documents. A hash chooses them, so equal corpora show equal samples and
+steps show different ones. Removed documents come from all rules in turn, the most frequent rule first.
 
-Decisions: an excerpt is the beginning of the text on one line, personal data masked. What the step for harmful text
-removed is not shown, only measured. Of what comes before that step, `elided` names documents to treat alike.
+Decisions: an excerpt is the beginning of the text on one line, personal data masked. Documents that the harmful-text
+step removed are measured but not shown. For steps before it, `elided` names documents to hide in the same way.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HARMFUL_STAGE = "harmful"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One document: what it is, why it stayed or left, and how its text begins."""
+    """One sampled document: identity, reason of its verdict, and the beginning of its text."""
 
     doc_id: str
     url: str
@@ -92,7 +92,7 @@ def removed_samples(
 
 
 def reason_of(removal: Mapping[str, Any]) -> str:
-    """The rule, what it measured, and what was allowed."""
+    """Return the rule, the measured value and the threshold."""
     said = str(removal["rule"])
     if removal["value"] is not None:
         said += f" {_figure(removal['value'])}"
@@ -154,14 +154,14 @@ def _excerpt(text: str, is_elided: bool) -> str:
 
 
 def cell(text: str) -> str:
-    """Text as one cell of a Markdown table: nothing in it is markup."""
+    """Return text as one cell of a Markdown table, with all markup escaped."""
     for mark in "\\`*_[]|~":
         text = text.replace(mark, f"\\{mark}")
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def code_cell(url: str) -> str:
-    """An address as code, so that no reader makes it a link: it may lead to what was removed for good reason."""
+    """Return an address as code, so that no viewer makes it a link: it may lead to a removed page."""
     return f"`{' '.join(url.split()).replace('`', '%60').replace('|', '%7C')}`"
 
 

@@ -1,5 +1,6 @@
-"""What there is to see of one step: its accounts, the share that each rule removed, the distribution of its scores,
-samples. Plain values, for the report and for the metadata of assets."""
+"""The facts of one step as plain values: accounts, removals by rule, score distributions and samples, for the report
+and for the metadata of assets.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ from pipelines.report.samples import Sample, kept_samples, removed_samples
 NUM_BINS = 40
 _SCORE, _COUNT, _LANGUAGE = "_score", "num_", "language"
 _MOST_SAMPLED = 4
-"""Groups that samples are drawn from; the counts are of all."""
+"""Number of groups from which samples are drawn; counts cover all groups."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Histogram:
-    """Documents by a score from 0 to 1, in `NUM_BINS` bins: those that stayed, and those that this score removed."""
+    """Kept documents, and documents removed by a score, in `NUM_BINS` bins of the score from 0 to 1."""
 
     score: str
     kept: Sequence[int]
@@ -84,7 +85,7 @@ def stage_facts(
 
 
 def _languages(artifacts: Sequence[Artifact], sources: Sequence[Artifact]) -> list[LanguageShare]:
-    """What the step kept of each language."""
+    """Return the kept share of each language."""
     came, stayed = (
         Counter(name for each in tables for batch in read_documents(each, [_LANGUAGE]) for name in _names(batch))
         for tables in (sources, artifacts)

@@ -1,1 +1,1 @@
-"""Sources of documents: groups of WARC files, and collections that join the crawl."""
+"""Sources of documents: groups of WARC files, and added collections."""

@@ -1,9 +1,9 @@
-"""Documents that come as documents: JSON Lines or Parquet files of other collections, each a source of the corpus.
+"""Added documents: JSON Lines or Parquet files of other collections, each a source of the corpus.
 
-They join the corpus after its deduplication: taken as they are, neither judged nor masked nor compared with the crawl,
-but searched for evaluation items like everything else. A text that is empty is removed by the rule `empty`.
+Added documents join the corpus after its deduplication. They are not judged, masked or compared with the crawl, but are
+searched for evaluation items like every document. An empty text is removed by the rule `empty`.
 
-Where a document of a crawl says where in which WARC file it was, these say it of their own files: `crawl` is the name
+The columns that place a crawled document in its WARC file place an added document in its own file: `crawl` is the name
 of the source, `warc_path` the file's name, `warc_offset` the line or row (from 1). `doc_id` is the UUID (version 5) of
 the source's name and the document's own id, or where there is none, of its file and line; `url` is the document's own,
 or `SOURCE:FILE#LINE`.
@@ -41,18 +41,18 @@ class DocumentSource:
     """A collection of documents in files.
 
     Raises:
-        ConfigurationError: at construction, a name that could not be a source's.
+        ConfigurationError: at construction, an invalid name.
     """
 
-    name: Annotated[str, Doc("What shards and mixtures call the source.")]
+    name: Annotated[str, Doc("Name of the source in shards and mixtures.")]
     path: Annotated[str, Doc("A .jsonl, .jsonl.gz or .parquet file, or a folder of such files.")]
     text_field: Annotated[str, Doc("The field or column of the text.")] = "text"
-    id_field: Annotated[str | None, Doc("The field or column of the document's own id; empty takes file and line.")] = (
+    id_field: Annotated[str | None, Doc("The field or column of the document's own id; empty uses file and line.")] = (
         None
     )
-    url_field: Annotated[str | None, Doc("The field or column of its address; empty takes source, file and line.")] = (
-        None
-    )
+    url_field: Annotated[
+        str | None, Doc("The field or column of the document's URL; empty uses source, file and line.")
+    ] = None
 
     def __post_init__(self) -> None:
         settle(self, "sources")
@@ -104,7 +104,7 @@ def files_of(source: DocumentSource) -> list[Path]:
     """The files of a source, by name.
 
     Raises:
-        InputError: there is none, or it is of another kind.
+        InputError: no file, or a file of another kind.
     """
     path = Path(source.path)
     found = sorted(each for each in path.iterdir() if each.name.endswith(_KINDS)) if path.is_dir() else [path]
@@ -119,7 +119,7 @@ def files_of(source: DocumentSource) -> list[Path]:
 
 
 def _batches(source: DocumentSource, files: Sequence[Path], seen: set[str]) -> Iterator[pa.RecordBatch]:
-    """The documents of a source; `seen` are the ids so far, and gets these."""
+    """Yield the documents of a source; `seen` has the ids so far and is extended."""
     waiting: list[dict[str, Any]] = []
     for path in progress.track(files, f"read {source.name}", total=len(files), unit="file"):
         for line, row in _rows(source, path):

@@ -1,4 +1,4 @@
-"""Rows of JSON Lines files, plain or gzip, each with its line number; what cannot be read is named by file and line."""
+"""Rows of JSON Lines files, plain or gzip, with line numbers; errors name file and line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield `(line number, object)` for every line that is not blank.
 
     Raises:
-        InputError: no such file, no UTF-8 text, a damaged gzip, or a line that is no JSON object.
+        InputError: no such file, not UTF-8 text, a damaged gzip, or a line that is not a JSON object.
     """
     with open_text(path, newline="\n") as lines:
         for number, line in enumerate(lines, 1):
@@ -30,7 +30,7 @@ def open_text(path: Path, newline: str = "") -> Iterator[IO[str]]:
     """Read a UTF-8 file, plain or `.gz`; `newline` is `open`'s.
 
     Raises:
-        InputError: no such file, no UTF-8 text, or a damaged gzip, found now or while it is read.
+        InputError: no such file, not UTF-8 text, or a damaged gzip, found now or while reading.
     """
     try:
         if path.suffix == ".gz":

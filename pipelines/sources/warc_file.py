@@ -1,4 +1,4 @@
-"""A WARC file of a source: its name, where it lies, its size and digest."""
+"""A WARC file of a source: name, location, size and digest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class WarcFile:
-    """One file: its name within the source, where it lies here, its content, and the URL that it came from, if any."""
+    """One file: its name within the source, local path, size, digest, and its URL if it is remote."""
 
     name: str
     path: Path
@@ -18,5 +18,5 @@ class WarcFile:
 
     @property
     def location(self) -> str:
-        """Where it lies for everyone: its URL, or for a file of this machine its path."""
+        """Return the location for every machine: the URL, or the path of a local file."""
         return self.origin or str(self.path)

@@ -1,12 +1,12 @@
-"""Where WARC files come from, which of them form a partition, and what each one holds, by its digest.
+"""Sources of WARC files, and the partition of their files into groups.
 
 Three kinds of source: the demo crawl's folder, any other folder (also one in a store, such as s3://bucket/prefix), and
 a crawl of Common Crawl. Files that lie elsewhere are copied to this machine.
 
 Decisions:
-- Groups are cut from the sorted names, `files_per_group` each. With `known`, groups that exist keep exactly their
-  files, and files that came since form new groups.
-- `WarcFile.name` is relative to the source; it is what documents carry, so they hold no path of this machine.
+- Groups are cut from the sorted names, `files_per_group` each. With `known`, existing groups keep exactly their files,
+  and new files form new groups.
+- `WarcFile.name` is relative to the source; documents carry this name, so they do not contain paths of this machine.
 - A published list names a remote file by its URL, so that another machine finds it too and fetches a copy of its own,
   which must have the digest of the list.
 """
@@ -49,7 +49,9 @@ _WARC_NAME = re.compile(r"[^.].*\.(?:warc|wet)(?:\.gz|\.lz4|\.zstd?)?", re.IGNOR
 _UNREADABLE_NAME = re.compile(
     r"[^.].*\.(?:arc(?:\.(?:gz|lz4|zstd?))?|(?:warc|wet|arc)\.(?:bz2|xz|7z|zip|br|lzma|Z)|wacz)", re.IGNORECASE
 )
-"""Names of archives in forms that are not read; a folder that holds one is refused, so that none is passed over."""
+"""Names of archives in unsupported formats; a folder with such an archive is refused, so that no archive is skipped
+silently.
+"""
 
 LISTING = "files.json"
 """The file of an artifact that lists a group's WARC files."""
@@ -57,7 +59,7 @@ LISTING = "files.json"
 
 @dataclass(frozen=True, kw_only=True)
 class WarcSource:
-    """Which files to read, as a user says it.
+    """The user's choice of WARC files.
 
     `folder` is needed for `demo` and `folder`; `base_url` and `file_kind` matter to `common_crawl` only, `crawl` names
     the partitions of all three.
@@ -66,12 +68,12 @@ class WarcSource:
     kind: Annotated[
         Literal["demo", "folder", "common_crawl"], Doc("The built-in crawl, a folder of WARC files, or Common Crawl.")
     ] = "demo"
-    crawl: Annotated[str, Doc("Name of the crawl, the first part of its partition keys.")] = "demo"
+    crawl: Annotated[str, Doc("Name of the crawl: the first part of its partition keys.")] = "demo"
     folder: Annotated[str | None, Doc("Folder of the WARC files.")] = None
-    base_url: Annotated[str, Doc("Where Common Crawl is read from.")] = DATA_URL
+    base_url: Annotated[str, Doc("Address of Common Crawl's data, or of a mirror.")] = DATA_URL
     file_kind: Annotated[FileKind, Doc("Kind of Common Crawl's files.")] = "warc"
     files_per_group: Annotated[int, Doc("WARC files in a partition."), Range(1)] = 1
-    max_files: Annotated[int | None, Doc("The first files to take; empty takes all."), Range(1)] = None
+    max_files: Annotated[int | None, Doc("Number of files, from the first; empty takes all."), Range(1)] = None
 
     def __post_init__(self) -> None:
         settle(self, "warc_source")
@@ -88,7 +90,8 @@ def list_groups(
     downloads: Path | None = None,
     downloader: Downloader | None = None,
 ) -> dict[str, list[str]]:
-    """The names of the files of each partition, by its key. `downloads` keeps a remote listing for the next call.
+    """Return the names of the files of each partition, by partition key. `downloads` keeps a remote listing for the
+    next call.
 
     Raises:
         InputError: the folder or the crawl has no WARC files, or cannot be read.
@@ -110,12 +113,12 @@ def resolve_group(
     known: Mapping[str, Sequence[str]] | None = None,
     downloader: Downloader | None = None,
 ) -> list[WarcFile]:
-    """The files of one partition, on this machine: downloaded below the folder `downloads` where they are remote.
+    """Return the local files of one partition; remote files are downloaded below the folder `downloads`.
 
-    `report` gets an event a file: its name, size, and how many of the group are there.
+    `report` gets one event a file: name, size, and the number of files of the group so far.
 
     Raises:
-        InputError: the source has no such partition, or a file cannot be had.
+        InputError: the source has no such partition, or a file cannot be fetched.
     """
     groups = list_groups(source, known=known, downloads=downloads, downloader=downloader)
     if partition not in groups:
@@ -135,7 +138,7 @@ def resolve_group(
 def publish_files(files: Sequence[WarcFile], target: Path, partition: str, files_per_group: int) -> Artifact:
     """Publish the list of a group's files as the artifact `target`, unless it is there already.
 
-    The list names where the files lie, so the folder counts as an input beside their content.
+    The list contains locations, so the folder counts as an input beside the files' content.
     """
 
     def write(publication: Publication) -> None:
@@ -158,22 +161,24 @@ def write_files(path: Path, files: Sequence[WarcFile]) -> None:
 
 
 def read_files(path: Path, downloads: Path) -> list[WarcFile]:
-    """Read a list that `write_files` wrote; copies of remote files belong below `downloads`, but need not be there.
+    """Read a list that `write_files` wrote; copies of remote files belong below `downloads` but may be missing.
 
     Raises:
-        InputError: it is not one.
+        InputError: the file is not such a list.
     """
     try:
         return [_file_of(row, downloads) for row in json.loads(path.read_text("utf-8"))]
     except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: no list of WARC files, expected JSON with name, path, size_bytes, sha256") from None
+        raise InputError(
+            f"{path}: not a list of WARC files, expected JSON with name, path, size_bytes, sha256"
+        ) from None
 
 
 def fetch_missing(files: Sequence[WarcFile], downloader: Downloader | None = None) -> None:
-    """Copy to this machine what lies elsewhere and was copied only by another one.
+    """Copy remote files of the list that are missing on this machine.
 
     Raises:
-        InputError: a file cannot be had, or is not the one that was listed.
+        InputError: a file cannot be fetched, or differs from the listed file.
     """
     missing = [file for file in files if file.origin and not file.path.is_file()]
     for file in progress.track(missing, "fetch WARC files", total=len(missing), unit="file"):
@@ -206,7 +211,7 @@ def _list_names(
             " them (ARC: `warcio recompress`; WACZ: unzip) or take them out"
         )
     if not names:
-        raise InputError(f"{folder}: holds no files named .warc, .wet, or so with .gz, .lz4 or .zst behind it")
+        raise InputError(f"{folder}: holds no files named .warc or .wet, with or without .gz, .lz4 or .zst")
     return names
 
 

@@ -1,1 +1,1 @@
-"""Tokens: the corpus as shards of token ids, and the mixture that a training reads."""
+"""Tokens: the corpus as shards of token ids, and the training mixture."""

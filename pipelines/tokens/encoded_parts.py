@@ -1,7 +1,7 @@
-"""A corpus as token ids, part by part: what is encoded stays, so that an interrupted run goes on with the next part.
+"""Encoded parts of a corpus: finished parts are kept, so an interrupted run resumes with the next part.
 
 A part is some thousand documents of the corpus (or 64 MiB of text), an artifact of its own in a work
-folder: `encoded.arrow`, memory-mapped. Whoever has read all parts deletes the folder.
+folder: `encoded.arrow`, memory-mapped. The reader of all parts deletes the folder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The training mixture: how many tokens of each source a training run reads, to the token.
+"""The training mixture: the exact number of tokens that a run reads of each source.
 
     base rate of a source    its weight; where none are given, its tokens
     share r                  (base rate)^(1 / temperature), normalised to sum 1
@@ -9,12 +9,12 @@ Decisions:
 - A temperature of 1 leaves the rates alone, a higher one evens them out: Raffel et al. 2020, arXiv:1910.10683,
   section 3.5.2, where it is applied to sizes; here to weights too, so that one rule holds.
 - `max_epochs` is 16: at four epochs repeated tokens are nearly as good as new ones, past sixteen they add little
-  (Muennighoff et al. 2023, arXiv:2305.16264, section 5). It is there to catch what was not meant, not to tune.
+  (Muennighoff et al. 2023, arXiv:2305.16264, section 5). The limit catches mistakes; it is not meant for tuning.
 - A share that would pass a source's limit is refused. `on_limit: redistribute` caps it instead, and the other sources
   share what it leaves, in their proportions.
 - Without `num_tokens` the run is as long as the limits allow.
 
-What trains reads `mixture.json`: `{"num_tokens", "sources": [{"source", "num_documents", "tokens_available", "weight",
+Training reads `mixture.json`: `{"num_tokens", "sources": [{"source", "num_documents", "tokens_available", "weight",
 "max_epochs", "epochs", "tokens_used"}]}`; a weight is the exact share of the tokens.
 """
 
@@ -39,7 +39,7 @@ MIXTURE, MIXTURE_KIND = "mixture.json", "mixture"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixtureConfig:
-    """Which sources a training run reads, and how much of each.
+    """The sources of a training run, and the share of each.
 
     Raises:
         ConfigurationError: at construction, a value out of its range.
@@ -54,13 +54,13 @@ class MixtureConfig:
         Range(above=0),
     ] = field(default_factory=dict)
     temperature: Annotated[float, Doc("1 keeps the weights, more evens them out."), Range(above=0)] = 1.0
-    max_epochs: Annotated[float, Doc("How often a run may read a source at most."), Range(above=0)] = 16.0
-    source_max_epochs: Annotated[Mapping[str, float], Doc("The same for single sources, by name."), Range(above=0)] = (
-        field(default_factory=dict)
+    max_epochs: Annotated[float, Doc("Most epochs of any source in a run."), Range(above=0)] = 16.0
+    source_max_epochs: Annotated[
+        Mapping[str, float], Doc("Most epochs of single sources, by name."), Range(above=0)
+    ] = field(default_factory=dict)
+    num_tokens: Annotated[int | None, Doc("Tokens of the run; empty takes as many as the limits allow."), Range(1)] = (
+        None
     )
-    num_tokens: Annotated[
-        int | None, Doc("Tokens that the run reads; empty takes as many as the limits allow."), Range(1)
-    ] = None
     on_limit: Annotated[
         Literal["refuse", "redistribute"],
         Doc("What to do where a share passes its source's limit: refuse, or cap it and let the others share the rest."),
@@ -71,7 +71,7 @@ class MixtureConfig:
 
 
 class SourceSize(NamedTuple):
-    """What there is of a source."""
+    """The documents and tokens of a source."""
 
     num_documents: int
     num_tokens: int
@@ -79,7 +79,7 @@ class SourceSize(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlannedSource:
-    """One source of a plan: what there is, and what the run reads of it."""
+    """One source of a plan: available tokens, and tokens that the run reads."""
 
     source: str
     num_documents: int
@@ -102,7 +102,7 @@ def plan_mixture(sizes: Mapping[str, SourceSize], config: MixtureConfig | None =
     """Divide a training run between sources.
 
     Raises:
-        ConfigurationError: a source that there is not, or a share or a run that passes the limits.
+        ConfigurationError: an unknown source, or a share or a run above the limits.
         InputError: there are no tokens.
     """
     config = config or MixtureConfig()

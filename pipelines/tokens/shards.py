@@ -1,4 +1,4 @@
-"""Documents to token shards: learn the tokenizer, split off the validation part, shuffle, encode, write.
+"""Token shards from documents: learn the tokenizer, split off validation documents, shuffle, encode, write.
 
 Decisions:
 - A document belongs to the validation split by a hash of its doc_id and the seed: adding documents moves none of the
@@ -6,7 +6,7 @@ Decisions:
 - The shuffle holds `shuffle_buffer` documents and gives a random one for each that comes in. It is deterministic, and
   it mixes neighbours, not the whole corpus: a document leaves early by at most the buffer, late by more.
 - Every document is decoded again and compared; the summary counts those that differ.
-- Text from outside makes no special token: `<|endoftext|>` in a page is encoded as the characters that it is.
+- Text never becomes a special token: `<|endoftext|>` in a page is encoded as plain characters.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerConfig:
-    """How the tokenizer is learned.
+    """Settings of tokenizer training.
 
     Raises:
         ConfigurationError: at construction, a value out of its range.
@@ -48,7 +48,10 @@ class TokenizerConfig:
 
     vocab_size: Annotated[int, Doc("Ids: 256 bytes, the merges, the special tokens."), Range(1, 2**31)] = 4096
     pattern: Annotated[
-        str, Doc("Where a merge may never reach across; `digits` keeps every digit alone, so that numbers align.")
+        str,
+        Doc(
+            "Pre-tokenization: no merge crosses these borders; `digits` keeps every digit alone, so that numbers align."
+        ),
     ] = "digits"
     sample_share: Annotated[
         float, Doc("Share of the documents to learn from, drawn by a hash of their ids."), Range(above=0, most=1)
@@ -71,14 +74,14 @@ class TokenizerConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizeConfig:
-    """How documents become shards.
+    """Settings of token shards.
 
     Raises:
         ConfigurationError: at construction, a value out of its range.
     """
 
     validation_share: Annotated[float, Doc("Share of the documents held out of training."), Range(0, below=1)] = 0.05
-    seed: Annotated[int, Doc("Draws the validation split and the order of documents."), Range(0)] = 1
+    seed: Annotated[int, Doc("Seed of the validation split and of the order of documents."), Range(0)] = 1
     max_tokens_per_shard: Annotated[int, Doc("Tokens in a shard file; a longer document gets its own."), Range(1)] = (
         2**24
     )
@@ -136,7 +139,7 @@ def write_token_shards(
     until the end: an interrupted call, made again, goes on from them.
 
     Raises:
-        InputError: no tokenizer there.
+        InputError: there is no tokenizer.
         NoSpaceError: the disk is full.
     """
     config = config or TokenizeConfig()

@@ -1,10 +1,11 @@
-"""How the corpus's tokenizer compares: with characters, bytes and words, with itself at other sizes, and by language.
+"""Tokenizer report: the corpus's tokenizer compared with characters, bytes, words and other vocabulary sizes, and by
+language.
 
 Decisions:
 - All learn from the same documents and are measured on others, drawn by a hash of the document's id.
 - Smaller byte-pair tokenizers are the first merges of the largest, which training makes them anyway.
-- Languages are those of the extracted pages, before any is removed, as `pipelines.filters.language` tells them.
-- What is published holds no times; `report` is told them, for whoever watches.
+- Languages are those of the extracted pages, before any is removed, as `pipelines.filters.language` identifies them.
+- Published files contain no times; `report` gets the times, for display.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Report = Callable[[Mapping[str, object]], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerReportConfig:
-    """What is compared, and on how much text.
+    """Settings of the report: vocabulary sizes and amounts of text.
 
     Raises:
         ConfigurationError: at construction, a value out of its range.
@@ -80,7 +81,7 @@ def write_tokenizer_report(
     report: Report = lambda event: None,
 ) -> Artifact:
     """Publish `comparison.json` and `report.md`: every tokenizer on the same texts of `corpus`, and on each language of
-    the extracted `pages`. `report` is told the tokens per second of each.
+    the extracted `pages`. `report` gets the tokens per second of each.
 
     Raises:
         InputError: the corpus has too few documents to learn from some and measure on others.
@@ -191,7 +192,7 @@ def render(content: Mapping[str, Any]) -> str:
     lines = [
         "# Tokenizer",
         "",
-        "| tokenizer | ids | bytes per token | tokens per word | unknown | texts that come back |",
+        "| tokenizer | ids | bytes per token | tokens per word | unknown | lossless texts |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     lines += [

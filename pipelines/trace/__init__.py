@@ -1,1 +1,1 @@
-"""Trace: the way of one document from its WARC record to the training steps that read it."""
+"""Trace: one document from its WARC record to the training steps that read it."""

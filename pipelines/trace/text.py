@@ -1,4 +1,4 @@
-"""A document's way as a person reads it."""
+"""Plain-text output of traces."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NUM_CUT = "num_cut_passages"
 
 
 def render(trace: Mapping[str, Any]) -> str:
-    """One traced document (`dataclasses.asdict` of it) as lines of text."""
+    """Return one trace (`dataclasses.asdict` of it) as lines of text."""
     lines = [trace["url"], _line("document", trace["doc_id"]), *_record(trace)]
     for passage in trace["passages"]:
         lines += _passage(passage)
@@ -50,13 +50,13 @@ def _passage(passage: Mapping[str, Any]) -> list[str]:
 
 
 def _said(found: dict[str, Any]) -> list[str]:
-    """The findings in words: sizes, scores beside their thresholds, what was masked."""
+    """Return the findings in words: sizes, scores beside their thresholds, masked data."""
     size = found.pop("text_bytes", None)
     said = [] if size is None else [f"{size:,} bytes of text"]
     masked = {name.removeprefix("num_pii_"): value for name, value in found.items() if name.startswith("num_pii_")}
     if _NUM_CUT in found:
         number = found.pop(_NUM_CUT)
-        said.append(f"cut {number} shared passages" if number else "shares nothing with evaluation items")
+        said.append(f"cut {number} shared passages" if number else "no passage shared with evaluation items")
     for name, value in found.items():
         if name.startswith("num_pii") or name.endswith("_threshold"):
             continue
@@ -78,7 +78,8 @@ def _removed(stage: str, found: Mapping[str, Any]) -> list[str]:
     if "duplicate_of" in found:
         lines.append(_line("", f"         duplicate of {found['duplicate_url'] or '?'}  {found['duplicate_of']}"))
     if "stayed" in found:
-        lines.append(_line("", f"         which left too; {found['stayed_url'] or '?'} stayed  {found['stayed']}"))
+        kept = found["stayed_url"] or "?"
+        lines.append(_line("", f"         which was removed too; {kept} was kept  {found['stayed']}"))
     return lines
 
 
@@ -120,7 +121,7 @@ def _end(trace: Mapping[str, Any]) -> list[str]:
 
 
 def _training(trace: Mapping[str, Any]) -> list[str]:
-    """Which steps read the document; nothing of a held-out one."""
+    """Return the steps that read the document; a held-out document has none."""
     training = trace["training"]
     if trace["tokens"]["split"] != "train":
         return [_line("training", "held out of it")]

@@ -1,4 +1,4 @@
-"""The end of a document's way: where its tokens lie, and which training steps read them."""
+"""The tokens of a document in the shards, and the training steps that read them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pipelines.tokens.shards import SPLITS
 
 
 def find_tokens(root: Path, documents: Artifact | None, doc_id: str) -> dict[str, Any] | None:
-    """Where the document's ids lie: its row in a shard file, its range there and in the stream of the whole split.
+    """Return the place of a document's ids: its row in a shard file, its range there and in the stream of the whole
+    split.
 
     None where there are no shards yet; `split` is None where they do not hold it.
     """
@@ -37,7 +38,7 @@ def find_tokens(root: Path, documents: Artifact | None, doc_id: str) -> dict[str
 
 
 def find_training_steps(root: Path, doc_id: str) -> dict[str, Any] | None:
-    """The steps of the pre-training whose batch held a token of the document as a target, out of how many.
+    """Return the pre-training steps with a token of the document as a target, and the number of all steps.
 
     None where no model was trained yet; only a note where it was trained on other shards than there are now. The order
     of reading is a pure function of the run's configuration, so it is computed again, not recorded.
@@ -59,7 +60,7 @@ def find_training_steps(root: Path, doc_id: str) -> dict[str, Any] | None:
 
 
 def published(root: Path, name: str) -> Artifact | None:
-    """What asset `name` has published below `root`, None where nothing."""
+    """Return the artifact of asset `name` below `root`; None if it does not exist."""
     path = paths.artifact_path(name, root=root)
     return find_artifact(path)
 

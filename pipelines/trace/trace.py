@@ -1,9 +1,10 @@
-"""The way of one document: `python -m pipelines.trace URL_or_doc_id`.
+"""The trace of one document through every stage: `python -m pipelines.trace URL_or_doc_id`.
 
-Where it was in the WARC file, what every stage found, what was masked, which near-duplicate won, what it shared with
-evaluation items, where its tokens are and which training steps read them; or the rule that removed it. A stage that has
-not run yet says so. Of a URL with several documents (captured twice, say) each is told. Nothing is written; columns are
-read, not whole files, after each file's sha256 was checked.
+A trace has the place in the WARC file, the findings of every stage, masked data, the winning near-duplicate and
+passages shared with evaluation items. It ends with the place of the tokens and the training steps that read them, or
+with the rule that removed the document. A stage that has not run yet is marked so. A URL with several documents
+(captured twice, say) has several traces. Nothing is written; columns are read, not whole files, after each file's
+sha256 was checked.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from pipelines.trace.text import render
 from pipelines.trace.tokens import find_tokens, find_training_steps, stale
 
 KEPT, REMOVED, NOT_YET_RUN, UNKNOWN = "kept", "removed", "not yet run", "unknown to it"
-"""What a stage did with a document; the last: it has run, but on something that this document was not in."""
+"""The outcomes of a stage for one document; the last means that the stage has run, but without this document."""
 
 _REMOVAL_FIELDS = ("rule", "value", "threshold", "duplicate_of")
 _FIRST = CURATION[0]
@@ -46,15 +47,15 @@ _ADDED = Step(
     artifact="added_documents",
     config=AddedSources,
     description="Documents of other collections than the crawl.",
-    asks="is there text?",
+    purpose="documents of other collections",
     partitioned=False,
 )
-"""Where documents of other collections begin; they join the crawl's at the last step."""
+"""The first step of added documents, which join the crawl's documents at the last step."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Passage:
-    """What one stage did with the document: the outcome, and what it found."""
+    """One stage's passage of the document: the outcome and the findings."""
 
     stage: str
     artifact: str
@@ -64,8 +65,9 @@ class Passage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trace:
-    """One document's way. `record` says where it came from, `passages` what each stage did, `tokens` where it lies in
-    the shards, `training` which steps of the pre-training read it."""
+    """The trace of one document: `record` is its source, `passages` the outcome of each stage, `tokens` its place in
+    the shards, `training` the pre-training steps that read it.
+    """
 
     doc_id: str
     url: str
@@ -77,11 +79,11 @@ class Trace:
 
 
 def trace(sought: str, root: Path | None = None) -> list[Trace]:
-    """The ways of all documents with this URL or doc_id, below the home folder `root`.
+    """Return the traces of all documents with this URL or doc_id, below the home folder `root`.
 
     Raises:
-        InputError: nothing was extracted yet, or no document has this URL or doc_id; names the nearest URL.
-        IntegrityError: an artifact on the way is damaged.
+        InputError: no pages have been extracted yet, or no document has this URL or doc_id; names the nearest URL.
+        IntegrityError: an artifact is damaged.
     """
     root = root or paths.home()
     partitions = list(_partitions(root))
@@ -101,12 +103,10 @@ def trace(sought: str, root: Path | None = None) -> list[Trace]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the way of one document."""
+    """Print the trace of one document."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.trace", description=__doc__.splitlines()[0])
     parser.add_argument("document", help="a URL, or a doc_id (the UUID of the WARC-Record-ID)")
-    parser.add_argument(
-        "--home", type=paths.root_at, help="the home folder or store; $LOAM_HOME or .loam where not given"
-    )
+    parser.add_argument("--home", type=paths.root_at, help="home folder or store (default: $LOAM_HOME or .loam)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args(argv)
     traces = trace(arguments.document, arguments.home)
@@ -119,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """The console script."""
+    """Run the console script `loam-trace`."""
     run_command(main)
 
 
@@ -131,7 +131,7 @@ def _partitions(root: Path) -> Iterator[str]:
 
 
 def _open(root: Path, step: Step, partition: str) -> Artifact | None:
-    """The artifact of a step, None where it was not made yet."""
+    """Return the artifact of a step; None if it has not been made yet."""
     path = paths.artifact_path(step.artifact, partition if step.partitioned else None, root)
     return find_artifact(path)
 
@@ -202,7 +202,7 @@ def _is_shown(name: str) -> bool:
 
 
 def _verdict(artifact: Artifact, document: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
-    """What the stage found: its columns, the threshold of each score, and the size of the text where it changed."""
+    """Return the findings of a stage: its columns, the threshold of each score, and the size of a changed text."""
     found: dict[str, Any] = {}
     for name in (name for name in document if name not in known and name not in DOCUMENT_SCHEMA.names):
         found[name] = document[name]
@@ -233,7 +233,9 @@ def dropped_lines(before: str, after: str) -> list[str]:
 
 
 def _removal(artifact: Artifact, removal: Mapping[str, Any]) -> dict[str, Any]:
-    """The rule with what it measured; for a duplicate the winner, and who stayed where the winner left as well."""
+    """Return the rule with its measured value; for a duplicate also the winner, and the kept document if the winner was
+    removed too.
+    """
     found = {name: removal[name] for name in ("rule", "value", "threshold") if removal[name] is not None}
     winner = removal["duplicate_of"]
     if winner is None:
@@ -244,7 +246,9 @@ def _removal(artifact: Artifact, removal: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _last_winner(artifact: Artifact, doc_id: str) -> str:
-    """Whom a chain of removals leads to; each step of deduplication sees fewer documents, so it ends."""
+    """Return the document at the end of a chain of removals; each step of deduplication sees fewer documents, so the
+    chain ends.
+    """
     seen: set[str] = set()
     while doc_id not in seen:
         seen.add(doc_id)
@@ -260,7 +264,7 @@ def _url(artifact: Artifact, doc_id: str) -> str | None:
 
 
 def _beaten(artifact: Artifact, doc_id: str) -> dict[str, Any]:
-    """The duplicates that a kept document was chosen over."""
+    """Return the removed duplicates of a kept document."""
     if CLUSTERS not in artifact.files:
         return {}
     members = _rows(artifact, CLUSTERS, "cluster_id", doc_id, ["url", "rule", "jaccard", "winner"])
@@ -269,7 +273,7 @@ def _beaten(artifact: Artifact, doc_id: str) -> dict[str, Any]:
 
 
 def _shared(artifact: Artifact, doc_id: str) -> dict[str, Any]:
-    """What a document had in common with evaluation items."""
+    """Return the passages that a document shares with evaluation items."""
     if MATCHES not in artifact.files:
         return {}
     columns = ["evaluation_set", "item", "field", "ngram", "num_words", "start", "end", "outcome"]

@@ -1,1 +1,1 @@
-"""WARC and WET files: their records, whatever is damaged around them."""
+"""WARC and WET files: records, and the losses of damaged ones."""

@@ -1,7 +1,7 @@
-"""A stored WARC file as members: gzip members, LZ4 or Zstandard frames, or the plain file as one.
+"""Compression of WARC files: gzip members, LZ4 or Zstandard frames, or the plain file as one member.
 
-Crawlers compress each record by itself, so that a record can be fetched by its byte range. It also bounds damage: a
-member that does not decode is left, and reading goes on at the next place where a member decodes to `WARC/`.
+Crawlers compress each record by itself, so that a record can be fetched by its byte range. Separate members also bound
+damage: a member that does not decode is skipped, and reading resumes at the next member that decodes to `WARC/`.
 
 Decisions:
 - A member is decoded in chunks of at most 1 MiB, so a decompression bomb costs time, never memory.
@@ -54,8 +54,7 @@ def skip_frames(data: mmap.mmap, offset: int, most: int | None = None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to store a WARC file: the bytes that a member begins with, how it is decoded, and what holds no records
-    before it."""
+    """One storage format of WARC files: magic bytes of a member, decoder, and skipped frames."""
 
     name: str
     magic: bytes
@@ -97,7 +96,7 @@ class MemberReader:
     def whole(self) -> bytes | None:
         """All bytes of a member that decodes in one chunk, which spares the window two copies of them; else None.
 
-        To be asked first. What was decoded on the way is in the window, and an error waits for `fill`.
+        Must be called first. Bytes decoded by this call are in the window; an error is raised by the next `fill`.
         """
         first = b""
         try:

@@ -1,4 +1,4 @@
-"""A WARC record's header: its named fields, the length of its block, and the digest that the block must have."""
+"""WARC record headers: named fields, the length of the block, and the expected digest of the block."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _ALGORITHMS = {"sha1": "sha1", "sha-1": "sha1", "sha256": "sha256", "sha-256": "
 
 
 Covered = Literal["block", "payload"]
-"""What a record's block digest is the digest of: the block, as the standard has it, or the HTTP body in it."""
+"""The content that a block digest covers: the block, as in the standard, or the HTTP body in the block."""
 
 
 class BadHeader(Exception):  # noqa: N818 - it becomes a loss, not an error of the user's
-    """A record header that cannot be used; the message says why."""
+    """An unusable record header; the message gives the reason."""
 
 
 def parse_header(header: bytes) -> dict[str, str]:
-    """The fields of a record, names in lower case, from its header with the version line.
+    """Return the fields of a record, names in lower case, from its header with the version line.
 
     Raises:
         BadHeader: no version line, or a required field missing.
@@ -48,19 +48,20 @@ def parse_header(header: bytes) -> dict[str, str]:
 
 
 def block_length(fields: Mapping[str, str]) -> int:
-    """The length of the block in bytes.
+    """Return the length of the block in bytes.
 
     Raises:
-        BadHeader: `Content-Length` is no whole number.
+        BadHeader: `Content-Length` is not a whole number.
     """
     text = fields["content-length"]
     if not _DIGITS.fullmatch(text):
-        raise BadHeader(f"Content-Length {text[:40]!r} is no whole number")
+        raise BadHeader(f"Content-Length {text[:40]!r} is not a whole number")
     return int(text)
 
 
 def digest_covers(digest: str, block: bytes) -> Covered | None:
-    """Which part of the block has the digest `algorithm:value`; None where it is no part's, so the block is damaged.
+    """Return the part of the block that has the digest `algorithm:value`; None for a damaged block, where neither part
+    has it.
 
     The value is written in base 32 by most crawlers, else in hexadecimal. Some writers put the digest of the HTTP body
     into the block's field. The whole block is covered where there is no digest, or one in no known notation.

@@ -1,4 +1,4 @@
-"""WARC and WET files to records, whatever happened to the file: at most the damaged record is lost, and it is counted.
+"""Reader of WARC and WET records: of a damaged file only the damaged records are lost, and each loss is counted.
 
     read_records(path) -> WarcRecord | Loss, in file order
 
@@ -11,12 +11,12 @@ goes on at the next record:
 
     truncated   the file ends inside the record        bad_length  the record does not end where Content-Length says
     damaged     its compressed bytes do not decode     too_large   beyond `WarcLimits`
-    digest      the block is not what its digest says  garbage     a stretch of bytes that is no record
+    digest      the block has another digest           garbage     a stretch of bytes that is not a record
     bad_header  a field missing or impossible
 
 Decisions:
 - `WARC-Payload-Digest` is not checked: writers disagree on whether it covers the body before or after de-chunking.
-- A block digest that is the body's is a habit of some writers: the record is whole, and says so (`digest_covers`).
+- Some writers put the body's digest into the block's field: such a record is whole, and `digest_covers` says `body`.
 - The offset is that of the member in the stored file, so it finds the record again; in a plain file, the record's.
 - Where one gzip member holds many records, they are handed out before the checksum at its end was reached.
 
@@ -48,12 +48,12 @@ from pipelines.warc.zstd import zstd_form
 LossReason = Literal["truncated", "damaged", "digest", "bad_header", "bad_length", "too_large", "garbage"]
 
 _LOOKAHEAD_BYTES = 64
-"""Read beyond a block before it is believed: it reaches the member's checksum where the member ends there."""
+"""Bytes read beyond a block before the block is accepted: enough to reach the checksum of a member that ends there."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WarcLimits:
-    """How much of one record is held in memory."""
+    """Memory limits for one record."""
 
     max_record_bytes: Annotated[int, Doc("Longest record."), Range(1_024)] = 16 * 2**20
     max_header_bytes: Annotated[int, Doc("Longest header of a record."), Range(1_024)] = 64 * 2**10
@@ -66,7 +66,7 @@ class WarcLimits:
 class WarcRecord:
     """One whole record: `block` is all that follows its header; the names in `headers` are in lower case.
 
-    `digest_covers` says what the block's digest is that of.
+    `digest_covers` names the content that the block's digest covers.
     """
 
     type: str
@@ -94,10 +94,10 @@ def read_records(
 ) -> Iterator[WarcRecord | Loss]:
     """Read the records of a WARC file: gzip (a member each, or one for all), LZ4, Zstandard, or plain.
 
-    `name` is what losses call the file: its own name unless given.
+    `name` is the file's name in losses; the default is its own name.
 
     Raises:
-        InputError: the file is missing, empty, an ARC file, or no WARC file at all.
+        InputError: the file is missing, empty, an ARC file, or not a WARC file.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected a WARC file")
@@ -108,7 +108,7 @@ def read_records(
 
 
 def _recognise(data: mmap.mmap, path: Path) -> Form:
-    """How the file is stored, also where its very beginning is damaged or cut."""
+    """Return the storage format of the file, also if its beginning is damaged or cut off."""
     forms = (GZIP, LZ4, zstd_form(data), PLAIN)
     for form in forms:
         offset = form.skip(data, 0)
@@ -155,7 +155,7 @@ def _header_at(text: bytes | bytearray, start: int = 0) -> Mapping[str, str] | N
 
 
 def _is_terminator(tail: bytes) -> bool:
-    """Whether a record may end before `tail`: two line ends, or the member's end, or the next record."""
+    """Return whether a record may end before `tail`: two line ends, the member's end, or the next record."""
     following = tail.lstrip(b"\r\n")
     return not following or tail.startswith(b"\r\n\r\n") or following.startswith(WARC_MAGIC)
 
@@ -204,7 +204,7 @@ class _Walk:
                 position = len(self.data) if following is None else following
 
     def _between_members(self, position: int) -> tuple[Loss, int]:
-        """Account for bytes where a member should begin and does not, and find the next one."""
+        """Account for bytes that do not begin a member, and find the next member."""
         magic = self.form.magic
         following = self.form.find(self.data, position + 1)
         end = len(self.data) if following is None else following
@@ -214,7 +214,7 @@ class _Walk:
             return Loss(self.name, position, "truncated", f"the file ends inside a {self.form.name} header"), end
         # One wrong byte in the magic number is a member's damaged beginning; anything else was never a member.
         reason: LossReason = "damaged" if num_right == len(magic) - 1 else "garbage"
-        return Loss(self.name, position, reason, f"bytes {position} to {end} are no {self.form.name} member"), end
+        return Loss(self.name, position, reason, f"bytes {position} to {end} are not a {self.form.name} member"), end
 
     def _member(self) -> Iterator[WarcRecord | Loss]:
         while self._next_line():
@@ -263,7 +263,7 @@ class _Walk:
         return self.reader.position if self.form is PLAIN else self.reader.offset
 
     def _record(self) -> WarcRecord | Loss:
-        """The record at the window's beginning, or why it is none; the window moves past it."""
+        """Return the record at the window's beginning, or its loss; move the window past it."""
         self.reader.fill(len(WARC_MAGIC))
         if not self.reader.window.startswith(WARC_MAGIC):
             return self._garbage()
@@ -288,7 +288,7 @@ class _Walk:
         return end.end()
 
     def _whole(self, fields: Mapping[str, str], header_end: int, size: int) -> WarcRecord | Loss:
-        """The record, where its block is as long as it should be and has the right digest."""
+        """Return the record if its block has the right length and digest, else the loss."""
         reader, end = self.reader, header_end + size
         reader.fill(end + _LOOKAHEAD_BYTES)
         if len(reader.window) < end:
@@ -302,11 +302,13 @@ class _Walk:
         offset = self._offset()
         reader.drop(end)
         if covered is None:
-            return Loss(self.name, offset, "digest", f"{fields['warc-record-id']}: the block's digest is not {digest}")
+            return Loss(
+                self.name, offset, "digest", f"{fields['warc-record-id']}: the block does not have the digest {digest}"
+            )
         return _record_of(fields, offset, block, covered)
 
     def _too_large(self, header_end: int, size: int) -> Loss:
-        """Pass over a block that is too large to hold, or, where its length is a lie, go on behind its header."""
+        """Skip a block that is too large to hold; if its length is wrong, resume after its header."""
         beyond = self.reader.at(self.reader.position + header_end + size)
         if beyond is None:
             return self._lose(header_end, "bad_length", f"Content-Length is {size}, fewer bytes follow")
@@ -320,7 +322,7 @@ class _Walk:
         start, offset = self.reader.position, self._offset()
         is_cut = self.form is PLAIN and WARC_MAGIC.startswith(self.reader.window)
         self._seek(1)
-        detail = f"bytes {start} to {self.reader.position} are no record"
+        detail = f"bytes {start} to {self.reader.position} are not a record"
         return Loss(self.name, offset, "truncated" if is_cut else "garbage", detail)
 
     def _lose(self, start: int, reason: LossReason, detail: str) -> Loss:
@@ -331,7 +333,7 @@ class _Walk:
         return Loss(self.name, offset, reason, detail)
 
     def _seek(self, start: int) -> bool:
-        """Drop everything before the next usable record header; False where the member holds none."""
+        """Drop everything before the next usable record header; return False if the member has none."""
         reader = self.reader
         while True:
             version = VERSION_LINE.search(reader.window, start)

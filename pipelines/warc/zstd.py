@@ -1,8 +1,8 @@
-"""Zstandard WARC files (`.warc.zst`): a frame for each record, after a dictionary that all of them share.
+"""Zstandard WARC files (`.warc.zst`): one frame a record, after a shared dictionary.
 
 The dictionary lies in a skippable frame at the file's beginning, compressed itself or not. Frames are found by their
-block headers, so that a record's end is known before it is decoded; decoding yields at most 1 MiB at a time, so a bomb
-costs time and no memory.
+block headers, so that a record's end is known before decoding. Decoding yields at most 1 MiB at a time, so a
+decompression bomb costs time, not memory.
 
 Sources: https://iipc.github.io/warc-specifications/specifications/warc-zstd/ and RFC 8878, section 3.1.
 """
@@ -25,7 +25,9 @@ _RLE = 1
 
 
 def zstd_form(data: mmap.mmap) -> Form:
-    """Zstandard with the dictionary of this file, if it has one; without a usable one its frames count as damaged."""
+    """Return the Zstandard format with this file's dictionary, if any; without a usable dictionary its frames count as
+    damaged.
+    """
     decompressor = _decompressor(_dictionary(data))
 
     def decode(data: mmap.mmap, offset: int) -> Chunks:

@@ -417,7 +417,7 @@ def test_a_pause_that_is_too_long_is_told(tmp_path):
     patient = DownloadPolicy(backoff_s=0.0, min_interval_s=0.0, max_retry_after_s=60.0)
     with CrawlServer({"a": b"x"}) as server:
         server.faults = [Fault(status=429, headers={"Retry-After": "7200"})]
-        with pytest.raises(InputError, match=r"a: HTTP status 429, and asks for 7,200 s"):
+        with pytest.raises(InputError, match=r"a: HTTP status 429, Retry-After 7,200 s"):
             Downloader(patient).download(server.url + "a", tmp_path / "a")
         assert len(server.requests) == 1
 

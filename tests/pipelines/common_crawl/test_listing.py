@@ -75,7 +75,7 @@ def test_a_damaged_listing(server, downloader, content):
 def test_a_crawl_that_is_not_there(server, downloader):
     with pytest.raises(InputError, match="404"):
         list_paths("CC-MAIN-1999-01", "warc", server.url, downloader=downloader)
-    with pytest.raises(InputError, match="no valid name"):
+    with pytest.raises(InputError, match="not a valid name"):
         list_paths("../x", "warc", server.url, downloader=downloader)
 
 

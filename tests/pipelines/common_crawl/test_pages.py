@@ -116,7 +116,7 @@ def test_a_server_without_ranges_is_not_downloaded_whole(server, downloader, tmp
     ("change", "detail"),
     [
         (lambda row, rows: row.update(digest="A" * 32), "payload digest"),
-        (lambda row, rows: row.update(offset=str(int(row["offset"]) + 1)), "no WARC record"),
+        (lambda row, rows: row.update(offset=str(int(row["offset"]) + 1)), "not a WARC record"),
         (lambda row, rows: row.update(length=str(int(row["length"]) - 9)), "truncated"),
         (lambda row, rows: row.update(offset=rows[3]["offset"], length=rows[3]["length"]), "expected the response of"),
         (lambda row, rows: row.update(length=str(int(row["length"]) + int(rows[3]["length"]))), "2 records"),

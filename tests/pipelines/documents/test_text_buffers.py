@@ -32,5 +32,5 @@ def test_a_large_column_is_not_copied():
 def test_what_has_no_bytes_is_refused():
     with pytest.raises(InputError, match="1 texts are null"):
         text_buffers(pa.array(["a", None]))
-    with pytest.raises(InputError, match=r"no valid Unicode: .* at character 1"):
+    with pytest.raises(InputError, match=r"not valid Unicode: .* at character 1"):
         text_buffers(["a\ud800"])

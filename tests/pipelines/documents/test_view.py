@@ -126,7 +126,7 @@ def test_a_source_made_anew_makes_its_verdicts_stale(judged_documents, tmp_path)
     _, made = judged_documents
     assert read_schema(made).names[-1] == "length"
     publish_documents(tmp_path / "in", ["one", "two", "three"])
-    with pytest.raises(IntegrityError, match="out: stale, make it again; its source was made anew"):
+    with pytest.raises(IntegrityError, match="out: stale, make it again; its source was remade"):
         rows_of(made)
 
 

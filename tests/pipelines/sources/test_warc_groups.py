@@ -131,7 +131,7 @@ def test_groups_of_a_crawl_are_downloaded(tmp_path):
 def test_a_source_is_checked(values):
     with pytest.raises(ConfigurationError):
         from_mapping(WarcSource, values)
-    with pytest.raises(InputError, match="no valid name"):
+    with pytest.raises(InputError, match="not a valid name"):
         WarcSource(folder="x", crawl="../x")
 
 
