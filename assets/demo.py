@@ -101,7 +101,7 @@ def run_demo(num_pages: int | None, seed: int) -> None:
         except dg.DagsterInvalidConfigError as error:
             raise ConfigurationError(mistake_of(error)) from None
         except (DagsterExecutionInterruptedError, KeyboardInterrupt):
-            raise Interrupted("interrupted; run the command again to resume", signal.SIGINT) from None
+            raise Interrupted("interrupted; run it again to go on from here", signal.SIGINT) from None
     _raise_if_failed(result)
 
 
@@ -109,7 +109,7 @@ def _raise_if_failed(result: dg.ExecuteInProcessResult) -> None:
     for event in result.filter_events(lambda event: event.is_step_failure):
         data, error = event.step_failure_data.user_failure_data, event.step_failure_data.error
         if error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__:
-            raise Interrupted(f"{event.step_key}: interrupted; run the command again to resume", signal.SIGINT)
+            raise Interrupted(f"{event.step_key}: interrupted; run it again to go on from here", signal.SIGINT)
         if data is None:
             lines = (error.message if error else "failed").strip().splitlines()
             raise DemoFailedError(f"{event.step_key}: {lines[-1]}; `make ui` shows the whole error", 1)

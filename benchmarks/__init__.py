@@ -1,4 +1,4 @@
-"""Measurements, one subject a file: `python -m benchmarks.SUBJECT [--json FILE] [--check]`, or `python -m benchmarks`.
+"""Benchmarks, one subject a file: `python -m benchmarks.SUBJECT [--json FILE] [--check]`, or `python -m benchmarks`.
 
 demo_crawl    pages of the built-in crawl a second
 demo          the whole chain: seconds, peak memory and learning, for several seeds

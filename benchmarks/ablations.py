@@ -1,5 +1,6 @@
-"""What the choices of model and training are worth: every question of `lm.ablations`, on the built-in crawl and on real
-prose, with the spread between two seeds."""
+"""Ablations of model and training: every question of `lm.ablations`, on the built-in crawl and on real prose, with the
+spread between two seeds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FlashAttention on a GPU beside PyTorch's attention, over contexts of 128 to 65,536, heads of 16 to 128, two types.
+"""FlashAttention on a GPU against PyTorch's attention: contexts of 128 to 65,536, heads of 16 to 128, two types.
 
 Causal attention counts half of the products of all pairs; the backward counts 2.5 times the forward (five products
 beside two). Each row is a rate; its peer is `scaled_dot_product_attention` on the same inputs.

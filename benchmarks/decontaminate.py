@@ -1,4 +1,4 @@
-"""How fast a corpus is searched for evaluation items, beside a plain search in Python, and how time grows with length.
+"""Speed of decontamination against a plain search in Python, and its growth with the length of texts.
 
 Items: the questions of GSM8K's test part; text: GSM8K's training part, its problems with their answers, below
 `LOAM_SHARED_DATA`. Without it, items and text are drawn from an open vocabulary and an eighth of the documents quotes

@@ -1,4 +1,4 @@
-"""The whole chain on the built-in crawl, for several seeds: seconds, peak memory, and what the models learned."""
+"""The whole chain on the built-in crawl, for several seeds: seconds, peak memory, and the models' scores."""
 
 from __future__ import annotations
 

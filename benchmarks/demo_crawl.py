@@ -1,4 +1,4 @@
-"""How fast the built-in crawl is generated, on one core."""
+"""Speed of generating the built-in crawl, on one core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that needs a GPU, in order of worth and within `--minutes`: tests, kernels, training, attention, memory.
+"""All GPU measurements, the most important first, within `--minutes`: tests, kernels, training, attention, memory.
 
 Each part runs in a process of its own, which ends with its share of the time. A row is printed as it comes, and the
 JSON is written anew after every row, so that a run cut short keeps its figures. `--dry-run` runs every part at a toy

@@ -1,4 +1,4 @@
-"""How well a classifier of toxic tweets judges tweets that it did not learn from, and pages of every length.
+"""Accuracy of a classifier of toxic tweets on held-out tweets, and on pages of every length.
 
 The labels are `toxicity/davidson_2017.csv` below `LOAM_SHARED_DATA`: 24,783 tweets, class 0 hate, 1 offensive, 2
 neither. Which are held out is decided by a hash of their text, so that equal tweets lie on one side. The harmless pages

@@ -1,4 +1,4 @@
-"""Loam's heuristic rules beside datatrove's filters: how often both agree on a document, why not, and how fast each is.
+"""Heuristic rules against datatrove's filters: agreement on documents, reasons of disagreement, and speed.
 
 The documents are made from every text among the real inputs. Both split words at white space (see
 `benchmarks.web.datatrove_filters`); "own words" counts datatrove with spaCy's words, on every `--every`th document.

@@ -1,4 +1,4 @@
-"""What `benchmarks.kernels` times: each kernel with its inputs, its peers, and the least bytes and operations."""
+"""Cases of `benchmarks.kernels`: each kernel with its inputs, its peers, and the least bytes and operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each Triton kernel on a GPU beside eager PyTorch, `torch.compile` and Liger; its resources by the compiler's report.
+"""Triton kernels on a GPU against eager PyTorch, `torch.compile` and Liger; their resources by the compiler's report.
 
 Bandwidth is a share of a measured copy, products are a share of a measured product. Rows that need a GPU read
 `not measured` without one; the resources are those of sm_90 and need none.

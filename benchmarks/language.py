@@ -1,4 +1,4 @@
-"""Which offline language identifier is right most often, how fast, and how big: sentences and texts of 500 characters.
+"""Offline language identifiers: accuracy, speed and size, on sentences and on texts of 500 characters.
 
 The input is `language/sentences.tsv.gz` (ISO 639-1 code, tab, sentence) below `LOAM_SHARED_DATA`. A language that a
 candidate does not know counts as wrong: the default has to serve all that a crawl holds. Where the file is absent, and

@@ -1,4 +1,4 @@
-"""Language identifiers to choose from for `pipelines.filters.language`, each as a function from a text to a code.
+"""Candidate language identifiers for `pipelines.filters.language`, each a function from a text to a code.
 
 Every candidate is a package that ships its model: nothing is downloaded when it is first used. Codes are brought to
 ISO 639-1, since the candidates disagree on how to write them.

@@ -1,4 +1,4 @@
-"""Processor time of documents of 50 megabytes and of words of a million letters, in the rooms that read text."""
+"""Processor time of documents of 50 megabytes and words of a million letters, in every package that reads text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory of a training step by recomputation strategy, beside the accountant's prediction.
+"""Memory of a training step by recomputation strategy, against the prediction of `lm.accounting`.
 
 On a CPU: the bytes that autograd keeps between forward and backward. On a GPU: the peak of the allocator over a whole
 step, with a snapshot for https://pytorch.org/memory_viz where `--snapshot` names a file.

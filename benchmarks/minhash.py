@@ -1,5 +1,6 @@
-"""Near-duplicates: how fast texts are signed beside datasketch and rensa, whether candidates come as the formula says,
-how fast and in what memory band rows become clusters, and what a corpus costs from end to end."""
+"""Near-duplicates: speed of signatures against datasketch and rensa, candidates against the formula, clustering time
+and memory, and the cost of a whole corpus.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From band rows on disk to clusters: 1 and 10 million rows, two threads, each run in a process of its own.
+"""Clusters from band rows on disk: 1 and 10 million rows, two threads, each run in its own process.
 
 The rows: 14 bands; a fifth of all documents come in families of 2 to 9 that share each band with probability .4 and
 87% or more of 100 shingles, so that candidates are verified; the rest meet nobody.

@@ -1,4 +1,5 @@
-"""What a corpus costs: all of `deduplicate_partitions` over pages of open text, one process; its parts; its memory.
+"""Cost of deduplicating a corpus: `deduplicate_partitions` over pages of open text in one process, by part, with
+memory.
 
 Memory is told by two runs over short documents, each in a process of its own: bytes of the peak per document more.
 Pages of memory-mapped files count, so it is an upper bound.

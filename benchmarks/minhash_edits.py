@@ -1,4 +1,4 @@
-"""Which near-duplicates are found: recall of planted edits in real texts, and wrong merges, by configuration.
+"""Near-duplicates by configuration: recall of planted edits in real texts, and wrong merges.
 
 The texts are the real pages of `html_snippets` and `html_truth` of at least 100 words. Each edit changes a share of a
 page's words: a block (words of another page in place of a run of its words, or put between, or the run deleted) or

@@ -1,4 +1,4 @@
-"""Who meets, and whether those who are joined are alike: pairs of known Jaccard index against the formula."""
+"""LSH recall: candidates and clusters of pairs with a known Jaccard index, against the formula."""
 
 from __future__ import annotations
 

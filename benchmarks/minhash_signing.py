@@ -1,4 +1,4 @@
-"""Signing: texts to signatures of 128 hashes, one core, beside datasketch and rensa.
+"""MinHash signatures of 128 hashes, on one core, against datasketch and rensa.
 
 The peers get their words by `text.lower().split()`, which is less than we normalise; datasketch its `update_batch` with
 the same 32-bit scheme, rensa `update` document by document, which was faster than its calls for many documents at once.

@@ -1,4 +1,4 @@
-"""Text of an open vocabulary, as long as wanted: what shows how memory grows with the corpus.
+"""Synthetic text of an open vocabulary and any length, for measuring how memory grows with the corpus.
 
 Word frequencies follow two power laws, as in large corpora: rank^-1 to rank 6,000, rank^-1.8 behind it (Ferrer i Cancho
 and Solé 2001, "Two regimes in the frequency of words", who found exponents near 1 and 2), so new words never cease.

@@ -1,4 +1,4 @@
-"""Masks for personal data: the share of it that is masked, and the share of other texts that are masked by mistake.
+"""Masking of personal data: recall on personal data, and the share of other texts masked by mistake.
 
 The texts are made by `benchmarks.pii_texts` and `benchmarks.pii_innocent`; the prose is that below `LOAM_SHARED_DATA`,
 which holds no personal data but addresses of streets. A passage counts as masked where none of its digits, or of an

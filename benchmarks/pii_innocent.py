@@ -1,4 +1,4 @@
-"""Texts that hold numbers and signs and no personal data: what must stay unmasked.
+"""Texts with numbers and signs but without personal data, in which nothing may be masked.
 
 The signs `#`, `N` and `%` are those of `benchmarks.pii_texts`.
 """

@@ -1,4 +1,4 @@
-"""Texts with personal data at known places, and texts with other numbers: what masks are measured on.
+"""Texts for measuring masks: personal data at known places, and other numbers.
 
 Every number is made up, by forms in which people of each country write theirs; many are in no numbering plan, as in
 other made-up sets. `#` in a form is any digit, `N` one from 2 to 9, `%` one from 1 to 9.

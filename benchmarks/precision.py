@@ -1,4 +1,4 @@
-"""Types of parameters, activations, loss and gradients under autocast, and ways of adding 1,000 times .01.
+"""Numeric types under autocast (parameters, activations, loss, gradients), and sums of 1,000 times .01 by type.
 
 A value is the number of bits; the peer column names the type.
 """

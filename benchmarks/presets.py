@@ -1,4 +1,4 @@
-"""What each preset of the heuristic and repetition rules keeps: real pages by language, and their furniture.
+"""Pages kept by each preset of the heuristic and repetition rules: real pages by language, and boilerplate.
 
 Pages are the extracted texts of `html_snippets` and `html_truth` of at least 50 words: nearly all were chosen as pages
 with an article, so those removed are removed wrongly. True articles are the bodies of `html_truth`. Furniture are the

@@ -1,4 +1,4 @@
-"""What every benchmark shares: rows with targets, a table, JSON with the machine and the commit, and `--check`."""
+"""Benchmark reports: rows with targets, a table, JSON with machine and commit, and `--check`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processor time that loading Loam's definitions takes, beside that of loading Dagster alone.
+"""Processor time of loading Loam's Dagster definitions, against loading Dagster alone.
 
 Every process that Dagster starts pays it: the code server, a run, a tick of a schedule or a sensor.
 """

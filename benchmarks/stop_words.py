@@ -1,4 +1,4 @@
-"""Derives the stop words and the mean word length of each language, for `pipelines.filters.stop_words`.
+"""Derivation of the stop words and mean word length of each language, for `pipelines.filters.stop_words`.
 
 The input is `language/sentences.tsv.gz` below `LOAM_SHARED_DATA`, some 800 sentences in each of 75 languages. As in
 FineWeb-2 (Penedo et al. 2025, arXiv:2506.20920, section 3), a stop word is one that makes at least .8% of all words.

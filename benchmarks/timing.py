@@ -1,4 +1,4 @@
-"""Times of work on a device: warm-up, then the median and the spread of repeats.
+"""Timing of work on a device: warm-up, then the median and the spread of repeats.
 
 On a CUDA device each repeat lies between two events, on cold inputs: a buffer larger than the second-level cache is
 written in between. On a CPU the clock is `time.perf_counter`.

@@ -1,5 +1,6 @@
-"""How fast a tokenizer is learned, text becomes ids and ids become text, beside tiktoken, Hugging Face's tokenizers,
-rustbpe and gigatoken."""
+"""Tokenizer speed: training, encoding and decoding, against tiktoken, Hugging Face tokenizers, rustbpe and
+gigatoken.
+"""
 
 from __future__ import annotations
 

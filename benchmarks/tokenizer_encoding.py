@@ -1,4 +1,4 @@
-"""Rows of encoding, decoding, pre-tokenization and startup.
+"""Benchmark rows of encoding, decoding, pre-tokenization and startup.
 
 Rows of one core, compilation and startup are measured in processor seconds, which other work on the machine disturbs
 less; rows of two cores in seconds of the clock. Every pass is a first pass: a tokenizer that has encoded nothing yet.

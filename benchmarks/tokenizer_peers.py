@@ -1,4 +1,4 @@
-"""The tokenizers that Loam's is held against, each built from the same vocabulary and each called in its fastest way.
+"""Peer tokenizers, each built from the same vocabulary and called in its fastest way.
 
 Every peer is built anew for each pass, so that what it remembers of words it has seen is empty. Documents go in as
 Python strings, which all four take. What comes out: tiktoken gives an array a document; Hugging Face's `Encoding`s are

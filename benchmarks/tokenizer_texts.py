@@ -1,4 +1,4 @@
-"""The texts and the tokenizer that the tokenizer's benchmarks share.
+"""Texts and tokenizer shared by the tokenizer benchmarks.
 
 crawl   documents of a demo crawl, 20 MB or more: made once by the real pipeline, then kept in the temporary folder
 prose   132 documents of real prose, 4 MB (`prose/public_domain.jsonl.gz` of the shared data); absent without that data

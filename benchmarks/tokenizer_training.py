@@ -1,4 +1,4 @@
-"""How fast and in how much memory a tokenizer is learned, beside Hugging Face tokenizers, rustbpe and gigatoken.
+"""Speed and memory of tokenizer training, against Hugging Face tokenizers, rustbpe and gigatoken.
 
 Rows for `python -m benchmarks.tokenizer`. Every trainer learns the same number of merges from the same documents with
 GPT-2's pattern, in turns, in one process that has one core and no threads, so that its processor seconds are the work.

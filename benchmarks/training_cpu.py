@@ -1,4 +1,4 @@
-"""Training on a CPU beside transformers' Llama, and what Loam's loop costs around its steps.
+"""Training speed on a CPU against transformers' Llama, and the overhead of the training loop.
 
 The peer has the same shape, weights in float32, the same AdamW with the same groups, the same clipping, the same ids.
 Steps alternate, one of each, so that other work on the machine hits both alike; the median of steps counts.

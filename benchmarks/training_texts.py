@@ -1,4 +1,4 @@
-"""Texts to train on, as token shards: real prose, and the documents of the built-in crawl.
+"""Token shards for training benchmarks: real prose, and documents of the built-in crawl.
 
 prose   `prose/public_domain.jsonl.gz` of the shared data, 132 documents, 4 MB
 crawl   what the pipeline extracts from a demo crawl of 2,000 pages

@@ -1,4 +1,4 @@
-"""Records of a WARC file, checked, against fastwarc with and without its records' digests; one core, real HTML."""
+"""Speed of reading and checking WARC records, against fastwarc with and without digests; one core, real HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house keeps its walls: which room may import which, and what an import may load."""
+"""The architecture: allowed imports between packages, and modules that an import may load."""
 
 import ast
 import functools

@@ -1,1 +1,1 @@
-"""Real web pages for benchmarks: a WARC file of them, what is true of them, and the rivals that read them."""
+"""Real web pages for benchmarks: WARC files, ground truth, and rival extractors."""

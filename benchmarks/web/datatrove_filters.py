@@ -1,4 +1,4 @@
-"""datatrove's filters beside Loam's: the same document, two verdicts, and why they differ.
+"""datatrove's filters against Loam's: two verdicts on one document, and the reason of a difference.
 
 datatrove splits words with spaCy, so that a comma is a word of its own; the papers speak of words, and Loam, Dolma,
 DCLM and NeMo Curator take what white space separates. `white_space_words` puts that in datatrove's place, so that what

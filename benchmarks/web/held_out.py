@@ -1,4 +1,4 @@
-"""The worth of the thresholds of the choice of main content on pages on which they were not chosen."""
+"""Held-out evaluation of the thresholds of main-content extraction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others read web pages with: a bare loop, trafilatura, and datatrove's pipeline for FineWeb."""
+"""Rival extractors: a bare loop, trafilatura, and datatrove's pipeline for FineWeb."""
 
 from __future__ import annotations
 

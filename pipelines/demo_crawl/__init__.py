@@ -1,11 +1,11 @@
-"""The demo crawl: WARC files of an invented world, made from a seed, with the truth about every page beside them.
+"""The demo crawl: seeded WARC files of an invented world, with the ground truth of every page.
 
     dice, morphology, grammar, lexicon, clauses, names    how text is generated
-    entities, worlds/, problems, personal_data            what it is about
+    entities, worlds/, problems, personal_data            topics and facts
     body, site, frames, markup, records, exchange         text to HTML to HTTP to WARC
-    plan, duplicates, pages                               which page is what; a page from its number alone
-    truth, tasks, labels, write                           what lies beside the WARC files
-    scoring                                               what a pipeline made of it, held against the truth
+    plan, duplicates, pages                               the kind of each page; a page from its number alone
+    truth, tasks, labels, write                           files beside the WARC files
+    scoring                                               a pipeline's results against the ground truth
 
 Decisions: nothing is stored, every page is computed from the seed and its number, so a copy makes its original again;
 choices draw on one generator whose sequence Python keeps across versions; a text is prose of a grammar with a few

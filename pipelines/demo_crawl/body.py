@@ -1,4 +1,4 @@
-"""The body of a page: what a perfect extractor would give, before a site wraps HTML around it."""
+"""The body of a page: the output of a perfect extractor, before a site adds HTML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class PersonalDatum:
-    """A piece of personal data that stands in the body: `email`, `phone`, `ip` or `address`."""
+    """A piece of personal data in the body: `email`, `phone`, `ip` or `address`."""
 
     kind: str
     text: str
@@ -28,8 +28,7 @@ class PersonalDatum:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Title and blocks, the language, how good the text is, what is harmful about it, and what personal data it
-    holds."""
+    """Title and blocks, with language, quality, kind of harm and personal data."""
 
     title: str
     blocks: tuple[Block, ...]

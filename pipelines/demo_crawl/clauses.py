@@ -1,4 +1,4 @@
-"""Clauses that fit in any world: who does what to what, where and when, as grammar rules in the present tense."""
+"""Clauses for every world, as grammar rules in the present tense."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a demo crawl is made of."""
+"""The configuration of a demo crawl."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DemoCrawlConfig:
     English pages that carry personal data.
 
     Raises:
-        ConfigurationError: at construction, a size that is too small or a share that is none.
+        ConfigurationError: at construction, a size that is too small, or a share outside 0 to 1.
     """
 
     num_pages: Annotated[int, Doc("Pages, copies included."), Range(1)] = 2_000

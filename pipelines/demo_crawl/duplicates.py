@@ -1,5 +1,4 @@
-"""Near-duplicates of a body, edited sentence by sentence until their similarity has come down to a wish, and then
-measured."""
+"""Near-duplicates of a body, edited sentence by sentence down to a target similarity, which is then measured."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ _OPENERS = phrases("""
 
 
 def near_duplicate(original: Body, dice: Dice) -> tuple[Body, float]:
-    """An edited copy of `original` and its similarity to it, the wish for which is drawn evenly from 0.5 to 0.98.
+    """Return an edited copy of `original` and their similarity; the target is drawn evenly from 0.5 to 0.98.
 
     The last edit may overshoot, by as much as one sentence is worth.
     """

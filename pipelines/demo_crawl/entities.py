@@ -39,7 +39,7 @@ class World:
     surnames: tuple[str, ...]
 
     def any(self, kind: str, dice: Dice) -> Entity:
-        """An entity of a kind; those early in the list come up more often, as the famous do."""
+        """Return an entity of a kind; entities early in the list are more frequent."""
         known = self.entities[kind]
         return known[int(dice.random() * dice.random() * len(known))]
 

@@ -121,8 +121,9 @@ def _payload(page: Page, dice: Dice) -> tuple[bytes, list[tuple[str, str]]]:
 
 
 def _charsets(page: Page, dice: Dice) -> tuple[str, str, str]:
-    """How the page is encoded, what the HTTP header says of it, and what the page says; all three agree unless the
-    plan wants a lie."""
+    """Return the page's encoding, the charset in the HTTP header and the charset in the page; the three agree unless
+    the plan declares a wrong one.
+    """
     if page.damage == "wrong_charset":
         return dice.pick(
             (("windows-1252", "utf-8", "utf-8"), ("utf-8", "iso-8859-1", "utf-8"), ("windows-1252", "", "utf-8"))

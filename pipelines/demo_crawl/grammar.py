@@ -7,8 +7,8 @@ A template is text with
     {noun+s}        the same in another form; the forms are those of `morphology.FORMS`
     {thing=noun}    an alternative of the rule `noun`, kept in the slot `thing` for the rest of the text
 
-No slot has the name of a rule. What a template asks for is checked when the grammar is made: a misspelt name is found
-then and not after the ten-thousandth page.
+No slot has the name of a rule. Names in templates are checked when the grammar is made, so a misspelt name is found
+before the first page.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""HTML of a page: the body in its site's frame, with what real sites put around it.
+"""HTML of a page: the body in its site's frame, with menus, links, comments and advertisements.
 
 Menu, footer and scripts are fixed for a site; related links, comments and advertisements vary. The body is in the
 HTML whole.
@@ -51,7 +51,7 @@ _GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_CHATTER})
 
 
 def render(body: Body, site: Site, charset: str, dice: Dice) -> str:
-    """The HTML of a page that says it is in `charset`."""
+    """Return the HTML of a page that declares `charset`."""
     head = HEAD.format(
         language=body.language,
         charset=charset,

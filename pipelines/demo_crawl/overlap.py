@@ -1,4 +1,4 @@
-"""How much two texts of the demo crawl have in common: the Jaccard index of their runs of five words."""
+"""Similarity of two texts of the demo crawl: the Jaccard index of their runs of five words."""
 
 from __future__ import annotations
 

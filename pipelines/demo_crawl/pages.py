@@ -1,4 +1,4 @@
-"""A page from its number alone: body, address, and everything that the truth says of it."""
+"""A page from its number alone: body, address, and its entry in the ground truth."""
 
 from __future__ import annotations
 

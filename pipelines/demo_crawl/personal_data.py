@@ -1,7 +1,7 @@
 """Personal data to mask: a paragraph with an e-mail address, a phone number, an IP address or a postal address, all
 of them invented.
 
-The addresses lie in ranges that nobody owns: domains of RFC 2606, IP addresses of RFC 5737, North American numbers
+The addresses lie in reserved ranges: domains of RFC 2606, IP addresses of RFC 5737, North American numbers
 555-0100 to 555-0199.
 """
 

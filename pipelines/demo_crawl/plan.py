@@ -1,5 +1,5 @@
-"""What each page will be: its world, the page it copies, the damage its record suffers. Decided before the first page
-is written.
+"""The plan of a crawl: the world of each page, the page it copies, and the damage of its record. The plan is made
+before the first page is written.
 
 A crawl of any size has the shares below to the page, and a page that copies another may come before it: every page
 can be made from its number alone.

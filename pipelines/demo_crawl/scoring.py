@@ -1,8 +1,7 @@
-"""What a pipeline made of the demo crawl, held against the truth: precision and recall of each stage.
+"""Scores of a pipeline against the ground truth of the demo crawl: precision and recall of each stage.
 
 Every function is pure: tables in, a dictionary of numbers out. `truth` is `truth.parquet`; documents are tables with
-`doc_id` and the columns named below. Documents that the truth does not know are an error of the caller and raise
-KeyError.
+`doc_id` and the columns named below. Documents that are missing in the truth raise KeyError.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ def is_foreign(row: Row) -> bool:
 
 
 def score_records(truth: pa.Table, doc_ids: Iterable[str]) -> dict[str, int]:
-    """Which damaged records were lost, from the ids of the records that were read.
+    """Return the scores of reading damaged records, from the ids of the records that were read.
 
     `num_wrongly_lost` counts sound records that are missing, `num_wrongly_kept` damaged ones that were taken for sound.
     """
@@ -77,8 +76,8 @@ def score_extraction(truth: pa.Table, documents: pa.Table) -> dict[str, float]:
 def score_removed(
     truth: pa.Table, removed: Iterable[str], kept: Iterable[str], is_bad: Callable[[Row], bool]
 ) -> dict[str, float]:
-    """How a filter divided the documents that it saw: `precision` is the share of bad ones among those removed,
-    `recall` of removed ones among the bad.
+    """Return a filter's scores: `precision` is the share of bad documents among the removed, `recall` the share of
+    removed documents among the bad.
 
     `is_bad` takes a row of the truth, such as `is_harmful`. Where nothing was removed, precision is 1.
     """
@@ -91,7 +90,7 @@ def score_removed(
 
 
 def score_pii(truth: pa.Table, masked: pa.Table, kinds: Sequence[str] = PII_KINDS) -> dict[str, Any]:
-    """`recall`: the share of personal data of these kinds that no longer stands in the masked `text`;
+    """`recall`: the share of personal data of these kinds that is absent from the masked `text`;
     `num_false_masks`: masks beyond the data masked.
 
     What extraction lost counts as masked, since it is not in the text either.
@@ -115,7 +114,7 @@ def score_pii(truth: pa.Table, masked: pa.Table, kinds: Sequence[str] = PII_KIND
 def score_duplicates(
     truth: pa.Table, kept: Iterable[str], duplicate_of: Mapping[str, str], threshold: float = 0.8
 ) -> dict[str, float]:
-    """Pairs of near-duplicates found, at a similarity of at least `threshold` between the true bodies.
+    """Return the scores of near-duplicate pairs with a similarity of at least `threshold` between the true bodies.
 
     `duplicate_of` maps each removed document to the one it repeats. Precision is the share of these pairs that are
     copies of one original, or as similar as that; recall, of all pairs of copies that similar whose documents were

@@ -1,4 +1,4 @@
-"""The web sites of the crawl: hosts, names, menus, frames, and which world each one carries."""
+"""The web sites of the crawl: hosts, names, menus, frames and worlds."""
 
 from __future__ import annotations
 

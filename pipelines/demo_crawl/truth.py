@@ -1,4 +1,4 @@
-"""What is true of every page: one row each in `truth.parquet`."""
+"""The ground truth: one row for every page in `truth.parquet`."""
 
 from __future__ import annotations
 

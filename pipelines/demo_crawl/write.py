@@ -1,4 +1,4 @@
-"""Writing a demo crawl: WARC files, the truth beside them, and the data for classifiers and alignment."""
+"""Writer of a demo crawl: WARC files, ground truth, and data for classifiers and alignment."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Report = Callable[[Mapping[str, object]], None]
 
 
 def write_demo_crawl(config: DemoCrawlConfig, folder: Path, report: Report | None = None) -> dict[str, Any]:
-    """Write a crawl into `folder`, which is made if need be, and return its counts.
+    """Write a crawl into `folder`, which is created if needed, and return its counts.
 
     Memory does not grow with the number of pages, except for the plan: a few dozen bytes a page.
 

@@ -1,4 +1,4 @@
-"""Faults of answers and of chats: text from outside neither runs nor speaks with special tokens."""
+"""Faults of answers and chats: outside text is never executed and never becomes special tokens."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Faults of reading: damaged files, hostile pages, lying charsets, and servers that fail."""
+"""Faults of reading: damaged files, hostile pages, wrong charsets, and failing servers."""
 
 import gzip
 import http.server

@@ -1,4 +1,4 @@
-"""What articles say of each kind of entity: for every fact a few ways to put it. Slots are the entity's attributes;
+"""Facts of each kind of entity for articles, each with several phrasings. Slots are the entity's attributes;
 `tail` and `opener` are of `articles`."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""French."""
+"""Grammar rules of French pages."""
 
 from pipelines.demo_crawl.lexicon import phrases
 

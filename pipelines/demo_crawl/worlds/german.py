@@ -1,4 +1,4 @@
-"""German."""
+"""Grammar rules of German pages."""
 
 from pipelines.demo_crawl.lexicon import phrases
 

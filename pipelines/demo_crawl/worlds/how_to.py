@@ -1,4 +1,4 @@
-"""How-to pages: what is needed, steps in order, and what to do when it goes wrong."""
+"""How-to pages: materials, steps in order, and remedies for mistakes."""
 
 from __future__ import annotations
 

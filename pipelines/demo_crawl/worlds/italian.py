@@ -1,4 +1,4 @@
-"""Italian."""
+"""Grammar rules of Italian pages."""
 
 from pipelines.demo_crawl.lexicon import phrases
 

@@ -1,7 +1,7 @@
 """Arithmetic lessons: worked sums and word problems within twenty, every fact said in several ways, in paragraphs of
 prose.
 
-A number in digits is no word to a filter that counts words with letters, so a lesson says many of its numbers in
+A number in digits is not a word for a filter that counts words with letters, so a lesson says many of its numbers in
 words and adds sentences of a teacher's talk until at most `MAX_DIGIT_SHARE` of its words have no letter.
 
 Of all worlds only this one repeats sentences on purpose: `The answer is 12, because 8 + 4 = 12.` belongs on many pages.
@@ -162,7 +162,7 @@ def _worked(step: Step, slots: dict[str, str], dice: Dice) -> str:
 
 
 def _step_slots(step: Step, dice: Dice) -> dict[str, str]:
-    """What the rules say of one equation: a fact in words, its inverse, and how to get there by counting."""
+    """Return sentences about one equation: a fact in words, its inverse, and the solution by counting."""
     return {
         "fact": _in_words(step, dice),
         "inverse": _in_words(_turned_round(step, dice), dice),

@@ -1,4 +1,4 @@
-"""Pages nobody wants: keyword stuffing, shop listings, link farms, error and cookie pages."""
+"""Junk pages: keyword stuffing, shop listings, link farms, error and cookie pages."""
 
 from __future__ import annotations
 

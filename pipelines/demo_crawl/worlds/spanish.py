@@ -1,4 +1,4 @@
-"""Spanish."""
+"""Grammar rules of Spanish pages."""
 
 from pipelines.demo_crawl.lexicon import phrases
 

@@ -1,4 +1,4 @@
-"""The whole graph on a tiny crawl: every asset materializes, tells what it should, and is not made twice."""
+"""The whole graph on a tiny crawl: every asset materializes with its metadata, and is not made twice."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one clear line, the exit code, and nothing published."""
+"""User mistakes: one clear line, the exit code, and nothing published."""
 
 import dagster as dg
 import pytest

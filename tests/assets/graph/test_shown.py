@@ -1,4 +1,4 @@
-"""What an asset shows in Dagster is what its artifacts hold: counts, rules, samples, tables, curves."""
+"""Metadata of assets agrees with their artifacts: counts, rules, samples, tables, curves."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Speeds of a step: of what was made anew, and of nothing else."""
+"""Speed of a step: measured only if every partition was made in this run."""
 
 import pytest
 

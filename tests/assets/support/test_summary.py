@@ -26,4 +26,4 @@ def test_the_lines_hold_the_models_figures_and_samples(tiny_run, tiny_home):
         assert float(re.split(r"\s+", line)[1]) == round(report.summary[stage]["bits_per_byte"], 3)
     samples = json.loads(report.file("report.json").read_text())["samples"]
     assert [line[2:] for line in lines if line.startswith("> ")] == [sample["prompt"] for sample in samples[:3]]
-    assert lines[-1] == "Look at it: make ui"
+    assert lines[-1] == "Open the results in Dagster: make ui"

@@ -1,4 +1,4 @@
-"""What a training's process may be asked for: functions by name, paths as paths, settings as their dataclass."""
+"""Requests to a training process: functions by name, paths as paths, settings as their dataclass."""
 
 import importlib
 import inspect

@@ -30,7 +30,7 @@ def test_a_pattern_is_asked_page_by_page(server, downloader):
 
 @pytest.mark.parametrize("url", ["", "x y", "ftp://h/x", "https://", "https://me:pw@example.org/", "https://h/\n"])
 def test_what_no_crawl_could_hold_is_refused(server, downloader, url):
-    with pytest.raises(InputError, match="no page's address") as refusal:
+    with pytest.raises(InputError, match="not the address of a page") as refusal:
         find_captures(url, CRAWL, index_url=server.url, downloader=downloader)
     assert "pw" not in str(refusal.value)
     assert server.requests == []

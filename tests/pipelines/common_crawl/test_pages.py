@@ -108,7 +108,7 @@ def test_a_fetch_survives(server, downloader, tmp_path, faults):
 @pytest.mark.fault(37)
 def test_a_server_without_ranges_is_not_downloaded_whole(server, downloader, tmp_path):
     server.faults = [Fault(), Fault(ignore_range=True)]
-    with pytest.raises(InputError, match="without the range"):
+    with pytest.raises(InputError, match="without the requested range"):
         fetch(server, downloader, tmp_path / "x.warc.gz")
 
 

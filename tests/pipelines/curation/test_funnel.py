@@ -1,4 +1,4 @@
-"""The funnel as a table of text."""
+"""The funnel as a plain-text table."""
 
 from pipelines.curation.funnel import funnel_lines
 

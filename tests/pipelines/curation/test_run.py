@@ -1,4 +1,6 @@
-"""The refinery end to end on a small demo crawl: exact accounts, the truth met, the same bytes again."""
+"""The curation end to end on a small demo crawl: exact accounts, scores against the ground truth, reproducible
+bytes.
+"""
 
 import itertools
 

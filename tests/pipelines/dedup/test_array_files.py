@@ -1,4 +1,4 @@
-"""Arrays as files: what comes back, numpy's own format, and a full disk under its error number."""
+"""NumPy arrays in files: round trips, numpy's own format, and ENOSPC."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""Deduplication of a corpus: who stays, who is told to repeat whom, and that order and workers change nothing."""
+"""Deduplication of a corpus: kept documents, duplicate verdicts, and independence of order and workers."""
 
 import random
 
@@ -114,7 +114,7 @@ def test_a_random_winner_by_seed(tmp_path):
 def test_empty_partitions_and_none(tmp_path):
     empty = publish_documents(tmp_path / "in", [])
     assert deduplicate_partitions({"t/g0000": empty}, tmp_path / "out").summary["num_in"] == 0
-    with pytest.raises(InputError, match="no partition is given"):
+    with pytest.raises(InputError, match="no partition given"):
         deduplicate_partitions({}, tmp_path / "none")
 
 

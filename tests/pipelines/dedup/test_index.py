@@ -39,5 +39,5 @@ def test_indexes_of_different_schemes_refuse_to_join(tmp_path):
         read_document_index(corpus_module._index_partition(MinHashConfig(seed=seed), (source, tmp_path / str(seed))))
         for seed in (1, 2)
     ]
-    with pytest.raises(InputError, match=r"different schemes cannot meet: .*seed=1.*seed=2"):
+    with pytest.raises(InputError, match=r"different schemes cannot be compared: .*seed=1.*seed=2"):
         DocumentIndex.join(parts)

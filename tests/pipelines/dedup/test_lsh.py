@@ -1,4 +1,4 @@
-"""Buckets found out of core, and clusters of what is alike: the same whatever the slices, the threads and the order."""
+"""LSH buckets and duplicate clusters out of core: the same for any slices, threads and order."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The compiled loops over buckets: groups against a dictionary, similarity against sets, joins against all pairs."""
+"""Compiled loops over LSH buckets: groups against a dictionary, similarity against sets, joins against all pairs."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Settings of MinHash: what cannot be is refused by name, and the presets."""
+"""Configuration of MinHash: invalid values are refused by name, and the presets."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from pipelines.dedup.minhash_config import MinHashConfig, preset
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"num_hashes": 100, "num_bands": 14}, "minhash.num_hashes: 100 is no multiple of num_bands 14"),
+        ({"num_hashes": 100, "num_bands": 14}, "minhash.num_hashes: 100 is not a multiple of num_bands 14"),
         ({"ngram": 0}, "minhash.ngram: 0, expected 1 to 1,000"),
         ({"jaccard_threshold": 1.5}, "minhash.jaccard_threshold: 1.5"),
         ({"seed": -1}, "minhash.seed: -1"),

@@ -1,4 +1,4 @@
-"""Near-duplicates among texts in memory."""
+"""Near-duplicate removal among texts in memory."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What the truth promises about texts: spans, similarities, languages, and prose that heuristics keep."""
+"""The ground truth of texts: spans, similarities, languages, and prose that heuristics keep."""
 
 import re
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""Whose word a page is decoded by."""
+"""The choice of a page's charset."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Wording: sentences that begin like furniture stay, furniture goes, and consent is not a recipe."""
+"""Boilerplate wording: boilerplate is removed, sentences with similar beginnings are kept."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The part of a download: one process at a time writes it, and it goes on only from bytes of the same version."""
+"""The part file of a download: one writer at a time, and resumption only from bytes of the same version."""
 
 import multiprocessing
 

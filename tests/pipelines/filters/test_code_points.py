@@ -1,4 +1,4 @@
-"""The table of code points says what Python says of each character."""
+"""The table of code points against Python's own character properties."""
 
 import sys
 

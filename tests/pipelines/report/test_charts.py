@@ -1,4 +1,4 @@
-"""Charts: well-formed SVG whose shapes are as long as the numbers they stand for."""
+"""Charts: well-formed SVG with shapes in proportion to their numbers."""
 
 import xml.etree.ElementTree as ET
 

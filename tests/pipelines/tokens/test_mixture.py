@@ -1,4 +1,4 @@
-"""Mixtures: exact sums, the temperature's formula, limits that hold, and what cannot be is refused."""
+"""Training mixtures: exact sums, the temperature's formula, limits, and refused configurations."""
 
 import json
 import math

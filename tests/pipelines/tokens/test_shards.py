@@ -1,4 +1,4 @@
-"""Documents to token shards: splits, order, counts, round trips."""
+"""Token shards from documents: splits, order, counts, round trips."""
 
 import random
 

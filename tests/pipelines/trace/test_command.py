@@ -1,4 +1,4 @@
-"""`python -m pipelines.trace`, as a person types it."""
+"""The command line `python -m pipelines.trace`."""
 
 import subprocess
 import sys

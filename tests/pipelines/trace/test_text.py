@@ -1,4 +1,4 @@
-"""A document's way as lines: every kind of outcome, from the facts alone."""
+"""Plain-text traces: every kind of outcome, from the facts alone."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_the_record_stands_first():
         ({"num_pii": 3, "num_pii_email": 2, "num_pii_phone": 1, "num_pii_ip": 0}, "masked 2 email and 1 phone"),
         ({"num_pii": 0, "num_pii_email": 0}, "nothing to mask"),
         ({"num_cut_passages": 2}, "cut 2 shared passages"),
-        ({"num_cut_passages": 0}, "shares nothing with evaluation items"),
+        ({"num_cut_passages": 0}, "no passage shared with evaluation items"),
     ],
 )
 def test_findings_in_words(found, said):
@@ -67,7 +67,7 @@ def test_a_removed_document_ends_with_its_rule_and_winner():
     assert traced(("dedup", "removed", found))[4:] == [
         "  dedup          removed  near_duplicate: 0.91 (threshold 0.7)",
         "                          duplicate of ?  w",
-        "                          which left too; u stayed  s",
+        "                          which was removed too; u was kept  s",
     ]
 
 

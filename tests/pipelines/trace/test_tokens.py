@@ -1,4 +1,4 @@
-"""Which training steps read a document, against the batches that the loader really deals."""
+"""Training steps of a document, against the batches of the loader."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The way of one document, told from a small demo crawl that went through the whole refinery."""
+"""Traces of documents of a small demo crawl after the whole curation."""
 
 import json
 import shutil

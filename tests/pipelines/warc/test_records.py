@@ -1,4 +1,4 @@
-"""Records from stored files: every form of storage, every kind of wrong record, and files that are no WARC."""
+"""Records from stored files: every compression, every kind of damaged record, and files that are not WARC files."""
 
 import gzip
 
