@@ -1,0 +1,81 @@
+"""The rules for prose that a test can hold: first lines and public docstrings (CONTRIBUTING.md, "Prose")."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("pipelines", "assets", "benchmarks", "lm")
+
+CLAUSE = re.compile(r"(What|Who|Whom|Whose|How|Which|Where|Whether|Why|That)\b(?!-)")
+PERSONIFIED = re.compile(r"\b(tells?|told|asks?|asked|meets?|knows?|stands?|looks|bends?|foretells?)\b")
+IS_NO = re.compile(r"(?<![Tt]here )\b(?:is|are|be) no (?!longer\b|more\b|less\b|larger\b)")
+MOST_WORDS = 25
+DATA = ("pipelines/demo_crawl/", "benchmarks/pii_texts.py")
+"""Modules whose strings are the text of pages and not prose about code."""
+
+
+def sources():
+    return [
+        (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text()))
+        for folder in FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
+
+
+def first_line(text):
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def documented(tree):
+    """Return `(name, line, docstring, is public)` of a module and of its classes and functions."""
+    found = [("", 1, ast.get_docstring(tree), True)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.append((node.name, node.lineno, ast.get_docstring(node), not node.name.startswith("_")))
+    return [entry for entry in found if entry[2]]
+
+
+def offences(wrong):
+    return [
+        f"{path}:{line}: {name or 'module'}: {first_line(text)}"
+        for path, tree in sources()
+        for name, line, text, public in documented(tree)
+        if wrong(name, text, public)
+    ]
+
+
+def test_a_modules_first_line_names_the_thing():
+    """A module's first line is a noun phrase and neither a clause nor a question."""
+    assert offences(lambda name, text, _: not name and CLAUSE.match(text)) == []
+
+
+def test_code_is_not_personified_in_a_modules_first_line():
+    assert offences(lambda name, text, _: not name and PERSONIFIED.search(first_line(text))) == []
+
+
+def test_is_not_a_never_is_no():
+    """In docstrings of every kind, and in messages and descriptions."""
+    found = offences(lambda name, text, _: IS_NO.search(text))
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and not path.startswith(DATA):
+                found += [f"{path}:{node.lineno}: {node.value}"] * bool(IS_NO.search(node.value))
+    assert found == []
+
+
+def test_first_sentences_are_short():
+    """The first sentence of a module has at most 25 words, counted without code in backticks."""
+
+    def is_long(name, text, public):
+        sentence = re.split(r"(?<=[.;:])\s", re.sub(r"`[^`]*`", "x", first_line(text)))
+        return not name and any(len(part.split()) > MOST_WORDS for part in sentence)
+
+    assert offences(is_long) == []
+
+
+@pytest.mark.parametrize("text", ["What the rules say.", "Who meets.", "How many documents stay."])
+def test_clauses_are_found(text):
+    assert CLAUSE.match(text)
