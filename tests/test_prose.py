@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ DATA = ("pipelines/demo_crawl/", "benchmarks/pii_texts.py")
 """Modules whose strings are the text of pages and not prose about code."""
 
 
+@cache
 def sources():
     return [
         (path.relative_to(ROOT).as_posix(), ast.parse(path.read_text()))
@@ -29,6 +31,7 @@ def first_line(text):
     return " ".join(text.split("\n\n")[0].split())
 
 
+@cache
 def documented(tree):
     """Return `(name, line, docstring, is public)` of a module and of its classes and functions."""
     found = [("", 1, ast.get_docstring(tree), True)]

@@ -6,7 +6,7 @@ output and one log-sum-exp a query; the backward computes the probabilities agai
 before `seq` is that of heads, and q may have a multiple of the heads of k and v (grouped queries).
 
 - `is_causal`: query i attends to keys j ≤ i; queries and keys are both counted from 0, as in torch.
-- `window`: only to its last `window` tokens, itself included; 0 is no limit.
+- `window`: only to its last `window` tokens, itself included; 0 means no limit.
 - `document_ids` `[batch seq]`: only to tokens of its own document, a run of equal ids. Tiles between documents are not
   computed, so packing costs nothing.
 """

@@ -29,7 +29,7 @@ TILE = 128
 class Pattern:
     """The keys that each query attends to.
 
-    `is_causal`: key j for query i only where j ≤ i. `window`: only where i − j < window; 0 is no limit. `starts` and
+    `is_causal`: key j for query i only where j ≤ i. `window`: only where i − j < window; 0 means no limit. `starts` and
     `ends`: only where starts[i] ≤ j < ends[i], the document of the token.
     """
 

@@ -54,7 +54,7 @@ class MixtureOfExperts(nn.Module):
         self.reset_buffers()
 
     def reset_buffers(self, device: torch.device | None = None) -> None:
-        """Forget the loads since the last `balance`, which are no part of a saved state."""
+        """Forget the loads since the last `balance`, which are not part of a saved state."""
         self.register_buffer("load", torch.zeros(self.num_experts, device=device), persistent=False)
 
     def forward(

@@ -24,7 +24,7 @@ class SinusoidalEmbedding(nn.Module):
         self.reset_buffers()
 
     def reset_buffers(self, device: torch.device | None = None) -> None:
-        """Make the table, which is no part of a saved state."""
+        """Make the table, which is not part of a saved state."""
         context_length, d_model, scale = self._settings
         positions = torch.arange(context_length, dtype=torch.float64, device=device)
         pairs = torch.arange(0, d_model, 2, dtype=torch.float64, device=device)

@@ -1,4 +1,4 @@
-"""Where a run computes and in which type: float32 on a CPU, bfloat16 products over float32 weights on a GPU.
+"""Device and numeric precision of a run: float32 on a CPU, bfloat16 products over float32 weights on a GPU.
 
 On a CPU without matrix units for it, bfloat16 is many times slower than float32.
 """

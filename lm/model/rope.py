@@ -70,7 +70,7 @@ class RotaryEmbedding(nn.Module):
         self.reset_buffers()
 
     def reset_buffers(self, device: torch.device | None = None) -> None:
-        """Make the tables, which are no part of a saved state."""
+        """Make the tables, which are not part of a saved state."""
         d_head, context_length, theta, factor, original_context = self._settings
         # float64 while the table is made: float32 angles are off by 1e-4 at position 10⁴.
         positions = torch.arange(context_length, dtype=torch.float64, device=device)

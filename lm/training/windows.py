@@ -12,7 +12,7 @@ predicts a document's first token from the end-of-text id before it, as evaluati
 - `padded`: each document in a window of its own, the rest padding.
 
 In the last two, a longer document is cut into windows of `context_length` and a rest. The rest of a document beside
-another one has lost what came before it: its first token is no target there.
+another one has lost what came before it: its first token is not a target there.
 
 The order is a permutation from (seed, epoch) alone, so that (epoch, position) says all that resuming needs. No torch
 here: `pipelines.trace.trace` asks the same order which steps read a document.

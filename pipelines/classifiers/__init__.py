@@ -1,1 +1,1 @@
-"""fastText classifiers: trained, measured, and scored."""
+"""fastText classifiers: training, metrics and scoring."""

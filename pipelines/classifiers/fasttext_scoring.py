@@ -1,4 +1,4 @@
-"""The scores of a two-class fastText model, from its weights summed up once.
+"""Scoring with a two-class fastText model, from weights that are summed up once.
 
 fastText's answer for a text is softmax(O · mean(rows)), where the rows are those of its words, their letter n-grams and
 its word n-grams. With two classes that is the logistic function of the mean over the rows of one number each,
@@ -7,8 +7,8 @@ its word n-grams. With two classes that is the logistic function of the mean ove
 
 so a feature costs one look-up in place of `dim`, and a known word all of its letter n-grams in one. The features are
 fastText's own (dictionary.cc of 0.9.2: FNV-1a of 32 bits over signed bytes, `hash * 116049371 + next` for word n-grams,
-a line's end as the word `</s>`). Sums are in 64 bits where fastText's are in 32; fastText adds 1e-5 to a probability,
-and so do we. Words are told apart by 64-bit hashes.
+a line's end as the word `</s>`). Sums are in 64 bits where fastText's are in 32; 1e-5 is added to a probability as in
+fastText. Words are identified by 64-bit hashes.
 
 A document is put in lower case and read once: white space ends a word, each of `SPLIT_OFF` is a word of its own (what
 `preprocessing.normalize` spells out with spaces), and, where asked, windows end as `filters.harmful` cuts them.
@@ -121,10 +121,10 @@ def _marks() -> tuple[Bytes, NDArray[np.uint32], NDArray[np.bool_]]:
 
 @functools.lru_cache(maxsize=8)
 def scorer(model: Any, positive: str, negative: str) -> LinearScorer:
-    """The scorer of a fastText model with these two labels.
+    """Return the scorer of a fastText model with these two labels.
 
     Raises:
-        InputError: it is a model of another kind.
+        InputError: the model is of another kind.
     """
     options = model.f.getArgs()
     is_known = sorted(model.get_labels()) == sorted((positive, negative)) and options.loss.name == "softmax"

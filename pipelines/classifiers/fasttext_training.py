@@ -1,4 +1,4 @@
-"""fastText classifiers: trained from labelled texts, measured on a held-out part, opened only by digest.
+"""Training of fastText classifiers from labelled texts, with held-out metrics; models are opened by digest.
 
 Decisions: a text is put in lower case on one line with its punctuation split off, which also keeps `__label__` in a
 page from becoming a label. Examples are ordered by the hash of their text, so that neither the file's order nor its
@@ -8,7 +8,7 @@ Reproducible: with `num_threads=1` (the default) training gives the same bytes e
 are updated without locks (Hogwild): finite and as good, but not the same bytes twice.
 
 fastText (0.9.3, and 0.10 of fasttext-numpy2) fills its input matrix in ten blocks, of which each thread fills one:
-below ten threads the rest is whatever the memory held, at worst NaN. `zeroed_allocations` makes it zeros.
+below ten threads the rest is uninitialised memory, at worst NaN. `zeroed_allocations` makes it zeros.
 
 A damaged model can crash the process that loads it; therefore a model is named by path and sha256, and both its layout
 (`pipelines.classifiers.model_file`) and its digest are checked before fastText sees it.
@@ -57,7 +57,7 @@ _WANTED = ("wanted_precision", "wanted_share", "wanted_negative_share")
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierConfig:
-    """How a classifier is trained, and which threshold is chosen on the held-out part."""
+    """Settings of training, and of the threshold chosen on the held-out part."""
 
     dimensions: Annotated[int, Doc("Length of the word vectors."), Range(1, 4_096)] = 16
     epochs: Annotated[int, Doc("Passes over the training part, at least."), Range(1, 10_000)] = 5
@@ -106,7 +106,7 @@ class ClassifierConfig:
 
     @property
     def is_threshold_wanted(self) -> bool:
-        """Whether one of the `wanted` fields says where the threshold on the labels lies."""
+        """Return whether one of the `wanted` fields determines the threshold."""
         return any(getattr(self, name) is not None for name in _WANTED)
 
 
@@ -118,10 +118,10 @@ def predict_scores(model: Any, texts: Sequence[str]) -> Scores:
 
 
 def linear_scorer(model: Any) -> LinearScorer:
-    """What scores texts by `model`, its features' weights summed up.
+    """Return the scorer of `model`, with its features' weights summed up.
 
     Raises:
-        InputError: it is no two-class model of ours.
+        InputError: the model is not a two-class model of Loam.
     """
     from pipelines.classifiers.fasttext_scoring import scorer
 
@@ -168,7 +168,7 @@ def train_classifier(
 
 
 def measure_scores(scores: Scores, labels: Labels, config: ClassifierConfig) -> dict[str, Any]:
-    """The threshold that `config` wants, and how good the scores are there and everywhere."""
+    """Return the threshold that `config` asks for, and the metrics at that threshold and over all thresholds."""
     if config.wanted_precision is not None:
         threshold = threshold_for_precision(scores, labels, config.wanted_precision)
     elif config.wanted_share is not None:
@@ -197,7 +197,9 @@ def split_examples(examples: Iterable[Example], heldout_share: float) -> tuple[l
 
 
 def top_words(model: Any, num: int = 20, min_occurrences: int = 5) -> dict[str, list[str]]:
-    """The words that weigh most for and against the positive class: input vector times difference of output vectors."""
+    """Return the words with the largest weights for and against the positive class: input vector times difference of
+    output vectors.
+    """
     words, occurrences = model.get_words(include_freq=True)
     labels, output = model.get_labels(), model.get_output_matrix()
     direction = output[labels.index(_POSITIVE)] - output[labels.index(_NEGATIVE)]
@@ -213,7 +215,7 @@ def load_classifier(path: str, sha256: str) -> Any:
     """The fastText model at `path`, opened once per process, after its layout and digest were found right.
 
     Raises:
-        InputError: no such file, or no whole fastText model.
+        InputError: the file is missing, or is not a whole fastText model.
         IntegrityError: another sha256.
     """
     if not Path(path).is_file():
@@ -258,7 +260,8 @@ def _fit(train: Sequence[Example], config: ClassifierConfig, name: str) -> Any:
 
 @contextlib.contextmanager
 def zeroed_allocations() -> Iterator[None]:
-    """Within it, the C library hands out zeroed memory: glibc's M_PERTURB fills with the complement of its byte.
+    """Make the C library allocate zeroed memory inside the block: glibc's M_PERTURB fills with the complement of its
+    byte.
 
     Raises:
         ConfigurationError: a C library without mallopt (not glibc).

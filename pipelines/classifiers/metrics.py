@@ -1,4 +1,4 @@
-"""How good a binary classifier's scores are: ROC, precision and recall, calibration, and which threshold to take."""
+"""Metrics of a binary classifier: ROC, precision and recall, calibration, and the choice of a threshold."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Labels = NDArray[np.bool_]
 
 
 def roc_auc(scores: Scores, labels: Labels) -> float:
-    """The chance that a positive scores above a negative, ties counting half; 0.5 where a class is missing.
+    """Return the probability that a positive scores above a negative, ties counting half; 0.5 where a class is missing.
 
     AUC = (R - n(n+1)/2) / (n m), with n positives, m negatives and R the sum of the positives' mid-ranks
     (Mann-Whitney).
@@ -50,7 +50,7 @@ def confusion(scores: Scores, labels: Labels, threshold: float) -> dict[str, flo
 
 
 def calibration(scores: Scores, labels: Labels, num_bins: int = 10) -> list[dict[str, float]]:
-    """For each non-empty bin of equal width: how many scores, their mean, and the share of positives among them."""
+    """Return for each non-empty bin of equal width the number of scores, their mean, and the share of positives."""
     bins = np.minimum((scores * num_bins).astype(int), num_bins - 1)
     return [
         {
@@ -63,7 +63,7 @@ def calibration(scores: Scores, labels: Labels, num_bins: int = 10) -> list[dict
 
 
 def threshold_for_precision(scores: Scores, labels: Labels, precision: float) -> float:
-    """The lowest threshold that flags with at least `precision`; where none does, the one of the highest precision."""
+    """Return the lowest threshold with at least `precision`, or else the threshold of the highest precision."""
     tallies = _tallies(scores, labels)
     reached = tallies[:, 1] / (tallies[:, 1] + tallies[:, 2])
     enough = np.flatnonzero(reached >= precision)
@@ -71,13 +71,13 @@ def threshold_for_precision(scores: Scores, labels: Labels, precision: float) ->
 
 
 def threshold_for_share(scores: Scores, share: float) -> float:
-    """The highest threshold that flags at least `share` of the scores."""
+    """Return the highest threshold that flags at least `share` of the scores."""
     ordered = np.sort(scores)[::-1]
     return float(ordered[min(len(ordered) - 1, max(0, int(np.ceil(share * len(ordered))) - 1))])
 
 
 def threshold_for_f1(scores: Scores, labels: Labels) -> float:
-    """The threshold of the highest F1, in the middle of the gap to the next lower score, so that it keeps a margin."""
+    """Return the threshold of the highest F1, in the middle of the gap to the next lower score to keep a margin."""
     tallies = _tallies(scores, labels)
     f1 = 2 * tallies[:, 1] / (tallies[:, 1] + tallies[:, 2] + max(1, int(labels.sum())))
     best = int(np.argmax(f1))

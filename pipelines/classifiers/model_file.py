@@ -35,7 +35,7 @@ def check_model_file(path: Path) -> None:
     """Follow the file's layout from its first to its last byte.
 
     Raises:
-        InputError: no fastText model of this version, or one that is cut short, too long or inconsistent.
+        InputError: the file is not a fastText model of this version, or is cut short, too long or inconsistent.
     """
     with path.open("rb") as file:
         head = file.read(8)
@@ -56,11 +56,11 @@ def check_model_file(path: Path) -> None:
 
 
 class _Inconsistent(Exception):  # noqa: N818 - internal, becomes an InputError
-    """A count that cannot be."""
+    """An impossible count."""
 
 
 class _Walk:
-    """A position in the file that moves part by part."""
+    """A cursor over the parts of a file."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data

@@ -1,4 +1,4 @@
-"""A text as the classifiers read it: one line, lower case, punctuation split off."""
+"""Text preprocessing of the classifiers: one line, lower case, punctuation split off."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ SPLIT_OFF = string.punctuation + "“”‘’…–—«»"
 
 
 def one_line(text: str) -> str:
-    """`text` with every run of white space as one space: what fastText reads as one example."""
+    """Return `text` with every run of white space as one space: one example for fastText."""
     return " ".join(text.split())
 
 
 def normalize(text: str) -> str:
-    """`text` as the classifiers see it: one line, lower case, punctuation split off."""
+    """Return `text` in the classifiers' form: one line, lower case, punctuation split off."""
     text = text.lower()
     for mark in SPLIT_OFF:  # a dozen times as fast as `str.translate`, for most marks are in few texts
         if mark in text:

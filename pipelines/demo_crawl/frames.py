@@ -1,4 +1,4 @@
-"""The page frames of the sites: where the body stands among menus, side bars, advertisements, comments and banners.
+"""The page frames of the sites: the body among menus, side bars, advertisements, comments and banners.
 
 Placeholders: `content` is the body; `name`, `menu`, `footer` and `cookies` are the site's; `related`, `comments`,
 `advert`, `second_advert` vary.

@@ -25,7 +25,7 @@ def text_column(texts: Texts) -> pa.LargeStringArray:
     try:
         return pa.array(texts, pa.large_string())
     except UnicodeEncodeError as error:
-        raise InputError(f"a text is not valid Unicode:  {error.reason} at character {error.start}") from None
+        raise InputError(f"a text is not valid Unicode: {error.reason} at character {error.start}") from None
 
 
 def text_buffers(texts: Texts) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

@@ -221,7 +221,7 @@ def _source(artifact: Artifact, place: str, digest: str) -> Artifact:
     try:
         return open_artifact(path, digest=digest)
     except (InputError, IntegrityError) as error:
-        raise IntegrityError(f"{artifact.path}: stale, make it again; its source was remade:  {error}") from None
+        raise IntegrityError(f"{artifact.path}: stale, make it again; its source was remade: {error}") from None
 
 
 def _relative(path: Path, place: str) -> Path:

@@ -2,7 +2,7 @@
 
 The reader goes once over the tags that `extract.cutting` leaves.
 
-Meaning that markup carries comes as text: numbers of lists, quotation marks of `<q>`, exponents, indices and fractions
+Meaning of markup becomes text: numbers of lists, quotation marks of `<q>`, exponents, indices and fractions
 (`extract.superscripts`), formulas (`extract.formulas`), lines by `<br>`, and the indentation of preformatted text.
 """
 
@@ -42,7 +42,7 @@ _KINDS |= dict.fromkeys(
 _INHERITED_KINDS = frozenset(("li", "dd", "dt", "tr", "pre"))
 _LINK_LISTS = {"ul": (0.5, 1500), "div": (0.6, 1500), "article": (0.4, 500), "section": (0.6, 1500), "dl": (0.6, 1500)}
 _LINK_LISTS |= {"table": (0.6, 3000)}
-"""The share of links from which an element is a menu, and the number of characters from which it is none."""
+"""The share of links from which an element is a menu, and the number of characters from which it is not."""
 
 
 def _visible(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Bytes of a page to text: the charset of the page, and the declaration that it was taken from.
+"""Charset detection and decoding of a page, with the source of the charset.
 
 The chain: byte order mark, UTF-8 by its bytes, HTTP header, the page's own declaration, detection. A declaration counts
 where all bytes decode by it. The mark comes first, as the WHATWG Encoding Standard has it, since it is part of the page
@@ -28,7 +28,7 @@ from pipelines.extract.charset_prescan import declared_charset
 from pipelines.extract.web_codecs import REPLACEMENT, codec_of_label, decode, decode_damaged, is_single_byte
 
 CharsetOutcome = Literal["bom", "http", "meta", "utf-8", "detected", "replaced"]
-"""By whose word a page was decoded; `utf-8` where it is UTF-8 whatever was declared (or nothing was), `replaced` where
+"""The source of a page's charset: `utf-8` where it is UTF-8 whatever was declared (or nothing was), `replaced` where
 no charset fits and damaged characters became U+FFFD."""
 
 _MARKS = (
@@ -51,7 +51,7 @@ _CUT_UTF8 = re.compile(
 
 
 def decode_html(page: bytes, http_charset: str | None = None) -> tuple[str, CharsetOutcome]:
-    """The text of `page`, without NULs, and by whose word it was decoded.
+    """Return the text of `page`, without NULs, and the source of its charset.
 
     It holds no lone surrogates, so it is valid UTF-8.
     """

@@ -1,8 +1,8 @@
-"""The charset that a page names in its own first bytes: the prescan of the HTML standard (section 13.2.3.2).
+"""The charset declared in a page's first bytes: the prescan of the HTML standard (section 13.2.3.2).
 
 Comments and attributes of other elements hold no declaration, and a `content` counts only beside
-`http-equiv=content-type`: a description that speaks of charsets names none. An XML declaration counts where no `<meta>`
-does. Browsers look at 1,024 bytes; here it is 4,096, since real heads are longer.
+`http-equiv=content-type`: a description with the word "charset" does not count. An XML declaration counts where no
+`<meta>` does. Browsers look at 1,024 bytes; here it is 4,096, since real heads are longer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Content-Type headers: the type and the charset that a list of values amounts to.
+"""Content-Type headers: the type and the charset of a list of values.
 
 The rules are those of the Fetch Standard ("extract a MIME type") and the MIME Sniffing Standard (section 4.4): of
 several values the last valid one counts, `*/*` counts for nothing, and a charset holds on where the same type follows
@@ -27,7 +27,7 @@ class ContentType:
 
 
 def parse_content_type(header: str | None) -> ContentType:
-    """What the values of a Content-Type header, joined by commas, amount to."""
+    """Return the type and charset of the values of a Content-Type header, joined by commas."""
     essence, charset = "", None
     for value in _VALUES.findall(header or ""):
         found = _ESSENCE.match(value)

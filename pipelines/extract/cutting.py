@@ -1,4 +1,4 @@
-"""Cuts what is no content out of a page's markup, and adds up what that costs.
+"""Removal of boilerplate elements from a page's markup, with the number of characters dropped for each reason.
 
 Scripts, styles and comments go without a trace. Elements that `extract.elements` names go with a note of the reason and
 the place, so that a reading can forgive a reason or a single element, and what was cut is never read tag by tag.
@@ -54,7 +54,7 @@ class Cost:
 
 
 def cut_markup(html: str, forgiven: Set[str | int] = frozenset()) -> tuple[str, list[Dropped]]:
-    """Well-formed markup without what is no content, and the list of what was dropped.
+    """Well-formed markup without boilerplate elements, and the list of dropped elements.
 
     Kept are elements whose reason to be dropped, or whose place in the markup, is forgiven.
     """
@@ -86,7 +86,9 @@ def cut_markup(html: str, forgiven: Set[str | int] = frozenset()) -> tuple[str, 
 
 
 def costs_of(html: str, dropped: Iterable[Dropped], least: float = 0.0) -> dict[str, Cost]:
-    """What each reason costs, in characters of running text outside of links, where it may cost `least` or more."""
+    """Return the characters of running text, outside of links, dropped for each reason that may cost `least` or
+    more.
+    """
     elements: dict[str, list[Dropped]] = {}
     for element in dropped:
         elements.setdefault(element.reason, []).append(element)

@@ -1,4 +1,4 @@
-"""Elements that are no part of a page's main content: by name, state, role, and the words of class and id.
+"""Boilerplate elements: by name, state, role, and the words of class and id.
 
 A name alone proves little, for `content-sidebar-wrap` and `tag-newsletter` are wrappers of articles. Names are
 therefore read word by word, states and tags are passed over, and `article` and `main` are never judged by their names.
@@ -136,7 +136,7 @@ def _is_invisible(style: str) -> bool:
 
 
 def _junk_word(names: str) -> str:
-    """The first word of the names that marks what is no content; none where a name is an article's."""
+    """Return the first word of the names that marks boilerplate; none where a name is an article's."""
     found = ""
     for name in names.split():
         word = _meaning(name)
@@ -157,7 +157,9 @@ def _names_article_body(names: str) -> bool:
 
 @lru_cache(1 << 16)
 def _meaning(name: str) -> str:
-    """What one name says: `_BODY` for an article's, the word for which an element is dropped, or nothing."""
+    """Return the meaning of one name: `_BODY` for an article's, the word for which an element is dropped, or
+    nothing.
+    """
     if _ARTICLE_BODY.fullmatch(name) or name in _QUOTED_POSTS:
         return _BODY
     lowered = name.lower()

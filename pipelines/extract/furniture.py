@@ -1,4 +1,4 @@
-"""Wording of blocks that speak of the page and not in it: consent, sharing, subscriptions, other articles, ownership.
+"""Boilerplate wording of blocks: consent, sharing, subscriptions, other articles, ownership.
 
 Wording alone proves little: "Log in to the server as root." and "Copyright law protects works." are text. A block is
 furniture where a second sign joins its first words: it links, it is a title of few words and no sentence, or it stands
@@ -85,7 +85,7 @@ _CLOSING_LINKS = re.compile(
 
 
 def is_furniture(block: Block, max_characters: int) -> bool:
-    """Whether a block speaks of the page and not in it."""
+    """Return whether a block is boilerplate about the page."""
     if len(block.text) > max(max_characters, _MAX_CONSENT_CHARACTERS):
         return False
     lowered = block.text.lower()
@@ -113,7 +113,9 @@ def _is_consent(lowered: str) -> bool:
 
 
 def _has_second_sign(block: Block, lowered: str) -> bool:
-    """Whether a block links much, or asks for members, or is a short title; rows and items are titles often."""
+    """Return whether a block has many links, asks the reader to register, or is a short title, as rows and items often
+    are.
+    """
     if block.num_linked > _MIN_LINK_SHARE * len(block.text) or (block.num_linked and _MEMBERS.match(lowered)):
         return True
     if block.kind in ("tr", "li", "dd") or block.text.endswith(SENTENCE_ENDS):

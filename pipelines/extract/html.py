@@ -1,6 +1,6 @@
-"""HTML to the text of its main content: one line a paragraph, heading, list item or table row.
+"""Main text of HTML pages: one line a paragraph, heading, list item or table row.
 
-`extract.main_content` says which blocks those are. Preformatted text keeps its lines and their indentation, verse its
+`extract.main_content` chooses the blocks. Preformatted text keeps its lines and their indentation, verse its
 lines; no line is empty.
 """
 
@@ -25,7 +25,8 @@ _PROLOGUE_CHARACTERS = 1000
 
 
 def extract_text(html: bytes, *, content_type: str | None = None) -> str | None:
-    """The main text of a page, or None where it has none. `content_type` is the HTTP header, which may name a charset.
+    """Return the main text of a page, or None without main text. `content_type` is the HTTP header, which may name a
+    charset.
 
     A hostile page can keep this busy for minutes (parsing is quadratic in attributes): run it in `extract.sandbox`.
     """
@@ -52,7 +53,7 @@ def first_words(html: str, max_characters: int) -> str:
 
 
 def _is_xhtml(html: str) -> bool:
-    """Whether a page says that it is XML, by its declaration and its namespace."""
+    """Return whether a page declares itself as XML, by its declaration and its namespace."""
     return _XML_DECLARATION.match(html) is not None and _XHTML_NAMESPACE in html[:_PROLOGUE_CHARACTERS]
 
 

@@ -1,10 +1,9 @@
-"""HTTP responses as crawlers stored them: status, media type, and the body with its transfer and content encodings
-undone.
+"""Stored HTTP responses: status, media type, and the body with transfer and content encodings undone.
 
 Decisions:
-- A header may lie: Common Crawl stores decoded bodies, other crawlers the bytes of the wire, some both headers and
-  neither encoding. gzip and Zstandard are decoded by their first bytes, whichever encoding is named; text stays as it
-  is; a body in neither its named encoding nor text is refused, so that no encoded bytes are taken for text.
+- Headers are unreliable: Common Crawl stores decoded bodies, other crawlers the bytes of the wire, some both headers
+  and neither encoding. gzip and Zstandard are decoded by their first bytes, whichever encoding is named; text stays as
+  it is; a body in neither its named encoding nor text is refused, so that no encoded bytes are taken for text.
 - Headers that repeat are joined by commas, as RFC 9110 has it (section 5.3), and folded lines are one.
 - Interim responses (100 Continue, a proxy's greeting) before the final one are passed over.
 - Decoding stops at `max_bytes`, so a bomb inside a response costs no memory.
@@ -33,7 +32,7 @@ _ENCODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
 
 
 class BodyError(Exception):
-    """A body that cannot be had: `rule` is `content_encoding` (it does not decode) or `too_large`."""
+    """A body that cannot be decoded: `rule` is `content_encoding` (it does not decode) or `too_large`."""
 
     def __init__(self, rule: str, detail: str) -> None:
         super().__init__(detail)
@@ -211,7 +210,7 @@ def _decode_brotli(body: bytes, max_bytes: int) -> bytes:
     except OSError as error:
         raise BodyError("content_encoding", str(error)) from None
     if not text:
-        raise BodyError("content_encoding", "no brotli stream")
+        raise BodyError("content_encoding", "not a brotli stream")
     return _limited(text, max_bytes)
 
 

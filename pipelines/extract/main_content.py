@@ -1,4 +1,4 @@
-"""The blocks of a page's main content: the element around the article, and a second look at its blocks.
+"""Main-content extraction: the element around the article, then rules over its blocks.
 
 The article is the smallest element whose name says so and that holds most of the page's running text. Above it, its
 headline and lead are kept. Over its blocks go these rules:
@@ -125,7 +125,7 @@ def content_of(html: str, reading: Reading, look: SecondLook = _LOOK) -> MainCon
 
 
 def second_look(reading: Reading, look: SecondLook = _LOOK) -> list[Block]:
-    """What is left of a reading by the rules above."""
+    """Return the blocks of a reading that pass the rules above."""
     blocks = _without_menus(_article(reading, look), look)
     blocks = _without_tail(blocks, look)
     blocks = _without_fragments(blocks, look)
@@ -217,7 +217,7 @@ def _without_fragments(blocks: list[Block], look: SecondLook) -> list[Block]:
 
 
 def _is_fragment(block: Block, look: SecondLook) -> bool:
-    """Whether bare text is no line of an article: a few words, or a link, and no end of a sentence."""
+    """Return whether bare text is not a line of an article: a few words, or a link, and no end of a sentence."""
     if block.text.endswith((*SENTENCE_ENDS, ":")) or "\n" in block.text:
         return False
     return block.num_linked > 0 or len(block.text.split()) <= look.max_fragment_words
@@ -236,7 +236,7 @@ def _without_closing(blocks: list[Block], look: SecondLook) -> list[Block]:
 
 
 def _without_repeats(blocks: list[Block]) -> list[Block]:
-    """Without runs of blocks that stand on the page before, where a run is long enough to be no refrain."""
+    """Without runs of blocks that stand on the page before, where a run is too long for a refrain."""
     if len({block.text for block in blocks}) == len(blocks):
         return blocks
     first: dict[str, int] = {}

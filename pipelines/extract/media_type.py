@@ -1,4 +1,4 @@
-"""What the body of a response is: HTML, plain text, or nothing that is read; by its declared type and first bytes.
+"""Media type of a response body by its declared type and first bytes: HTML, plain text, or neither.
 
 Decisions, after the MIME Sniffing Standard (sections 5 to 7):
 - Without a type that says anything, the first bytes decide: the beginnings of HTML that browsers know, else text where
@@ -21,7 +21,7 @@ HTML_TYPES = frozenset({"text/html", "application/xhtml+xml", "application/vnd.w
 _UNKNOWN = frozenset(
     {"", "*/*", "unknown/unknown", "application/unknown", "application/x-unknown-content-type", "unk", "text/*"}
 )
-"""Types that say nothing; `unk` is Common Crawl's."""
+"""Types without information; `unk` is Common Crawl's."""
 _DEFAULTS = frozenset({"application/octet-stream", "application/xml", "text/xml", "text/plain"})
 
 _DOCUMENT_MAGIC = (b"%PDF-", b"%!PS", b"\xd0\xcf\x11\xe0", b"PK\x03\x04", b"\x1f\x8b", b"\x1f\x9d", b"7z\xbc\xaf")

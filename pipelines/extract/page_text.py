@@ -1,4 +1,4 @@
-"""One HTTP response to its text: the work that `pipelines.extract.records` gives to a guarded child.
+"""Text of one HTTP response: the function that `pipelines.extract.records` runs in a sandboxed child.
 
     response bytes -> join chunks, undo encodings -> is it a page? -> charset -> main content -> text, or a rule
 
@@ -24,9 +24,9 @@ _MAX_WORDS_CHARACTERS = 500
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """The text of a response, or the rule by which it has none.
+    """The text of a response, or the rule that removes it.
 
-    `charset` says by whose word it was decoded, `reading` how the main content was read (`extract.main_content`);
+    `charset` is the source of its charset, `reading` the way the main content was read (`extract.main_content`);
     `words` are the first of a page that has no main text.
     """
 

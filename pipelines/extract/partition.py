@@ -1,4 +1,4 @@
-"""The extraction of a partition: the pages of a group of WARC files become documents, removals and losses."""
+"""Extraction of a partition: documents, removals and losses from a group of WARC files."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def extract_partition(
 ) -> Artifact:
     """Extract the text of every page of a group of WARC files and publish documents, removals and losses.
 
-    `inputs` are the digests of the files' content, by name; where not given, what the files say of themselves. Where
+    `inputs` are the digests of the files' content, by name; by default those that the files carry. Where
     they lie on this machine and how many children parse changes nothing.
 
     Raises:
-        InputError: a file is missing, empty, or no WARC file.
+        InputError: a file is missing, empty, or not a WARC file.
         NoSpaceError: the disk is full.
     """
     config = config or ExtractConfig()

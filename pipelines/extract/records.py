@@ -1,22 +1,22 @@
-"""WARC and WET files to documents: the first stage, where records become text.
+"""Extraction of documents from WARC and WET records, the first stage of the curation.
 
     in = kept + removed + lost, over the records that can hold a page; all others are counted as skipped
 
 A `response` record holds a capture, a `conversion` its text (WET), a `resource` a page without HTTP headers: one of a
 web address, in HTML or plain text.
 
-A record that cannot be read is lost (see `pipelines.warc.records`). A record that is read but is no page with text is
-removed:
+A record that cannot be read is lost (see `pipelines.warc.records`). A record that is read but is not a page with text
+is removed:
 
     http_status       the status is not 200                 encoding       too many characters are U+FFFD
     content_type      neither HTML nor plain text           empty          no text is left
     bad_http          no HTTP response in a response        timeout, out_of_memory, crashed, failed
-    content_encoding  the body does not decode                             by what the page did to its `sandbox`
+    content_encoding  the body does not decode                             by the failure of its `sandbox`
     too_large         it decodes to more than the limit
 
 Decisions:
 - Rows are in file order, whatever the number of children that parse, so the same files give the same bytes.
-- A WARC-Record-ID that is no UUID, or comes a second time, gives an id derived from it (UUID version 5).
+- A WARC-Record-ID that is not a UUID, or comes a second time, gives an id derived from it (UUID version 5).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ExtractConfig:
-    """What one record and one page may take, and what text is good enough to be judged."""
+    """Limits on records and pages, and on undecodable characters."""
 
     max_record_bytes: Annotated[int, Doc("Larger records are dropped."), Range(1_024)] = 16 * 2**20
     max_body_bytes: Annotated[int, Doc("Larger decoded pages are dropped."), Range(1)] = 16 * 2**20
@@ -84,7 +84,7 @@ class ExtractConfig:
 
 @dataclass(frozen=True, slots=True)
 class ExtractBatch:
-    """Some records' worth of output.
+    """A batch of output: documents, removals, losses and counts.
 
     `counts`: `num_records` = `num_kept` + `num_removed` + `num_lost`; `num_skipped` records that hold no page;
     `num_repeated_ids`; `num_payload_digests` of records whose block digest is their body's; `charset_<outcome>` pages
@@ -105,7 +105,7 @@ def extract_warc_files(
     `num_workers` children parse; their number does not change the output.
 
     Raises:
-        InputError: a file is missing, empty, or no WARC file.
+        InputError: a file is missing, empty, or not a WARC file.
     """
     config = config or ExtractConfig()
     settings = {"max_body_bytes": config.max_body_bytes, "max_replaced_share": config.max_replaced_share}

@@ -1,4 +1,4 @@
-"""A function run on untrusted bytes in child processes that may die: the document that kills one dies alone.
+"""Sandbox: a function on untrusted bytes in child processes; a document that kills its child affects no other document.
 
     with Guard("pipelines.page_text:extractor", settings, GuardLimits(timeout_s=5)) as guard:
         for outcome in guard.map(documents):     # in the documents' order, whatever the number of children
@@ -57,10 +57,10 @@ _NO_MEMORY_SIGNS = (b"memory allocation of", b"MemoryError", b"bad_alloc")
 
 @dataclass(frozen=True, kw_only=True)
 class GuardLimits:
-    """What one document may take: seconds of CPU, and memory beyond what the child needs to start."""
+    """Limits on one document: seconds of CPU, and memory beyond that of a started child."""
 
     timeout_s: Annotated[float, Doc("Seconds of CPU."), Range(above=0, most=3_600)] = 5.0
-    max_memory_bytes: Annotated[int, Doc("Memory beyond what the child process needs to start."), Range(2**26)] = 2**30
+    max_memory_bytes: Annotated[int, Doc("Memory beyond that of a started child process."), Range(2**26)] = 2**30
 
     def __post_init__(self) -> None:
         settle(self, "GuardLimits")
@@ -68,7 +68,7 @@ class GuardLimits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one document: the function's answer, or how it failed."""
+    """The outcome of one document: the function's answer, or its failure."""
 
     value: bytes | None
     failure: GuardFailure | None = None
@@ -109,12 +109,12 @@ class Guard:
         self._selector.close()
 
     def map(self, documents: Iterable[bytes | Outcome]) -> Iterator[Outcome]:
-        """Run the function on each document and yield what became of it, in order.
+        """Run the function on each document and yield the outcomes, in order.
 
         An `Outcome` in a document's place is passed on in its turn.
 
         Raises:
-            RuntimeError: a child does not even start, so no document is to blame.
+            RuntimeError: a child does not start, which is not the fault of a document.
         """
         source = enumerate(documents)
         done: dict[int, Outcome] = {}

@@ -1,4 +1,5 @@
-"""The child of `pipelines.extract.sandbox`: reads documents from standard input, answers each on standard output.
+"""The child of `pipelines.extract.sandbox`: reads documents from standard input, writes an answer for each to standard
+output.
 
     python -m pipelines.extract.sandbox_child MODULE:FACTORY SETTINGS_JSON LIMITS_JSON
 

@@ -1,4 +1,4 @@
-"""Lines that many pages of one site begin or end with: its furniture, which no look at a single page can tell.
+"""Site boilerplate: lines at the beginning or end of many pages of one site, invisible in a single page.
 
     1. while pages are extracted: `add` notes a 64-bit hash of each line with its host
     2. when all of a partition are there: `spans` says which lines of each page to keep
@@ -52,7 +52,9 @@ class SiteLines:
                 self._keys.append(int.from_bytes(key.digest(), "little"))
 
     def spans(self, min_pages: int) -> Spans:
-        """`(first line, line behind the last)` of what is a page's own, by page, for those that have more."""
+        """Return `(first line, line behind the last)` of a page's own lines, by page, for pages with boilerplate
+        lines.
+        """
         num_lines = np.array(self._num_lines, np.int64)
         ends = np.cumsum(num_lines)
         spans: Spans = {}
@@ -84,7 +86,7 @@ def _host(url: str) -> str:
 
 
 def _is_first(keys: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which pages are the first of their text."""
+    """Return whether each page is the first with its text."""
     seen: set[bytes] = set()
     first = np.zeros(ends.size, np.bool_)
     start = 0
@@ -97,7 +99,7 @@ def _is_first(keys: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.bo
 
 
 def _pages_with(keys: NDArray[np.int64], pages: NDArray[np.int64], counts: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """How many of the pages that count have each line."""
+    """Return the number of counted pages with each line."""
     num_pages = int(pages[-1]) + 1  # a line and a page as one number: sorting pairs of numbers is far slower
     pairs = np.unique(keys[counts] * num_pages + pages[counts])
     return np.bincount(pairs // num_pages, minlength=int(keys.max()) + 1)

@@ -21,7 +21,9 @@ _LONE_INDEX = re.compile(r"(?<![\d.,₀-₉])([₀-₉]+)(?![\d₀-₉])")
 
 
 def raised_text(text: str, before: str) -> str:
-    """What stands for a `<sup>`: `10⁶`, `2^(n-1)`; `1st` and `Mme` as they are. `before` is the text in front."""
+    """Return the plain form of a `<sup>`: `10⁶`, `2^(n-1)`; `1st` and `Mme` as they are. `before` is the text in
+    front.
+    """
     bare = text.strip()
     if _NUMBER.fullmatch(bare):
         return bare.translate(_RAISED)
@@ -35,7 +37,7 @@ def raised_text(text: str, before: str) -> str:
 
 
 def lowered_text(text: str, before: str) -> str:
-    """What stands for a `<sub>`: digits as subscripts, `x_i`; longer words as they are, behind a low line."""
+    """Return the plain form of a `<sub>`: digits as subscripts, `x_i`; longer words as they are, behind a low line."""
     bare = text.strip()
     if _NUMBER.fullmatch(bare):
         return bare.translate(_LOWERED)

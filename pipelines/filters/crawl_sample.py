@@ -1,4 +1,4 @@
-"""A random sample of a partition's documents, on which thresholds are chosen: the same whatever their order."""
+"""Random sample of a partition's documents for choosing thresholds, independent of their order."""
 
 from __future__ import annotations
 

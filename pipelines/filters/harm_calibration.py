@@ -1,4 +1,4 @@
-"""Training of the harmful-content classifiers, and their thresholds: chosen on pages, not on the labelled texts.
+"""Training of the harmful-content classifiers, and the choice of their thresholds on pages.
 
 Labels are often short (a tweet has 13 words) and pages long, and the pages of a crawl are unlike both classes of the
 labels. So the threshold is chosen twice:

@@ -1,4 +1,4 @@
-"""Harmful content: two classifiers, toxic and adult, that judge which part of a document is harmful.
+"""Harmful-content filter: two classifiers, toxic and adult, that score the harmful share of a document.
 
     window     consecutive whole sentences of at least `window_words` words: the length of the labels
     excess     (p - floor) / (1 - floor) of a window with probability p, 0 below the floor
@@ -48,12 +48,12 @@ _DOUBTFUL_SCORE = 0.01
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HarmScale:
-    """How windows are cut and from which probability on a window counts as harmful."""
+    """The length of windows, and the probability from which a window counts as harmful."""
 
     window_words: Annotated[
-        int, Doc("The fewest words of a window; a sentence is cut at four times as many."), Range(1)
+        int, Doc("Fewest words in a window; a sentence is cut at four times as many."), Range(1)
     ] = MIN_WINDOW_WORDS
-    floor: Annotated[float, Doc("The probability of harm that counts as none."), Range(0, 1)] = 0.5
+    floor: Annotated[float, Doc("The highest probability that counts as harmless."), Range(0, 1)] = 0.5
 
     def __post_init__(self) -> None:
         settle(self, "harmful")

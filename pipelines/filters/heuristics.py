@@ -1,12 +1,13 @@
-"""Heuristic quality rules as data: Gopher's, C4's, FineWeb's, RefinedWeb's and ours, in a table that cites its papers.
+"""Heuristic quality rules of Gopher, C4, FineWeb, RefinedWeb and Loam, in a table with their papers.
 
-A rule asks one statistic of a text for a lower or an upper bound; both bounds pass. A document leaves by the first rule
-it fails, in the table's order. The presets `c4`, `fineweb` and `refinedweb` first drop single lines
-(`pipelines.filters.line_corrections`) and judge what is left, save for the rules that C4 asks of the page as it came.
+A rule is a lower or an upper bound on one statistic of a text; the bound itself passes. A document is removed by the
+first rule it fails, in the table's order. The presets `c4`, `fineweb` and `refinedweb` first drop single lines
+(`pipelines.filters.line_corrections`) and judge what is left, except for the rules that C4 applies to the unchanged
+page.
 
 The preset `loam` is the default: Gopher's rules, but for three that remove good pages (docs/heuristics.md). The other
 presets are as their papers have them. In other languages than English a rule has the language's stop words, word length
-and furniture (`pipelines.filters.language_rules`); one that cannot be asked in a language is off, and
+and furniture (`pipelines.filters.language_rules`); a rule that does not apply to a language is off, and
 `HeuristicFilter.rules_off` names it.
 
 Where public implementations differ we follow the paper:
@@ -51,7 +52,7 @@ from pipelines.filters.text_statistics import TextStatistics, measure
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Page:
-    """What the rules measure: the text as it came, what the line corrections left of it, and that one's statistics."""
+    """The input of the rules: the original text, the text after line corrections, and its statistics."""
 
     original: str
     correction: Correction
@@ -173,7 +174,7 @@ FINEWEB = ("ended_lines", "short_lines", "duplicate_line_characters", "newlines_
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preset:
-    """Which lines are dropped, which rules are asked, and where a threshold is not the one of its paper."""
+    """A rule set: line corrections, rules, and thresholds that differ from the papers."""
 
     rules: tuple[str, ...]
     correct: Callable[[str, str], Correction] | None = None
@@ -188,7 +189,7 @@ LOAM = (
 _OF_WORDS = frozenset(
     {"letter_words", "running_words", "braces_per_word", "newlines_per_word", "dropped_words", *GOPHER}
 ) - {"bullet_lines", "ellipsis_lines"}
-"""Rules that mean nothing where no spaces stand between words."""
+"""Rules that do not apply to text without spaces between words."""
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
@@ -219,7 +220,7 @@ class HeuristicFilter(Stage):
         ConfigurationError: at construction, an unknown preset or rule.
     """
 
-    preset: Annotated[str, Doc("Rule set: loam, or one as in its paper: gopher, c4, fineweb, refinedweb.")] = "loam"
+    preset: Annotated[str, Doc("Rule set: loam, or a paper's: gopher, c4, fineweb, refinedweb.")] = "loam"
     overrides: Annotated[
         Mapping[str, float | None],
         Doc(
@@ -240,7 +241,7 @@ class HeuristicFilter(Stage):
                 raise ConfigurationError(unknown_key(rule, RULES, "heuristics.overrides"))
 
     def thresholds(self, language: str = ENGLISH) -> dict[str, float]:
-        """The rules asked in a language and their thresholds, in the order in which they are asked."""
+        """Return the rules for a language and their thresholds, in the order of application."""
         asked = self._asked()
         scale = word_length_ratio(language)
         for rule in ("min_mean_word_length", "max_mean_word_length"):
@@ -255,7 +256,7 @@ class HeuristicFilter(Stage):
         return (*off, "furniture") if PRESETS[self.preset].correct and language not in FURNITURE else off
 
     def violations(self, text: str, language: str = ENGLISH) -> list[Verdict]:
-        """Every rule that `text` fails after its lines were corrected, in the order in which they are asked."""
+        """Return every rule that `text` fails after line corrections, in the order of application."""
         return list(_violations(_page(text, language, PRESETS[self.preset].correct), self.thresholds(language)))
 
     def judge(self, batch: pa.RecordBatch) -> Judgement:
@@ -279,7 +280,9 @@ class HeuristicFilter(Stage):
 
 
 def gopher_violations(text: str, language: str = ENGLISH) -> list[Verdict]:
-    """Every Gopher quality rule that `text` fails, with the value measured and the threshold; empty where it passes."""
+    """Return every Gopher quality rule that `text` fails, with the measured value and the threshold; empty if it
+    passes.
+    """
     return HeuristicFilter(preset="gopher").violations(text, language)
 
 

@@ -1,4 +1,4 @@
-"""Language identification: which language a text is in, and how much of the text is.
+"""Language identification: the prevailing language of a text, and its share of the text.
 
 Decisions: the default is CLD2 (package pycld2), which comes with its tables and needs no download; among the offline
 packages measured it is the most accurate on texts of 500 characters and faster than all that come near it
@@ -80,7 +80,7 @@ class LanguageFilter(Stage):
     """Keep documents in one of `languages` with a score of at least `threshold`; adds `language` and `language_score`.
 
     Raises:
-        ConfigurationError: at construction, a model without its digest or a threshold that is no probability.
+        ConfigurationError: at construction, a model without its digest or a threshold outside 0 to 1.
     """
 
     languages: Annotated[tuple[str, ...], Doc("ISO 639-1 codes of the languages to keep.")] = ("en",)

@@ -1,4 +1,4 @@
-"""What the heuristic rules need to know of a language: its stop words, how long its words are, its furniture.
+"""Language data of the heuristic rules: stop words, mean word lengths, and boilerplate phrases.
 
 English has the eight stop words and the word lengths of Gopher. For other languages the stop words are the most
 frequent words (`pipelines.filters.stop_words`), and the bounds of the mean word length are Gopher's times the mean word

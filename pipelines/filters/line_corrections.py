@@ -1,4 +1,4 @@
-"""Corrections line by line, as C4 and RefinedWeb make them before they judge a page.
+"""Line corrections of C4 and RefinedWeb, made before a page is judged.
 
 What a policy or a sign-in link reads like depends on the language (`pipelines.filters.language_rules`); English phrases
 are looked for in every language.
@@ -54,7 +54,7 @@ def correct_refinedweb(text: str, language: str = ENGLISH) -> Correction:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Phrases:
-    """What to look for in one language."""
+    """The phrases of one language."""
 
     policy: tuple[str, ...]
     navigation: re.Pattern[str]
@@ -100,7 +100,7 @@ def _is_short(line: str, min_words: int) -> bool:
 
 
 def _is_notice(line: str, phrases: _Phrases) -> bool:
-    """Whether a line is for the reader's browser or lawyer, or no text at all."""
+    """Return whether a line is a notice (browser, terms, policy) or not text."""
     lowered = line.lower()
     if "javascript" in lowered or any(phrase in lowered for phrase in phrases.policy):
         return True

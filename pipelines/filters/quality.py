@@ -1,9 +1,9 @@
-"""The quality classifier: does a page read like reference pages, or like the rest of the crawl.
+"""Quality filter: a classifier of pages similar to reference pages, against the rest of the crawl.
 
 Decisions:
 - The threshold is a wanted keep rate, chosen on the documents that are judged (`keep_thresholds`). The threshold of the
-  best F1 on labels is a trap where the reference pages are of one kind: it tells them from everything else, and next to
-  nothing of a crawl is kept.
+  best F1 on labels is a trap where the reference pages are of one kind: it separates them from everything else, and
+  next to nothing of a crawl is kept.
 - Scores are not comparable between languages, so the rate holds in each. Documents in languages that the classifier saw
   too few examples of are kept unjudged, and their score is empty.
 """

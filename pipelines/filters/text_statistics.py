@@ -1,4 +1,4 @@
-"""A linear walk over a text that finds its words, lines and paragraphs and counts all that the heuristics ask about.
+"""Statistics of a text for the heuristic rules: words, lines and paragraphs, counted in one linear walk.
 
 Decisions: the text is walked as code points by compiled loops, beside a table that says of each code point what it is;
 words, lines and paragraphs come out as 64-bit hashes with their lengths, so that repetition is counted on integers.

@@ -64,7 +64,7 @@ def digest_covers(digest: str, block: bytes) -> Covered | None:
     has it.
 
     The value is written in base 32 by most crawlers, else in hexadecimal. Some writers put the digest of the HTTP body
-    into the block's field. The whole block is covered where there is no digest, or one in no known notation.
+    into the block's field. Without a digest, or with a digest in unknown notation, the whole block counts as covered.
     """
     label, _, value = digest.partition(":")
     algorithm = _ALGORITHMS.get(label.strip().lower())

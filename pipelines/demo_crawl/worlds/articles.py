@@ -1,4 +1,4 @@
-"""Encyclopaedic articles: facts of one entity, told in one of many ways, between sentences about the life around it."""
+"""Encyclopaedic articles: facts of one entity in varied phrasing, between sentences about the life around it."""
 
 from __future__ import annotations
 

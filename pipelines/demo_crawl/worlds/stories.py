@@ -1,5 +1,4 @@
-"""Short stories: a character wants something, something stands in the way, a helper and a tool turn it, and the
-ending follows from that."""
+"""Short stories: a wish, an obstacle, a helper with a tool, and the ending."""
 
 from __future__ import annotations
 

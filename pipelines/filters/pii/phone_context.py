@@ -1,4 +1,4 @@
-"""The words around a number that say what it is: a phone's, or something else's.
+"""Context words of a number: signs of a phone number or of another kind of number.
 
 The nearest word before the number decides, within a line and behind the number before it. A word right beside the
 number is a strong sign; one a few words away ("call our office any day at …") is a weak one.
@@ -45,7 +45,7 @@ _CHAIN = re.compile(
 
 
 class Sign(IntEnum):
-    """What the words beside a number say of it."""
+    """The kinds of context of a number."""
 
     OTHER = -1
     NOTHING = 0
@@ -54,7 +54,7 @@ class Sign(IntEnum):
 
 
 def sign_at(text: str, start: int, stop: int, last_phone: int, last_taken: int) -> Sign:
-    """What the number at `start` to `stop` is by its surroundings.
+    """Return the kind of the number at `start` to `stop` by its context.
 
     The phone number before it ended at `last_phone`, and the personal data before it at `last_taken`.
     """

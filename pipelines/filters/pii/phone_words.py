@@ -1,4 +1,4 @@
-"""Words that stand beside phone numbers, and words that stand beside other numbers, in the languages of most pages.
+"""Context words of phone numbers and of other numbers, in the languages of most pages.
 
 Each list is of words in small letters; a stem counts for every word that begins with it.
 """

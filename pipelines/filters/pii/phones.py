@@ -5,7 +5,8 @@ the numbering plans of the countries that the page is likely to be from (`phonen
 
 - in North American form with dashes, dots or parentheses it is one, unless a word beside it says what else it is; with
   spaces or no sign between its parts only where the plan has it, and with spaces only where it has a phone's word;
-- with a phone's word right beside it any grouping of 7 to 13 digits is one that is no date, amount or number of a book;
+- with a phone's word right beside it any grouping of 7 to 13 digits is one, unless it is a date, an amount or a book's
+  number;
 - with a phone's word some words away, where a country has numbers of its length;
 - with no word at all, where it is grouped, begins with the trunk prefix 0 or an area in parentheses, and is valid in
   one of the page's own countries or, of three groups and more, in any country with a strict plan.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 ENGLISH = ("US", "GB", "CA", "AU", "IE", "NZ", "ZA", "IN")
-"""The countries of a page that says nothing of itself."""
+"""The countries of a page without country signs."""
 
 _BY_LANGUAGE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

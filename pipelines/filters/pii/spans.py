@@ -1,4 +1,4 @@
-"""Where in a text personal data stands: spans, and the digits that most kinds of it hold."""
+"""Spans of personal data in a text, and runs of digits, which most kinds contain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def digit_runs(text: str) -> list[Span]:
 
 
 def without_overlaps(found: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
-    """The spans of `found` that meet none of `taken`, which are in order and apart from each other."""
+    """Return the spans of `found` that overlap none of `taken`, which are in order and disjoint."""
     return [span for span in found if last_before(taken, span[1]) <= span[0]] if taken else list(found)
 
 
