@@ -70,7 +70,8 @@ def test_a_stage_of_ones_own_is_one_file_and_one_entry(tmp_path):
     for room in ("lm", "pipelines", "assets"):
         shutil.copytree(REPOSITORY / room, root / room, ignore=shutil.ignore_patterns("__pycache__"))
     page = blocks(REPOSITORY / "docs" / "your_own_stage.md")
-    (name, source), (_, entry) = [(name, text) for kind, name, text in page if kind == "python"]
+    (name, source) = next((name, text) for kind, name, text in page if kind == "python")
+    entry = next(text for _, name, text in page if name == "entry")
     (root / name).write_text(source)
     steps = root / "pipelines" / "curation" / "steps.py"
     module, cls = name.removesuffix(".py").replace("/", "."), re.search(r"class (\w+)", source)[1]
