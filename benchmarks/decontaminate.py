@@ -92,7 +92,7 @@ def rows(questions: list[str], texts: list[str], repeats: int) -> list[Row]:
 
 
 def plain_search(questions: list[str]) -> Callable[[str], bool]:
-    """Whether a text holds any run of `NGRAM` normalised words of any question, by a set of tuples."""
+    """Return whether a text holds any run of `NGRAM` normalised words of any question, by a set of tuples."""
     known = {gram for question in questions for gram in _ngrams(question)}
     return lambda text: not known.isdisjoint(_ngrams(text))
 

@@ -35,12 +35,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def asked_of(name: str, texts: list[str]) -> list[str]:
-    """The documents that a filter is asked about."""
+    """Return the documents to filter."""
     return [text for text in texts if name != "repetition" or measure(text).counts["num_words"] >= MIN_WORDS]
 
 
 def rows_of(name: str, texts: list[str]) -> list[Row]:
-    """How many verdicts agree, how many differ for which reason, and how many documents a second ours judges."""
+    """Return the numbers of equal and of different verdicts by reason, and Loam's documents a second."""
     label = f"{name}: verdicts that agree"
     if not texts:
         return [Row(name=label, value=None, unit="share", peer="datatrove", target=MIN_AGREEMENT)]

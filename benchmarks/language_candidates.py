@@ -40,7 +40,7 @@ class Candidate:
 
     @property
     def is_installed(self) -> bool:
-        """Whether the package and what it needs are here."""
+        """Return whether the package and what it needs are here."""
         try:
             return all(importlib.metadata.version(name) for name in (self.package, *self.needs))
         except importlib.metadata.PackageNotFoundError:

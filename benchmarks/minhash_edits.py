@@ -76,7 +76,7 @@ def planted(texts: Sequence[str], chooser: random.Random) -> dict[str, list[Pair
 
 
 def joined(pairs: Sequence[Pair], config: MinHashConfig) -> npt.NDArray[np.bool_]:
-    """Which pairs meet in a band and reach the threshold."""
+    """Return whether each pair shares a band key and reaches the threshold."""
     texts = pa.array([text for pair in pairs for text in pair], pa.large_string())
     keys = minhash.bands(minhash.sign(texts, config), config).keys
     met = (keys[:, ::2] == keys[:, 1::2]).any(axis=0)

@@ -19,7 +19,9 @@ _CONFIGS = {"fineweb": preset("fineweb"), "128 hashes, 32 bands": MinHashConfig(
 
 
 def recall_rows() -> Iterator[Row]:
-    """The largest gap between the share of pairs that meet and 1 − (1 − s^rows)^bands, and the precision of joining."""
+    """Return the largest gap between the share of candidate pairs and 1 − (1 − s^rows)^bands, and the precision of
+    joins.
+    """
     gaps: dict[str, list[float]] = {name: [] for name in _CONFIGS}
     joined = right = alike = found = 0
     for number, wanted in enumerate(track(_JACCARDS, "recall", total=_JACCARDS.size, unit="Jaccard index")):
@@ -65,7 +67,7 @@ def _pairs(wanted: float, generator: np.random.Generator) -> list[str]:
 
 
 def _met(texts: list[str], config: MinHashConfig) -> npt.NDArray[np.bool_]:
-    """Which pairs share a bucket in some band."""
+    """Return whether each pair shares a bucket in any band."""
     keys = minhash.bands(minhash.sign(pa.array(texts, pa.large_string()), config), config).keys
     met: npt.NDArray[np.bool_] = (keys[:, ::2] == keys[:, 1::2]).any(axis=0)
     return met

@@ -73,7 +73,9 @@ def _left(marked: pii_texts.MarkedText) -> list[str]:
 
 
 def _core(passage: str) -> str:
-    """What must be gone: of an address its name, of a number its first digits with what stands between them."""
+    """Return the part that must be masked: the name of an address, or the first digits of a number with their
+    separators.
+    """
     return passage.partition("@")[0] + "@" if "@" in passage else passage[:6]
 
 

@@ -96,7 +96,7 @@ _DIGITS = {"#": "0123456789", "N": "23456789", "%": "123456789"}
 
 
 def innocent_texts(number: int, seed: int) -> list[str]:
-    """That many texts, every form in its turn."""
+    """Return texts of every form, in turn."""
     dice = random.Random(f"innocent {seed}")
     return [
         _CHOICE.sub(lambda sign: dice.choice(_DIGITS[sign[0]]), TEXTS[place % len(TEXTS)]) for place in range(number)

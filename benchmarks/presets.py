@@ -63,7 +63,7 @@ def _groups() -> dict[str, list[RealPage]]:
 
 
 def furniture(pages: Sequence[RealPage]) -> Iterator[RealPage]:
-    """What stands in the pages beside their extracted texts."""
+    """Yield the pages with their text outside of the extracted text."""
     from resiliparse.extract.html2text import extract_plain_text
 
     texts = {page.name: set(page.text.split("\n")) for page in pages}

@@ -32,7 +32,7 @@ class Row:
 
     @property
     def missed(self) -> bool:
-        """Whether there is a target and the figure (the ratio, where there is a peer) misses it."""
+        """Return whether there is a target and the figure (the ratio, where there is a peer) misses it."""
         measured = self.value if self.ratio is None else self.ratio
         if self.target is None or measured is None:
             return False
@@ -83,7 +83,7 @@ def print_row(row: Row) -> None:
 
 
 def facts(subject: str, rows: list[Row]) -> dict[str, Any]:
-    """What a result file holds."""
+    """Return the content of a result file."""
     return {
         "subject": subject,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

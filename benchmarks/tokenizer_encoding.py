@@ -152,7 +152,7 @@ def _pre_tokenization(corpus: Corpus) -> Iterator[Row]:
 
 
 def startup_rows(tokenizer: Tokenizer) -> Iterator[Row]:
-    """What a process waits for: compilation once, building a tokenizer, the first encode of a fresh process.
+    """Rows of startup time: compilation once, building a tokenizer, the first encode of a fresh process.
 
     gigatoken brings the package awkward, an extension that numba loads wherever it is installed. Loam does not have it,
     so the fresh process does without; the row after it tells what it costs.

@@ -37,7 +37,7 @@ class Peer:
 
     @property
     def installed(self) -> bool:
-        """Whether it can be measured here."""
+        """Return whether it can be measured here."""
         try:
             version(self.package)
         except PackageNotFoundError:

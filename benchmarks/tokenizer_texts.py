@@ -47,7 +47,7 @@ class Corpus:
 
 
 def corpora() -> list[Corpus]:
-    """What there is to measure on."""
+    """The texts of the tokenizer benchmarks."""
     prose = _SHARED_DATA / "prose" / "public_domain.jsonl.gz"
     found = [Corpus("crawl", crawl_documents())]
     if prose.exists():

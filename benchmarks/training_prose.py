@@ -74,7 +74,7 @@ def prose_rows(minutes: float, curve_file: Path | None = None) -> list[Row]:
 
 
 def _steps_within(seconds: float, shards: Artifact, folder: Path) -> int:
-    """How many steps fill the time, by a short run's speed."""
+    """Return the number of steps that fill the time, by a short run's speed."""
     torch.set_num_threads(NUM_THREADS)
     times: list[float] = []
     config = PretrainConfig(**SETTINGS, num_steps=_PROBE_STEPS, evaluation_interval=0, checkpoint_interval=0)

@@ -22,7 +22,7 @@ VALIDATION_SHARE = 0.1
 
 
 def prose_path() -> Path | None:
-    """Where the documents lie; None where they are not here."""
+    """Return the folder of the documents; None if it is missing."""
     root = Path(os.environ.get("LOAM_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
     path = root / _PATH
     return path if path.exists() else None

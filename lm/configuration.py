@@ -151,7 +151,7 @@ def field_ranges(cls: type) -> dict[str, Range]:
 
 
 def _notes(hint: Any, kind: type[C]) -> list[C]:
-    """What `Annotated` adds to a type, of one kind."""
+    """Return the annotations of one kind that `Annotated` adds to a type."""
     return [note for note in getattr(hint, "__metadata__", ()) if isinstance(note, kind)]
 
 

@@ -131,7 +131,7 @@ class RemoteStore:
 
     @property
     def _is_conditional(self) -> bool:
-        """Whether the store supports conditional writes through fsspec."""
+        """Return whether the store supports conditional writes through fsspec."""
         return "s3" in protocols(self._files)
 
     def _fetch(self, name: str, copy: Path, entry: FileEntry) -> None:

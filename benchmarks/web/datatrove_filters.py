@@ -31,7 +31,7 @@ class Verdicts:
 
     @property
     def agree(self) -> bool:
-        """Whether both keep it or both remove it."""
+        """Return whether both keep it or both remove it."""
         return (self.theirs is None) == (self.ours is None)
 
 
@@ -56,7 +56,7 @@ _REPETITION = {
 
 
 def why(name: str, verdicts: Verdicts) -> str | None:
-    """Why two verdicts differ; None where nobody knows."""
+    """Return the reason why two verdicts differ; None for an unknown reason."""
     rules = (verdicts.theirs or "", verdicts.ours or "")
     if name == "repetition" and any("gram" in rule for rule in rules):
         return _REPETITION[verdicts.ours is None]
@@ -124,7 +124,7 @@ class _WhiteSpace:
 
 @functools.cache
 def is_installed() -> bool:
-    """Whether datatrove and what its filters need are here."""
+    """Return whether datatrove and what its filters need are here."""
     try:
         importlib.import_module("datatrove.pipeline.filters")
         importlib.import_module("spacy")

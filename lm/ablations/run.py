@@ -78,7 +78,7 @@ def _write(
 
 
 def _edge_passed(rows: list[dict[str, Any]], variant: str) -> bool:
-    """Whether a lower learning rate was too high already."""
+    """Return whether a lower learning rate was too high already."""
     learned = False
     for name in dict.fromkeys(row["variant"] for row in rows):
         own = [row for row in rows if row["variant"] == name]

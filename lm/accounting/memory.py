@@ -49,8 +49,8 @@ def training_memory(
 
 
 def kv_cache_bytes(config: ModelConfig, num_tokens: int, bytes_per_number: int = FLOAT32) -> int:
-    """What a row of `lm.inference.KVCache` takes for `num_tokens` tokens: keys and values of the attention layers (of
-    latent attention the latent vectors), and the states of state-space layers in float32, which do not grow.
+    """Return the bytes of a row of `lm.inference.KVCache` for `num_tokens` tokens: keys and values of the attention
+    layers (of latent attention the latent vectors), and the states of state-space layers in float32, which do not grow.
     """
     heads, d_key, d_value = config.cache_shape
     per_token = config.num_attention_layers * heads * (d_key + d_value) * bytes_per_number

@@ -61,5 +61,5 @@ def model_flops_utilization(config: ModelConfig, tokens_per_s: float, machine_fl
 
 
 def training_seconds(config: ModelConfig, num_tokens: float, machine_flops: float, utilization: float = 0.4) -> float:
-    """How long `num_tokens` take at a share `utilization` of the machine's rate."""
+    """Return the seconds for `num_tokens` at a share `utilization` of the machine's rate."""
     return num_tokens * training_flops_per_token(config) / (machine_flops * utilization)

@@ -14,7 +14,7 @@ Optimizer = Literal["adamw", "muon"]
 
 @dataclass(frozen=True, kw_only=True)
 class TuningConfig:
-    """What every stage sets; each stage has its own defaults. One step is one optimizer update."""
+    """The settings of every alignment stage; each stage has its own defaults. One step is one optimizer update."""
 
     seed: Annotated[int, Doc("Draws the order of batches and every sample."), Range(0)] = 0
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100

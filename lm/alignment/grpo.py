@@ -126,7 +126,7 @@ def grpo_loss(
 def token_weights(
     mask: Bool[Tensor, "rows targets"], normalization: Normalization, max_new_tokens: int
 ) -> Float[Tensor, "rows targets"]:
-    """What each token's loss is multiplied by, so that the sum over the batch is the normalized loss; 0 outside the
+    """Return the weight of each token's loss, so that the sum over the batch is the normalized loss; 0 outside the
     responses."""
     num_rows, lengths = mask.shape[0], mask.sum(dim=1, keepdim=True)
     divisors = {

@@ -131,7 +131,7 @@ class StepLog:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a stage found: figures for `evaluation.json` and the summary, and held-out answers as samples."""
+    """The results of a stage: figures for `evaluation.json` and the summary, and held-out answers as samples."""
 
     evaluation: Mapping[str, Any]
     answers: Sequence[JudgedAnswer]

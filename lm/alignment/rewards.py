@@ -25,7 +25,7 @@ def parse_answer(text: str) -> int | None:
 
 
 def is_well_formed(text: str, finished: bool) -> bool:
-    """Whether a response ends as agreed: the answer's line, then the end-of-turn token (`finished`)."""
+    """Return whether a response ends as agreed: the answer's line, then the end-of-turn token (`finished`)."""
     return finished and parse_answer(text) is not None
 
 

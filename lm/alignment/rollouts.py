@@ -87,5 +87,5 @@ def group_advantages(
 
 
 def have_equal_rewards(rewards: Float[Tensor, "problems group"]) -> Bool[Tensor, " problems"]:
-    """Whether all rewards of a group are the same, so that it teaches nothing."""
+    """Return whether all rewards of a group are the same, so that it teaches nothing."""
     return (rewards == rewards[:, :1]).all(dim=1)

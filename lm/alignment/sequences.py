@@ -44,7 +44,7 @@ class SequenceBatch:
         return (self.response_mask * places).amax(dim=1)
 
     def input_mask(self) -> Bool[Tensor, "batch targets"]:
-        """Whether a token is an input rather than padding."""
+        """Return whether a token is an input rather than padding."""
         return torch.arange(self.response_mask.shape[1], device=self.ids.device) < self.lengths()[:, None]
 
 

@@ -24,12 +24,12 @@ class JudgedAnswer:
 
     @property
     def is_well_formed(self) -> bool:
-        """Whether it ends in an answer line and an end-of-turn token."""
+        """Return whether it ends in an answer line and an end-of-turn token."""
         return is_well_formed(self.response, self.finished)
 
     @property
     def is_verified(self) -> bool:
-        """Whether it is well-formed and its number is the answer."""
+        """Return whether it is well-formed and its number is the answer."""
         return verified_reward(self.response, self.finished, self.problem.answer) == 1.0
 
     def as_row(self) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def _stage_table(stages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _gains(stages: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What each stage's own evaluation says that the table does not."""
+    """Return the findings of each stage's own evaluation that are not in the table."""
     lines = []
     for stage in stages:
         preference = stage["stored"].get("preference", {})

@@ -32,7 +32,7 @@ from lm.model import TransformerLM
 
 @dataclass(frozen=True, kw_only=True)
 class GenerationConfig:
-    """How to continue: temperature 0 is greedy; `top_k` and `top_p` restrict the draw where they are set."""
+    """Sampling settings: temperature 0 is greedy; `top_k` and `top_p` restrict the draw where they are set."""
 
     max_new_tokens: Annotated[int, Doc("Longest continuation."), Range(1)] = 128
     temperature: Annotated[float, Doc("What logits are divided by; 0 is greedy."), Range(0)] = 1.0
@@ -47,7 +47,9 @@ class GenerationConfig:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What followed a prompt: the ids with the stop id, each id's log-probability, and whether a stop id ended it."""
+    """The continuation of a prompt: the ids with the stop id, each id's log-probability, and whether a stop id ended
+    it.
+    """
 
     token_ids: list[int]
     log_probs: list[float]

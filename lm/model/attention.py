@@ -164,7 +164,7 @@ def attend(
 
 
 def kernel_attends(q: Tensor, d_head: int = 0) -> bool:
-    """Whether windows and documents go to the kernel of `lm.kernels.flash_attention`, which needs no mask."""
+    """Return whether windows and documents go to the kernel of `lm.kernels.flash_attention`, which needs no mask."""
     return (d_head or q.shape[-1]) <= MAX_D_HEAD[4] and runs_kernel("flash_attention", q)
 
 

@@ -172,7 +172,7 @@ class ModelConfig:
         return self.window if self.layer_kind(layer_index) == "window" else 0
 
     def num_layers_of(self, *kinds: str) -> int:
-        """How many layers are of these kinds."""
+        """Return the number of layers of these kinds."""
         return sum(self.layer_kind(index) in kinds for index in range(self.num_layers))
 
     @property
@@ -182,7 +182,7 @@ class ModelConfig:
 
     @property
     def is_gated(self) -> bool:
-        """Whether the feed-forward layer has a third matrix."""
+        """Return whether the feed-forward layer has a third matrix."""
         return self.ffn in _GATED
 
     @property
@@ -192,7 +192,7 @@ class ModelConfig:
 
     @property
     def cache_shape(self) -> tuple[int, int, int]:
-        """What attention keeps of a token: heads, coordinates of a key, coordinates of a value."""
+        """Return the cached sizes of a token in attention: heads, coordinates of a key, coordinates of a value."""
         if self.latent_rank:
             return 1, self.latent_rank + self.d_rope, 0
         return self.num_kv_heads, self.d_head, self.d_head
@@ -204,7 +204,7 @@ class ModelConfig:
 
     @property
     def logit_scale(self) -> float:
-        """What the stream is multiplied by before the output layer: base_width / d_model under muP, else 1."""
+        """Return the factor of the stream before the output layer: base_width / d_model under muP, else 1."""
         return 1.0 / self.width_ratio
 
     @property

@@ -42,7 +42,7 @@ class KVCache(Protocol):
 
     @property
     def states(self) -> MutableMapping[int, tuple[Tensor, ...]]:
-        """What state-space layers remember, by layer."""
+        """The states of state-space layers, by layer."""
         ...
 
     def mask(self, num_queries: int) -> Tensor | None:
@@ -60,7 +60,7 @@ class KVCache(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What a layer with experts found in one forward: its term of the loss, and how many choices fell on each."""
+    """The routing result of a layer with experts in one forward: its term of the loss, and the load of each expert."""
 
     balance_loss: Float[Tensor, ""]
     load: Int[Tensor, " experts"]

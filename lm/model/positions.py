@@ -38,7 +38,7 @@ class SinusoidalEmbedding(nn.Module):
 
 
 def make_position_embedding(config: ModelConfig, std: float) -> nn.Module | None:
-    """What is added to embeddings of deviation `std`; None where nothing is."""
+    """Return the table added to embeddings of deviation `std`; None without a table."""
     if config.position == "learned":
         return Embedding(config.context_length, config.d_model, std)
     if config.position == "sinusoidal":

@@ -174,8 +174,9 @@ def _in_chunks(part: Tensor, size: int) -> Tensor:
 
 
 def _reach(segments: Tensor | None, seq: int, size: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Which tokens of a chunk see each other, `[batch 1 chunks size size]`; which see the state before the chunk and
-    which reach its end, `[batch chunks size]`; and whether the state passes through the chunk, `[batch chunks]`.
+    """Return the masks of a chunk: tokens that see each other, `[batch 1 chunks size size]`; tokens that see the state
+    before the chunk, and tokens that reach its end, `[batch chunks size]`; and whether the state passes through the
+    chunk, `[batch chunks]`.
     """
     causal = torch.ones(size, size, dtype=torch.bool, device=device).tril()
     if segments is None:

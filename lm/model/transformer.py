@@ -49,7 +49,7 @@ class TransformerLM(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Return the device of the weights."""
         return self.token_embeddings.weight.device
 
     @property
@@ -77,7 +77,7 @@ class TransformerLM(nn.Module):
         document_ids: Int[Tensor, "batch seq"] | None = None,
         counted: Bool[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq d_model"]:
-        """What `logits` reads: the stream after the last layer, normalized (and under muP scaled).
+        """Return the input of `logits`: the stream after the last layer, normalized (and under muP scaled).
 
         Args:
             positions: of the tokens, `[seq]` or `[batch seq]`, each from 0 to below `context_length` (unchecked: a
@@ -112,8 +112,9 @@ class TransformerLM(nn.Module):
         return cap * torch.tanh(logits / cap) if cap else logits
 
     def auxiliary_loss(self) -> Float[Tensor, ""]:
-        """What the last `hidden` with gradients adds to the loss: `balance_weight` times the load-balancing losses of
-        its layers with experts; 0 for a model without a term. Each forward's term can be read once.
+        """Return the term that the last `hidden` with gradients adds to the loss: `balance_weight` times the
+        load-balancing losses of its layers with experts; 0 for a model without a term. Each forward's term can be read
+        once.
 
         It is a mean over the tokens of that forward: of a microbatch, add its share of the batch's tokens.
         """
@@ -165,7 +166,7 @@ class TransformerLM(nn.Module):
         )
 
     def _kernel_attends(self) -> bool:
-        """Whether all layers with attention keep documents apart without a mask."""
+        """Return whether all layers with attention keep documents apart without a mask."""
         config = self.config
         plain = config.attention == "fused" and not config.latent_rank
         return plain and kernel_attends(self.token_embeddings.weight, config.d_head)

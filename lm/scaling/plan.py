@@ -71,7 +71,7 @@ def expected_loss(num_parameters: float, num_tokens: float) -> float:
 
 
 def effective_tokens(num_tokens: float, unique_tokens: float) -> float:
-    """What `num_tokens` are worth that repeat `unique_tokens`, in tokens never seen before."""
+    """Return the value of `num_tokens` that repeat `unique_tokens`, in tokens never seen before."""
     if num_tokens <= unique_tokens:
         return num_tokens
     repetitions = num_tokens / unique_tokens - 1

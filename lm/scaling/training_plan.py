@@ -45,7 +45,7 @@ def write_training_plan(config: PlanConfig, *, shards: Path, output: Path, repor
 
 
 def preset_row(name: str, vocab_size: int, num_tokens: int, config: PlanConfig) -> dict[str, Any]:
-    """What one preset costs with this vocabulary."""
+    """Return the cost of one preset with this vocabulary."""
     shape = preset(name, vocab_size=vocab_size)
     return {
         "preset": name,

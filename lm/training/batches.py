@@ -49,7 +49,7 @@ class Loader(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """Where the next batch begins."""
+        """Return the position of the next batch."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -116,7 +116,7 @@ class BatchLoader:
         return list(found)
 
     def state(self) -> dict[str, Any]:
-        """Where the next batch begins."""
+        """Return the position of the next batch."""
         return self.order.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -157,7 +157,7 @@ class PrefetchedLoader:
         return self._loader.doc_ids(places)
 
     def state(self) -> dict[str, Any]:
-        """Where the batch after the last one handed out begins."""
+        """Return the position of the batch after the last one handed out."""
         return self._state
 
     def restore(self, state: Mapping[str, Any]) -> None:

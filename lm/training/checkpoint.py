@@ -175,7 +175,9 @@ def _fitting_moments(
 
 
 def _fits(value: Tensor, weight: Tensor) -> bool:
-    """Whether a tensor could be kept for a weight: one number, or along each axis as many as the weight or one."""
+    """Return whether a tensor could be kept for a weight: one number, or along each axis as many as the weight or
+    one.
+    """
     if value.ndim != weight.ndim:
         return value.ndim == 0
     return all(own in (1, size) for own, size in zip(value.shape, weight.shape, strict=True))

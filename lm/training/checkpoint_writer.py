@@ -50,7 +50,7 @@ class CheckpointWriter:
 
     @property
     def is_writing(self) -> bool:
-        """Whether a checkpoint is on its way."""
+        """Return whether a checkpoint is on its way."""
         return self._pending is not None and not self._pending.done()
 
     def write(self, snapshot: Snapshot) -> None:
@@ -117,7 +117,7 @@ class CheckpointClock:
         self._last = now()
 
     def is_due(self, cost_s: float) -> bool:
-        """Whether a checkpoint is due, where the last one took `cost_s` to copy and write."""
+        """Return whether a checkpoint is due, where the last one took `cost_s` to copy and write."""
         waited = self._now() - self._last
         return self._interval_s > 0 and waited >= max(self._interval_s, cost_s / self._share)
 

@@ -210,8 +210,8 @@ class PretrainConfig:
         return self.num_steps or -(-self.num_tokens // (self.batch_size * context_length))
 
     def is_kept(self, step: int) -> bool:
-        """Whether the checkpoint of a step stays after the end: every `keep_every` steps, and the last one of a wsd
-        run's flat part, from which the run can be continued.
+        """Return whether the checkpoint of a step stays after the end: every `keep_every` steps, and the last one of a
+        wsd run's flat part, from which the run can be continued.
         """
         if self.keep_every and step and step % self.keep_every == 0:
             return True

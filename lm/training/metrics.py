@@ -18,7 +18,7 @@ METRICS, LIVE = "metrics.jsonl", "live.jsonl"
 
 
 def work_folder(output: Path) -> Path:
-    """Where a run keeps checkpoints and live metrics, always on this machine: `NAME.work` beside its output, or in the
+    """Return the local folder of a run's checkpoints and live metrics: `NAME.work` beside its output, or in the
     cache for an output in a store."""
     near = workspace(output)
     return near.parent / f"{near.name}.work"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def num_processes() -> int:
-    """How many train together."""
+    """Return the number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 

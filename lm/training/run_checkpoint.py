@@ -148,7 +148,7 @@ def newest_checkpoint(folder: Path, report: Report) -> Artifact | None:
 
 
 def is_of_run(path: Path, identity: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint was written under exactly this configuration, from these inputs, by this code."""
+    """Return whether a checkpoint was written under exactly this configuration, from these inputs, by this code."""
     try:
         found = open_artifact(path, kind=KIND)
     except (IntegrityError, InputError):
@@ -186,7 +186,7 @@ def refuse_other_run(
 
 
 def _same_rates(then: Mapping[str, Any], now: Mapping[str, Any], last_step: int) -> bool:
-    """Whether two runs that differ in their schedules alone have the same learning rate in every step so far."""
+    """Return whether two runs that differ in their schedules alone have the same learning rate in every step so far."""
     runs = []
     for values in (then, now):
         config = from_mapping(PretrainConfig, values)

@@ -149,7 +149,7 @@ class Trainer:
         return nats.detach() / num_targets
 
     def _real(self, counted: Tensor | None) -> Tensor | None:
-        """Where a target counts, for the load of experts alone."""
+        """Return the mask of counted targets, for the load of experts only."""
         if counted is None or not self.model.config.num_experts:
             return None
         return counted.to(self.model.device, non_blocking=True)

@@ -51,7 +51,7 @@ class Windows(Protocol):
     context_length: int
 
     def num_windows(self, epoch: int) -> int:
-        """How many windows the epoch has."""
+        """Return the number of windows in the epoch."""
         ...
 
     def window(self, epoch: int, position: int) -> Window:
@@ -67,7 +67,7 @@ class Windows(Protocol):
         ...
 
     def positions_of(self, epoch: int, start: int, end: int) -> _Positions:
-        """Where in the epoch the windows are visited that hold a target among the positions `start` to `end`."""
+        """Return the places in the epoch of the windows with a target among the positions `start` to `end`."""
         ...
 
 
@@ -104,7 +104,7 @@ class StreamWindows:
         return Window(np.array([[start + 1, start + 1 + self.context_length]]), np.zeros(1, np.bool_))
 
     def positions_of(self, epoch: int, start: int, end: int) -> _Positions:
-        """Where the windows over these tokens are visited."""
+        """Return the places of the windows over these tokens."""
         starts = self._starts(epoch)
         return np.flatnonzero((starts + self.context_length >= start) & (starts + 1 < end))
 
@@ -159,7 +159,7 @@ class DocumentWindows:
         return Window(self._pieces[span], self._left_out[span])
 
     def positions_of(self, epoch: int, start: int, end: int) -> _Positions:
-        """Where the windows over these tokens are visited; a target that is left out does not count."""
+        """Return the places of the windows over these tokens; a target that is left out does not count."""
         first = self._pieces[:, 0] + self._left_out
         hits = np.flatnonzero((first < end) & (self._pieces[:, 1] > start) & (first < self._pieces[:, 1]))
         rows = np.unique(np.searchsorted(self._begins, hits, side="right") - 1)

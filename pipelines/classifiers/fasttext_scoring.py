@@ -104,7 +104,9 @@ def document_bytes(texts: Sequence[str]) -> bytes:
 
 @functools.cache
 def _marks() -> tuple[Bytes, NDArray[np.uint32], NDArray[np.bool_]]:
-    """What each byte is; marks beyond ASCII, their UTF-8 packed into a number; and which of those end a sentence."""
+    """Return the kind of each byte; the marks beyond ASCII, their UTF-8 packed into a number; and the marks that end a
+    sentence.
+    """
     kinds = np.zeros(256, np.uint8)
     kinds[[ord(" "), ord("\n"), 0]] = _SPACE, _NEWLINE, _END
     packed, enders = [], []
@@ -225,7 +227,7 @@ def _find(wide: np.uint64, keys: Words, ids: NDArray[np.int64]) -> Any:
 
 @_compiled
 def _mark_at(text: Bytes, position: int, packed: NDArray[np.uint32]) -> Any:
-    """Which mark beyond ASCII begins at `position`, or -1, and its length in bytes."""
+    """Return the index of the mark beyond ASCII at `position`, or -1, and its length in bytes."""
     number = np.uint32(text[position])
     for length in (2, 3):
         if position + length > text.size:

@@ -73,7 +73,7 @@ class EvaluationIndex:
         fill_table(distinct, self.sieve)
 
     def is_sought(self, item: int) -> bool:
-        """Whether an item is long enough to be looked for."""
+        """Return whether an item is long enough to be looked for."""
         return bool(self.lengths_of[item] > 0)
 
     def suspects(self, texts: pa.Array) -> npt.NDArray[np.bool_]:

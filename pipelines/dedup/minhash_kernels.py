@@ -151,7 +151,9 @@ def mixed_shingles(
     out: Array32,
     bounds: NDArray[np.int64],
 ) -> None:
-    """What `sign` permutes, of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i + 1]]`."""
+    """Return the hashes that `sign` permutes, of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i +
+    1]]`.
+    """
     bounds[0] = 0
     for text in range(offsets.size - 1):
         shingles = shingles_of(data, offsets[text], offsets[text + 1], table, expansions, ngram)

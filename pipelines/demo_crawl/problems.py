@@ -165,7 +165,7 @@ def make_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
 
 
 def is_held_out(prompt: str) -> bool:
-    """Whether a problem's text belongs to the held-out part, decided by the text alone."""
+    """Return whether a problem's text belongs to the held-out part, decided by the text alone."""
     return hashlib.blake2b(prompt.encode(), digest_size=8).digest()[0] % HELD_OUT_ONE_IN == 0
 
 

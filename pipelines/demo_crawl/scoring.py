@@ -28,17 +28,17 @@ _MASK = re.compile(r"\|\|\|[A-Z_]+\|\|\|")
 
 
 def is_low_quality(row: Row) -> bool:
-    """Whether a quality filter should remove the page."""
+    """Return whether a quality filter should remove the page."""
     return bool(row["quality"] == "low")
 
 
 def is_harmful(row: Row) -> bool:
-    """Whether a harmful-text filter should remove the page."""
+    """Return whether a harmful-text filter should remove the page."""
     return bool(row["harmful"])
 
 
 def is_foreign(row: Row) -> bool:
-    """Whether a filter for English should remove the page."""
+    """Return whether a filter for English should remove the page."""
     return bool(row["language"] != "en")
 
 

@@ -59,7 +59,7 @@ def truth_row(page: Page, warc_file: str) -> dict[str, Any]:
 
 
 def pii_spans(body: Body) -> list[Mapping[str, Any]]:
-    """Where each piece of personal data stands in the body's text, in its order."""
+    """Return the span of each piece of personal data in the body's text, in order."""
     text, spans = body.text, []
     for datum in body.pii:
         start = text.find(datum.text)

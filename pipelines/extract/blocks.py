@@ -193,7 +193,7 @@ class _Reader:
             self._num_cells = num_cells
 
     def _is_menu(self, name: str, num_characters: int, num_linked: int) -> bool:
-        """Whether the text since an element was opened, with so much before it, is mostly links."""
+        """Return whether the text since an element was opened, with so much before it, is mostly links."""
         max_share, max_characters = _LINK_LISTS[name]
         own = self._num_characters - num_characters
         return self._num_linked_before - num_linked > max_share * own and own < max_characters
@@ -249,7 +249,7 @@ class _Reader:
         self.in_link = False
 
     def open_time(self, name: str, attributes: str) -> None:
-        """Begin a date, which says as little as a link where it stands alone."""
+        """Begin a date, which counts as a link if it is alone in its block."""
         self.in_link = True
 
     def open_quote(self, name: str, attributes: str) -> None:

@@ -58,7 +58,7 @@ def _attributes(window: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
 
 
 def _label_of(attributes: dict[bytes, bytes]) -> str | None:
-    """What a `<meta>` declares: by its `charset`, or its `content` where it stands for the header."""
+    """Return the label that a `<meta>` declares: by `charset`, or by `content` in place of the header."""
     if b"charset" in attributes:
         return _text(attributes[b"charset"])
     if attributes.get(b"http-equiv", b"").strip().lower() != b"content-type":

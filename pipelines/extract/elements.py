@@ -107,7 +107,7 @@ def reason_by_attributes(name: str, attributes: str) -> str:
 
 
 def may_be_article(name: str, attributes: str) -> bool:
-    """Whether an element may be the one around the article."""
+    """Return whether an element may be the one around the article."""
     if name in ("article", "main"):
         return True
     if not attributes or name == "body":
@@ -122,7 +122,7 @@ def may_be_article(name: str, attributes: str) -> bool:
 
 
 def _is_question(attributes: str, text: str) -> bool:
-    """Whether a button holds the question of a list of questions, or the title of a box that opens."""
+    """Return whether a button holds the question of a list of questions, or the title of a box that opens."""
     if text.rstrip().endswith("?"):
         return True
     return _ACCORDION.search(attributes) is not None and _NAVIGATION.search(attributes) is None
@@ -176,7 +176,9 @@ def _meaning(name: str) -> str:
 
 
 def _is_state_or_wrapper(parts: list[str]) -> bool:
-    """Whether a name of several words says how something is laid out or tagged, or names what is around an article."""
+    """Return whether a name of several words says how something is laid out or tagged, or names what is around an
+    article.
+    """
     if parts[0] == "post":
         return parts[1] not in _POST_PARTS
     return parts[0] in _STATES or (parts[0] in _CONTENT and parts[-1] in _WRAPPERS)

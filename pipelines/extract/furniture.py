@@ -101,7 +101,7 @@ def is_furniture(block: Block, max_characters: int) -> bool:
 
 
 def closes_page(block: Block, max_characters: int) -> bool:
-    """Whether a block at the end of a page offers a newsletter, thanks a colleague, or names the owner."""
+    """Return whether a block at the end of a page offers a newsletter, thanks a colleague, or names the owner."""
     if len(block.text) > max_characters or block.kind in (*HEADINGS, "pre"):
         return False
     lowered = block.text.lower()

@@ -143,7 +143,7 @@ def _decode_content(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 def _is_plain(body: bytes) -> bool:
-    """Whether the body is a page or text in UTF-8 as it is, which nothing encoded is for long."""
+    """Return whether the body is a page or text in UTF-8 as it is, which nothing encoded is for long."""
     if begins_as_page(body):
         return True
     if is_binary(body):

@@ -183,7 +183,9 @@ def _without_menus(blocks: list[Block], look: SecondLook) -> list[Block]:
 
 
 def _is_own(blocks: list[Block], linked: list[bool], i: int, look: SecondLook) -> bool:
-    """Whether a linked block is the article's: a heading or term with text behind it, or one sentence among text."""
+    """Return whether a linked block is the article's: a heading or term with text behind it, or one sentence among
+    text.
+    """
     if i + 1 == len(blocks) or linked[i + 1]:
         return False
     if blocks[i].kind == "dt" or (blocks[i].kind in HEADINGS and blocks[i + 1].kind in _BEHIND_HEADINGS):
@@ -264,7 +266,7 @@ def _run_length(blocks: list[Block], earlier: int, later: int) -> int:
 
 
 def _is_linked(block: Block, look: SecondLook) -> bool:
-    """Whether it is mostly links; a sentence may hold more of them."""
+    """Return whether it is mostly links; a sentence may hold more of them."""
     if not block.num_linked or _ADDRESS.fullmatch(block.text):
         return False
     is_sentence = block.text.endswith(SENTENCE_ENDS) or block.kind == "tr"
@@ -280,12 +282,12 @@ def _num_running(block: Block, look: SecondLook) -> int:
 
 
 def _is_sentence(text: str, look: SecondLook) -> bool:
-    """Whether it is long enough, and ends, like running text."""
+    """Return whether it is long enough, and ends, like running text."""
     return len(text) >= look.min_sentence_characters and text.endswith(SENTENCE_ENDS)
 
 
 def _may_introduce(block: Block) -> bool:
-    """Whether it may be the title of the blocks behind it."""
+    """Return whether it may be the title of the blocks behind it."""
     is_title = block.kind in HEADINGS[1:] or block.kind in (BARE, "p")
     is_short = len(block.text) <= _MAX_INTRODUCTION_CHARACTERS
     return is_title and is_short and not block.text.endswith((".", "!", "”"))

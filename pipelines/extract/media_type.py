@@ -54,7 +54,7 @@ _WINDOW_BYTES = 4096
 
 
 def may_be_page(declared: str) -> bool:
-    """Whether a body of this declared type can be a page at all, before it is looked at."""
+    """Return whether a body of this declared type can be a page at all, before it is looked at."""
     return declared in HTML_TYPES or declared in _DEFAULTS or declared in _UNKNOWN
 
 
@@ -72,12 +72,12 @@ def page_kind(declared: str, body: bytes) -> PageKind | None:
 
 
 def begins_as_page(body: bytes) -> bool:
-    """Whether the body begins as HTML does, in ASCII or UTF-16."""
+    """Return whether the body begins as HTML does, in ASCII or UTF-16."""
     return _PAGE_START.match(body[:_WINDOW_BYTES].replace(b"\0", b"")) is not None
 
 
 def is_binary(body: bytes) -> bool:
-    """Whether one of the first bytes is one that no text has; never after a byte order mark."""
+    """Return whether one of the first bytes is one that no text has; never after a byte order mark."""
     return not body.startswith(_MARKS) and _num_binary(body) > 0
 
 

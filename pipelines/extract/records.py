@@ -140,7 +140,7 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a record came from: the columns of a document without its text."""
+    """The source of a record: the columns of a document without its text."""
 
     doc_id: str
     url: str

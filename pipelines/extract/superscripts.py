@@ -56,6 +56,6 @@ def tidy_scripts(text: str) -> str:
 
 
 def _is_power(before: str) -> bool:
-    """Whether letters may be an exponent: behind a digit, a bracket or a single letter."""
+    """Return whether letters may be an exponent: behind a digit, a bracket or a single letter."""
     base = before.rstrip()[-2:]
     return base[-1:].isdigit() or base[-1:] in (")", "]", "}") or (base[-1:].isalpha() and not base[:-1].isalpha())

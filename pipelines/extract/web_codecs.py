@@ -69,7 +69,7 @@ def codec_of_label(label: str | None) -> str | None:
 
 
 def is_single_byte(codec: str) -> bool:
-    """Whether every byte is a character in this codec, so that it decodes nearly anything."""
+    """Return whether every byte is a character in this codec, so that it decodes nearly anything."""
     return codec.startswith(_SINGLE_BYTE)
 
 

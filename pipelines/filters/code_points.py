@@ -24,7 +24,7 @@ _BULLETS = "•‣▶◀◦■□▪▫●○◆⁃∙·-–*"
 
 @functools.cache
 def kinds_of_code_points() -> NDArray[np.uint8]:
-    """What each code point is, from Python's Unicode data."""
+    """Return the bits of every code point, from Python's Unicode data."""
     table = np.zeros(sys.maxunicode + 1, np.uint8)
     for code in range(0x32000):  # the planes above hold no letters or spaces
         character = chr(code)

@@ -74,7 +74,7 @@ class Rule:
     paper: str
 
     def passes(self, value: float, threshold: float) -> bool:
-        """Whether `value` keeps within `threshold`."""
+        """Return whether `value` keeps within `threshold`."""
         return value >= threshold if self.bound == "at least" else value <= threshold
 
 

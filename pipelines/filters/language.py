@@ -65,7 +65,7 @@ def identify_language(text: str) -> tuple[str, float]:
 
 
 def _is_in_most_parts(code: str, sample: str) -> bool:
-    """Whether most quarters of a sample, none of them too short to tell, are in the language `code` of CLD2."""
+    """Return whether most quarters of a sample, none of them too short to tell, are in the language `code` of CLD2."""
     width = len(sample) // _NUM_PARTS
     if width < _MIN_PART_CHARACTERS:
         return False

@@ -37,7 +37,7 @@ _SCHEMA = pa.schema([("doc_id", pa.string()), ("url", pa.string()), ("text", pa.
 
 @dataclass(frozen=True, kw_only=True)
 class PageFilters:
-    """What a page of either side must pass before the classifier learns from it; the same as in the curation."""
+    """The filters that training pages of both classes must pass, the same as in the curation."""
 
     language: Annotated[LanguageFilter, Doc("The language of pages to learn from.")] = field(
         default_factory=LanguageFilter

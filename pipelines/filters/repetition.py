@@ -72,7 +72,7 @@ class Share(NamedTuple):
 
 
 def duplicate_share(hashes: Array, lengths: Array) -> Share:
-    """How much of a sequence of hashed items of `lengths` characters repeats an earlier item."""
+    """Return the share of a sequence of hashed items of `lengths` characters that repeats an earlier item."""
     _, first = np.unique(hashes, return_index=True)
     total = int(lengths.sum())
     if total == 0:

@@ -23,7 +23,7 @@ Array = NDArray[np.uint64]
 
 @compiled
 def walk_words(codes: NDArray[np.uint32], table: NDArray[np.uint8], stop_words: NDArray[np.uint32]) -> Any:
-    """Hash each word and count what is asked of tokens; white space closes a token."""
+    """Hash each word and count the tokens' properties; white space closes a token."""
     most = codes.size // 2 + 1
     hashes, lengths = np.empty(most, np.uint64), np.empty(most, np.uint64)
     num_tokens, num_words, characters, num_letter_tokens, num_hashes, num_ellipses, seen_stop_words = (
@@ -149,7 +149,7 @@ def _hash_ngrams(hashes: Array, n: int) -> Array:
 
 @compiled
 def _slot(table: Array, gram: np.uint64) -> Any:
-    """Where `gram` lies in an open-addressing `table` of a power of two, or the free place where it belongs."""
+    """Return the slot of `gram` in an open-addressing `table` of a power of two, or the free slot for it."""
     mask = np.uint64(table.size - 1)
     slot = (gram >> np.uint64(8)) & mask
     while table[slot] != 0 and table[slot] != gram:

@@ -102,7 +102,7 @@ def labelled_kinds(file: LabelFile) -> dict[str, LabelFile]:
 
 
 def _names(kind: str, file: LabelFile) -> dict[str, Any]:
-    """What stands in the configuration of a label file: its fields, and not where it lies."""
+    """Return the fields of a label file's configuration, without its path."""
     return {"text": file.text, "label": file.label or kind, "positive": list(file.positive)}
 
 
@@ -111,7 +111,7 @@ def _examples(kind: str, file: LabelFile) -> Iterator[Example]:
 
 
 def measurements(classifiers: Artifact) -> dict[str, dict[str, Any]]:
-    """What was measured on held-out labels, by classifier: thresholds, rates, curves, top words."""
+    """Return the held-out measurements by classifier: thresholds, rates, curves, top words."""
     found: dict[str, dict[str, Any]] = json.loads(classifiers.file(MEASUREMENTS).read_text())
     return found
 
@@ -172,7 +172,7 @@ class HarmfulConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class NotJudged(Stage):
-    """Keeps every document; the scores of the classifiers in whose place it stands are empty."""
+    """Stage that keeps every document, in place of a missing classifier; its score columns are empty."""
 
     name: str  # type: ignore[misc]
     columns: tuple[str, ...]

@@ -145,7 +145,7 @@ def _histograms(artifacts: Sequence[Artifact], known: Set[str]) -> list[Histogra
 
 
 def _is_by(rule: str, score: str) -> bool:
-    """Whether a rule removes by this score: `toxic` by `toxic_score`, `language_de` by `language_score`."""
+    """Return whether a rule removes by this score: `toxic` by `toxic_score`, `language_de` by `language_score`."""
     kind = score.removesuffix(_SCORE)
     return rule == kind or rule.startswith(f"{kind}_")
 

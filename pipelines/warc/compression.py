@@ -180,7 +180,7 @@ def _decode_lz4(data: mmap.mmap, offset: int) -> Chunks:
 
 
 def _lz4_frame_end(data: mmap.mmap, offset: int) -> int:
-    """Where an LZ4 frame ends, by its block sizes (LZ4 Frame Format 1.6.3)."""
+    """Return the end of an LZ4 frame, by its block sizes (LZ4 Frame Format 1.6.3)."""
     flags = data[offset + 4] if offset + 4 < len(data) else 0
     position = offset + 7 + (8 if flags & 0x08 else 0) + (4 if flags & 0x01 else 0)
     checksum_bytes = 4 if flags & 0x10 else 0

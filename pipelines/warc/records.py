@@ -280,7 +280,7 @@ class _Walk:
         return self._whole(fields, header_end, size)
 
     def _header_end(self) -> int | None:
-        """Where the block begins, once the window reaches that far."""
+        """Return the start of the block, after filling the window that far."""
         reader = self.reader
         while (end := HEADER_END.search(reader.window, 0, self.limits.max_header_bytes)) is None:
             if len(reader.window) >= self.limits.max_header_bytes or not reader.fill(len(reader.window) + 1):

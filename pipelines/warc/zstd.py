@@ -65,7 +65,7 @@ def _dictionary(data: mmap.mmap) -> bytes:
 
 
 def _frame_end(data: mmap.mmap, offset: int) -> int:
-    """Where a frame ends, by its header and the headers of its blocks (RFC 8878, section 3.1.1)."""
+    """Return the end of a frame, by its header and the headers of its blocks (RFC 8878, section 3.1.1)."""
     descriptor = data[offset + 4] if offset + 4 < len(data) else 0
     is_single_segment = bool(descriptor & 0x20)
     size_bytes = (1 if is_single_segment else 0, 2, 4, 8)[descriptor >> 6]

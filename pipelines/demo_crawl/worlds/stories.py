@@ -132,7 +132,7 @@ def story(world: World, dice: Dice, typographic: bool = False) -> Body:
 
 
 def _cast(world: World, dice: Dice) -> dict[str, str]:
-    """Who and what the story is about; it stays the same to the end."""
+    """The characters and things of a story, constant throughout."""
     town, goal = dice.sample(world.entities["town"], 2)
     hero, friend = dice.sample(world.given_names, 2)
     they, their, them = dice.pick((("she", "her", "her"), ("he", "his", "him")))

@@ -57,7 +57,9 @@ def find_cards(text: str, runs: Sequence[Span]) -> list[Span]:
 
 
 def _card_end(written: str) -> int:
-    """Where a card's number ends: at the last group, or before it where that is its code; 0 where there is none."""
+    """Return the end of a card's number: at the last group, or before it if that group is its code; 0 without a
+    number.
+    """
     if _is_card("".join(filter(str.isdigit, written))):
         return len(written)
     last = _LAST_GROUP.search(written)

@@ -84,13 +84,13 @@ def _is_ipv4(text: str, start: int, stop: int) -> bool:
 
 
 def _is_mask(octets: Sequence[int]) -> bool:
-    """Whether the address is a mask: ones, then zeros."""
+    """Return whether the address is a mask: ones, then zeros."""
     inverse = ~int.from_bytes(bytes(octets), "big") & 0xFFFF_FFFF
     return octets[0] == 255 and inverse & (inverse + 1) == 0
 
 
 def _is_network(octets: Sequence[int], prefix: re.Match[str] | None) -> bool:
-    """Whether the address is a whole network's: nothing but zeros behind a prefix such as `/24`."""
+    """Return whether the address is a whole network's: nothing but zeros behind a prefix such as `/24`."""
     num_host_bits = 32 - int(prefix[1]) if prefix else 0
     return 0 < num_host_bits < 32 and int.from_bytes(bytes(octets), "big") % (1 << num_host_bits) == 0
 
@@ -109,7 +109,7 @@ def _is_version(text: str, start: int, stop: int, major: int) -> bool:
 
 
 def _is_numbered(before: str) -> bool:
-    """Whether a word for a version or a numbered part stands before a number, or before a list that it is in."""
+    """Return whether a word for a version or a numbered part stands before a number, or before a list that it is in."""
     stop = len(before)
     for word in reversed(list(_WORD.finditer(before))):
         if _LIST_OF_NUMBERS.fullmatch(before, word.end(), stop) is None:

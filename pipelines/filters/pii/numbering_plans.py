@@ -29,13 +29,13 @@ class NumberingPlans:
         self._num_lookups = 0
 
     def is_valid(self, written: str, regions: Sequence[str | None]) -> bool:
-        """Whether one of the plans has the number; the region None stands for a number with `+`."""
+        """Return whether one of the plans has the number; the region None stands for a number with `+`."""
         import phonenumbers  # with its tables, so only where it is used
 
         return self._any(phonenumbers.is_valid_number, written, regions)
 
     def is_possible(self, written: str) -> bool:
-        """Whether a country has numbers of this length."""
+        """Return whether a country has numbers of this length."""
         import phonenumbers
 
         return self._any(phonenumbers.is_possible_number, written, (*self.own, *_WORLD))

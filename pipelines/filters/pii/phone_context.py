@@ -109,7 +109,7 @@ def _said_by(before: str, words: list[re.Match[str]], place: int) -> Sign:
 
 
 def _at_a_distance(said: Sign, gap: str, num_words: int) -> Sign:
-    """What a word says across a gap of so many words."""
+    """Return the sign of a word across a gap of so many words."""
     if len(gap) > _MAX_GAP:
         return Sign.NOTHING
     if said is Sign.OTHER:

@@ -114,7 +114,7 @@ def _north_american_in(text: str, start: int, stop: int, last_phone: int, last_t
 
 
 def _behind_signs(text: str, start: int, stop: int) -> int:
-    """Where the separators end that begin at `start`."""
+    """Return the end of the separators that begin at `start`."""
     found = _BETWEEN.match(text, start, stop)
     return found.end() if found else start
 
@@ -169,7 +169,7 @@ def _number_in(
 
 
 def _ends(written: str) -> Iterator[int]:
-    """Where a number that is followed by others may end: the farthest first."""
+    """Return the possible ends of a number that is followed by others, the farthest first."""
     yield len(written)
     spaces = [match.start() for match in _PART_END.finditer(written)]
     yield from reversed(spaces[-_MAX_CUTS:])
@@ -192,7 +192,7 @@ def _international(text: str, start: int, stop: int, plans: NumberingPlans) -> S
 
 
 def _is_phone(written: str, sign: Sign, plans: NumberingPlans) -> bool:
-    """Whether digits and separators are a phone number, given what the words beside them say."""
+    """Return whether digits and separators are a phone number, given what the words beside them say."""
     groups = _GROUP.findall(written)
     digits = "".join(groups)
     if len(digits) < _MIN_DIGITS or len(groups) > _MAX_GROUPS or _DATE.search(written) or _BOOK.match(digits):
@@ -216,7 +216,7 @@ def _is_phone(written: str, sign: Sign, plans: NumberingPlans) -> bool:
 
 
 def _begins_apart(text: str, start: int, last_phone: int) -> bool:
-    """Whether no word or longer number is before a number, the one that was found last apart."""
+    """Return whether no word or longer number is before a number, the one that was found last apart."""
     before = text[max(0, start - 2, last_phone) : start]
     if before and ((before[-1].isascii() and before[-1].isalnum()) or before[-1] in "_+"):
         return False
@@ -224,7 +224,7 @@ def _begins_apart(text: str, start: int, last_phone: int) -> bool:
 
 
 def _ends_apart(text: str, stop: int) -> bool:
-    """Whether no word, unit or longer number goes on behind a number, but perhaps an extension."""
+    """Return whether no word, unit or longer number goes on behind a number, but perhaps an extension."""
     return _GOES_ON.match(text, stop) is None or _EXTENSION.match(text, stop) is not None
 
 

@@ -45,7 +45,7 @@ def outside(text: str, runs: Sequence[Span], taken: Sequence[Span]) -> list[Span
 
 
 def last_before(taken: Sequence[Span], stop: int) -> int:
-    """Where the last of `taken` that begins before `stop` ends."""
+    """Return the end of the last of `taken` that begins before `stop`."""
     place = bisect_left(taken, (stop, 0))
     return taken[place - 1][1] if place else -1
 
