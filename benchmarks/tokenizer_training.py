@@ -81,7 +81,7 @@ def _training_rows(name: str, texts: Sequence[str], repeats: int) -> list[Row]:
 
 
 def memory_rows() -> list[Row]:
-    """The peak memory of a process that learns from 100 MB and from 1 GB of text whose vocabulary never closes, with
+    """Rows of the peak memory of a process that learns from 100 MB and from 1 GB of open-vocabulary text, with
     the distinct pre-tokens bounded; and without that bound, for comparison.
     """
     small, large = (_peak_mib(size, MAX_PRE_TOKENS) for size in (SMALL_BYTES, LARGE_BYTES))

@@ -82,9 +82,9 @@ def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def verdict(question: str, rows: Sequence[Run]) -> dict[str, Any]:
-    """The winner and the next, the lead between them in nats per token, the larger of their spreads between seeds
-    (None where there is one seed), whether the lead is larger than that, and the variants that diverged; of learning
-    rates, those that were too high.
+    """Return the winner and the next variant; the lead between them in nats per token; the larger of their spreads
+    between seeds (None where there is one seed), whether the lead is larger than that, and the variants that diverged;
+    of learning rates, those that were too high.
     """
     table = standings(rows)
     trained = (row for row in table if row["validation_loss"] is not None)

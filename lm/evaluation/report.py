@@ -54,10 +54,10 @@ def write_evaluation_report(
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     stages = {name: open_artifact(path) for name, path in models.items()}
-    speaker = Tokenizer.load(tokenizer)
+    loaded = Tokenizer.load(tokenizer)
     corpus = None if shards is None else open_artifact(shards)
     inputs = {
-        "tokenizer": speaker.digest,
+        "tokenizer": loaded.digest,
         "problems": sha256_of(problems),
         **{f"model {name}": artifact.digest for name, artifact in stages.items()},
         **({} if corpus is None else {"shards": corpus.digest}),
@@ -69,9 +69,9 @@ def write_evaluation_report(
     heldout = of_split(read_records(Problem, problems), "heldout", problems)[: config.num_problems]
     rows, answers = [], {}
     for name, artifact in track(stages.items(), "evaluation", total=len(stages), unit="model"):
-        policy = Policy(load_model(artifact, choose_device(config.device), speaker.digest)[0].eval(), speaker)
+        policy = Policy(load_model(artifact, choose_device(config.device), loaded.digest)[0].eval(), loaded)
         rates, answers[name] = evaluate_answers(
-            policy.model, speaker, heldout, max_new_tokens=config.max_new_tokens, seed=config.seed
+            policy.model, loaded, heldout, max_new_tokens=config.max_new_tokens, seed=config.seed
         )
         rows.append({"stage": name, **rates, **_figures(policy, artifact, corpus, preferences)})
         report({"stage": name, "verified_rate": rates["greedy"]["verified_rate"]})

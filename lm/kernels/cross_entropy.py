@@ -194,12 +194,12 @@ def _head_slopes_fake(
 
 def _slope(logits: Tensor, normalizer: Tensor, index: Tensor, soft_cap: float, z_loss: float) -> Tensor:
     """The gradient of a chunk's sum to its logits (before the cap, where there is one); takes the place of `logits`."""
-    bend = 1 - (logits / soft_cap).square() if soft_cap else None
+    cap_slope = 1 - (logits / soft_cap).square() if soft_cap else None
     slope = logits.sub_(normalizer).exp_()
     if z_loss:
         slope *= 1 + 2 * z_loss * normalizer
     slope.scatter_add_(-1, index, slope.new_full((1, 1), -1.0).expand(index.shape))
-    return slope if bend is None else slope.mul_(bend)
+    return slope if cap_slope is None else slope.mul_(cap_slope)
 
 
 def _compute_type(hidden: Tensor) -> torch.dtype:

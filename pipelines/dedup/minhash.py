@@ -141,8 +141,8 @@ def join(tables: Sequence[Signatures]) -> Signatures:
 
 @dataclass(frozen=True, slots=True)
 class Bands:
-    """The band keys [num_bands, docs] of the documents `members` (ascending indices of the caller's), and a key that
-    orders documents by content and not by place.
+    """The band keys [num_bands, docs] of the documents `members` (ascending indices of the caller's), and a key of each
+    document's content.
     """
 
     members: Indices

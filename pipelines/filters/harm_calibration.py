@@ -114,8 +114,8 @@ def calibrate(
 
 
 def crawl_threshold(crawl: Scores, harmful: Scores, wanted_rate: float, page_threshold: float) -> float:
-    """The lowest threshold at which at most `wanted_rate` of the crawl's harmless pages are flagged, but no lower than
-    half of the `page_threshold` that was chosen at training, which is the answer where there are no pages.
+    """Return the lowest threshold that flags at most `wanted_rate` of the crawl's harmless pages. The threshold is at
+    least half of the `page_threshold` from training; without pages it is the `page_threshold`.
 
     `crawl` are the scores of the crawl's pages, `harmful` those of pages known to be harmful.
     """

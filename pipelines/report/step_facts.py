@@ -37,8 +37,9 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LanguageShare:
-    """Documents of one language that came to a step, the share that stayed, and the least threshold of the language in
-    a group, where the step has thresholds by language."""
+    """Documents of one language at a step: their number and the kept share. For a step with thresholds by language,
+    also the lowest threshold in a group.
+    """
 
     language: str
     num_in: int
