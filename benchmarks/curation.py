@@ -36,7 +36,7 @@ Work = Callable[[Path], object]
 def main(argv: list[str] | None = None) -> int:
     """The command line."""
     options = parser("curation", (__doc__ or "").strip())
-    options.add_argument("--copies", type=int, default=10, metavar="N", help="varied copies of each page (default: 10)")
+    options.add_argument("--copies", type=int, default=40, metavar="N", help="varied copies of each page (default: 40)")
     options.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds; the median counts (default: 3)")
     options.add_argument("--skip", nargs="*", default=[], choices=list(_PARTS), help="parts that are not measured")
     arguments = options.parse_args(argv)
