@@ -1,14 +1,15 @@
 """Verifiable rewards: a grammar of integer answers; no text is ever evaluated.
 
 An answer ends in a line `#### <number>`: ASCII digits, an optional sign, optional thousands commas, at most 18
-digits. Everything else, whatever it would compute, is not an answer. Work is linear in the length of the text.
+digits, in a line of at most 64 characters. Everything else, whatever it would compute, is not an answer. Work is
+linear in the length of the text.
 """
 
 from __future__ import annotations
 
 import re
 
-MAX_DIGITS = 18
+_LINE_CHARACTERS = 64
 _MARKER = "####"
 _NUMBER = re.compile(r"[+-]?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})")
 
@@ -18,7 +19,7 @@ def parse_answer(text: str) -> int | None:
     allowed, other text is not."""
     whole = text.rstrip(" \r\n")
     line = whole[whole.rfind("\n") + 1 :]
-    if not line.startswith(_MARKER):
+    if len(line) > _LINE_CHARACTERS or not line.startswith(_MARKER):
         return None
     number = line.removeprefix(_MARKER).strip(" ")
     return int(number.replace(",", "")) if _NUMBER.fullmatch(number) else None
