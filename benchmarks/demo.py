@@ -8,13 +8,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
+import pyarrow.compute as pc
+
+from assets.automation.jobs import demo_partitions
+from assets.support.summary import summary_lines
 from benchmarks.report import Row, finish, parser
 from lm.errors import run_command
 from lm.progress import track
 from lm.storage import open_artifact
 from pipelines import paths
+from pipelines.curation.steps import CORPUS
+from pipelines.documents.view import read_documents
+from pipelines.trace.text import render
+from pipelines.trace.trace import trace
 
 MAX_SECONDS = 600
 MAX_MEMORY_GIB = 6
@@ -30,12 +39,17 @@ def main(argv: list[str] | None = None) -> int:
         "--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of crawl and training (default: 0 1 2)"
     )
     arguments = options.parse_args(argv)
-    rows = [row for seed in track(arguments.seeds, "demo", unit="seed") for row in measure(seed)]
-    return finish("demo", rows, arguments)
+    rows: list[Row] = []
+    shown: list[dict[str, str]] = []
+    for seed in track(arguments.seeds, "demo", unit="seed"):
+        measured, texts = measure(seed)
+        rows += measured
+        shown.append(texts)
+    return finish("demo", rows, arguments, **shown[0])
 
 
-def measure(seed: int) -> list[Row]:
-    """The rows of one seed, in a home of its own."""
+def measure(seed: int) -> tuple[list[Row], dict[str, str]]:
+    """The rows of one seed, in a home of its own; the tables that the demo ends with, and the trace of a document."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
         environment = {**os.environ, "DAGSTER_HOME": str(Path(folder) / "dagster"), "LOAM_HOME": str(home)}
@@ -45,7 +59,7 @@ def measure(seed: int) -> list[Row]:
         seconds = time.monotonic() - start
         # The largest of all children so far; processes of one chain run one after the other.
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-        return [
+        rows = [
             Row(name=f"seed {seed}: all checks passed", value=float(ended.returncode == 0), unit="", target=1),
             Row(name=f"seed {seed}: the whole chain", value=seconds, unit="s", target=MAX_SECONDS, better="lower"),
             Row(
@@ -57,6 +71,19 @@ def measure(seed: int) -> list[Row]:
             ),
             *_learned(seed, home),
         ]
+        texts = {"summary": "\n".join(summary_lines(home, demo_partitions())[1:-2]), "trace": _trace(home)}
+        return rows, texts
+
+
+def _trace(home: Path) -> str:
+    """The way of the first document that had personal data masked and was trained on."""
+    corpus = open_artifact(paths.artifact_path(CORPUS, root=home))
+    masked = (
+        batch.filter(pc.greater(batch.column("num_pii"), 1)) for batch in read_documents(corpus, ["url", "num_pii"])
+    )
+    urls = (url for batch in masked for url in batch.column("url").to_pylist())
+    traces = (trace(url, home)[0] for url in urls)
+    return render(asdict(next(each for each in traces if each.training)))
 
 
 def _learned(seed: int, home: Path) -> list[Row]:

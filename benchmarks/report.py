@@ -55,13 +55,13 @@ def parser(subject: str, description: str) -> argparse.ArgumentParser:
     return found
 
 
-def finish(subject: str, rows: Iterable[Row], arguments: argparse.Namespace) -> int:
-    """Print the table, write the JSON, and give the exit code."""
+def finish(subject: str, rows: Iterable[Row], arguments: argparse.Namespace, **more: Any) -> int:
+    """Print the table, write the JSON with `more` facts, and give the exit code."""
     measured = list(rows)
     print_table(measured)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(facts(subject, measured), indent=2) + "\n")
+        arguments.json.write_text(json.dumps(facts(subject, measured) | more, indent=2) + "\n")
     return int(arguments.check and any(row.missed for row in measured))
 
 

@@ -1,0 +1,119 @@
+"""`python -m benchmarks.readme`: write the README's figures from the recorded results, so that they cannot drift.
+
+A block of the README stands between `<!-- NAME -->` and `<!-- end of NAME -->`; `--check` exits 1 where one is not what
+the results say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import RESULTS
+from lm.errors import InputError, run_command
+
+README = Path(__file__).parent.parent / "README.md"
+
+SHOWN = "demo_seed_0"
+"""The results whose tables and trace are shown: `python -m benchmarks.demo --seeds 0`."""
+
+PEERS = (
+    ("encode web text", "tokenizer", "crawl: encode to arrays, one core", ("tiktoken", "tokenizers", "gigatoken")),
+    ("train a tokenizer of 32,000", "tokenizer", "crawl: train 32,000, one core", ("Hugging Face", "rustbpe")),
+    ("MinHash signatures", "minhash", "datasketch from the same text", ("loam over datasketch",)),
+    ("MinHash signatures", "minhash", "rensa from the same text", ("loam over rensa",)),
+    ("main text of a page", "extraction", "text of a page", ("trafilatura",)),
+    ("WARC reading, digests checked", "warc_reading", "gzip, records read and checked", ("fastwarc",)),
+)
+"""What the table of peers shows: the words for it, the results, the row, and the peers, by how their names begin."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a figure is another")
+    arguments = parser.parse_args(argv)
+    before = README.read_text("utf-8")
+    after = written(before)
+    if not arguments.check:
+        README.write_text(after, "utf-8")
+    return int(arguments.check and before != after)
+
+
+def written(text: str) -> str:
+    """The README's text with all of its blocks made anew.
+
+    Raises:
+        InputError: a block is missing.
+    """
+    for name, make in BLOCKS.items():
+        block = re.search(rf"<!-- {name} -->\n(.*?)<!-- end of {name} -->", text, re.DOTALL)
+        if block is None:
+            raise InputError(f"{README.name}: has no block '{name}'")
+        text = f"{text[: block.start(1)]}{make()}\n{text[block.end(1) :]}"
+    return text
+
+
+def peers() -> str:
+    """Return the table of ratios to each peer, of the same run on the same input."""
+    lines = ["| | Loam | against | ratio |", "|---|--:|---|--:|"]
+    for words, subject, row_name, names in PEERS:
+        for name in names:
+            row = _row(subject, row_name, name)
+            peer = row["peer"].removeprefix("ratio: loam over ").split(":")[0]
+            own = _figure(row) if "loam over" not in row["peer"] else ""
+            lines.append(f"| {words} | {own} | {peer} | {row['ratio']:.2g}× |")
+    return "\n".join(lines)
+
+
+def cost() -> str:
+    """Return a sentence with the minutes and memory of the demo, over its seeds."""
+    rows = _results("demo")["rows"]
+    seconds = [row["value"] for row in rows if row["name"].endswith("the whole chain")]
+    memory = [row["value"] for row in rows if row["name"].endswith("largest process")]
+    facts = _results("demo")
+    machine = f"{facts['machine']['cores']} cores ({facts['machine']['processor']})"
+    return (
+        f"`make demo` takes {max(seconds) / 60:.0f} minutes on {machine} and {max(memory):.1f} GiB of memory, after "
+        f"set-up (commit {facts['commit']}, {facts['date']})."
+    )
+
+
+def demo() -> str:
+    """The table that `make demo` ended with, for the first seed that was measured."""
+    facts = _results(SHOWN)
+    return f"```\n{facts['summary']}\n```\n\nMeasured at commit {facts['commit']} ({facts['date']}), seed 0."
+
+
+def trace() -> str:
+    """The trace of a document of the demo."""
+    lines = str(_results(SHOWN)["trace"]).splitlines()
+    return "\n".join(["```", f"$ python -m pipelines.trace {lines[0]}", *lines[1:], "```"])
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"cost": cost, "peers": peers, "trace": trace, "demo": demo}
+
+
+def _results(subject: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RESULTS / f"{subject}.json").read_text())
+    return found
+
+
+def _row(subject: str, name: str, peer: str) -> dict[str, Any]:
+    for row in _results(subject)["rows"]:
+        if row["name"] == name and row["peer"].removeprefix("ratio: ").startswith(peer):
+            return dict(row)
+    raise InputError(f"{subject}.json: has no row '{name}' against {peer}")
+
+
+def _figure(row: dict[str, Any]) -> str:
+    value = row["value"]
+    return f"{value:,.0f} {row['unit']}" if value >= 10 else f"{value:.2g} {row['unit']}"
+
+
+if __name__ == "__main__":
+    run_command(main)
