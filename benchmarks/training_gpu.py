@@ -84,7 +84,7 @@ _TOY = _Case(
 
 
 def gpu_rows(*, toy: bool = False) -> Iterator[Row]:
-    """All rows; not measured where there is no GPU. `toy` runs one tiny model anywhere."""
+    """Return all rows, 'not measured' without a GPU; `toy` runs one tiny model anywhere."""
     for case in track((_TOY,) if toy else CASES, "GPU training", unit="model"):
         yield from _rows(case) if toy or torch.cuda.is_available() else _unmeasured(case)
 

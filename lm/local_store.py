@@ -74,7 +74,7 @@ class LocalStore:
         self._move_into_place(staging, content, files)
         manifest = manifest_of(content)
         if self.read_manifest() != manifest:
-            _replace_file(self.path / MANIFEST, manifest)
+            replace_file(self.path / MANIFEST, manifest)
             self._drop(keep={content, previous})
         return manifest
 
@@ -126,7 +126,8 @@ def cached_sha256(path: Path, size_bytes: int, mtime_ns: int) -> str:
     return sha256_of(path)
 
 
-def _replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: beside its place first, then moved there."""
     temporary = path.with_name(f"{STAGING}{path.name}")
     with temporary.open("wb") as stream:
         stream.write(data)

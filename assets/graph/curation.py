@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 
 import dagster as dg
@@ -22,7 +21,7 @@ from assets.support.stage_metadata import Metadata, digests, stage_metadata, thr
 from lm.configuration import Doc, settle, to_mapping
 from lm.storage import Artifact
 from pipelines.curation.funnel import funnel
-from pipelines.curation.settings import AddedSources, EvaluationSources, check_same_settings, laid_over
+from pipelines.curation.settings import AddedSources, EvaluationSources, check_same_settings, evaluation_sets, laid_over
 from pipelines.curation.steps import (
     DECONTAMINATION,
     DEDUPLICATION,
@@ -33,7 +32,7 @@ from pipelines.curation.steps import (
     step_before,
 )
 from pipelines.decontamination.corpus import decontaminate_corpus, first_matches, sets_of
-from pipelines.decontamination.items import EvaluationSet, publish_evaluation_items
+from pipelines.decontamination.items import publish_evaluation_items
 from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
 from pipelines.extract.partition import ExtractJob, extract_partitions
 from pipelines.filters.run import run_stage_partitions
@@ -168,13 +167,7 @@ def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     """The texts of all evaluation sets, for decontamination."""
     watch = Stopwatch()
     config = laid_over(home.settings().evaluation_items, given(context))
-    sets = list(config.sets)
-    if config.alignment_heldout:
-        held_out = home.artifact("alignment_data")
-        sets = [
-            EvaluationSet(name=Path(name).stem, path=str(held_out.file(name)), fields=("prompt",), split="heldout")
-            for name in sorted(held_out.files)
-        ] + sets
+    sets = evaluation_sets(config, home.artifact("alignment_data") if config.alignment_heldout else None)
     return result(publish_evaluation_items(sets, home.target("evaluation_items")), watch)
 
 

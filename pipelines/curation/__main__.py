@@ -13,7 +13,7 @@ from pipelines.curation.funnel import funnel, funnel_lines
 from pipelines.curation.run import curate
 from pipelines.curation.settings import home_settings, pin_settings, read_settings
 from pipelines.curation.steps import CORPUS, JUDGING
-from pipelines.paths import artifact_path, parse_partition, partition_key, root_at
+from pipelines.paths import artifact_path, downloads, partition_key, root_at
 from pipelines.report.curation import PAGE, write_curation_report
 from pipelines.sources.warc_file import WarcFile
 from pipelines.sources.warc_groups import WarcSource, list_groups, resolve_group
@@ -32,7 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     steps = {next(iter(each.values())).summary["stage"]: list(each.values()) for each in made.values()}
     page = write_curation_report(steps, artifact_path("curation_report", root=home)).file(PAGE)
     print("\n".join(funnel_lines(funnel(artifact for each in steps.values() for artifact in each))))
+    sets = made[CORPUS][None].summary["evaluation_sets"]
     print(f"\ncorpus  {made[CORPUS][None].folder}\nreport  {page}")
+    print(f"decontaminated of  {', '.join(sets) or 'nothing: no evaluation sets are configured'}")
     return 0
 
 
@@ -53,27 +55,34 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--crawl", default="local", help="name of the crawl (default: local)")
     parser.add_argument(
-        "--files-per-group", type=int, default=2, metavar="N", help="WARC files in a group (default: 2)"
+        "--files-per-group", type=_positive, default=2, metavar="N", help="WARC files in a group (default: 2)"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one a core)")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="number of processes (default: one a core)")
     return parser.parse_args(argv)
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}', expected a whole number of at least 1")
+    return int(text)
 
 
 def _groups(places: Sequence[str], crawl: str, files_per_group: int, home: Path) -> dict[str, list[WarcFile]]:
     """Return the WARC files of each group, by partition key."""
     if len(places) == 1 and not Path(places[0]).is_file():
         source = WarcSource(kind="folder", crawl=crawl, folder=places[0], files_per_group=files_per_group)
-        return {key: resolve_group(source, key, home / "downloads") for key in list_groups(source)}
+        return {key: resolve_group(source, key, downloads(home)) for key in list_groups(source)}
     files = [_file(Path(place)) for place in places]
     by_name = {file.name: file for file in files}
     if len(by_name) < len(files):
         raise InputError(f"--warc: two files are named '{_twice([file.name for file in files])}', expected one")
     groups = group_paths(sorted(by_name), files_per_group)
-    parse_partition(partition_key(crawl, 0))
     return {partition_key(crawl, number): [by_name[name] for name in group] for number, group in enumerate(groups)}
 
 
 def _file(path: Path) -> WarcFile:
+    if path.is_dir():
+        raise InputError(f"{path}: a folder among several paths, expected one folder, or WARC files")
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected a WARC file")
     return WarcFile(path.name, path, path.stat().st_size, sha256_of(path))

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lm.configuration import to_mapping
-from lm.storage import Artifact, open_artifact
-from pipelines.curation.settings import check_same_settings
+from lm.storage import Artifact, find_artifact, open_artifact
+from pipelines.curation.settings import check_same_settings, evaluation_sets
 from pipelines.curation.steps import CURATION, DECONTAMINATION, DEDUPLICATION, EXTRACTION, JUDGING
 from pipelines.decontamination.corpus import decontaminate_corpus
 from pipelines.decontamination.items import publish_evaluation_items
@@ -68,7 +68,10 @@ def curate(
     )
     corpus = decontaminate_corpus(
         unique,
-        publish_evaluation_items(settings.evaluation_items.sets, artifact_path("evaluation_items", root=home)),
+        publish_evaluation_items(
+            evaluation_sets(settings.evaluation_items, find_artifact(artifact_path("alignment_data", root=home))),
+            artifact_path("evaluation_items", root=home),
+        ),
         artifact_path(DECONTAMINATION.artifact, root=home),
         getattr(settings, DECONTAMINATION.stage),
         publish_added_documents(settings.added_documents.sources, artifact_path("added_documents", root=home)),

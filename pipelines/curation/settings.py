@@ -19,8 +19,11 @@ from typing import Annotated, Any, TypeVar
 import yaml
 
 from lm.configuration import Doc, from_mapping, to_mapping
-from lm.errors import ConfigurationError, InputError
+from lm.errors import AbsentError, ConfigurationError, InputError
+from lm.local_store import replace_file
+from lm.locations import is_remote
 from lm.storage import Artifact
+from lm.store_access import request
 from pipelines.curation.steps import CURATION
 from pipelines.decontamination.items import EvaluationSet
 from pipelines.documents.view import chain
@@ -48,6 +51,19 @@ class AddedSources:
     ] = ()
 
 
+def evaluation_sets(config: EvaluationSources, alignment_data: Artifact | None) -> list[EvaluationSet]:
+    """Return the evaluation sets: the held-out prompts of the alignment data, where wanted and made, and `sets`."""
+    prompts = []
+    if config.alignment_heldout and alignment_data is not None:
+        prompts = [
+            EvaluationSet(
+                name=Path(name).stem, path=str(alignment_data.file(name)), fields=("prompt",), split="heldout"
+            )
+            for name in sorted(alignment_data.files)
+        ]
+    return [*prompts, *config.sets]
+
+
 _SECTIONS: dict[str, type] = {
     **{step.stage: step.config for step in CURATION},
     "evaluation_items": EvaluationSources,
@@ -68,24 +84,21 @@ def read_settings(path: Path) -> Any:
     """Return the settings in a YAML file; missing sections and fields have their defaults.
 
     Raises:
-        InputError: no such file, or not YAML.
+        AbsentError: no such file.
+        InputError: not YAML, or not a mapping.
         ConfigurationError: an unknown section or field, or a value out of its range.
     """
-    try:
-        values = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, expected the settings of the curation as YAML") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values or {}, Mapping):
-        raise InputError(f"{path}: a {type(values).__name__}, expected a section for each step")
-    return from_mapping(Settings, {name: section or {} for name, section in (values or {}).items()}, str(path))
+    found = _read(path)
+    if found is None:
+        raise AbsentError(f"{path}: no such file, expected the settings of the curation as YAML")
+    return _parsed(path, found)
 
 
 def home_settings(root: Path) -> Any:
     """Return the settings of the home folder `root`: its `curation.yaml`, or the defaults."""
     path = root / FILE_NAME
-    return read_settings(path) if path.exists() else Settings()
+    found = _read(path)
+    return Settings() if found is None else _parsed(path, found)
 
 
 def pin_settings(root: Path, settings: Any) -> None:
@@ -95,12 +108,17 @@ def pin_settings(root: Path, settings: Any) -> None:
         ConfigurationError: the home has other settings; names the first field that differs.
     """
     path = root / FILE_NAME
-    if path.exists():
-        for place, theirs, ours in differences(to_mapping(read_settings(path)), to_mapping(settings)):
-            raise ConfigurationError(f"{path}: {place} is {theirs!r}, not {ours!r}; a corpus has one settings file")
-    else:
-        root.mkdir(parents=True, exist_ok=True)
-        path.write_text(settings_yaml(to_mapping(settings)), "utf-8")
+    found = _read(path)
+    if found is None:
+        data = settings_yaml(to_mapping(settings)).encode()
+        if is_remote(path):
+            request(path, lambda: path.write_bytes(data))
+        else:
+            root.mkdir(parents=True, exist_ok=True)
+            replace_file(path, data)
+        return
+    for place, theirs, ours in differences(to_mapping(_parsed(path, found)), to_mapping(settings)):
+        raise ConfigurationError(f"{path}: {place} is {theirs!r}, not {ours!r}; a corpus has one settings file")
 
 
 def settings_yaml(settings: Mapping[str, Any]) -> str:
@@ -153,6 +171,28 @@ def differences(one: Any, other: Any, place: str = "") -> Iterator[tuple[str, An
             yield from differences(one.get(name), other.get(name), f"{place}.{name}" if place else name)
     elif one != other:
         yield place, one, other
+
+
+def _read(path: Path) -> bytes | None:
+    """The bytes of a settings file, None if there is no file. A silent store raises an `UnreachableError`."""
+    try:
+        return path.read_bytes() if not is_remote(path) else request(path, path.read_bytes)
+    except (FileNotFoundError, AbsentError):
+        return None
+    except (IsADirectoryError, NotADirectoryError):
+        raise InputError(f"{path}: is a folder, expected a YAML file") from None
+
+
+def _parsed(path: Path, data: bytes) -> Any:
+    """An empty file or section has the defaults; anything else than a mapping is refused."""
+    try:
+        values = yaml.safe_load(data.decode("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if values is not None and not isinstance(values, Mapping):
+        raise InputError(f"{path}: a {type(values).__name__}, expected a section for each step")
+    sections = {str(name): {} if section is None else section for name, section in (values or {}).items()}
+    return from_mapping(Settings, sections, str(path))
 
 
 def _merge(base: Mapping[str, Any], given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

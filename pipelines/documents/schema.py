@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -104,7 +105,7 @@ class Judgement(NamedTuple):
         return self.documents.filter(self.kept), pa.RecordBatch.from_pylist(rows, schema=REMOVAL_SCHEMA)
 
 
-class Stage:
+class Stage(ABC):
     """A step of the curation over batches: pure, picklable, the same output whatever the borders of the batches.
 
     A stage is a frozen dataclass whose fields are its configuration; it defines `name` and `judge`.
@@ -112,9 +113,9 @@ class Stage:
 
     name: ClassVar[str]
 
+    @abstractmethod
     def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Judge every document of a batch."""
-        raise NotImplementedError
 
     def rules_off(self, language: str) -> tuple[str, ...]:
         """Return the rules that the stage does not apply to documents in `language`, for which it lacks word lists or

@@ -94,7 +94,7 @@ class VerdictWriter(ExitStack):
             IntegrityError: the stage lost, doubled or reordered documents, or replaced a column other than the text.
         """
         documents, verdicts = judgement
-        _check(batch, documents, len(verdicts))
+        _check(batch, documents, len(verdicts), [field.name for field in self._added])
         rows = pa.RecordBatch.from_pylist([verdict_fields(each) for each in verdicts], schema=pa.schema(_LAST))
         columns = [
             batch.column("doc_id"),
@@ -115,7 +115,12 @@ def sources_of(target: Path, sources: Sequence[Artifact]) -> list[dict[str, str]
     ]
 
 
-def _check(batch: pa.RecordBatch, documents: pa.RecordBatch, num_verdicts: int) -> None:
+def _check(batch: pa.RecordBatch, documents: pa.RecordBatch, num_verdicts: int, added: Sequence[str]) -> None:
+    expected, found = {*batch.schema.names, *added}, set(documents.schema.names)
+    if expected != found:
+        raise IntegrityError(
+            f"a stage returned the columns {sorted(found - expected)} too many and left out {sorted(expected - found)}"
+        )
     if not batch.num_rows == documents.num_rows == num_verdicts:
         raise IntegrityError(
             f"{batch.num_rows:,} documents in, but {documents.num_rows:,} judged by {num_verdicts:,} verdicts"

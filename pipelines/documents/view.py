@@ -86,7 +86,7 @@ def read_table(artifact: Artifact, columns: Sequence[str] | None = None) -> pa.T
 
 
 def read_removals(artifact: Artifact) -> pa.Table:
-    """Yield the removals of an artifact (`REMOVAL_SCHEMA`), in the order of the incoming documents."""
+    """Return the removals of an artifact (`REMOVAL_SCHEMA`), in the order of the incoming documents."""
     if DOCUMENTS in artifact.files:
         return pq.read_table(artifact.file(REMOVALS), columns=REMOVAL_SCHEMA.names)
     stage, batches = str(artifact.summary["stage"]), []
@@ -98,7 +98,7 @@ def read_removals(artifact: Artifact) -> pa.Table:
 
 
 def find_verdict(artifact: Artifact, doc_id: str) -> dict[str, Any] | None:
-    """Return an artifact's own entry for the document with this id, without its sources; None if there is no entry.
+    """Return an artifact's own entry for the document with this id, without its sources, or None.
 
     `kept`; the columns of the document, or those that the stage added, and `text` where it changed the text; or the
     rule that removed the document, with its value, threshold and duplicate.

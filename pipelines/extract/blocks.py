@@ -157,7 +157,7 @@ class _Reader:
         return tidy_scripts(text)
 
     def open_block(self, name: str, attributes: str) -> None:
-        """Begin an element that stands on lines of its own."""
+        """Begin a block element."""
         if self.pieces:
             self.flush()
         candidate = may_be_article(name, attributes) if name in CONTAINERS else False
@@ -173,7 +173,7 @@ class _Reader:
             self._num_cells = 0
 
     def close_block(self, end: str, attributes: str) -> None:
-        """End an element that stands on lines of its own; a menu goes."""
+        """End a block element; a menu is dropped."""
         if self.pieces:
             self.flush()
         if not self._open:

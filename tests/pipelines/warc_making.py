@@ -69,3 +69,20 @@ def write(path: Path, *parts):
     """Write the parts and describe the file."""
     path.write_bytes(b"".join(parts))
     return WarcFile(path.name, path, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def article(seed, more=""):
+    """A page of thirty sentences of their own for every seed; `more` is a last paragraph."""
+    chooser = random.Random(seed)
+    words = (*WORDS, "of", "and", "that", "to", "with", "have", "be", "a")
+    sentences = [" ".join(chooser.choices(words, k=12)).capitalize() + "." for _ in range(30)]
+    return f"<html><body><article><p>{' '.join(sentences)}</p><p>{more}</p></article></body></html>".encode()
+
+
+def folder_of(folder, pages_by_file):
+    """A folder of WARC files, by their names' first parts, each with its pages."""
+    folder.mkdir()
+    for name, pages in pages_by_file.items():
+        records = [record(response(page), number=number) for number, page in enumerate(pages)]
+        write(folder / f"{name}.warc.gz", *members(records))
+    return folder

@@ -1,7 +1,5 @@
 """The curation's assets: the command's bytes, the home's settings, and no mixture of settings."""
 
-import random
-
 import dagster as dg
 import pytest
 
@@ -15,44 +13,14 @@ from tests.assets.conftest import defs
 from tests.pipelines import warc_making as making
 
 SETTINGS = "language: {languages: [en, de]}\nharmful: {judge: none}\nquality: {judge: none}\n"
-WORDS = [
-    "the",
-    "harbour",
-    "of",
-    "a",
-    "town",
-    "has",
-    "quays",
-    "that",
-    "boats",
-    "share",
-    "with",
-    "all",
-    "fishermen",
-    "who",
-    "come",
-    "back",
-    "late",
-    "in",
-    "winter",
-]
 PARTITIONED = [step.artifact for step in CURATION if step.partitioned]
 
 
 @pytest.fixture
 def warc(tmp_path):
     """A folder of two WARC files, three pages each."""
-    folder = tmp_path / "warc"
-    folder.mkdir()
-    for name in "ab":
-        pages = []
-        for number in range(3):
-            chooser = random.Random(f"{name}{number}")
-            lines = [" ".join(chooser.choices(WORDS, k=14)).capitalize() + "." for _ in range(20)]
-            body = "".join(f"<p>{line}</p>" for line in lines)
-            pages.append(making.record(making.response(f"<article>{body}</article>".encode()), number=number))
-        making.write(folder / f"{name}.warc.gz", *making.members(pages))
-    return folder
+    pages = {name: [making.article(f"{name}{number}") for number in range(3)] for name in "ab"}
+    return making.folder_of(tmp_path / "warc", pages)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """`python -m pipelines.curation`: WARC files in, the corpus, the report and the funnel out."""
 
-import random
-
 import pytest
 
 from lm.errors import ConfigurationError, InputError
@@ -13,40 +11,13 @@ from pipelines.paths import artifact_path
 from tests.pipelines import warc_making as making
 
 UNJUDGED = "harmful: {judge: none}\nquality: {judge: none}\nheuristics: {overrides: {min_words: 5, stop_words: null}}\n"
-WORDS = [
-    "the",
-    "harbour",
-    "of",
-    "a",
-    "town",
-    "has",
-    "quays",
-    "boats",
-    "share",
-    "with",
-    "all",
-    "fishermen",
-    "who",
-    "come",
-    "back",
-    "late",
-    "in",
-    "winter",
-    "and",
-    "be",
-]
-TEXT = ". ".join(" ".join(random.Random(i).choices(WORDS, k=12)).capitalize() for i in range(30))
 
 
 @pytest.fixture
 def warc(tmp_path):
-    pages = [f"<html><body><article><p>{TEXT}</p><p>Page {n}.</p></article></body></html>" for n in range(3)]
-    records = [making.record(making.response(page.encode()), number=number) for number, page in enumerate(pages)]
-    folder = tmp_path / "warc"
-    folder.mkdir()
-    making.write(folder / "a.warc.gz", *making.members(records[:2]))
-    making.write(folder / "b.warc.gz", *making.members(records[2:]))
-    return folder
+    """A folder of two WARC files with three near-duplicates."""
+    first, second, third = (making.article(1, f"Page {number}.") for number in range(3))
+    return making.folder_of(tmp_path / "warc", {"a": [first, second], "b": [third]})
 
 
 @pytest.fixture
@@ -101,3 +72,16 @@ def test_what_is_not_there_is_named(settings, tmp_path):
     for place in ("nowhere", "nothing.warc.gz"):
         with pytest.raises(InputError, match=place):
             run([tmp_path / place], tmp_path / "home", settings)
+
+
+def test_a_folder_among_several_paths_is_named(warc, settings, tmp_path):
+    with pytest.raises(InputError, match="warc: a folder among several paths"):
+        run([warc, warc / "a.warc.gz"], tmp_path / "home", settings)
+
+
+@pytest.mark.parametrize("option", ["--workers", "--files-per-group"])
+@pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
+def test_numbers_below_one_are_refused(warc, settings, tmp_path, option, number, capsys):
+    with pytest.raises(SystemExit):
+        run([warc], tmp_path / "home", settings, option, number)
+    assert f"'{number}', expected a whole number of at least 1" in capsys.readouterr().err

@@ -36,3 +36,14 @@ def test_the_text_of_a_removed_document_is_not_written(tmp_path):
     write(tmp_path, judged(BATCH, [None, Verdict(rule="r"), None], {"text": texts}))
     changed = pa.parquet.read_table(tmp_path / "texts.parquet").to_pylist()
     assert changed == [{"row": 0, "doc_id": "0", "text": "new 0"}]
+
+
+def test_columns_left_out_or_sometimes_added_are_refused(tmp_path):
+    with pytest.raises(IntegrityError, match=r"left out \['url'\]"):
+        write(tmp_path, Judgement(BATCH.drop_columns(["url"]), [None] * 3))
+    more = judged(BATCH, [None] * 3, {"score": pa.array([1.0, 2.0, 3.0])})
+    with (
+        pytest.raises(IntegrityError, match=r"\['score'\] too many"),
+        VerdictWriter(tmp_path, DOCUMENT_SCHEMA, DOCUMENT_SCHEMA) as writer,
+    ):
+        writer.write(BATCH, more)
