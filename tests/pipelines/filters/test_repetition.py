@@ -10,7 +10,7 @@ import pytest
 
 from lm.errors import ConfigurationError
 from pipelines.documents.tables import REMOVALS
-from pipelines.documents.view import read_schema
+from pipelines.documents.view import read_documents, read_schema
 from pipelines.filters.heuristics import HeuristicFilter
 from pipelines.filters.pii import PiiMasker
 from pipelines.filters.repetition import (
@@ -152,6 +152,8 @@ def test_the_shares_that_heuristics_measured_judge_as_the_text_does(tmp_path):
     walked = run_stage(RepetitionFilter(), between, tmp_path / "walked")
     assert set(SHARE_COLUMNS) <= set(read_schema(first).names)
     assert not set(SHARE_COLUMNS) & set(read_schema(measured).names + read_schema(between).names)
+    for artifact in (first, measured, between, walked):
+        assert [batch.schema.names for batch in read_documents(artifact)] == [read_schema(artifact).names]
     assert rows_of(measured, REMOVALS) == rows_of(walked, REMOVALS) and measured.summary["num_removed"] >= 2
     for row in rows_of(first):
         assert {name: row[f"measured_{name}"] for name in THRESHOLDS} == repetition_shares(row["text"])
