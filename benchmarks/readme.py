@@ -92,7 +92,7 @@ def demo() -> str:
 def trace() -> str:
     """The trace of a document of the demo."""
     lines = str(_results(SHOWN)["trace"]).splitlines()
-    return "\n".join(["```", f"$ python -m pipelines.trace {lines[0]}", *lines[1:], "```"])
+    return "\n".join(["```", f"$ .venv/bin/python -m pipelines.trace {lines[0]}", *lines[1:], "```"])
 
 
 BLOCKS: dict[str, Callable[[], str]] = {"cost": cost, "peers": peers, "trace": trace, "demo": demo}
