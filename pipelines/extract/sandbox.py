@@ -1,6 +1,6 @@
 """Sandbox: a function on untrusted bytes in child processes; a document that kills its child affects no other document.
 
-    with Guard("pipelines.page_text:extractor", settings, GuardLimits(timeout_s=5)) as guard:
+    with Guard("pipelines.extract.page_text:extractor", settings, GuardLimits(timeout_s=5)) as guard:
         for outcome in guard.map(documents):     # in the documents' order, whatever the number of children
             outcome.value                        # the function's bytes, or None, and then
             outcome.failure, outcome.detail      # timeout, out_of_memory, crashed or failed, and a sentence
@@ -49,7 +49,6 @@ _PIPE_BYTES = 1 << 20
 _STDERR_BYTES = 2000
 _DEATH_S = 2.0
 """How long a child that closed its output may take to be dead: its own exit code says why it died."""
-_ROOT = Path(__file__).resolve().parent.parent
 _KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 26), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 """For the C library of a child, which would else give back and fetch anew the memory of every page."""
 _NO_MEMORY_SIGNS = (b"memory allocation of", b"MemoryError", b"bad_alloc")
@@ -168,7 +167,7 @@ class _Child:
     """One child process: the documents it was given and has not answered, and the bytes on their way."""
 
     def __init__(self, command: list[str], selector: selectors.BaseSelector) -> None:
-        path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(str(Path(folder).absolute()) for folder in sys.path)  # what its parent can import
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
         self._process = subprocess.Popen(
             command,

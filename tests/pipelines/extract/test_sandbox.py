@@ -29,6 +29,18 @@ def test_answers_come_in_order(num_workers):
     assert [outcome.value for outcome in outcomes] == [b"> " + document for document in documents]
 
 
+def test_a_child_can_import_what_its_parent_can(tmp_path, monkeypatch):
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "theirs.py").write_text("def factory(settings):\n    return bytes.upper\n")
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    monkeypatch.chdir(tmp_path)
+    with Guard("theirs:factory", {}, GuardLimits()) as guard:
+        assert [outcome.value for outcome in guard.map([b"a"])] == [b"A"]
+    with Guard("filters:factory", {}, GuardLimits()) as guard, pytest.raises(RuntimeError, match="No module named"):
+        list(guard.map([b"a"]))  # no folder of ours stands in for a package of another's
+
+
 def test_documents_larger_than_every_pipe():
     documents = [bytes([n]) * (3 << 20) for n in range(6)]
     assert [outcome.value for outcome in run(documents, num_workers=2)] == documents
