@@ -150,6 +150,9 @@ TESTED_ELSEWHERE = {
 }  # fmt: skip
 """Modules without a test of their name: by the test that covers them, the reason and the modules."""
 
+MODEL_ORDER = ("lm.model", "lm.training", "lm.chat", "lm.rewards", "lm.inference", "lm.evaluation", "lm.alignment")
+"""The order of the packages above the model; `lm.training` calls the evaluation of held-out text and its samples."""
+
 GPU_BACKENDS = {"lm.kernels.minhash"}
 """What `pipelines` may also take, but only inside the function that was asked for `device="cuda"`."""
 
@@ -227,6 +230,18 @@ def test_packages_import_earlier_ones_only():
         for module, named in imports_between_modules("pipelines", "assets").items()
         for name in sorted(named)
         if (place_of(name) or 0) > (place_of(module) or 0)
+    ]
+    assert not backward
+
+
+def test_chat_rewards_inference_evaluation_and_alignment_import_earlier_ones_only():
+    places = {name: place for place, name in enumerate(MODEL_ORDER)}
+    backward = [
+        f"{module} imports {name}"
+        for module, named in imports_between_modules("lm").items()
+        for name in sorted(named)
+        if module.startswith(MODEL_ORDER[2:])
+        and places.get(".".join(name.split(".")[:2]), 0) > places[".".join(module.split(".")[:2])]
     ]
     assert not backward
 

@@ -15,8 +15,8 @@ from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
+from lm.alignment.config import ReportConfig
 from lm.alignment.data import PREFERENCES, PROBLEMS
-from lm.evaluation.config import ReportConfig
 
 MIN_GRPO_GAIN = 0.10
 MIN_WELL_FORMED = 0.9

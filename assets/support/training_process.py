@@ -28,7 +28,7 @@ FUNCTIONS = {
     "sft": "lm.alignment.sft:train_sft",
     "dpo": "lm.alignment.dpo:train_dpo",
     "grpo": "lm.alignment.grpo:train_grpo",
-    "evaluate": "lm.evaluation.report:write_evaluation_report",
+    "evaluate": "lm.alignment.report:write_evaluation_report",
 }
 """The functions that a training asset may start, by name."""
 

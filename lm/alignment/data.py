@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from lm import storage
-from lm.alignment.records import Instruction, Preference, Problem, of_split, read_records
+from lm.chat.records import Instruction, Preference, Problem, of_split, read_records
 from lm.errors import InputError
 from lm.storage import Artifact, Publication
 

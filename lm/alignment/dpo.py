@@ -20,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from lm.alignment.chat import encode_example
 from lm.alignment.config import DPOConfig
 from lm.alignment.policy import (
     Outcome,
@@ -34,12 +33,13 @@ from lm.alignment.policy import (
     tune_to_artifact,
 )
 from lm.alignment.preferences import Pair, PairLogProbs, all_pair_log_probs, pair_log_probs, preference_rates
-from lm.alignment.records import Preference, Problem, of_split, read_records
-from lm.alignment.rewards import parse_answer
 from lm.alignment.sequences import shuffled_batches
+from lm.chat.records import Preference, Problem, of_split, read_records
+from lm.chat.template import encode_example
 from lm.errors import InputError
 from lm.model import TransformerLM
 from lm.progress import track
+from lm.rewards.answer_line import parse_answer
 from lm.storage import Artifact
 
 

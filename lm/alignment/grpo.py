@@ -26,7 +26,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lm.alignment.chat import encode_prompt
 from lm.alignment.config import GRPOConfig, Normalization
 from lm.alignment.policy import (
     Outcome,
@@ -38,10 +37,11 @@ from lm.alignment.policy import (
     silent,
     tune_to_artifact,
 )
-from lm.alignment.records import Problem, of_split, read_records
 from lm.alignment.rollouts import Rollouts, group_advantages, have_equal_rewards, roll_out
 from lm.alignment.sequences import shuffled_batches
 from lm.alignment.shared_prompt import group_log_probs
+from lm.chat.records import Problem, of_split, read_records
+from lm.chat.template import encode_prompt
 from lm.errors import InputError
 from lm.evaluation.answers import answer_rates
 from lm.inference.engine import GenerationConfig

@@ -13,9 +13,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from lm.alignment.chat import ChatExample
 from lm.alignment.config import TuningConfig
-from lm.alignment.records import Problem
+from lm.chat.records import Problem
+from lm.chat.template import ChatExample
 from lm.code_version import code_digest
 from lm.configuration import to_mapping
 from lm.errors import InputError, Interrupted, NonFiniteError, check_finite_scores

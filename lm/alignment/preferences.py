@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lm.alignment.chat import ChatExample
 from lm.alignment.sequences import pad
 from lm.alignment.shared_prompt import group_log_probs
+from lm.chat.template import ChatExample
 from lm.model import TransformerLM
 
 

@@ -9,13 +9,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from lm.alignment.chat import ChatExample, encode_prompt, end_id
-from lm.alignment.records import Problem
-from lm.alignment.rewards import verified_reward
 from lm.alignment.sequences import SequenceBatch, pad
+from lm.chat.records import Problem
+from lm.chat.template import ChatExample, encode_prompt, end_id
 from lm.evaluation.answers import JudgedAnswer, judge
 from lm.inference.engine import GenerationConfig, generate
 from lm.model import TransformerLM
+from lm.rewards.answer_line import verified_reward
 from lm.tokenizer import Tokenizer
 
 

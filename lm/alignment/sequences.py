@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lm.alignment.chat import ChatExample
+from lm.chat.template import ChatExample
 from lm.errors import InputError
 from lm.model import TransformerLM
 from lm.training.loss import token_losses

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lm.alignment.chat import ChatExample, encode_example
 from lm.alignment.config import SFTConfig
 from lm.alignment.policy import (
     Outcome,
@@ -27,12 +26,13 @@ from lm.alignment.policy import (
     silent,
     tune_to_artifact,
 )
-from lm.alignment.records import Instruction, Problem, of_split, read_records
-from lm.alignment.rewards import parse_answer
 from lm.alignment.sequences import SequenceBatch, pad, response_log_probs, shuffled_batches
+from lm.chat.records import Instruction, Problem, of_split, read_records
+from lm.chat.template import ChatExample, encode_example
 from lm.errors import InputError
 from lm.model import TransformerLM
 from lm.progress import track
+from lm.rewards.answer_line import parse_answer
 from lm.storage import Artifact
 
 

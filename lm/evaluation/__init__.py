@@ -1,1 +1,1 @@
-"""Evaluation: perplexity, the n-gram baseline, verified answers, the report."""
+"""Evaluation: perplexity, the n-gram baseline, verified answers."""

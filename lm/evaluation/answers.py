@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lm.alignment.chat import decode_response, encode_prompt, end_id
-from lm.alignment.records import Problem
-from lm.alignment.rewards import is_well_formed, parse_answer, verified_reward
+from lm.chat.records import Problem
+from lm.chat.template import decode_response, encode_prompt, end_id
 from lm.inference.engine import Completion, GenerationConfig, generate
 from lm.model import TransformerLM
+from lm.rewards.answer_line import is_well_formed, parse_answer, verified_reward
 from lm.tokenizer import Tokenizer
 
 

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lm.alignment.chat import Message, decode_response, encode_messages, end_id
+from lm.chat.template import Message, decode_response, encode_messages, end_id
 from lm.errors import run_command
 from lm.inference.engine import GenerationConfig, stream
 from lm.locations import is_remote, locate

@@ -48,7 +48,7 @@ STARTS = {
     "sft_model": ["lm.alignment.sft.train_sft"],
     "dpo_model": ["lm.alignment.dpo.train_dpo"],
     "grpo_model": ["lm.alignment.grpo.train_grpo"],
-    "evaluation_report": ["lm.evaluation.report.write_evaluation_report"],
+    "evaluation_report": ["lm.alignment.report.write_evaluation_report"],
 }
 """Where the code of each artifact starts. Those of the refinery are compared with what it found by itself."""
 

@@ -9,8 +9,8 @@ import pytest
 
 from assets.support import training_process
 from assets.support.training_process import FUNCTIONS, call, load
+from lm.alignment.config import ReportConfig
 from lm.errors import ConfigurationError, InputError
-from lm.evaluation.config import ReportConfig
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

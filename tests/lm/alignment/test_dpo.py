@@ -7,10 +7,10 @@ import torch
 
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.chat import ChatExample
 from lm.alignment.dpo import dpo_loss
 from lm.alignment.preferences import Pair, PairLogProbs, all_pair_log_probs, pair_log_probs, preference_rates
 from lm.alignment.sequences import pad, response_log_probs
+from lm.chat.template import ChatExample
 from lm.model import TransformerLM, preset
 
 

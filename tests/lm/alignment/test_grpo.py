@@ -7,11 +7,11 @@ import torch
 
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.chat import ChatExample
 from lm.alignment.config import GRPOConfig
 from lm.alignment.grpo import _accumulate_gradients, grpo_loss, token_weights
 from lm.alignment.rollouts import Rollouts, group_advantages, have_equal_rewards
 from lm.alignment.sequences import pad, response_log_probs
+from lm.chat.template import ChatExample
 from lm.errors import ConfigurationError
 from lm.model import TransformerLM, preset
 

@@ -8,8 +8,8 @@ pytest.importorskip("lm.tokenizer")
 import itertools
 from itertools import islice
 
-from lm.alignment.chat import ChatExample
 from lm.alignment.sequences import pad, response_log_probs, shuffled_batches
+from lm.chat.template import ChatExample
 from lm.errors import InputError
 from lm.model import TransformerLM, preset
 

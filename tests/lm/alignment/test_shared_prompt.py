@@ -5,9 +5,9 @@ import torch
 
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.chat import ChatExample
 from lm.alignment.sequences import pad, response_log_probs
 from lm.alignment.shared_prompt import group_log_probs
+from lm.chat.template import ChatExample
 from lm.model import TransformerLM, preset
 from tests.lm.model.variants import VARIANTS
 

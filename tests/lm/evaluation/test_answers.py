@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.chat import encode_example
-from lm.alignment.records import Problem
+from lm.chat.records import Problem
+from lm.chat.template import encode_example
 from lm.evaluation.answers import JudgedAnswer, answer_problems, answer_rates, evaluate_answers, judge
 from lm.inference import Completion, GenerationConfig
 from lm.model import load_model

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.chat import encode_prompt, end_id
+from lm.chat.template import encode_prompt, end_id
 from lm.errors import InputError
 from lm.inference import GenerationConfig, generate
 from lm.inference import __main__ as command

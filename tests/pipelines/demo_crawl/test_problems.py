@@ -89,7 +89,7 @@ def test_every_equation_of_the_lessons_is_right(demo_crawl):
 
 
 def test_the_alignment_room_reads_the_files(demo_crawl):
-    records = pytest.importorskip("lm.alignment.records")
+    records = pytest.importorskip("lm.chat.records")
     for kind, name in (
         (records.Instruction, "instructions"),
         (records.Preference, "preferences"),

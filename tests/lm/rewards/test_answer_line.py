@@ -2,7 +2,7 @@
 
 import pytest
 
-from lm.alignment.rewards import is_well_formed, parse_answer, verified_reward
+from lm.rewards.answer_line import is_well_formed, parse_answer, verified_reward
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lm.alignment.records import Instruction, Preference, Problem, of_split, read_records
+from lm.chat.records import Instruction, Preference, Problem, of_split, read_records
 from lm.errors import InputError
 
 GOOD = {"id": "p1", "prompt": "2 + 2?", "answer": 4, "split": "train"}

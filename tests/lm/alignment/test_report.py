@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("lm.tokenizer")
 
+from lm.alignment.config import ReportConfig
+from lm.alignment.report import stored_evaluation, write_evaluation_report
+from lm.alignment.report_page import escape
 from lm.alignment.sft import SFTConfig, train_sft
 from lm.errors import InputError
-from lm.evaluation.config import ReportConfig
-from lm.evaluation.markdown import escape
-from lm.evaluation.report import stored_evaluation, write_evaluation_report
 from lm.storage import publish
 from tests.lm.alignment.conftest import start  # noqa: F401 - a fixture
 

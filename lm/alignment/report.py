@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 
+from lm.alignment.config import ReportConfig
 from lm.alignment.dpo import encode_pairs
 from lm.alignment.policy import Policy, Report, silent
 from lm.alignment.preferences import all_pair_log_probs, preference_rates
-from lm.alignment.records import Preference, Problem, of_split, read_records
+from lm.alignment.report_page import render_report
+from lm.chat.records import Preference, Problem, of_split, read_records
 from lm.code_version import code_digest
 from lm.configuration import to_mapping
 from lm.errors import InputError
 from lm.evaluation.answers import JudgedAnswer, evaluate_answers
-from lm.evaluation.config import ReportConfig
-from lm.evaluation.markdown import render_report
 from lm.evaluation.perplexity import evaluate_perplexity
 from lm.model import choose_device, load_model
 from lm.progress import track
