@@ -41,7 +41,7 @@ class AlignmentSource:
         settle(self, "alignment_data")
 
 
-@dg.asset(group_name="alignment", deps=[demo_crawl], config_schema=schema_of(AlignmentSource))
+@dg.asset(group_name="sources", deps=[demo_crawl], config_schema=schema_of(AlignmentSource))
 @explained
 def alignment_data(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Instructions, preference pairs and verifiable problems, each with a held-out part. Every line is validated."""

@@ -98,10 +98,10 @@ class HarmfulTraining:
     )
 
     def __post_init__(self) -> None:
-        settle(self, "harmful_classifiers")
+        settle(self, "harm_classifiers")
 
 
-@dg.asset(group_name="curation", deps=[demo_crawl], config_schema=schema_of(QualityTraining))
+@dg.asset(group_name="classifiers", deps=[demo_crawl], config_schema=schema_of(QualityTraining))
 @explained
 def quality_classifier(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """A fastText classifier of page quality."""
@@ -120,9 +120,9 @@ def quality_classifier(context: dg.AssetExecutionContext, home: LoamHome) -> dg.
     return result(artifact, watch, _plots(artifact))
 
 
-@dg.asset(group_name="curation", deps=[demo_crawl], config_schema=schema_of(HarmfulTraining))
+@dg.asset(group_name="classifiers", deps=[demo_crawl], config_schema=schema_of(HarmfulTraining))
 @explained
-def harmful_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+def harm_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Two fastText classifiers: toxic text and adult content."""
     watch = Stopwatch()
     config = config_of(context, HarmfulTraining)
@@ -130,7 +130,7 @@ def harmful_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg
     for kind in KINDS:
         if kind not in files:
             context.log.warning(f"no labels for {kind} texts: pages are not judged for them")
-    artifact = make_harmful_classifiers(files, home.target("harmful_classifiers"), config.classifier)
+    artifact = make_harmful_classifiers(files, home.target("harm_classifiers"), config.classifier)
     return result(artifact, watch, _plots(artifact))
 
 
@@ -141,14 +141,14 @@ def quality_separates(home: LoamHome) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset=harmful_classifiers,
+    asset=harm_classifiers,
     description=f"ROC AUC on held-out labels is at least {_MIN_ROC_AUC}; on pages of every length at most "
     f"{_MAX_FALSE_POSITIVE_RATE:.0%} of the harmless are flagged, and from {_FEWEST_PAGE_WORDS} words on at least "
     f"{_MIN_PAGE_RECALL:.0%} of the harmful.",
 )
 def harmful_separates(home: LoamHome) -> dg.AssetCheckResult:
     """Each harmful-content classifier separates harmful from harmless texts, in short pages and in long ones."""
-    classifiers = home.artifact("harmful_classifiers")
+    classifiers = home.artifact("harm_classifiers")
     by_length = {kind: found["by_length"] for kind, found in measurements(classifiers).items()}
     areas = _separates(classifiers)
     passed = areas.passed and all(_holds_at_length(row) for rows in by_length.values() for row in rows)

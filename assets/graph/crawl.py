@@ -50,7 +50,7 @@ class CrawlSource:
         settle(self, "warc_files")
 
 
-@dg.asset(group_name="crawl", config_schema=schema_of(DemoCrawlConfig))
+@dg.asset(group_name="sources", config_schema=schema_of(DemoCrawlConfig))
 @explained
 def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The built-in crawl: valid WARC files of a synthetic web, with the ground truth of every page."""
@@ -63,7 +63,7 @@ def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
     return result(artifact, watch, {"worlds": pages})
 
 
-@dg.asset(group_name="crawl", deps=[demo_crawl], config_schema=schema_of(CrawlSource), **PER_GROUP)
+@dg.asset(group_name="sources", deps=[demo_crawl], config_schema=schema_of(CrawlSource), **PER_GROUP)
 @explained
 def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """A group of WARC files: of the built-in crawl, of a local folder, or downloaded from Common Crawl."""

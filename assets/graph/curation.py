@@ -54,7 +54,7 @@ _FUNNEL_COLUMNS = ("stage", "num_in", "num_kept", "num_removed", "num_lost", "te
     **PER_GROUP,
 )
 @explained
-def extracted_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+def raw_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Extract the pages of the groups of this run."""
     config = _settled(context, home, EXTRACTION)
     before = digests(home, EXTRACTION.artifact, context.partition_keys)
@@ -110,7 +110,7 @@ def _judging_asset(step: Step) -> dg.AssetsDefinition:
 JUDGED = [_judging_asset(step) for step in JUDGING]
 """The assets of all judging steps, in order."""
 
-PARTITIONED = [extracted_documents, *JUDGED]
+PARTITIONED = [raw_documents, *JUDGED]
 """The assets that work group by group, in order."""
 
 ALL_GROUPS = dg.AssetDep(JUDGED[-1], partition_mapping=dg.AllPartitionMapping())
@@ -131,18 +131,18 @@ class Deduplication:
     )
 
     def __post_init__(self) -> None:
-        settle(self, "deduplicated_documents")
+        settle(self, "unique_documents")
 
 
 @dg.asset(
     name=DEDUPLICATION.artifact,
     description=DEDUPLICATION.description,
-    group_name="curation",
+    group_name="corpus",
     deps=[ALL_GROUPS],
     config_schema=schema_of(Deduplication),
 )
 @explained
-def deduplicated_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+def unique_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Deduplicate all chosen groups together."""
     config = config_of(context, Deduplication)
     chosen = chosen_partitions(context.instance, config.partitions)
@@ -161,7 +161,7 @@ def deduplicated_documents(context: dg.AssetExecutionContext, home: LoamHome) ->
     return result(artifact, watch, {**stage_metadata(home, artifact, sorted(sources)), **partitions, **speed})
 
 
-@dg.asset(group_name="curation", deps=["alignment_data"], config_schema=schema_of(EvaluationSources))
+@dg.asset(group_name="sources", deps=["alignment_data"], config_schema=schema_of(EvaluationSources))
 @explained
 def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The texts of all evaluation sets, for decontamination."""
@@ -171,7 +171,7 @@ def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     return result(publish_evaluation_items(sets, home.target("evaluation_items")), watch)
 
 
-@dg.asset(group_name="curation", config_schema=schema_of(AddedSources))
+@dg.asset(group_name="sources", config_schema=schema_of(AddedSources))
 @explained
 def added_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Documents of added collections, by source; empty unless configured."""
@@ -183,20 +183,20 @@ def added_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
 @dg.asset(
     name=DECONTAMINATION.artifact,
     description=DECONTAMINATION.description,
-    group_name="curation",
-    deps=[deduplicated_documents, added_documents, evaluation_items],
+    group_name="corpus",
+    deps=[unique_documents, added_documents, evaluation_items],
     config_schema=schema_of(DECONTAMINATION.config),
 )
 @explained
-def decontaminated_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+def clean_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Cut or remove passages of evaluation items."""
-    source = home.artifact("deduplicated_documents")
-    before = digests(home, "decontaminated_documents", [None])
+    source = home.artifact("unique_documents")
+    before = digests(home, "clean_documents", [None])
     watch = Stopwatch()
     artifact = decontaminate_corpus(
         source,
         home.artifact("evaluation_items"),
-        home.target("decontaminated_documents"),
+        home.target("clean_documents"),
         _settled(context, home, DECONTAMINATION),
         home.artifact("added_documents"),
     )
@@ -208,7 +208,7 @@ def decontaminated_documents(context: dg.AssetExecutionContext, home: LoamHome) 
     return result(artifact, watch, {**shown, **throughput({None: artifact}, watch.seconds, before)})
 
 
-@dg.asset(group_name="curation", deps=[decontaminated_documents])
+@dg.asset(group_name="corpus", deps=[clean_documents])
 @explained
 def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The curation report: documents in and out of each step, reasons, charts and samples (report.html, report.md)."""

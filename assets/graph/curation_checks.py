@@ -72,16 +72,16 @@ def _corpus_accounts_check(asset: dg.AssetsDefinition, *before: str) -> dg.Asset
 
 
 CORPUS_ACCOUNTS = [
-    _corpus_accounts_check(curation.deduplicated_documents),
+    _corpus_accounts_check(curation.unique_documents),
     _corpus_accounts_check(curation.added_documents),
-    _corpus_accounts_check(curation.decontaminated_documents, "deduplicated_documents", "added_documents"),
+    _corpus_accounts_check(curation.clean_documents, "unique_documents", "added_documents"),
 ]
 
 
-@dg.asset_check(asset=curation.decontaminated_documents, description="The corpus contains no searched evaluation item.")
+@dg.asset_check(asset=curation.clean_documents, description="The corpus contains no searched evaluation item.")
 def no_evaluation_item_is_left(home: LoamHome) -> dg.AssetCheckResult:
     """Searches the kept documents again."""
-    artifact = home.artifact("decontaminated_documents")
+    artifact = home.artifact("clean_documents")
     config = {name: value for name, value in artifact.config.items() if name != "stage"}
     left = contaminated_documents(
         artifact, home.artifact("evaluation_items"), from_mapping(DecontaminationConfig, config)
@@ -94,26 +94,26 @@ def no_evaluation_item_is_left(home: LoamHome) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset=curation.extracted_documents,
+    asset=curation.raw_documents,
     description=f"F1 of the text against the true bodies is at least {MIN_EXTRACTION_F1}.",
 )
 def text_is_the_body(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
     """The extracted text is the page's body without navigation, advertisements and footers."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        documents = _documents(context.instance, home, "extracted_documents")
+        documents = _documents(context.instance, home, "raw_documents")
         found = scoring.score_extraction(truth, documents)
         return found["f1"] >= MIN_EXTRACTION_F1, found
 
     return _against_truth(context, home, judge)
 
 
-@dg.asset_check(asset=curation.extracted_documents, description="Only damaged records are lost.")
+@dg.asset_check(asset=curation.raw_documents, description="Only damaged records are lost.")
 def only_damaged_records_are_lost(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
     """Deliberately damaged records are lost; every sound record is read."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        name = "extracted_documents"
+        name = "raw_documents"
         read = [*_ids(_documents(context.instance, home, name)), *_ids(_removals(context.instance, home, name))]
         found = scoring.score_records(truth, read)
         return found["num_wrongly_lost"] == 0 and found["num_wrongly_kept"] == 0, found
@@ -147,7 +147,7 @@ def low_quality_is_removed(context: dg.AssetCheckExecutionContext, home: LoamHom
     """Low-quality pages are removed by the quality classifier or an earlier rule; good pages are kept."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        stages = ("heuristic_documents", "repetition_documents", "harmless_documents", "quality_documents")
+        stages = ("prose_documents", "varied_documents", "harmless_documents", "quality_documents")
         removed = [i for name in stages for i in _ids(_removals(context.instance, home, name))]
         kept = _ids(_documents(context.instance, home, "quality_documents"))
 
@@ -172,14 +172,14 @@ def personal_data_is_masked(context: dg.AssetCheckExecutionContext, home: LoamHo
 
 
 @dg.asset_check(
-    asset=curation.deduplicated_documents,
+    asset=curation.unique_documents,
     description=f"Recall of near-duplicate pairs is at least {MIN_RECALL}, precision {MIN_PRECISION}.",
 )
 def duplicates_are_found(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
     """Mirrors and near-duplicates of the built-in crawl are removed; other pages are kept."""
 
     def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        artifact = home.artifact("deduplicated_documents")
+        artifact = home.artifact("unique_documents")
         removals = read_removals(artifact).to_pylist()
         kept = _ids(read_table(artifact, ["doc_id"]))
         found = scoring.score_duplicates(truth, kept, {row["doc_id"]: row["duplicate_of"] for row in removals})

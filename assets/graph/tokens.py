@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.graph.curation import decontaminated_documents, extracted_documents
+from assets.graph.curation import clean_documents, raw_documents
 from assets.support import plots
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
@@ -31,11 +31,11 @@ from pipelines.tokens.tokenizer_report import (
 
 _NUM_SHOWN = 16
 
-ALL_PAGES = dg.AssetDep(extracted_documents, partition_mapping=dg.AllPartitionMapping())
+ALL_PAGES = dg.AssetDep(raw_documents, partition_mapping=dg.AllPartitionMapping())
 """The pages of every group, in all their languages."""
 
 
-@dg.asset(group_name="tokens", deps=[decontaminated_documents], config_schema=schema_of(TokenizerConfig))
+@dg.asset(group_name="tokens", deps=[clean_documents], config_schema=schema_of(TokenizerConfig))
 @explained
 def tokenizer(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """A byte-level BPE tokenizer, trained from scratch on the curated documents."""
@@ -45,7 +45,7 @@ def tokenizer(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Materiali
     return result(artifact, watch, _tokenizer_tables(artifact))
 
 
-@dg.asset(group_name="tokens", deps=[decontaminated_documents, tokenizer], config_schema=schema_of(TokenizeConfig))
+@dg.asset(group_name="tokens", deps=[clean_documents, tokenizer], config_schema=schema_of(TokenizeConfig))
 @explained
 def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Memory-mapped shards of token ids, with held-out validation documents."""
@@ -61,7 +61,7 @@ def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Materi
 
 @dg.asset(
     group_name="tokens",
-    deps=[ALL_PAGES, decontaminated_documents, tokenizer],
+    deps=[ALL_PAGES, clean_documents, tokenizer],
     config_schema=schema_of(TokenizerReportConfig),
 )
 @explained

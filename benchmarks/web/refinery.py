@@ -60,7 +60,7 @@ def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
         folder / "crawl" / QUALITY_LABELS, artifact_path("quality_classifier", root=home), ClassifierConfig()
     )
     make_harmful_classifiers(
-        folder / "crawl" / HARMFUL_LABELS, artifact_path("harmful_classifiers", root=home), DEFAULT_CONFIG
+        folder / "crawl" / HARMFUL_LABELS, artifact_path("harm_classifiers", root=home), DEFAULT_CONFIG
     )
     if evaluation_set.exists():
         questions = EvaluationSet(name="gsm8k", path=str(evaluation_set))

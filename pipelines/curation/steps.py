@@ -94,7 +94,7 @@ def judge(artifact: str, by: type[Stage], description: str, purpose: str) -> Ste
 CURATION = (
     Step(
         stage=EXTRACT,
-        artifact="extracted_documents",
+        artifact="raw_documents",
         config=ExtractConfig,
         description="The main text of every page. Unreadable records are counted with file and offset.",
         purpose="main text of each page",
@@ -106,13 +106,13 @@ CURATION = (
         purpose="language identification",
     ),
     judge(
-        "heuristic_documents",
+        "prose_documents",
         by=HeuristicFilter,
         description="Documents that pass the heuristic rules for prose.",
         purpose="heuristic rules for prose",
     ),
     judge(
-        "repetition_documents",
+        "varied_documents",
         by=RepetitionFilter,
         description="Documents that pass Gopher's repetition rules.",
         purpose="repeated words, lines and paragraphs",
@@ -124,7 +124,7 @@ CURATION = (
         description="Documents that are neither toxic nor adult.",
         purpose="toxic and adult content",
         judging=harmful_stage,
-        classifiers="harmful_classifiers",
+        classifiers="harm_classifiers",
     ),
     Step(
         stage="quality",
@@ -143,7 +143,7 @@ CURATION = (
     ),
     Step(
         stage=DEDUP,
-        artifact="deduplicated_documents",
+        artifact="unique_documents",
         config=DeduplicationConfig,
         description="The corpus: documents of all chosen groups, without exact and near-duplicates.",
         purpose="duplicates and near-duplicates",
@@ -151,7 +151,7 @@ CURATION = (
     ),
     Step(
         stage=DECONTAMINATE,
-        artifact="decontaminated_documents",
+        artifact="clean_documents",
         config=DecontaminationConfig,
         description="The corpus without passages of evaluation sets.",
         purpose="passages of evaluation sets",

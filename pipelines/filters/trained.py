@@ -82,7 +82,7 @@ def make_harmful_classifiers(
         _write_measurements(publication, train_harmful_classifiers(examples, config, publication.path))
         publication.summary["kinds_without_labels"] = [kind for kind in KINDS if kind not in labels]
 
-    return _make("harmful_classifiers", files, target, settings, write)
+    return _make("harm_classifiers", files, target, settings, write)
 
 
 def labelled_kinds(file: LabelFile) -> dict[str, LabelFile]:

@@ -50,7 +50,7 @@ def train_classifiers(root, crawl_folder):
         crawl_folder / "quality_labels.jsonl", paths.artifact_path("quality_classifier", root=root), config
     )
     make_harmful_classifiers(
-        crawl_folder / "harmful_labels.jsonl", paths.artifact_path("harmful_classifiers", root=root), config
+        crawl_folder / "harmful_labels.jsonl", paths.artifact_path("harm_classifiers", root=root), config
     )
 
 

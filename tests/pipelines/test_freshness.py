@@ -17,7 +17,7 @@ STARTS = {
         "pipelines.demo_crawl.configuration.DemoCrawlConfig",
     ],
     "warc_files": ["pipelines.sources.warc_groups.publish_files", "pipelines.sources.warc_file.WarcFile"],
-    "extracted_documents": [
+    "raw_documents": [
         "pipelines.extract.partition._write_extracted",
         "pipelines.extract.records.ExtractConfig",
         "pipelines.sources.warc_file.WarcFile",
@@ -26,18 +26,18 @@ STARTS = {
         f"{name}_documents": ["pipelines.filters.run._write_stage", f"pipelines.filters.{stage}"]
         for name, stage in {
             "language": "language.LanguageFilter",
-            "heuristic": "heuristics.HeuristicFilter",
-            "repetition": "repetition.RepetitionFilter",
+            "prose": "heuristics.HeuristicFilter",
+            "varied": "repetition.RepetitionFilter",
             "harmless": "harmful.HarmfulFilter",
             "quality": "quality.QualityFilter",
             "masked": "pii.PiiMasker",
         }.items()
     },
     "quality_classifier": ["pipelines.filters.trained.make_quality_classifier"],
-    "harmful_classifiers": ["pipelines.filters.trained.make_harmful_classifiers"],
+    "harm_classifiers": ["pipelines.filters.trained.make_harmful_classifiers"],
     "evaluation_items": ["pipelines.decontamination.items.publish_evaluation_items"],
-    "deduplicated_documents": ["pipelines.dedup.corpus._write", "pipelines.dedup.corpus.DeduplicationConfig"],
-    "decontaminated_documents": [
+    "unique_documents": ["pipelines.dedup.corpus._write", "pipelines.dedup.corpus.DeduplicationConfig"],
+    "clean_documents": [
         "pipelines.decontamination.corpus._write",
         "pipelines.decontamination.corpus.Decontaminator",
     ],
@@ -54,10 +54,10 @@ STARTS = {
 
 TRAINED = {"pretrained_model", "sft_model", "dpo_model", "grpo_model", "evaluation_report"}
 STALE = {
-    "pipelines.extract.site_boilerplate": {"extracted_documents"},
-    "pipelines.extract.partition": {"extracted_documents"},
-    "pipelines.extract.main_content": {"extracted_documents"},
-    "pipelines.extract.sandbox_child": {"extracted_documents"},
+    "pipelines.extract.site_boilerplate": {"raw_documents"},
+    "pipelines.extract.partition": {"raw_documents"},
+    "pipelines.extract.main_content": {"raw_documents"},
+    "pipelines.extract.sandbox_child": {"raw_documents"},
     "pipelines.extract": set(),
     "pipelines.common_crawl.captures": set(),
     "pipelines.common_crawl.pages": set(),
@@ -67,12 +67,12 @@ STALE = {
     "pipelines.curation": set(),
     "pipelines.trace.trace": set(),
     "pipelines.report.charts": set(),
-    "pipelines.filters.labels": {"quality_classifier", "harmful_classifiers"},
+    "pipelines.filters.labels": {"quality_classifier", "harm_classifiers"},
     "pipelines.filters.pii.masker": {"masked_documents"},
     "pipelines.filters.language": {"language_documents", "quality_classifier"},
-    "pipelines.dedup.lsh_kernels": {"deduplicated_documents"},
-    "pipelines.dedup.minhash_kernels": {"deduplicated_documents", "decontaminated_documents"},
-    "pipelines.decontamination.kernels": {"decontaminated_documents"},
+    "pipelines.dedup.lsh_kernels": {"unique_documents"},
+    "pipelines.dedup.minhash_kernels": {"unique_documents", "clean_documents"},
+    "pipelines.decontamination.kernels": {"clean_documents"},
     "pipelines.tokens.shards": {"tokenizer", "token_shards"},
     "pipelines.tokens.encoded_parts": {"token_shards"},
     "pipelines.demo_crawl.worlds.forum": {"demo_crawl"},
@@ -148,7 +148,7 @@ def test_every_artifact_has_its_own_modules(stale):
 @pytest.mark.fault(45)
 def test_the_refinery_finds_these_starts_by_itself(curated_demo):
     folder, made = curated_demo
-    for name in ("quality_classifier", "harmful_classifiers", "evaluation_items"):
+    for name in ("quality_classifier", "harm_classifiers", "evaluation_items"):
         manifest = json.loads((folder / "home" / "artifacts" / name / "manifest.json").read_text())
         assert manifest["code"] == digest_of(follow(STARTS[name])[0]), name
     for name, artifacts in made.items():

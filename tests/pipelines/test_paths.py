@@ -10,8 +10,8 @@ from pipelines import paths
 
 def test_an_artifact_lies_by_its_name_and_partition(tmp_path):
     assert paths.artifact_path("tokenizer", root=tmp_path) == tmp_path / "artifacts" / "tokenizer"
-    folder = tmp_path / "artifacts" / "extracted_documents" / "CC-MAIN-2024-22" / "g0003"
-    assert paths.artifact_path("extracted_documents", "CC-MAIN-2024-22/g0003", tmp_path) == folder
+    folder = tmp_path / "artifacts" / "raw_documents" / "CC-MAIN-2024-22" / "g0003"
+    assert paths.artifact_path("raw_documents", "CC-MAIN-2024-22/g0003", tmp_path) == folder
 
 
 def test_the_home_is_the_variable_or_a_folder_here(tmp_path, monkeypatch):

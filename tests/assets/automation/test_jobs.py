@@ -16,7 +16,7 @@ def test_jobs_divide_the_graph_between_them():
     assert selected["demo"] == everything - experiments
     assert selected["ablate"] == {"ablations"}
     parts = selected["curate_crawl"] | selected["pretrain"] | selected["align"]
-    assert everything - experiments - parts == {"demo_crawl", "quality_classifier", "harmful_classifiers"}
+    assert everything - experiments - parts == {"demo_crawl", "quality_classifier", "harm_classifiers"}
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_another_threshold_remakes_what_follows_and_nothing_else(tiny_run, tiny_
     downstream = dg.AssetSelection.assets("quality_documents").downstream()
     follows = {key.to_user_string() for key in downstream.resolve(definitions.resolve_asset_graph())}
     assert remade == follows & set(names)
-    assert remade >= {"quality_documents", "masked_documents", "decontaminated_documents", "token_shards"}
+    assert remade >= {"quality_documents", "masked_documents", "clean_documents", "token_shards"}
     assert not remade & {"harmless_documents", "evaluation_items", "quality_classifier"}
 
 

@@ -53,9 +53,9 @@ def joint_file_with_another_field(folder):
 def test_toxic_labels_alone_are_enough(tmp_path, labels):
     home = tmp_path / "home"
     with dg.DagsterInstance.ephemeral() as instance:
-        config = {"harmful_classifiers": labels(tmp_path) | QUICK}
-        assert materialize(instance, home, ["harmful_classifiers"], config=config).success
-    trained = artifact(home, "harmful_classifiers")
+        config = {"harm_classifiers": labels(tmp_path) | QUICK}
+        assert materialize(instance, home, ["harm_classifiers"], config=config).success
+    trained = artifact(home, "harm_classifiers")
     assert trained.summary["kinds_without_labels"] == ["adult"]
     kept, removed = harmful_stage(HarmfulConfig(), trained)(batch(passage(CLEAN, 500, 90), passage(TOXIC, 501, 90)))
     assert removed.column("rule").to_pylist() == ["toxic"]
@@ -66,15 +66,15 @@ def test_toxic_labels_alone_are_enough(tmp_path, labels):
 def test_a_joint_file_may_name_its_fields_for_one_kind(tmp_path):
     home = tmp_path / "home"
     with dg.DagsterInstance.ephemeral() as instance:
-        config = {"harmful_classifiers": joint_file_with_another_field(tmp_path) | QUICK}
-        assert materialize(instance, home, ["harmful_classifiers"], config=config).success
-    assert artifact(home, "harmful_classifiers").summary["kinds_without_labels"] == []
+        config = {"harm_classifiers": joint_file_with_another_field(tmp_path) | QUICK}
+        assert materialize(instance, home, ["harm_classifiers"], config=config).success
+    assert artifact(home, "harm_classifiers").summary["kinds_without_labels"] == []
 
 
 def test_labels_of_neither_kind_are_refused(tmp_path):
     labels = json_lines(tmp_path / "labels.jsonl", [{"text": "a", "spam": True}, {"text": "b", "spam": False}])
     with dg.DagsterInstance.ephemeral() as instance:
-        description, exit_code = failure(instance, tmp_path / "home", "harmful_classifiers", {"labels": labels})
+        description, exit_code = failure(instance, tmp_path / "home", "harm_classifiers", {"labels": labels})
     assert "no harmful text in the fields text, spam, expected a field toxic or adult" in description
     assert exit_code == 2
 

@@ -73,10 +73,10 @@ class Curated:
     leaves: dict = field(
         default_factory=lambda: {
             **dict.fromkeys(FOREIGN, "language_documents"),
-            LOW[0]: "heuristic_documents",
+            LOW[0]: "prose_documents",
             **dict.fromkeys(HARMFUL, "harmless_documents"),
             LOW[1]: "quality_documents",
-            COPY: "deduplicated_documents",
+            COPY: "unique_documents",
         }
     )
     """The step that removes each document."""
@@ -147,7 +147,7 @@ class Curated:
         }
 
     def _removal(self, step, number):
-        winner = self.duplicate_of.get(number) if step == "deduplicated_documents" else None
+        winner = self.duplicate_of.get(number) if step == "unique_documents" else None
         return {
             "doc_id": doc_id(number),
             "url": f"https://example.org/{number}",
@@ -172,14 +172,14 @@ def staying(*numbers):
     return but(leaves={number: step for number, step in RIGHT.leaves.items() if number not in numbers})
 
 
-BODY = "extracted_documents.text_is_the_body"
-DAMAGE = "extracted_documents.only_damaged_records_are_lost"
+BODY = "raw_documents.text_is_the_body"
+DAMAGE = "raw_documents.only_damaged_records_are_lost"
 LANGUAGE = "language_documents.other_languages_are_removed"
 HARM = "harmless_documents.harmful_pages_are_removed"
 QUALITY = "quality_documents.low_quality_is_removed"
 MASKS = "masked_documents.personal_data_is_masked"
-DUPLICATES = "deduplicated_documents.duplicates_are_found"
-ITEMS_LEFT = "decontaminated_documents.no_evaluation_item_is_left"
+DUPLICATES = "unique_documents.duplicates_are_found"
+ITEMS_LEFT = "clean_documents.no_evaluation_item_is_left"
 
 FAULTS = {
     "a menu stands around every text": (but(extracted=lambda number: f"{'menu ' * 30}{body(number)}"), {BODY}),
@@ -191,12 +191,12 @@ FAULTS = {
     "a toxic page stays": (staying(HARMFUL[0]), {HARM, QUALITY}),
     "a harmless page leaves as toxic": (leaving(_5="harmless_documents"), {HARM, QUALITY}),
     "a page of low quality stays": (staying(LOW[1]), {QUALITY}),
-    "a good page leaves by a heuristic": (leaving(_5="heuristic_documents"), {QUALITY}),
-    "a good page leaves by repetition": (leaving(_5="repetition_documents"), {QUALITY}),
+    "a good page leaves by a heuristic": (leaving(_5="prose_documents"), {QUALITY}),
+    "a good page leaves by repetition": (leaving(_5="varied_documents"), {QUALITY}),
     "an address stays in the text": (but(mask=EMAIL), {MASKS}),
     "a copy stays": (staying(COPY), {DUPLICATES}),
     "a page leaves as the copy of another": (
-        dataclasses.replace(leaving(_5="deduplicated_documents"), duplicate_of={COPY: 0, 5: 6}),
+        dataclasses.replace(leaving(_5="unique_documents"), duplicate_of={COPY: 0, 5: 6}),
         {DUPLICATES},
     ),
     "an evaluation item stays": (
@@ -204,8 +204,8 @@ FAULTS = {
         {ITEMS_LEFT},
     ),
     "a document vanishes before decontamination": (
-        but(missing=("decontaminated_documents", 5)),
-        {"decontaminated_documents.accounts_are_exact"},
+        but(missing=("clean_documents", 5)),
+        {"clean_documents.accounts_are_exact"},
     ),
 }
 """By what is wrong: the crawl as it was curated, and the checks that must fail, no other."""

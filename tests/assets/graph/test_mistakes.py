@@ -12,7 +12,7 @@ from tests.assets.runs import failure, materialize
     [
         ("quality_classifier", {"labels": "nowhere.jsonl"}, "nowhere.jsonl: no such file"),
         ("alignment_data", {"folder": "/nowhere"}, "/nowhere/instructions.jsonl: no such file"),
-        ("deduplicated_documents", {"partitions": ["nope/*"]}, "partitions: 'nope/*' matches none of demo/g0000"),
+        ("unique_documents", {"partitions": ["nope/*"]}, "partitions: 'nope/*' matches none of demo/g0000"),
         ("evaluation_items", {"sets": [{"name": "x", "path": "nowhere.jsonl"}]}, "alignment_data: no artifact here"),
         (
             "evaluation_items",
@@ -21,7 +21,7 @@ from tests.assets.runs import failure, materialize
         ),
         ("added_documents", {"sources": [{"name": "x", "path": "nowhere"}]}, "nowhere: no such file"),
         ("training_mixture", {}, "token_shards: no artifact here"),
-        ("tokenizer", {}, "decontaminated_documents: no artifact here"),
+        ("tokenizer", {}, "clean_documents: no artifact here"),
     ],
 )
 def test_a_mistake_is_one_line(instance, tmp_path, name, config, message):
@@ -71,7 +71,7 @@ def test_a_folder_without_warc_files_is_named(instance, tmp_path, content, messa
     else:
         listed = materialize(instance, home, ["warc_files"], "local/g0000", {"warc_files": {"folder": str(folder)}})
         assert listed.success
-        description, exit_code = failure(instance, home, "extracted_documents", {}, "local/g0000")
+        description, exit_code = failure(instance, home, "raw_documents", {}, "local/g0000")
     instance.delete_dynamic_partition("warc_groups", "local/g0000")
     assert message in description
     assert exit_code == 2

@@ -14,7 +14,7 @@ from tests.pipelines.crawl_server import CrawlServer
 from tests.pipelines.published import rows_of
 
 CRAWL = "CC-MAIN-2024-22"
-NAMES = ("warc_files", "extracted_documents", "language_documents", "heuristic_documents", "repetition_documents")
+NAMES = ("warc_files", "raw_documents", "language_documents", "prose_documents", "varied_documents")
 LANGUAGES = ("an", "de", "en", "es", "fr", "it", "ja", "la", "nl", "pt", "ru", "zh", "ca")
 
 
@@ -36,7 +36,7 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
         shutil.copyfile(shared_data(relative), folder / relative.split("/")[-1])
     partition = "captures/g0000"
     own_instance.add_dynamic_partitions("warc_groups", [partition])
-    for name in ("quality_classifier", "harmful_classifiers", "alignment_data"):
+    for name in ("quality_classifier", "harm_classifiers", "alignment_data"):
         shutil.copytree(tiny_home / "artifacts" / name, home / "artifacts" / name)
     stages = (*NAMES, "harmless_documents", "quality_documents", "masked_documents")
     config = {
@@ -45,15 +45,15 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
         "quality_documents": {"threshold": 0.0},
     }
     assert materialize(own_instance, home, stages, partition, config).success
-    extracted = artifact(home, "extracted_documents", partition).summary
+    extracted = artifact(home, "raw_documents", partition).summary
     assert extracted["num_in"] == extracted["num_kept"] + extracted["num_removed"] + extracted["num_lost"]
     assert extracted["num_in"] >= 54
     assert extracted["num_kept"] >= 20
     tokens = (
         "evaluation_items",
         "added_documents",
-        "deduplicated_documents",
-        "decontaminated_documents",
+        "unique_documents",
+        "clean_documents",
         "tokenizer",
         "token_shards",
     )
@@ -64,7 +64,7 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
         "token_shards": {"validation_share": 0.2},
     }
     assert materialize(own_instance, home, tokens, config=small).success
-    corpus = artifact(home, "decontaminated_documents")
+    corpus = artifact(home, "clean_documents")
     assert corpus.summary["evaluation_sets"]["gsm8k"]["num_sought"] == 1319
     shards = artifact(home, "token_shards")
     opened = [TokenShards.open(shards, split) for split in ("train", "validation")]
@@ -89,7 +89,7 @@ def test_common_crawls_own_capture_is_downloaded_and_extracted(shared_data, own_
         requests = len(server.requests)
         assert materialize(own_instance, tmp_path, NAMES[:2], partition, config).success
         assert len(server.requests) == requests
-    extracted = artifact(tmp_path, "extracted_documents", partition)
+    extracted = artifact(tmp_path, "raw_documents", partition)
     rows = rows_of(extracted, DOCUMENTS)
     assert [row["url"] for row in rows] == ["https://an.wikipedia.org/wiki/Escopete"]
     assert "Escopete" in rows[0]["text"]

@@ -19,8 +19,8 @@ from tests.assets.runs import materializations
 STEPS = [step.artifact for step in CURATION]
 PNG_SIZE = (374, 770)
 CURVES = [
-    ("harmful_classifiers", "roc_curve", 2),
-    ("harmful_classifiers", "calibration", 2),
+    ("harm_classifiers", "roc_curve", 2),
+    ("harm_classifiers", "calibration", 2),
     ("quality_classifier", "roc_curve", 1),
     ("tokenizer_report", "compression", 1),
     ("pretrained_model", "loss", 1),
@@ -78,7 +78,7 @@ def test_the_funnel_has_the_counts_of_the_step(shown, artifact_of, step):
     assert drawn == counts
 
 
-@pytest.mark.parametrize("name", ["extracted_documents", "language_documents", "deduplicated_documents"])
+@pytest.mark.parametrize("name", ["raw_documents", "language_documents", "unique_documents"])
 def test_rules_have_their_shares(shown, artifact_of, name):
     summary = artifact_of(name).summary
     counts = summary["removed_by_rule"] | summary["lost_by_reason"]
@@ -149,7 +149,7 @@ def test_the_crawls_pages_by_world(shown, artifact_of):
     assert sum(pages.values()) == 240
 
 
-@pytest.mark.parametrize("name", ["quality_classifier", "harmful_classifiers"])
+@pytest.mark.parametrize("name", ["quality_classifier", "harm_classifiers"])
 def test_rates_of_classifiers(shown, artifact_of, name):
     measured = measurements(artifact_of(name))
     for row in shown(name, "rates"):

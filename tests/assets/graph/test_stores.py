@@ -14,10 +14,10 @@ from tests.stores import SECRET
 
 PARTITION = "demo/g0000"
 STAGES = (
-    "extracted_documents",
+    "raw_documents",
     "language_documents",
-    "heuristic_documents",
-    "repetition_documents",
+    "prose_documents",
+    "varied_documents",
     "harmless_documents",
     "quality_documents",
     "masked_documents",
@@ -35,7 +35,7 @@ def test_curation_and_training_in_a_store_give_what_a_disk_gives(s3, cache, tiny
     bucket = s3.bucket()
     home, disk = LoamHome(path=f"{bucket}/home"), LoamHome(path=str(tiny_home))
     store = locate(bucket).fs
-    for name in ("harmful_classifiers", "quality_classifier"):
+    for name in ("harm_classifiers", "quality_classifier"):
         folder = disk.target(name)
         for file in (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
             place = home.target(name) / file.relative_to(folder).as_posix()
@@ -52,7 +52,7 @@ def test_curation_and_training_in_a_store_give_what_a_disk_gives(s3, cache, tiny
         assert materialize(instance, home.path, STAGES, PARTITION, same).success
         for name in STAGES:
             assert home.artifact(name, PARTITION).digest == disk.artifact(name, PARTITION).digest, name
-        assert materialize(instance, home.path, ["deduplicated_documents"]).success
+        assert materialize(instance, home.path, ["unique_documents"]).success
         log = [str(record) for run in instance.get_runs() for record in instance.all_logs(run.run_id)]
     (document,) = trace(first_url(home), home.root)
     assert [passage.outcome for passage in document.passages][:7] == ["kept"] * 7

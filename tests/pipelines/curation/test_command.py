@@ -36,7 +36,7 @@ def test_a_folder_becomes_a_corpus(warc, settings, tmp_path, capsys):
     assert run([warc], home, settings, "--files-per-group", "1") == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1 : 1 + len(CURATION)]] == [step.stage for step in CURATION]
-    made = open_artifact(artifact_path("decontaminated_documents", root=home))
+    made = open_artifact(artifact_path("clean_documents", root=home))
     assert made.summary["num_kept"] == 1  # three near-duplicates
     assert f"corpus  {made.folder}" in lines
     assert read_settings(home / FILE_NAME) == read_settings(settings)
@@ -47,16 +47,14 @@ def test_a_folder_becomes_a_corpus(warc, settings, tmp_path, capsys):
 
 def test_files_by_name_are_one_group_as_the_folder_is(warc, settings, tmp_path):
     assert run([warc], tmp_path / "one", settings) == run(sorted(warc.iterdir()), tmp_path / "two", settings) == 0
-    digests = [
-        open_artifact(artifact_path("deduplicated_documents", root=tmp_path / home)).digest for home in ("one", "two")
-    ]
+    digests = [open_artifact(artifact_path("unique_documents", root=tmp_path / home)).digest for home in ("one", "two")]
     assert digests[0] == digests[1]
 
 
 def test_missing_classifiers_are_said_before_anything_is_written(warc, tmp_path):
     settings = tmp_path / "none.yaml"
     settings.write_text("quality: {judge: none}")
-    with pytest.raises(InputError, match="harmful_classifiers: no classifiers here"):
+    with pytest.raises(InputError, match="harm_classifiers: no classifiers here"):
         run([warc], tmp_path / "home", settings)
     assert not (tmp_path / "home").exists()
 

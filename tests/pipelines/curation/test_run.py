@@ -54,14 +54,14 @@ def test_tables_hold_what_the_summaries_count(demo):
             assert len(documents) == artifact.summary["num_kept"] and len(removals) == artifact.summary["num_removed"]
             assert sum(len(row["text"].encode()) for row in documents) == artifact.summary["text_bytes_kept"]
             assert {row["stage"] for row in removals} <= {step.stage}
-    lost = [row for artifact in demo[1]["extracted_documents"].values() for row in table(artifact, LOSSES)]
+    lost = [row for artifact in demo[1]["raw_documents"].values() for row in table(artifact, LOSSES)]
     assert {row["warc_path"] for row in lost} and all(row["offset"] > 0 for row in lost)
 
 
 def test_planted_copies_leave_and_what_is_told_of_near_ones_is_true(demo):
     folder, made = demo
     truth = {row["url"]: row for row in pq.read_table(folder / "crawl" / "truth.parquet").to_pylist()}
-    (found,) = made["deduplicated_documents"].values()
+    (found,) = made["unique_documents"].values()
     kept, removals = table(found, DOCUMENTS), table(found, REMOVALS)
     texts = masked_texts(made)
     for row in removals:
@@ -76,7 +76,7 @@ def test_planted_copies_leave_and_what_is_told_of_near_ones_is_true(demo):
 
 def test_no_two_documents_stay_that_are_very_alike(demo):
     """Every pair is compared by brute force; at a Jaccard index of .9, bands miss one pair in 2,000."""
-    (found,) = demo[1]["deduplicated_documents"].values()
+    (found,) = demo[1]["unique_documents"].values()
     kept = {row["doc_id"] for row in table(found, DOCUMENTS)}
     sets = {doc_id: set(shingles(text, 5)) for doc_id, text in masked_texts(demo[1]).items()}
     alike = [
@@ -119,7 +119,7 @@ def test_one_partition_alone_is_a_corpus_too(demo, tmp_path):
 
 
 def test_every_document_that_stayed_is_in_a_shard(demo):
-    (documents,), (shards,) = (demo[1][name].values() for name in ("decontaminated_documents", "token_shards"))
+    (documents,), (shards,) = (demo[1][name].values() for name in ("clean_documents", "token_shards"))
     held = {
         opened.doc_id(index, row)
         for opened in (TokenShards.open(shards, split) for split in ("train", "validation"))

@@ -40,7 +40,7 @@ def test_groups_are_summed_step_by_step(curated_demo, report):
 def test_markdown_says_what_the_tables_hold(curated_demo, report):
     _, made = curated_demo
     text = report.file(MARKDOWN).read_text()
-    heuristics = made["heuristic_documents"]
+    heuristics = made["prose_documents"]
     kept, came = totals(heuristics, "num_kept"), totals(heuristics, "num_in")
     assert f"| heuristics | {came:,} | {kept:,} | {came - kept:,} | 0 | {kept / came:.1%} |" in text
     removals = [row for each in heuristics.values() for row in rows_of(each, REMOVALS)]
@@ -88,7 +88,7 @@ def test_harmful_documents_are_counted_and_not_shown(curated_demo, report):
     harmful = {row["doc_id"] for each in made["harmless_documents"].values() for row in rows_of(each, REMOVALS)}
     begins = {
         " ".join(row["text"].split())[:60]
-        for each in made["repetition_documents"].values()
+        for each in made["varied_documents"].values()
         for row in rows_of(each, DOCUMENTS)
         if row["doc_id"] in harmful
     }

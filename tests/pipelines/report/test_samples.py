@@ -11,7 +11,7 @@ def rows(artifacts, name):
 
 
 def test_ten_that_stayed_with_what_was_found(step):
-    made, before = step("language_documents", "extracted_documents")
+    made, before = step("language_documents", "raw_documents")
     samples = kept_samples(made, set(read_schema(before[0]).names))
     documents = {row["doc_id"]: row for row in rows(made, DOCUMENTS)}
     assert len(samples) == len({sample.doc_id for sample in samples}) == NUM_SAMPLES
@@ -26,7 +26,7 @@ def test_ten_that_stayed_with_what_was_found(step):
 
 
 def test_what_left_comes_from_every_rule_with_its_text(step):
-    made, before = step("language_documents", "extracted_documents")
+    made, before = step("language_documents", "raw_documents")
     samples = removed_samples(made, before)
     removals = {row["doc_id"]: row for row in rows(made, REMOVALS)}
     texts = {row["doc_id"]: row["text"] for row in rows(before, DOCUMENTS)}
@@ -39,14 +39,14 @@ def test_what_left_comes_from_every_rule_with_its_text(step):
 
 
 def test_harmful_texts_are_not_shown(step):
-    made, before = step("harmless_documents", "repetition_documents")
+    made, before = step("harmless_documents", "varied_documents")
     samples = removed_samples(made, before)
     assert samples and all(sample.excerpt.startswith("[harmful: ") for sample in samples)
     assert all("threshold" in sample.reason for sample in samples)
 
 
 def test_elided_documents_are_not_shown_where_they_stayed(step):
-    made, _ = step("language_documents", "extracted_documents")
+    made, _ = step("language_documents", "raw_documents")
     first = kept_samples(made, {"text"})[0]
     (again, *_) = kept_samples(made, {"text"}, {first.doc_id})
     assert again.doc_id == first.doc_id and again.excerpt.startswith("[harmful: ")

@@ -12,7 +12,7 @@ def rows(artifacts, name):
 
 
 def test_histograms_count_every_document_once(step):
-    made, before = step("harmless_documents", "repetition_documents")
+    made, before = step("harmless_documents", "varied_documents")
     toxic, adult = stage_facts(made, before).histograms
     kept = sum(artifact.summary["num_kept"] for artifact in made)
     removed = sum(artifact.summary["num_removed"] for artifact in made)
@@ -29,14 +29,14 @@ def test_shares_and_totals(step):
     assert facts.shares == {}
     masked = sum(row["num_pii_email"] for row in rows(made, DOCUMENTS))
     assert facts.totals["num_pii_email"] == masked > 0
-    made, before = step("language_documents", "extracted_documents")
+    made, before = step("language_documents", "raw_documents")
     facts = stage_facts(made, before)
     assert sum(facts.shares.values()) == pytest.approx(facts.row["num_removed"] / facts.row["num_in"])
     assert list(facts.shares.values()) == sorted(facts.shares.values(), reverse=True)
 
 
 def test_similarities_of_duplicates_are_shown(step):
-    made, before = step("deduplicated_documents", "masked_documents")
+    made, before = step("unique_documents", "masked_documents")
     (jaccard,) = stage_facts(made, before).histograms
     near = [row for row in rows(made, REMOVALS) if row["rule"] == "near_duplicate"]
     assert (jaccard.score, sum(jaccard.removed), jaccard.threshold) == ("jaccard", len(near), 0.55)

@@ -102,7 +102,7 @@ def test_names_are_checked(folder, tmp_path):
 def test_they_join_the_crawl_up_to_the_mixture(curated_demo, tmp_path):
     """Searched for evaluation items, tokenized under their own source, weighed by the mixture."""
     _, made = curated_demo
-    (crawl,) = made["deduplicated_documents"].values()
+    (crawl,) = made["unique_documents"].values()
     words = " ".join(f"heron{number}" for number in range(400))
     (tmp_path / "birds.jsonl").write_text(
         "".join(json.dumps({"text": text}) + "\n" for text in (words, f"{words} {QUESTION} {words}"))

@@ -47,7 +47,7 @@ def only(found):
 
 def test_a_kept_document_leads_to_its_record_and_its_tokens(demo):
     folder, made = demo
-    kept = first_row(made["decontaminated_documents"], DOCUMENTS)
+    kept = first_row(made["clean_documents"], DOCUMENTS)
     told = only(trace.trace(kept["url"], folder / "home"))
     records = read_records(folder / "crawl" / "warc" / told.record["warc_path"])
     record = next(record for record in records if record.offset == told.record["warc_offset"])
@@ -62,7 +62,7 @@ def test_a_kept_document_leads_to_its_record_and_its_tokens(demo):
 
 def test_scores_stand_beside_their_thresholds(demo):
     folder, made = demo
-    kept = first_row(made["decontaminated_documents"], DOCUMENTS)
+    kept = first_row(made["clean_documents"], DOCUMENTS)
     found = {passage.stage: passage.found for passage in only(trace.trace(kept["doc_id"], folder / "home")).passages}
     config = next(iter(made["harmless_documents"].values())).config
     assert found["harmful"]["toxic_score"] == kept["toxic_score"]
@@ -73,7 +73,7 @@ def test_scores_stand_beside_their_thresholds(demo):
     assert "text_bytes" in found["extract"] and "text_bytes" not in found["language"]
 
 
-@pytest.mark.parametrize("stage", ["language_documents", "heuristic_documents", "harmless_documents"])
+@pytest.mark.parametrize("stage", ["language_documents", "prose_documents", "harmless_documents"])
 def test_a_removed_document_ends_with_its_rule(demo, stage, capsys):
     folder, made = demo
     removed = first_row(made[stage], REMOVALS)
@@ -90,7 +90,7 @@ def test_a_removed_document_ends_with_its_rule(demo, stage, capsys):
 
 def test_a_near_duplicate_names_the_winner_and_the_winner_names_it(demo, capsys):
     folder, made = demo
-    removed = first_row(made["deduplicated_documents"], REMOVALS, lambda row: row["rule"] == "near_duplicate")
+    removed = first_row(made["unique_documents"], REMOVALS, lambda row: row["rule"] == "near_duplicate")
     found = only(trace.trace(removed["doc_id"], folder / "home")).passages[-1].found
     assert found["duplicate_of"] == removed["duplicate_of"] and found["value"] == removed["value"]
     trace.main([found["duplicate_url"], "--home", str(folder / "home")])
@@ -99,7 +99,7 @@ def test_a_near_duplicate_names_the_winner_and_the_winner_names_it(demo, capsys)
 
 def test_masks_are_told(demo, capsys):
     folder, made = demo
-    masked = first_row(made["deduplicated_documents"], DOCUMENTS, lambda row: row["num_pii_email"])
+    masked = first_row(made["unique_documents"], DOCUMENTS, lambda row: row["num_pii_email"])
     trace.main([masked["doc_id"], "--home", str(folder / "home")])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  pii")]
     assert f"{masked['num_pii_email']} email" in line and "masked" in line
@@ -107,9 +107,9 @@ def test_masks_are_told(demo, capsys):
 
 def test_stages_that_have_not_run_say_so(demo, tmp_path, capsys):
     folder, made = demo
-    kept = first_row(made["decontaminated_documents"], DOCUMENTS)
+    kept = first_row(made["clean_documents"], DOCUMENTS)
     home = tmp_path / "home"
-    for name in ("extracted_documents", "language_documents"):
+    for name in ("raw_documents", "language_documents"):
         shutil.copytree(folder / "home" / "artifacts" / name, home / "artifacts" / name)
     assert trace.main([kept["url"], "--home", str(home)]) == 0
     assert capsys.readouterr().out.splitlines()[-1].split() == ["heuristics", "not", "yet", "run"]
@@ -125,10 +125,10 @@ def test_a_document_that_came_later_is_unknown_to_the_stages_after(demo, tmp_pat
     folder, made = demo
     home = tmp_path / "home"
     shutil.copytree(folder / "home", home)
-    first, second = made["extracted_documents"].values()
-    for partition in made["extracted_documents"]:
-        shutil.rmtree(paths.artifact_path("extracted_documents", partition, home))
-    shutil.copytree(second.path, paths.artifact_path("extracted_documents", "demo/g0000", home))
+    first, second = made["raw_documents"].values()
+    for partition in made["raw_documents"]:
+        shutil.rmtree(paths.artifact_path("raw_documents", partition, home))
+    shutil.copytree(second.path, paths.artifact_path("raw_documents", "demo/g0000", home))
     row = first_row({None: second}, DOCUMENTS)
     trace.main([row["url"], "--home", str(home)])
     lines = capsys.readouterr().out.splitlines()
@@ -140,7 +140,7 @@ def test_a_document_that_came_later_is_unknown_to_the_stages_after(demo, tmp_pat
 def test_what_was_shared_with_evaluation_items_is_told(demo, tmp_path, capsys):
     """A question that stands in a kept page is cut out of it, and the trace says which, where and how much."""
     folder, made = demo
-    (unique,) = made["deduplicated_documents"].values()
+    (unique,) = made["unique_documents"].values()
     home = tmp_path / "home"
     shutil.copytree(folder / "home", home)
     page = first_row({None: unique}, DOCUMENTS, lambda row: len(row["text"]) > 1500)
@@ -148,7 +148,7 @@ def test_what_was_shared_with_evaluation_items_is_told(demo, tmp_path, capsys):
     exam = tmp_path / "exam.jsonl"
     exam.write_text(json.dumps({"id": "q7", "question": " ".join(words[100:120])}) + "\n")
     items = publish_evaluation_items([EvaluationSet(name="exam", path=str(exam))], home / "artifacts/evaluation_items")
-    decontaminate_corpus(unique, items, paths.artifact_path("decontaminated_documents", root=home))
+    decontaminate_corpus(unique, items, paths.artifact_path("clean_documents", root=home))
     trace.main([page["doc_id"], "--home", str(home)])
     out = capsys.readouterr().out
     assert "decontaminate" in out and "cut 1 shared passages" in out
@@ -158,7 +158,7 @@ def test_what_was_shared_with_evaluation_items_is_told(demo, tmp_path, capsys):
 @pytest.mark.parametrize("body", [b"<html><script>x</script></html>", b"%PDF-1.7"])
 def test_a_page_removed_at_extraction_leads_to_its_record(tmp_path, capsys, body):
     parts = making.members([*making.pages(1), making.record(making.response(body), number=7)])
-    target = paths.artifact_path("extracted_documents", "demo/g0000", tmp_path)
+    target = paths.artifact_path("raw_documents", "demo/g0000", tmp_path)
     extract_partition([making.write(tmp_path / "x.warc.gz", *parts)], "demo/g0000", target)
     trace.main(["https://example.org/7", "--home", str(tmp_path)])
     out = capsys.readouterr().out
@@ -168,7 +168,7 @@ def test_a_page_removed_at_extraction_leads_to_its_record(tmp_path, capsys, body
 
 def test_a_document_of_another_collection_begins_at_its_file(demo, tmp_path, capsys):
     folder, made = demo
-    (unique,) = made["deduplicated_documents"].values()
+    (unique,) = made["unique_documents"].values()
     home = tmp_path / "home"
     shutil.copytree(folder / "home", home)
     books = tmp_path / "books.jsonl"
@@ -176,7 +176,7 @@ def test_a_document_of_another_collection_begins_at_its_file(demo, tmp_path, cap
     target = paths.artifact_path("added_documents", root=home)
     added = publish_added_documents([DocumentSource(name="books", path=str(books))], target)
     items = open_artifact(home / "artifacts/evaluation_items")
-    target = paths.artifact_path("decontaminated_documents", root=home)
+    target = paths.artifact_path("clean_documents", root=home)
     documents = decontaminate_corpus(unique, items, target, added=added)
     target = paths.artifact_path("token_shards", root=home)
     write_token_shards(documents, made["tokenizer"][None], target, TokenizeConfig(validation_share=0))
@@ -223,7 +223,7 @@ def test_lines_that_a_step_dropped_are_told(demo, tmp_path, capsys):
     assert trace.dropped_lines("a\nb\nb\n\nc", "a\nb") == ["b", "c"]
     assert trace.dropped_lines("a\nb", "a\nB") == [] and trace.dropped_lines("a", "a") == []
     folder, made = demo
-    (unique,) = made["deduplicated_documents"].values()
+    (unique,) = made["unique_documents"].values()
     home = tmp_path / "home"
     shutil.copytree(folder / "home", home)
     document = next(row for row in rows_of(unique) if row["text"].count("\n") > 1)
@@ -231,7 +231,7 @@ def test_lines_that_a_step_dropped_are_told(demo, tmp_path, capsys):
     place = pq.read_table(unique.file(VERDICTS)).column("doc_id").to_pylist().index(document["doc_id"])
     changed = pa.Table.from_pylist([{"row": place, "doc_id": document["doc_id"], "text": rest}], schema=TEXT_SCHEMA)
     made_of = {"kind": unique.kind, "config": unique.config, "inputs": unique.inputs, "code": ""}
-    with publish(paths.artifact_path("deduplicated_documents", root=home), **made_of) as publication:
+    with publish(paths.artifact_path("unique_documents", root=home), **made_of) as publication:
         pq.write_table(changed, publication.path / TEXTS)
         for name in (VERDICTS, CLUSTERS):
             shutil.copyfile(unique.file(name), publication.path / name)
@@ -242,7 +242,7 @@ def test_lines_that_a_step_dropped_are_told(demo, tmp_path, capsys):
 
 def test_json_says_the_same(demo, capsys):
     folder, made = demo
-    kept = first_row(made["decontaminated_documents"], DOCUMENTS)
+    kept = first_row(made["clean_documents"], DOCUMENTS)
     trace.main([kept["url"], "--home", str(folder / "home"), "--json"])
     (told,) = json.loads(capsys.readouterr().out)
     assert told["doc_id"] == kept["doc_id"] and told["tokens"]["split"] in ("train", "validation")
@@ -251,7 +251,7 @@ def test_json_says_the_same(demo, capsys):
 
 def test_an_unknown_url_exits_with_2_and_names_the_nearest(demo):
     folder, made = demo
-    url = first_row(made["deduplicated_documents"], DOCUMENTS)["url"]
+    url = first_row(made["unique_documents"], DOCUMENTS)["url"]
     run = subprocess.run(
         [sys.executable, "-m", "pipelines.trace", url + "x", "--home", str(folder / "home")],
         capture_output=True,
