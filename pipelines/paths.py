@@ -17,6 +17,9 @@ from pathlib import Path
 from lm.errors import ConfigurationError
 from lm.locations import cache_folder, is_remote, locate
 
+DEMO_CRAWL = "demo"
+"""The crawl name of the built-in crawl's groups."""
+
 _PARTITION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})/g([0-9]{4,6})")
 
 

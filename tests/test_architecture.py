@@ -67,6 +67,7 @@ PACKAGES = (
     "assets.graph",
     "assets.definitions",
     "assets.demo",
+    "assets.__main__",
 )
 """The order of the packages, and of the modules beside the packages: an import names an earlier one or its own."""
 
@@ -143,7 +144,7 @@ TESTED_ELSEWHERE = {
         *(
             f"assets.graph.{name}"
             for name in (
-                "alignment", "crawl", "evaluation", "mixture", "pretraining", "scaling", "tokens"
+                "alignment", "evaluation", "mixture", "pretraining", "scaling", "tokens"
             )
         ),
     ),

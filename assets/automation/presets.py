@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-DEMO_CRAWL = "demo"
-"""The crawl name of the built-in crawl's partitions."""
+from pipelines.paths import DEMO_CRAWL
 
 NUM_DEMO_GROUPS = 2
 NUM_DEMO_WARC_FILES = 4

@@ -35,18 +35,14 @@ def test_curation_and_training_in_a_store_give_what_a_disk_gives(s3, cache, tiny
     bucket = s3.bucket()
     home, disk = LoamHome(path=f"{bucket}/home"), LoamHome(path=str(tiny_home))
     store = locate(bucket).fs
-    for name in ("harm_classifiers", "quality_classifier"):
+    for name in ("harm_classifiers", "quality_classifier", "demo_crawl"):
         folder = disk.target(name)
         for file in (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"):
             place = home.target(name) / file.relative_to(folder).as_posix()
             store.put_file(str(file), place.path)
-    warcs = disk.artifact("demo_crawl").folder / "warc"
-    for file in warcs.iterdir():
-        store.put_file(str(file), locate(f"{bucket}/warcs/{file.name}").path)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("warc_groups", [PARTITION])
-        source = {"warc_files": {"folder": f"{bucket}/warcs"}}
-        assert materialize(instance, home.path, ["warc_files"], PARTITION, source).success
+        assert materialize(instance, home.path, ["warc_files"], PARTITION).success
         shutil.rmtree(cache_folder())  # what follows may run on another machine
         same = {name: TINY[name] for name in STAGES if name in TINY}
         assert materialize(instance, home.path, STAGES, PARTITION, same).success

@@ -1,0 +1,69 @@
+"""`python -m assets partitions add CRAWL/gNNNN [--folder FOLDER]`: register groups of WARC files with Dagster."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+import dagster as dg
+
+from assets.automation.partitions import WARC_GROUPS
+from lm.errors import ConfigurationError, run_command
+from pipelines.common_crawl import DATA_URL
+from pipelines.paths import home, root_at
+from pipelines.sources.group_source import GroupSource, add_group, stored_groups
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Add or list groups; print a line for each."""
+    arguments = _parser().parse_args(argv)
+    if not os.environ.get("DAGSTER_HOME"):
+        raise ConfigurationError("DAGSTER_HOME is not set: name the folder of Dagster's records, as the Makefile does")
+    root = root_at(arguments.home) if arguments.home else home()
+    with dg.DagsterInstance.get() as instance:
+        if arguments.action == "list":
+            stored = stored_groups(root)
+            for key in sorted(instance.get_dynamic_partitions(str(WARC_GROUPS.name))):
+                print(f"{key}  {_described(stored.get(key))}")
+            return 0
+        for key in arguments.groups:
+            source = GroupSource(
+                folder=arguments.folder,
+                files=tuple(arguments.files),
+                files_per_group=arguments.files_per_group,
+                file_kind=arguments.file_kind,
+                base_url=arguments.base_url,
+            )
+            stored_source = add_group(root, key, source)
+            instance.add_dynamic_partitions(str(WARC_GROUPS.name), [key])
+            print(f"{key}  {_described(stored_source)}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m assets", description=(__doc__ or "").partition("`: ")[2])
+    parser.add_argument("--home", help="folder or store of the artifacts (default: $LOAM_HOME or .loam)")
+    subjects = parser.add_subparsers(required=True, metavar="SUBJECT")
+    partitions = subjects.add_parser("partitions", help="groups of WARC files")
+    actions = partitions.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="print the registered groups and their sources")
+    add = actions.add_parser("add", help="register groups, and store the source of each")
+    add.add_argument("groups", nargs="+", metavar="CRAWL/gNNNN", help="such as local/g0000 or CC-MAIN-2024-22/g0003")
+    add.add_argument("--folder", help="folder of WARC files, also in a store (default: Common Crawl)")
+    add.add_argument("--files", nargs="+", default=[], metavar="NAME", help="the group's files (default: the next)")
+    add.add_argument("--files-per-group", type=int, default=2, metavar="N", help="WARC files in a group (default: 2)")
+    add.add_argument("--file-kind", choices=("warc", "wet"), default="warc", help="kind of Common Crawl's files")
+    add.add_argument("--base-url", default=DATA_URL, help="address of Common Crawl's files, or of a mirror")
+    return parser
+
+
+def _described(source: GroupSource | None) -> str:
+    if source is None:
+        return "no stored source"
+    if not source.folder:
+        return f"{source.file_kind} files of {source.base_url}, {source.files_per_group} a group"
+    return f"{source.folder}: {', '.join(source.files)}"
+
+
+if __name__ == "__main__":
+    run_command(main)
