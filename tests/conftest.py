@@ -7,9 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from lm import store_access
 from tests.stores import s3_server
+
+settings.register_profile("loam", deadline=None)  # a busy machine fails no test
+settings.load_profile("loam")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

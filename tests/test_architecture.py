@@ -72,16 +72,13 @@ PACKAGES = (
 """The order of the packages, and of the modules beside the packages: an import names an earlier one or its own."""
 
 TESTED_ELSEWHERE = {
-    "tests/pipelines/filters/test_pii.py": (
-        "one suite of texts masks each kind of personal data, since the kinds compete for the same characters",
-        *(
-            f"pipelines.filters.pii.{name}"
-            for name in (
-                "cards", "emails", "ibans", "ip_addresses", "masker", "numbering_plans", "phone_context", "phone_words",
-                "phones", "regions", "spans", "streets",
-            )
-        ),
+    "tests/pipelines/filters/pii/test_phones.py": (
+        "a number is judged by its plan and by the words beside it",
+        "pipelines.filters.pii.numbering_plans",
+        "pipelines.filters.pii.phone_context",
+        "pipelines.filters.pii.phone_words",
     ),
+    "tests/pipelines/filters/pii/test_masker.py": ("the spans of all kinds, merged", "pipelines.filters.pii.spans"),
     "tests/pipelines/filters/test_heuristics.py": (
         "word lists, and the rules' choice of them, which only whole rules show",
         "pipelines.filters.language_rules",

@@ -23,7 +23,7 @@ def index_of(left, right):
     return len(left & right) / len(left | right) if left | right else 0.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 6), max_size=200), st.sampled_from([1, 2**32 + 1, 2**61]))
 def test_groups_are_those_of_a_dictionary(keys, spread):
     groups = {}
@@ -35,7 +35,7 @@ def test_groups_are_those_of_a_dictionary(keys, spread):
     assert found == [group for _, group in sorted(groups.items()) if len(group) > 1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SETS)
 def test_the_index_is_that_of_sets(sets):
     values, starts = stored(sets)
@@ -45,7 +45,7 @@ def test_the_index_is_that_of_sets(sets):
     assert jaccard(values[: starts[1]], values[: starts[1]]) == (1.0 if sets[0] else 0.0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SETS, st.sampled_from([0.3, 0.5, 1.0]), st.data())
 def test_joins_give_the_components_of_all_pairs_that_are_alike(sets, threshold, data):
     """Of one bucket with everything in it, whatever clusters earlier bands made of documents that are alike."""
