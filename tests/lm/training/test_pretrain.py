@@ -1,5 +1,6 @@
 """A run from token shards to a published model: it learns, repeats byte for byte, scores and samples."""
 
+import itertools
 import json
 import math
 
@@ -10,6 +11,8 @@ from lm.errors import ConfigurationError, InputError
 from lm.evaluation.perplexity import evaluate_perplexity
 from lm.model import load_model
 from lm.storage import publish
+from lm.training import run as run_module
+from lm.training.checkpoint_writer import CheckpointClock
 from lm.training.pretrain import pretrain, silent, work_folder
 from lm.training.run_checkpoint import checkpoint_folders, step_of
 from tests.lm.training.corpora import config_of
@@ -135,12 +138,13 @@ def test_deterministic_kernels_are_asked_for_and_let_go(shards, tmp_path):
     assert same.files["model.safetensors"] == other.files["model.safetensors"]
 
 
-def test_by_the_clock_alone_a_run_has_checkpoints_to_go_on_from(shards, tmp_path):
-    seen = []
+def test_by_the_clock_alone_a_run_has_checkpoints_to_go_on_from(shards, tmp_path, monkeypatch):
+    seen, seconds = [], itertools.count(step=1000)
+    monkeypatch.setattr(run_module, "CheckpointClock", lambda every: CheckpointClock(every, now=lambda: next(seconds)))
 
     def report(event):
         seen.append({step_of(path) for path in checkpoint_folders(work_folder(tmp_path / "m") / "checkpoints")})
 
-    config = config_of(num_steps=200, checkpoint_interval=0, checkpoint_interval_s=0.05, evaluation_interval=0)
+    config = config_of(num_steps=20, checkpoint_interval=0, checkpoint_interval_s=2500, evaluation_interval=0)
     pretrain(config, shards.path, tmp_path / "m", report)
     assert len(set().union(*seen)) >= 2
