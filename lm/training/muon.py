@@ -30,6 +30,7 @@ class Muon(AdamW):
 
     def __init__(self, params: Iterable[Any], *, momentum: float = 0.95, **settings: Any) -> None:
         super().__init__(params, **settings)
+        self.defaults |= {"orthogonal": False, "momentum": momentum}  # of groups that are added later
         for group in self.param_groups:
             group.setdefault("orthogonal", False)
             group["momentum"] = momentum
