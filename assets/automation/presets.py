@@ -19,5 +19,5 @@ def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
         "pretrained_model": {"seed": seed},
         "sft_model": {"seed": seed, "num_steps": 150},
         "dpo_model": {"seed": seed},
-        "grpo_model": {"seed": seed},
+        "grpo_model": {"seed": seed, "negative_weight": 0.2},
     }

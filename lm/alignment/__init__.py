@@ -1,13 +1,29 @@
 """Alignment of a pre-trained model: SFT, DPO, GRPO.
 
     sft          supervised fine-tuning on responses            `train_sft`
-    dpo          direct preference optimization on pairs        `train_dpo`, `dpo_loss`
-    grpo         reinforcement learning on verified answers     `train_grpo`, `grpo_loss`
-    rollouts     the samples that GRPO learns from, and their advantages
+    dpo          direct preference optimization on pairs        `train_dpo`
+    grpo         reinforcement learning on verified answers     `train_grpo`
+    rollouts     the samples that GRPO learns from
     policy       what the three share: a model with its tokenizer, optimizer, metrics and evaluation
     report       the stages side by side                        `write_evaluation_report`
 
 The chain is pretrained -> SFT -> DPO -> GRPO, each stage an artifact with `model.safetensors`, `model.json`,
-`metrics.jsonl`, `evaluation.json` and `samples.jsonl`. Chats come from `lm.chat`, rewards from `lm.rewards`. Import
-what you need from its module; this package imports nothing by itself.
+`metrics.jsonl`, `evaluation.json` and `samples.jsonl`. Chats come from `lm.chat`, rewards from `lm.rewards`.
+
+The stages are made of plain tensor functions, which this package passes on. They work with any `CausalLM`, a model of
+`transformers` included; docs/alignment.md gives their formulas and an example.
 """
+
+from typing import TYPE_CHECKING
+
+from lm.lazy import load_on_first_use
+
+if TYPE_CHECKING:
+    from lm.alignment.advantages import generalized_advantages, group_advantages, whitened
+    from lm.alignment.dpo import dpo_loss, dpo_loss_of_pair
+    from lm.alignment.log_probs import CausalLM, response_log_probs, token_entropy
+    from lm.alignment.masked import masked_mean, masked_normalize
+    from lm.alignment.microbatches import grpo_microbatch_step, sft_microbatch_step
+    from lm.alignment.policy_losses import clipped_value_loss, kl_estimate, policy_gradient_loss, token_weights
+
+__getattr__ = load_on_first_use(__name__)

@@ -8,8 +8,13 @@ from typing import Annotated, Literal
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 
-Normalization = Literal["token", "sequence", "constant"]
 Optimizer = Literal["adamw", "muon"]
+Baseline = Literal["mean", "leave_one_out", "none"]
+Normalizer = Literal["std", "mean", "none"]
+Method = Literal["naive", "reinforce_with_baseline", "unclipped", "clip", "gspo", "cispo"]
+Normalization = Literal["token", "sequence", "constant"]
+KLEstimator = Literal["k1", "k2", "k3"]
+PreferenceLoss = Literal["sigmoid", "ipo", "hinge"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,9 @@ class SFTConfig(TuningConfig):
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
     learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 5e-3
     warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 10
+    microbatch_size: Annotated[
+        int, Doc("Examples in one forward pass; changes memory, not the gradient."), Range(1)
+    ] = 64
     max_examples: Annotated[
         int | None, Doc("Take only the first so many training examples; empty takes all."), Range(1)
     ] = None
@@ -75,6 +83,15 @@ class DPOConfig(TuningConfig):
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 60
     learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
     beta: Annotated[float, Doc("How strongly the policy is held to the reference."), Range(above=0)] = 0.1
+    loss: Annotated[PreferenceLoss, Doc("Of a pair's margin: sigmoid is DPO's.")] = "sigmoid"
+    label_smoothing: Annotated[
+        float,
+        Doc("Share of pairs whose responses may have been swapped; for the sigmoid loss."),
+        Range(0, below=0.5),
+    ] = 0.0
+    length_normalized: Annotated[
+        bool, Doc("Compare mean log-probabilities of tokens instead of sums over responses.")
+    ] = False
     sft_weight: Annotated[
         float, Doc("Weight of the chosen answer's own likelihood in the loss; 0 is plain DPO."), Range(0)
     ] = 1.0
@@ -104,15 +121,26 @@ class GRPOConfig(TuningConfig):
     kl_weight: Annotated[
         float, Doc("Weight of the divergence from the model that training starts from; 0 leaves it out."), Range(0)
     ] = 0.0
-    divide_by_std: Annotated[bool, Doc("Divide a group's advantages by the standard deviation of its rewards.")] = True
+    kl_estimator: Annotated[
+        KLEstimator, Doc("k1 is subtracted from the advantages, k2 and k3 are terms of the loss.")
+    ] = "k3"
+    method: Annotated[Method, Doc("The loss of a token; clip is GRPO's and PPO's.")] = "clip"
+    baseline: Annotated[Baseline, Doc("What of its group is subtracted from a response's reward.")] = "mean"
+    normalizer: Annotated[Normalizer, Doc("What of its rewards a group's advantages are divided by.")] = "std"
     negative_weight: Annotated[
         float,
         Doc("What advantages below 0 are multiplied by: 1 is plain GRPO, less leans on what went right."),
         Range(0),
-    ] = 0.2
+    ] = 1.0
+    mask_truncated: Annotated[
+        bool, Doc("Leave responses that reached max_new_tokens out of the loss; they still count in their group.")
+    ] = False
     normalization: Annotated[
         Normalization, Doc("What the summed loss of tokens is divided by: all tokens, each sequence's, or a constant.")
     ] = "token"
+    patience: Annotated[
+        int, Doc("Stop with an error when no response has earned a reward in the first so many steps."), Range(1)
+    ] = 20
     format_reward: Annotated[float, Doc("For a well-formed wrong answer; a right one has 1."), Range(0, below=1)] = 0.0
 
     @property

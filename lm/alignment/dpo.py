@@ -16,11 +16,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from lm.alignment.config import DPOConfig
+from lm.alignment.config import DPOConfig, PreferenceLoss
+from lm.alignment.log_probs import CausalLM, response_log_probs
 from lm.alignment.policy import (
     Outcome,
     Policy,
@@ -85,7 +87,14 @@ def optimize_preferences(model: TransformerLM, pairs: Sequence[Pair], config: DP
     batches = islice(shuffled_batches(len(pairs), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "dpo", total=config.num_steps, unit="step"), start=1):
         policy = pair_log_probs(model, [pairs[i] for i in indices])
-        preference_loss = dpo_loss(policy, reference[indices], config.beta).mean()
+        preference_loss = dpo_loss(
+            policy,
+            reference[indices],
+            config.beta,
+            loss=config.loss,
+            label_smoothing=config.label_smoothing,
+            length_normalized=config.length_normalized,
+        ).mean()
         chosen_loss = -(policy.chosen / policy.chosen_tokens).mean()
         loss = preference_loss + config.sft_weight * chosen_loss
         check_finite(loss, step)
@@ -95,10 +104,61 @@ def optimize_preferences(model: TransformerLM, pairs: Sequence[Pair], config: DP
         log(step, {**losses, **rates, **tuner.step()})
 
 
-def dpo_loss(policy: PairLogProbs, reference: PairLogProbs, beta: float) -> Float[Tensor, " pairs"]:
-    """− log σ(β · margin) of each pair; log σ in its stable form."""
+def dpo_loss(
+    policy: PairLogProbs,
+    reference: PairLogProbs,
+    beta: float,
+    *,
+    loss: PreferenceLoss = "sigmoid",
+    label_smoothing: float = 0.0,
+    length_normalized: bool = False,
+) -> Float[Tensor, " pairs"]:
+    """Return the loss of each pair by its margin m; ln 2 for the sigmoid loss where policy and reference agree.
+
+        sigmoid   − (1 − ε) log σ(β m) − ε log σ(− β m)    ε = label_smoothing; 0 is DPO's eq. 7
+        ipo       (m − 1 / (2 β))²                         Azar et al. 2023, arXiv:2310.12036, eq. 17
+        hinge     max(0, 1 − β m)                          Zhao et al. 2023, arXiv:2305.10425
+
+    The smoothed loss is that of Mitchell 2023 (cDPO). `length_normalized` takes the margin of mean log-probabilities.
+    """
+    if length_normalized:
+        policy, reference = policy.per_token(), reference.per_token()
     margins = (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
-    return -F.logsigmoid(beta * margins)
+    if loss == "ipo":
+        return (margins - 1 / (2 * beta)) ** 2
+    if loss == "hinge":
+        return F.relu(1 - beta * margins)
+    right, swapped = F.logsigmoid(beta * margins), F.logsigmoid(-beta * margins)
+    return -(1 - label_smoothing) * right - label_smoothing * swapped
+
+
+def dpo_loss_of_pair(
+    model: CausalLM,
+    reference: CausalLM,
+    prompt_ids: Int[Tensor, " prompt"],
+    chosen_ids: Int[Tensor, " chosen"],
+    rejected_ids: Int[Tensor, " rejected"],
+    beta: float = 0.1,
+) -> Float[Tensor, ""]:
+    """Return DPO's loss (eq. 7) of one pair of responses to a prompt, under any models; gradients flow into `model`.
+
+    The responses hold their stop token. Each is scored alone after the prompt, so nothing is padded.
+    """
+    responses = (chosen_ids, rejected_ids)
+    policy = PairLogProbs(*_totals(model, prompt_ids, responses))
+    with torch.no_grad():
+        anchor = PairLogProbs(*_totals(reference, prompt_ids, responses))
+    return dpo_loss(policy, anchor, beta).squeeze(0)
+
+
+def _totals(model: CausalLM, prompt_ids: Tensor, responses: Sequence[Tensor]) -> list[Tensor]:
+    """Σ log p(response | prompt) of each response, then each one's number of tokens."""
+    totals = []
+    for response in responses:
+        ids = torch.cat([prompt_ids, response])[None]
+        log_probs = response_log_probs(model, ids[:, :-1], ids[:, 1:])["log_probs"]
+        totals.append(log_probs[:, len(prompt_ids) - 1 :].sum(dim=1))
+    return totals + [total.new_tensor([len(response)]) for total, response in zip(totals, responses, strict=True)]
 
 
 def chosen_answers(preferences: Sequence[Preference]) -> list[Problem]:

@@ -1,32 +1,35 @@
 """Group-relative policy optimization: sample answers, verify them, make the better ones of each group more likely.
 
-For each token t of response i, with advantage A_i of its group and ratio r = π(token) / π_old(token):
-
-    J = min( r · A_i, clip(r, 1 − ε_low, 1 + ε_high) · A_i ) − kl_weight · ( π_ref/π − log(π_ref/π) − 1 )
-
-The loss is − J, summed over the tokens and divided as `normalization` says:
+The loss of a token is `policy_losses.policy_gradient_loss` with the advantage of its response within its group, plus
+`kl_weight` times the KL from the model that training starts from. It is summed over the tokens and divided as
+`normalization` says:
     token      by all response tokens of the batch       (DAPO: Yu et al. 2025, arXiv:2503.14476, eq. 8)
     sequence   by each response's own length, then mean  (GRPO: Shao et al. 2024, arXiv:2402.03300, eq. 3)
     constant   by responses × max_new_tokens             (Dr. GRPO: Liu et al. 2025, arXiv:2503.20783)
 
-The reference is the model that training starts from. Where no KL term needs them, groups whose rewards are all equal
-are left out of the forward pass: their advantage is 0, and the divisor still counts them, so the gradient is the
-same.
+docs/alignment.md lists the settings of each published variant. Where no KL term needs them, groups whose advantages
+are all 0 are left out of the forward pass: the divisor still counts them, so the gradient is the same.
 """
 
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from lm.alignment.config import GRPOConfig, Normalization
+from lm.alignment.advantages import group_advantages, have_equal_rewards
+from lm.alignment.config import GRPOConfig
+from lm.alignment.masked import masked_sum
+from lm.alignment.microbatches import grpo_microbatch_step
 from lm.alignment.policy import (
     Outcome,
     Policy,
@@ -37,7 +40,8 @@ from lm.alignment.policy import (
     silent,
     tune_to_artifact,
 )
-from lm.alignment.rollouts import Rollouts, group_advantages, have_equal_rewards, roll_out
+from lm.alignment.policy_losses import kl_estimate, token_weights
+from lm.alignment.rollouts import Rollouts, roll_out
 from lm.alignment.sequences import shuffled_batches
 from lm.alignment.shared_prompt import group_log_probs
 from lm.chat.records import Problem, of_split, read_records
@@ -47,6 +51,8 @@ from lm.evaluation.answers import answer_rates
 from lm.inference.engine import GenerationConfig
 from lm.model import TransformerLM
 from lm.progress import track
+from lm.rewards.answer_line import answer_line_reward
+from lm.rewards.functions import RewardFunction
 from lm.storage import Artifact
 
 
@@ -78,12 +84,23 @@ def train_grpo(
     )
 
 
-def reinforce(policy: Policy, problems: Sequence[Problem], config: GRPOConfig, log: StepLog) -> None:
-    """`num_steps` rounds of rolling out and updating."""
+def reinforce(
+    policy: Policy,
+    problems: Sequence[Problem],
+    config: GRPOConfig,
+    log: StepLog,
+    reward_fn: RewardFunction | None = None,
+) -> None:
+    """`num_steps` rounds of rolling out and updating; without `reward_fn` the house's answer line is rewarded.
+
+    Raises:
+        InputError: none of the responses of the first `patience` steps earned a reward.
+    """
+    reward_fn = reward_fn or partial(answer_line_reward, format_reward=config.format_reward)
     model = policy.model
     reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_weight else None
     generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
-    tuner = Tuner(model, config)
+    tuner, rewarded = Tuner(model, config), False
     batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "grpo", total=config.num_steps, unit="step"), start=1):
         rollouts = roll_out(
@@ -92,88 +109,71 @@ def reinforce(policy: Policy, problems: Sequence[Problem], config: GRPOConfig, l
             [problems[i] for i in indices],
             generation,
             group_size=config.group_size,
-            format_reward=config.format_reward,
+            reward_fn=reward_fn,
             seed=(config.seed * 1_000_003 + step) % 2**63,
         )
-        numbers = _rollout_numbers(rollouts)
-        for part in rollouts.split(config.updates_per_rollout):
-            numbers |= _accumulate_gradients(model.train(), reference, part, config, step)
-            numbers |= tuner.step()
-        log(step, numbers)
-
-
-def grpo_loss(
-    log_probs: Float[Tensor, "rows targets"],
-    old_log_probs: Float[Tensor, "rows targets"],
-    advantages: Float[Tensor, " rows"],
-    mask: Bool[Tensor, "rows targets"],
-    *,
-    clip_low: float,
-    clip_high: float,
-    reference_log_probs: Float[Tensor, "rows targets"] | None = None,
-    kl_weight: float = 0.0,
-) -> Float[Tensor, "rows targets"]:
-    """− J of every response token, 0 elsewhere; the caller sums and divides."""
-    ratio = torch.exp(log_probs - old_log_probs)
-    clipped = ratio.clamp(1.0 - clip_low, 1.0 + clip_high)
-    loss = -torch.minimum(ratio * advantages[:, None], clipped * advantages[:, None])
-    if reference_log_probs is not None:
-        difference = reference_log_probs - log_probs
-        loss = loss + kl_weight * (torch.exp(difference) - difference - 1.0)
-    return loss.masked_fill(~mask, 0.0)
-
-
-def token_weights(
-    mask: Bool[Tensor, "rows targets"], normalization: Normalization, max_new_tokens: int
-) -> Float[Tensor, "rows targets"]:
-    """Return the weight of each token's loss, so that the sum over the batch is the normalized loss; 0 outside the
-    responses."""
-    num_rows, lengths = mask.shape[0], mask.sum(dim=1, keepdim=True)
-    divisors = {
-        "token": lengths.sum().expand_as(lengths),
-        "sequence": lengths * num_rows,
-        "constant": torch.full_like(lengths, num_rows * max_new_tokens),
-    }
-    return mask / divisors[normalization]
+        rewarded = rewarded or bool(rollouts.rewards.any())
+        if step == config.patience and not rewarded:
+            raise InputError(
+                f"no response earned a reward in the first {step} steps of {rollouts.rewards.numel()} responses; "
+                "expected a model that answers some problem rightly"
+            )
+        parts = [
+            _accumulate_gradients(model.train(), reference, part, config, step) | tuner.step()
+            for part in rollouts.split(config.updates_per_rollout)
+        ]
+        log(step, _rollout_numbers(rollouts) | {name: fmean(part[name] for part in parts) for name in parts[0]})
 
 
 def _accumulate_gradients(
     model: TransformerLM, reference: TransformerLM | None, rollouts: Rollouts, config: GRPOConfig, step: int
 ) -> dict[str, float]:
     """Gradients of the whole batch's loss, one microbatch of groups at a time."""
-    advantages = group_advantages(rollouts.rewards, divide_by_std=config.divide_by_std)
+    advantages = group_advantages(rollouts.rewards, config.baseline, config.normalizer)
     advantages = torch.where(advantages < 0, config.negative_weight * advantages, advantages)
-    weights = token_weights(rollouts.batch.response_mask, config.normalization, config.max_new_tokens)
-    total = clipped = 0.0
+    weights = token_weights(rollouts.loss_mask(config.mask_truncated), config.normalization, config.max_new_tokens)
+    totals: defaultdict[str, float] = defaultdict(float)
     for rows in _microbatches(rollouts, advantages, config, keep_all=reference is not None):
         batch = rollouts.batch.select(rows)
         width = batch.response_mask.shape[1]
         old = rollouts.log_probs[rows, :width]
+        by_token = advantages.flatten()[rows, None]
+        penalty = None
         log_probs = group_log_probs(model, batch, config.group_size, config.temperature)
-        with torch.no_grad():
-            anchor = (
-                None if reference is None else group_log_probs(reference, batch, config.group_size, config.temperature)
-            )
-        losses = grpo_loss(
+        if reference is not None:
+            with torch.no_grad():
+                anchor = group_log_probs(reference, batch, config.group_size, config.temperature)
+            totals["kl"] += masked_sum(kl_estimate(old, anchor, "k3"), batch.response_mask).item()
+            if config.kl_estimator == "k1":
+                by_token = by_token - config.kl_weight * kl_estimate(old, anchor, "k1")
+            else:
+                penalty = config.kl_weight * kl_estimate(log_probs, anchor, config.kl_estimator)
+        loss, found = grpo_microbatch_step(
             log_probs,
-            old,
-            advantages.flatten()[rows],
             batch.response_mask,
+            by_token,
+            weights[rows, :width],
+            method=config.method,
+            old_log_probs=old,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
-            reference_log_probs=anchor,
-            kl_weight=config.kl_weight,
+            penalty=penalty,
+            added_loss=model.auxiliary_loss() * (len(rows) / len(rollouts.rewards.flatten())),
         )
-        loss = (losses * weights[rows, :width]).sum()
         check_finite(loss, step)
-        (loss + model.auxiliary_loss() * (len(rows) / len(rollouts.rewards.flatten()))).backward()
-        total += loss.item()
-        ratio = torch.exp(log_probs.detach() - old)
-        rising = (advantages.flatten()[rows] > 0)[:, None]
-        falling = (advantages.flatten()[rows] < 0)[:, None]
-        # Only where the minimum takes the clipped side; elsewhere the gradient is whole.
-        clipped += ((falling & (ratio < 1 - config.clip_low)) | (rising & (ratio > 1 + config.clip_high))).sum().item()
-    return {"loss": total, "clipped_share": clipped / rollouts.batch.response_mask.sum().item()}
+        totals["log_prob_gap"] += masked_sum((log_probs.detach() - old).abs(), batch.response_mask).item()
+        totals["loss"] += loss.item()
+        for name, value in found.items():
+            totals[name] += value.item()
+    num_tokens = max(1.0, totals["num_tokens"])
+    return {
+        "loss": totals["loss"],
+        "clipped_share": totals["clipped"] / num_tokens,
+        "ratio": totals["ratio"] / num_tokens,
+        # Of the policy that updates from the one that drew: at the first update, what sampler and trainer differ by.
+        "log_prob_gap": totals["log_prob_gap"] / num_tokens,
+        **({} if reference is None else {"kl": totals["kl"] / num_tokens}),
+    }
 
 
 def _microbatches(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -25,16 +25,22 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairLogProbs:
-    """log p(response | prompt), summed over its tokens, of both sides of each pair; and the chosen side's number of
-    tokens."""
+    """log p(response | prompt), summed over its tokens, of both sides of each pair, and their numbers of tokens."""
 
     chosen: Float[Tensor, " pairs"]
     rejected: Float[Tensor, " pairs"]
     chosen_tokens: Float[Tensor, " pairs"]
+    rejected_tokens: Float[Tensor, " pairs"]
 
     def __getitem__(self, indices: Sequence[int]) -> PairLogProbs:
-        chosen = list(indices)
-        return PairLogProbs(self.chosen[chosen], self.rejected[chosen], self.chosen_tokens[chosen])
+        rows = list(indices)
+        return PairLogProbs(
+            self.chosen[rows], self.rejected[rows], self.chosen_tokens[rows], self.rejected_tokens[rows]
+        )
+
+    def per_token(self) -> PairLogProbs:
+        """Return the mean log-probabilities of tokens in place of the sums."""
+        return replace(self, chosen=self.chosen / self.chosen_tokens, rejected=self.rejected / self.rejected_tokens)
 
 
 def pair_log_probs(model: TransformerLM, pairs: Sequence[Pair]) -> PairLogProbs:
@@ -42,7 +48,7 @@ def pair_log_probs(model: TransformerLM, pairs: Sequence[Pair]) -> PairLogProbs:
     batch = pad([side for pair in pairs for side in (pair.chosen, pair.rejected)], model.device)
     totals = group_log_probs(model, batch, group_size=2).sum(dim=1)
     tokens = batch.response_mask.sum(dim=1).float()
-    return PairLogProbs(totals[0::2], totals[1::2], tokens[0::2])
+    return PairLogProbs(totals[0::2], totals[1::2], tokens[0::2], tokens[1::2])
 
 
 @torch.no_grad()
@@ -51,9 +57,10 @@ def all_pair_log_probs(model: TransformerLM, pairs: Sequence[Pair], batch_size: 
     model.eval()
     parts = [pair_log_probs(model, pairs[start : start + batch_size]) for start in range(0, len(pairs), batch_size)]
     return PairLogProbs(
-        torch.cat([part.chosen for part in parts]),
-        torch.cat([part.rejected for part in parts]),
-        torch.cat([part.chosen_tokens for part in parts]),
+        *(
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("chosen", "rejected", "chosen_tokens", "rejected_tokens")
+        )
     )
 
 

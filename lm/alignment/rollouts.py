@@ -15,7 +15,7 @@ from lm.chat.template import ChatExample, encode_prompt, end_id
 from lm.evaluation.answers import JudgedAnswer, judge
 from lm.inference.engine import GenerationConfig, generate
 from lm.model import TransformerLM
-from lm.rewards.answer_line import verified_reward
+from lm.rewards.functions import RewardFunction, graded
 from lm.tokenizer import Tokenizer
 
 
@@ -28,6 +28,13 @@ class Rollouts:
     """Under the policy and temperature that drew them; 0 outside the responses."""
     rewards: Float[Tensor, "problems group"]
     answers: list[JudgedAnswer]
+
+    def loss_mask(self, without_truncated: bool) -> Bool[Tensor, "rows targets"]:
+        """The response tokens; on request without those of responses that did not end."""
+        if not without_truncated:
+            return self.batch.response_mask
+        finished = torch.tensor([answer.finished for answer in self.answers], device=self.batch.ids.device)
+        return self.batch.response_mask & finished[:, None]
 
     def split(self, num_parts: int) -> list[Rollouts]:
         """The problems in `num_parts` parts as even as can be, each with its whole groups."""
@@ -48,10 +55,14 @@ def roll_out(
     generation: GenerationConfig,
     *,
     group_size: int,
-    format_reward: float,
+    reward_fn: RewardFunction,
     seed: int,
 ) -> Rollouts:
-    """Draw `group_size` responses to each problem and reward them."""
+    """Draw `group_size` responses to each problem and reward them; one that was cut off has the reward 0.
+
+    Raises:
+        InputError: the reward function gave something else than a finite reward.
+    """
     prompts = [encode_prompt(tokenizer, problem.prompt) for problem in problems]
     groups = generate(model, prompts, generation, stop_ids={end_id(tokenizer)}, num_samples=group_size, seed=seed)
     examples, answers, drawn = [], [], []
@@ -61,7 +72,7 @@ def roll_out(
             answers.append(judge(tokenizer, problem, completion))
             drawn += completion.log_probs
     rewards = [
-        verified_reward(answer.response, answer.finished, answer.problem.answer, format_reward=format_reward)
+        graded(reward_fn, answer.response, str(answer.problem.answer))["reward"] if answer.finished else 0.0
         for answer in answers
     ]
     batch = pad(examples, model.device)
@@ -69,23 +80,3 @@ def roll_out(
     log_probs = log_probs.masked_scatter(batch.response_mask, torch.tensor(drawn, device=model.device))
     shaped = torch.tensor(rewards, device=model.device).view(len(problems), group_size)
     return Rollouts(batch, log_probs, shaped, answers)
-
-
-def group_advantages(
-    rewards: Float[Tensor, "problems group"], *, divide_by_std: bool, epsilon: float = 1e-6
-) -> Float[Tensor, "problems group"]:
-    """A = (r − mean(r)) / (std(r) + ε) within each group; without the division for Dr. GRPO.
-
-    A group of equal rewards has advantages of exactly 0, although their mean may differ from them by a rounding.
-    std is the unbiased one. Dividing by it gives nearly solved and nearly hopeless problems the weight of the others.
-    Sources: Shao et al. 2024 (arXiv:2402.03300, sec. 4.1.2); Liu et al. 2025 (arXiv:2503.20783, sec. 3.1).
-    """
-    advantages = rewards - rewards.mean(dim=1, keepdim=True)
-    if divide_by_std:
-        advantages = advantages / (rewards.std(dim=1, keepdim=True) + epsilon)
-    return advantages.masked_fill(have_equal_rewards(rewards)[:, None], 0.0)
-
-
-def have_equal_rewards(rewards: Float[Tensor, "problems group"]) -> Bool[Tensor, " problems"]:
-    """Return whether all rewards of a group are the same, so that it teaches nothing."""
-    return (rewards == rewards[:, :1]).all(dim=1)

@@ -13,10 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from lm.alignment.log_probs import CausalLM, response_log_probs
 from lm.chat.template import ChatExample
 from lm.errors import InputError
-from lm.model import TransformerLM
-from lm.training.loss import token_losses
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +59,16 @@ def pad(examples: Sequence[ChatExample], device: torch.device) -> SequenceBatch:
     return SequenceBatch(ids.to(device), mask.to(device))
 
 
-def response_log_probs(
-    model: TransformerLM, batch: SequenceBatch, temperature: float = 1.0
-) -> Float[Tensor, "batch targets"]:
-    """log p(token | what came before) of every response token, in float32; 0 elsewhere.
-
-    The output layer is computed at the response positions alone: with a large vocabulary it is most of a small
-    model's work.
-    """
-    hidden = model.hidden(batch.ids[:, :-1], counted=batch.input_mask())[batch.response_mask]
-    logits = model.logits(hidden).float() / temperature
-    targets = batch.targets[batch.response_mask]
-    log_probs = -token_losses(logits, targets)
-    dense = torch.zeros(batch.response_mask.shape, dtype=log_probs.dtype, device=log_probs.device)
-    return dense.masked_scatter(batch.response_mask, log_probs)
+def batch_log_probs(model: CausalLM, batch: SequenceBatch, temperature: float = 1.0) -> Float[Tensor, "batch targets"]:
+    """Return `response_log_probs` of every response token of the batch; 0 elsewhere."""
+    return response_log_probs(
+        model,
+        batch.ids[:, :-1],
+        batch.targets,
+        temperature=temperature,
+        mask=batch.response_mask,
+        counted=batch.input_mask(),
+    )["log_probs"]
 
 
 def shuffled_batches(num_items: int, batch_size: int, seed: int) -> Iterator[list[int]]:

@@ -12,9 +12,11 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from lm.alignment.config import SFTConfig
+from lm.alignment.microbatches import sft_microbatch_step
 from lm.alignment.policy import (
     Outcome,
     Policy,
@@ -26,7 +28,7 @@ from lm.alignment.policy import (
     silent,
     tune_to_artifact,
 )
-from lm.alignment.sequences import SequenceBatch, pad, response_log_probs, shuffled_batches
+from lm.alignment.sequences import batch_log_probs, pad, shuffled_batches
 from lm.chat.records import Instruction, Problem, of_split, read_records
 from lm.chat.template import ChatExample, encode_example
 from lm.errors import InputError
@@ -73,24 +75,39 @@ def fine_tune(model: TransformerLM, examples: Sequence[ChatExample], config: SFT
     tuner = Tuner(model, config)
     batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step"), start=1):
-        loss = sft_loss(model, pad([examples[i] for i in indices], model.device))
+        loss = accumulate_sft_gradients(model, [examples[i] for i in indices], config.microbatch_size)
         check_finite(loss, step)
-        (loss + model.auxiliary_loss()).backward()
         log(step, {"loss": loss.item(), **tuner.step()})
 
 
-def sft_loss(model: TransformerLM, batch: SequenceBatch) -> Tensor:
-    """Mean negative log-likelihood of the response tokens, nats a token."""
-    return -response_log_probs(model, batch).sum() / batch.response_mask.sum()
+def accumulate_sft_gradients(
+    model: TransformerLM, examples: Sequence[ChatExample], microbatch_size: int
+) -> Float[Tensor, ""]:
+    """Add the gradients of the batch's loss, `microbatch_size` examples at a time; return the loss, in nats a token.
+
+    Every microbatch's sum is divided by the response tokens of the whole batch, so its size does not matter.
+    """
+    num_tokens = sum(example.num_response_tokens for example in examples)
+    total = torch.zeros((), device=model.device)
+    for start in range(0, len(examples), microbatch_size):
+        part = examples[start : start + microbatch_size]
+        batch = pad(part, model.device)
+        log_probs = batch_log_probs(model, batch)
+        share = len(part) / len(examples)
+        loss, _ = sft_microbatch_step(
+            log_probs, batch.response_mask, num_tokens, added_loss=share * model.auxiliary_loss()
+        )
+        total += loss
+    return total
 
 
 @torch.no_grad()
 def mean_loss(model: TransformerLM, examples: Sequence[ChatExample], batch_size: int = 64) -> float:
-    """`sft_loss` over all examples; each token weighs the same however the batches are cut."""
+    """Return the mean loss over all examples; each token weighs the same however the batches are cut."""
     model.eval()
     total = 0.0
     for start in range(0, len(examples), batch_size):
-        total -= response_log_probs(model, pad(examples[start : start + batch_size], model.device)).sum().item()
+        total -= batch_log_probs(model, pad(examples[start : start + batch_size], model.device)).sum().item()
     return total / sum(example.num_response_tokens for example in examples)
 
 

@@ -2,7 +2,7 @@
 
 A prompt is often longer than its responses, and `group` of them repeat it. Here it is read once, with gradients; every
 response of its group then attends to its keys and values. The numbers and gradients are those of
-`sequences.response_log_probs` on the repeated prompts, up to float rounding.
+`sequences.batch_log_probs` on the repeated prompts, up to float rounding.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lm.alignment.sequences import SequenceBatch, response_log_probs
+from lm.alignment.sequences import SequenceBatch, batch_log_probs
 from lm.model import TransformerLM
+from lm.model.precision import widened
 from lm.training.loss import token_losses
 
 
@@ -69,7 +70,7 @@ def group_log_probs(
     would remember the padding behind a prompt, so a model that has one reads the repeated prompts.
     """
     if model.config.num_layers_of("ssm"):
-        return response_log_probs(model, batch, temperature)
+        return batch_log_probs(model, batch, temperature)
     starts = batch.response_mask.int().argmax(
         dim=1
     )  # the prompt's last token, whose target is the first response token
@@ -86,7 +87,7 @@ def group_log_probs(
         kv_cache=_Continuation(prompts, prefix_mask, group_size),
         counted=mask,
     )
-    logits = model.logits(hidden[mask]).float() / temperature
+    logits = widened(model.logits(hidden[mask])) / temperature
     log_probs = -token_losses(logits, batch.targets.gather(1, places)[mask])
     dense = torch.zeros(batch.response_mask.shape, dtype=log_probs.dtype, device=log_probs.device)
     return dense.masked_scatter(batch.response_mask, log_probs)

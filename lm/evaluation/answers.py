@@ -10,7 +10,7 @@ from lm.chat.records import Problem
 from lm.chat.template import decode_response, encode_prompt, end_id
 from lm.inference.engine import Completion, GenerationConfig, generate
 from lm.model import TransformerLM
-from lm.rewards.answer_line import is_well_formed, parse_answer, verified_reward
+from lm.rewards.answer_line import is_well_formed, parse_answer
 from lm.tokenizer import Tokenizer
 
 
@@ -30,7 +30,7 @@ class JudgedAnswer:
     @property
     def is_verified(self) -> bool:
         """Return whether it is well-formed and its number is the answer."""
-        return verified_reward(self.response, self.finished, self.problem.answer) == 1.0
+        return self.finished and parse_answer(self.response) == self.problem.answer
 
     def as_row(self) -> dict[str, Any]:
         """A line of `samples.jsonl`."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from lm.errors import InputError
+
 _LINE_CHARACTERS = 64
 _MARKER = "####"
 _NUMBER = re.compile(r"[+-]?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})")
@@ -30,9 +32,16 @@ def is_well_formed(text: str, finished: bool) -> bool:
     return finished and parse_answer(text) is not None
 
 
-def verified_reward(text: str, finished: bool, answer: int, *, format_reward: float = 0.0) -> float:
-    """1 for a well-formed response with the right answer, `format_reward` for one with a wrong answer, 0 for any
-    other."""
-    if not is_well_formed(text, finished):
-        return 0.0
-    return 1.0 if parse_answer(text) == answer else format_reward
+def answer_line_reward(response: str, truth: str, *, format_reward: float = 0.0) -> dict[str, float]:
+    """Return the rewards of a response that ended its turn: 1 for the right answer, `format_reward` for a wrong one in
+    the agreed form, 0 for any other.
+
+    Raises:
+        InputError: the truth is not an integer.
+    """
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", truth) is None:
+        raise InputError(f"truth: {truth!r:.80}, expected an integer")
+    answer = parse_answer(response)
+    is_right = answer == int(truth)
+    reward = 1.0 if is_right else format_reward if answer is not None else 0.0
+    return {"reward": reward, "format_reward": float(answer is not None), "answer_reward": float(is_right)}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lm.rewards.answer_line import is_well_formed, parse_answer, verified_reward
+from lm.rewards.answer_line import answer_line_reward, is_well_formed, parse_answer
 
 HOSTILE = {
     "python": "#### __import__('os').system('touch loam-was-here')",
@@ -36,8 +36,7 @@ HOSTILE = {
 def test_hostile_answers_earn_nothing_at_once(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     processes = _children()
-    reward = verified_reward(HOSTILE[name], True, 7, format_reward=0.1)
-    assert reward == 0.0
+    assert answer_line_reward(HOSTILE[name], "7", format_reward=0.1)["reward"] == 0.0
     assert parse_answer(HOSTILE[name]) is None
     assert not is_well_formed(HOSTILE[name], finished=True)
     assert list(tmp_path.iterdir()) == []

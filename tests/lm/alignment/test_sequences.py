@@ -8,7 +8,7 @@ pytest.importorskip("lm.tokenizer")
 import itertools
 from itertools import islice
 
-from lm.alignment.sequences import pad, response_log_probs, shuffled_batches
+from lm.alignment.sequences import batch_log_probs, pad, shuffled_batches
 from lm.chat.template import ChatExample
 from lm.errors import InputError
 from lm.model import TransformerLM, preset
@@ -35,7 +35,7 @@ def plain_log_probs(model, example, temperature):
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_padding_changes_nothing(model, temperature):
     batch = pad(EXAMPLES, torch.device("cpu"))
-    log_probs = response_log_probs(model, batch, temperature)
+    log_probs = batch_log_probs(model, batch, temperature)
     assert log_probs[~batch.response_mask].eq(0).all()
     for row, example in enumerate(EXAMPLES):
         wanted = torch.stack(plain_log_probs(model, example, temperature))
@@ -60,7 +60,7 @@ def test_a_part_of_a_batch_is_cut_to_its_longest_row(model):
     part = batch.select(rows)
     assert part.ids.shape == (2, 5)
     torch.testing.assert_close(
-        response_log_probs(model, part), response_log_probs(model, batch)[rows, :4], atol=1e-5, rtol=1e-5
+        batch_log_probs(model, part), batch_log_probs(model, batch)[rows, :4], atol=1e-5, rtol=1e-5
     )
 
 

@@ -5,7 +5,7 @@ import torch
 
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.sequences import pad, response_log_probs
+from lm.alignment.sequences import batch_log_probs, pad
 from lm.alignment.shared_prompt import group_log_probs
 from lm.chat.template import ChatExample
 from lm.model import TransformerLM, preset
@@ -28,7 +28,7 @@ def test_numbers_and_gradients_are_those_of_repeated_prompts(name):
     weights = torch.rand(batch.response_mask.shape, generator=torch.Generator().manual_seed(1))
     found = {}
     for name, compute in (
-        ("plain", lambda: response_log_probs(model, batch, temperature)),
+        ("plain", lambda: batch_log_probs(model, batch, temperature)),
         ("shared", lambda: group_log_probs(model, batch, GROUP_SIZE, temperature)),
     ):
         model.zero_grad()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lm.rewards.answer_line import is_well_formed, parse_answer, verified_reward
+from lm.errors import InputError
+from lm.rewards.answer_line import answer_line_reward, is_well_formed, parse_answer
 
 
 @pytest.mark.parametrize(
@@ -65,8 +66,14 @@ def test_a_well_formed_response_has_ended_its_turn():
 
 
 def test_rewards():
-    assert verified_reward("#### 7", True, 7) == 1.0
-    assert verified_reward("#### 8", True, 7) == 0.0
-    assert verified_reward("#### 8", True, 7, format_reward=0.1) == 0.1
-    assert verified_reward("#### 7", False, 7, format_reward=0.1) == 0.0
-    assert verified_reward("7", True, 7, format_reward=0.1) == 0.0
+    right = {"reward": 1.0, "format_reward": 1.0, "answer_reward": 1.0}
+    assert answer_line_reward("#### 7", "7") == answer_line_reward("#### 007", "+7") == right
+    assert answer_line_reward("#### 8", "7") == {"reward": 0.0, "format_reward": 1.0, "answer_reward": 0.0}
+    assert answer_line_reward("#### 8", "7", format_reward=0.1)["reward"] == 0.1
+    assert answer_line_reward("7", "7", format_reward=0.1)["reward"] == 0.0
+
+
+@pytest.mark.parametrize("truth", ["", "seven", "7.0", "1" * 19])
+def test_a_truth_that_is_no_integer_is_refused(truth):
+    with pytest.raises(InputError, match="truth"):
+        answer_line_reward("#### 7", truth)
