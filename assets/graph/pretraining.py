@@ -118,7 +118,8 @@ def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
         "speed": _curves("Speed", timed, {"speed": "tokens_per_s"}, y="tokens per second"),
         "peak_memory_bytes": dg.MetadataValue.int(max(row["peak_memory_bytes"] for row in timed)),
     }
-    for name in ("tokens_per_s", "mfu_measured", "mfu_data_sheet"):
+    utilizations = (f"mfu_{machine}{count}" for machine in ("measured", "data_sheet") for count in ("", "_square"))
+    for name in ("tokens_per_s", *utilizations):
         if name in timed[0]:
             found[name] = dg.MetadataValue.float(statistics.median(row[name] for row in timed))
     return found

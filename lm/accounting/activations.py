@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from lm.accounting.flops import CHUNK
 from lm.model.config import ModelConfig
 
 Precision = Literal["float32", "bfloat16"]
@@ -89,7 +88,8 @@ class _Parts:
     def state_space(self) -> int:
         """The stream and what `in_proj` makes of it; then in float32 the convolution, the chunks, the gated norm."""
         config, inner, states = self.config, self.config.d_inner, self.config.d_state
-        heads, channels, chunk = inner // config.d_head, inner + 2 * states, min(CHUNK, config.context_length)
+        heads, channels = inner // config.d_head, inner + 2 * states
+        chunk = min(config.chunk_length, config.context_length)
         projected = inner + channels + heads
         widened = 0 if self.product == FLOAT32 else inner + heads
         scan = 3 * channels + chunk * (2 * heads + 1) + 7 * heads + 2 * states + 6 * inner

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lm.accounting.activations import FLOAT32, Precision, activation_bytes_per_token, mask_bytes
-from lm.accounting.parameters import CONVOLUTION, count_parameters
-from lm.model.config import ModelConfig
+from lm.accounting.parameters import count_parameters
+from lm.model.config import CONVOLUTION_TOKENS, ModelConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def kv_cache_bytes(config: ModelConfig, num_tokens: int, bytes_per_number: int =
     heads, d_key, d_value = config.cache_shape
     per_token = config.num_attention_layers * heads * (d_key + d_value) * bytes_per_number
     channels = config.d_inner + 2 * config.d_state
-    state = (CONVOLUTION - 1) * channels + config.d_inner * config.d_state
+    state = (CONVOLUTION_TOKENS - 1) * channels + config.d_inner * config.d_state
     return per_token * num_tokens + config.num_layers_of("ssm") * state * FLOAT32
 
 

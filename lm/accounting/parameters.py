@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lm.model.config import ModelConfig
-
-CONVOLUTION = 4
-"""Tokens that the convolution of a state-space layer reads."""
+from lm.model.config import CONVOLUTION_TOKENS, ModelConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ def _attention_vectors(config: ModelConfig) -> int:
 
 def _state_space_vectors(config: ModelConfig) -> int:
     channels, heads = config.d_inner + 2 * config.d_state, config.d_inner // config.d_head
-    return channels * (CONVOLUTION + 1) + 3 * heads + _norm(config, config.d_inner)
+    return channels * (CONVOLUTION_TOKENS + 1) + 3 * heads + _norm(config, config.d_inner)
 
 
 def _mlp_vectors(config: ModelConfig) -> int:

@@ -15,6 +15,9 @@ from lm.errors import ConfigurationError
 LAYER_KINDS = ("full", "window", "ssm")
 """What a layer mixes tokens with: attention to all before, to the last `window`, or a state-space layer."""
 
+CONVOLUTION_TOKENS = 4
+"""Tokens that the convolution of a state-space layer reads, the token's own included."""
+
 _GATED = ("swiglu", "geglu")
 
 
@@ -131,6 +134,14 @@ class ModelConfig:
     ] = "loss"
     balance_weight: Annotated[float, Doc("The weight of that term, or the bias's change a step."), Range(0)] = 0.01
     d_state: Annotated[int, Doc("State-space layers: numbers that each channel remembers."), Range(1, 2**16)] = 64
+    chunk_length: Annotated[
+        int,
+        Doc(
+            "State-space layers: tokens of a chunk. Matrix products inside a chunk cost in proportion to it, steps "
+            "between chunks against it."
+        ),
+        Range(1, 2**24),
+    ] = 64
     tie_embeddings: Annotated[bool, Doc("One matrix for the token embeddings and the output layer.")] = False
     logit_soft_cap: Annotated[float, Doc("Logits become cap * tanh(logit / cap); 0 leaves them."), Range(0)] = 0.0
     base_width: Annotated[

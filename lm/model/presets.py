@@ -66,6 +66,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "small_cpu": {"vocab_size": 8_192, "context_length": 512, "d_model": 384, "num_layers": 6, "num_heads": 6},
     "gpt2_124m": {**_GPT2, "d_model": 768, "num_layers": 12, "num_heads": 12},
     "gpt2_355m": {**_GPT2, "d_model": 1_024, "num_layers": 24, "num_heads": 16},
+    "gpt2_1558m": {**_GPT2, "d_model": 1_600, "num_layers": 48, "num_heads": 25},
     "llama_1b": {**_LLAMA3_2, "d_model": 2_048, "num_layers": 16, "num_heads": 32, "d_ff": 8_192},
     "llama_3b": {**_LLAMA3_2, "d_model": 3_072, "num_layers": 28, "num_heads": 24, "d_ff": 8_192},
     "qwen3_0_6b": {**_QWEN3, "d_model": 1_024, "num_layers": 28, "num_heads": 16, "d_ff": 3_072},

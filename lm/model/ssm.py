@@ -21,16 +21,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lm.model.config import ModelConfig
+from lm.model.config import CONVOLUTION_TOKENS, ModelConfig
 from lm.model.context import Context
 from lm.model.linear import Linear
 from lm.model.norm import make_norm
 from lm.model.precision import widened
 
-KERNEL = 4
-"""Tokens that the convolution reads, its own included."""
-CHUNK = 64
-"""Tokens of a chunk: matrix products inside cost in proportion to it, steps between chunks against it."""
 _DT_RANGE = (1e-3, 1e-1)
 _DECAY_RANGE = (1.0, 16.0)
 
@@ -40,15 +36,12 @@ class StateSpaceLayer(nn.Module):
 
     def __init__(self, config: ModelConfig, layer_index: int = 0) -> None:
         super().__init__()
-        self.layer_index, self.d_inner, self.d_state, self.d_head = (
-            layer_index,
-            config.d_inner,
-            config.d_state,
-            config.d_head,
-        )
+        self.layer_index, self.chunk_length = layer_index, config.chunk_length
+        self.d_inner, self.d_state, self.d_head = config.d_inner, config.d_state, config.d_head
         num_heads, channels = config.d_inner // config.d_head, config.d_inner + 2 * config.d_state
         self.in_proj = Linear(config.d_model, config.d_inner + channels + num_heads)
-        self.conv_weight = nn.Parameter(torch.empty(channels, 1, KERNEL).uniform_(-(KERNEL**-0.5), KERNEL**-0.5))
+        bound = CONVOLUTION_TOKENS**-0.5
+        self.conv_weight = nn.Parameter(torch.empty(channels, 1, CONVOLUTION_TOKENS).uniform_(-bound, bound))
         self.conv_bias = nn.Parameter(torch.zeros(channels))
         self.a_log = nn.Parameter(torch.empty(num_heads).uniform_(*_DECAY_RANGE).log())
         self.dt_bias = nn.Parameter(_inverse_softplus(_log_uniform(num_heads, *_DT_RANGE)))
@@ -70,7 +63,7 @@ class StateSpaceLayer(nn.Module):
             u = rearrange(u, "batch seq (heads d_head) -> batch seq heads d_head", d_head=self.d_head)
             delta = F.softplus(widened(dt) + self.dt_bias)
             log_decay = -delta * self.a_log.exp()
-            y, state = scan(u * delta[..., None], log_decay, b, c, state, segments)
+            y, state = scan(u * delta[..., None], log_decay, b, c, state, segments, chunk_length=self.chunk_length)
             y = rearrange(y + u * self.skip[:, None], "batch seq heads d_head -> batch seq (heads d_head)")
             gated = self.norm(y * F.silu(widened(gate)))
         if cache is not None:
@@ -107,11 +100,15 @@ def scan(
     c: Float[Tensor, "batch seq d_state"],
     state: Float[Tensor, "batch heads d_head d_state"] | None = None,
     segments: Int[Tensor, "batch seq"] | None = None,
+    *,
+    chunk_length: int,
 ) -> tuple[Float[Tensor, "batch seq heads d_head"], Float[Tensor, "batch heads d_head d_state"]]:
     """`chunked` where there is more than one token, else one step of `recurrence`."""
     if state is None:
         state = u.new_zeros(u.shape[0], u.shape[2], u.shape[3], b.shape[-1])
-    return (recurrence if u.shape[1] == 1 else chunked)(u, log_decay, b, c, state, segments)
+    if u.shape[1] == 1:
+        return recurrence(u, log_decay, b, c, state, segments)
+    return chunked(u, log_decay, b, c, state, segments, chunk_length=chunk_length)
 
 
 def recurrence(
@@ -129,14 +126,21 @@ def recurrence(
 
 
 def chunked(
-    u: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, state: Tensor, segments: Tensor | None = None
+    u: Tensor,
+    log_decay: Tensor,
+    b: Tensor,
+    c: Tensor,
+    state: Tensor,
+    segments: Tensor | None = None,
+    *,
+    chunk_length: int,
 ) -> tuple[Tensor, Tensor]:
-    """The same by chunks. With L the running sum of log_decay inside a chunk:
+    """The same by chunks of `chunk_length` tokens. With L the running sum of log_decay inside a chunk:
 
     y_t = Σ_{s ≤ t} exp(L_t − L_s) (c_t · b_s) u_s + exp(L_t) h_before c_t
     h_after = exp(L_end) h_before + Σ_s exp(L_end − L_s) u_s b_sᵀ
     """
-    seq, size = u.shape[1], min(CHUNK, u.shape[1])
+    seq, size = u.shape[1], min(chunk_length, u.shape[1])
     # What pads the last chunk neither decays the state nor adds to it.
     u, log_decay, b, c = (_in_chunks(part, size) for part in (u, log_decay, b, c))
     inside, from_before, to_end, through = _reach(segments, seq, size, u.device)

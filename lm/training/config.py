@@ -47,7 +47,7 @@ class PretrainConfig:
         str,
         Doc(
             "Shape of the model and recipe of its training, by name: test, tiny_cpu, small_cpu, gpt2_124m, "
-            "gpt2_355m, llama_1b, llama_3b, qwen3_0_6b, qwen3_1_7b."
+            "gpt2_355m, gpt2_1558m, llama_1b, llama_3b, qwen3_0_6b, qwen3_1_7b."
         ),
     ] = "tiny_cpu"
     model: Annotated[

@@ -3,7 +3,8 @@
 Beside the log's numbers it has those that depend on the clock: `seconds` of work since the run's first step,
 `tokens_per_s` (targets that count), `seconds_left`, `peak_memory_bytes`, and the model's FLOPs as a share of what the
 machine can do: of the rate at which it was just measured to multiply matrices of the run's type (`mfu_measured`) and,
-in 16 bits on a GPU that is known, of the maker's data sheet (`mfu_data_sheet`).
+in 16 bits on a GPU that is known, of the maker's data sheet (`mfu_data_sheet`). Both count attended keys; with
+`_square` they count the whole square of attention, as published figures do (`lm.accounting.flops`).
 
 A run that goes on from a checkpoint keeps the lines up to its step, and one that starts afresh keeps none.
 """
@@ -117,9 +118,11 @@ class LiveView:
         if self._marked_tokens >= 0:
             rate = (result.tokens - self._marked_tokens) / (now - self._marked - self._aside)
             values["tokens_per_s"] = rate
-            values["mfu_measured"] = model_flops_utilization(self._model, rate, self._measured_flops)
-            if self._data_sheet_flops is not None:
-                values["mfu_data_sheet"] = model_flops_utilization(self._model, rate, self._data_sheet_flops)
+            rates = {"mfu_measured": self._measured_flops, "mfu_data_sheet": self._data_sheet_flops}
+            for name, machine in rates.items():
+                if machine is not None:
+                    values[name] = model_flops_utilization(self._model, rate, machine)
+                    values[f"{name}_square"] = model_flops_utilization(self._model, rate, machine, "square")
         self._marked, self._marked_tokens, self._aside = now, result.tokens, 0.0
         return values
 

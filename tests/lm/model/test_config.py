@@ -19,6 +19,7 @@ def test_every_preset_is_a_possible_model_and_survives_its_mapping(name):
     [
         ("gpt2_124m", 124_439_808),
         ("gpt2_355m", 354_823_168),
+        ("gpt2_1558m", 1_557_611_200),
         ("llama_1b", 1_235_814_400),
         ("llama_3b", 3_212_749_824),
         ("qwen3_0_6b", 596_049_920),

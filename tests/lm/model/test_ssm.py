@@ -1,10 +1,14 @@
 """The chunked form of a state-space layer against its recurrence."""
 
+import functools
+
 import pytest
 import torch
 
-from lm.model.ssm import CHUNK, causal_convolution, chunked, recurrence
+from lm.model.ssm import causal_convolution, chunked, recurrence
 from lm.training.precision import deterministic_kernels
+
+CHUNK = 64
 
 
 def make(seq, batch=2, heads=3, d_head=4, d_state=5):
@@ -18,10 +22,11 @@ def make(seq, batch=2, heads=3, d_head=4, d_state=5):
 
 
 @pytest.mark.parametrize("with_documents", [False, True])
+@pytest.mark.parametrize("chunk_length", [CHUNK, 16, 1])
 @pytest.mark.parametrize("seq", [1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 17])
-def test_chunks_give_what_the_recurrence_gives(seq, with_documents):
+def test_chunks_give_what_the_recurrence_gives(seq, chunk_length, with_documents):
     found = []
-    for form in (recurrence, chunked):
+    for form in (recurrence, functools.partial(chunked, chunk_length=chunk_length)):
         inputs, segments = make(seq)
         y, state = form(*inputs, segments if with_documents else None)
         (y.square().sum() + state.square().sum()).backward()
@@ -33,7 +38,7 @@ def test_chunks_give_what_the_recurrence_gives(seq, with_documents):
 def test_strong_decay_neither_overflows_nor_becomes_nan():
     inputs, _ = make(3 * CHUNK)
     inputs[1] = torch.full_like(inputs[1], -50.0).float().requires_grad_()
-    y, state = chunked(*(part.detach().float().requires_grad_() for part in inputs))
+    y, state = chunked(*(part.detach().float().requires_grad_() for part in inputs), chunk_length=CHUNK)
     (y.sum() + state.sum()).backward()
     assert y.isfinite().all() and state.isfinite().all()
 
@@ -62,7 +67,7 @@ def test_with_deterministic_kernels_the_numbers_are_the_same(device):
     found = []
     for wanted in (False, True):
         with deterministic_kernels(wanted):
-            y, state = chunked(*inputs, segments)
+            y, state = chunked(*inputs, segments, chunk_length=CHUNK)
             found.append((y, state, *torch.autograd.grad(y.square().sum() + state.square().sum(), inputs)))
     for plain, repeatable in zip(*found, strict=True):
         torch.testing.assert_close(repeatable, plain, rtol=1e-9, atol=1e-9)

@@ -2,12 +2,10 @@ import math
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from lm.accounting import (
     activation_bytes_per_token,
     count_parameters,
-    forward_flops_per_token,
     kv_cache_bytes,
     largest_microbatch,
     measured_matmul_flops,
@@ -50,24 +48,6 @@ def test_counted_parameters_are_those_of_every_variant(switches):
     experts = sum(size for name, size in sizes.items() if "ffn.w" in name)
     used = model.config.experts_per_token
     assert count.idle == (experts * (4 - used) // 4 if model.config.num_experts else 0)  # of 4
-
-
-@every_variant
-def test_counted_operations_are_torchs(switches):
-    config = preset("test", attention="reference", context_length=128, **switches)
-    model, ids = TransformerLM(config), torch.zeros(2, 128, dtype=torch.long)
-    with FlopCounterMode(display=False) as forward:
-        loss = model(ids).sum()
-    with FlopCounterMode(display=False) as backward:
-        loss.backward()
-    # torch counts the whole square of scores, the formula only what is looked at.
-    looks = sum(min(i, config.window or i) for i in range(1, 129)) / 128
-    unseen = config.num_layers_of("full") * (128 - 1) / 2 + config.num_layers_of("window") * (128 - looks)
-    unseen *= 2 * config.num_heads * (2 * config.d_head + config.d_rope)
-    assert forward.get_total_flops() == 256 * (forward_flops_per_token(config) + unseen)
-    total = forward.get_total_flops() + backward.get_total_flops()
-    assert total == 256 * (training_flops_per_token(config) + 3 * unseen)
-    assert training_flops_per_token(config, recompute=True) == 4 * forward_flops_per_token(config)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +100,11 @@ def test_cache_bytes_are_those_of_its_tensors(switches):
 @pytest.mark.parametrize(
     ("name", "rate"),
     [
-        ("NVIDIA H100 80GB HBM3", 989e12),
-        ("NVIDIA H100 PCIe", 756e12),
-        ("NVIDIA H100 NVL", 835e12),
-        ("NVIDIA H200", 989e12),
-        ("NVIDIA H200 NVL", 835e12),
+        ("NVIDIA H100 80GB HBM3", 989.5e12),
+        ("NVIDIA H100 PCIe", 756.5e12),
+        ("NVIDIA H100 NVL", 835.5e12),
+        ("NVIDIA H200", 989.5e12),
+        ("NVIDIA H200 NVL", 835.5e12),
         ("NVIDIA A100-SXM4-80GB", 312e12),
         ("NVIDIA GeForce RTX 4090", None),
     ],
@@ -136,8 +116,8 @@ def test_peak_rates_are_those_of_the_form_factor(name, rate, monkeypatch):
 
 def test_time_and_utilization_are_inverse():
     config = preset("gpt2_124m")
-    seconds = training_seconds(config, 1e9, 989e12, 0.4)
-    assert model_flops_utilization(config, 1e9 / seconds, 989e12) == pytest.approx(0.4)
+    seconds = training_seconds(config, 1e9, 989.5e12, 0.4)
+    assert model_flops_utilization(config, 1e9 / seconds, 989.5e12) == pytest.approx(0.4)
     assert measured_matmul_flops(torch.device("cpu"), size=64, seconds=0.01) > 1e6
 
 
