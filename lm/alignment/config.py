@@ -37,6 +37,12 @@ class TuningConfig:
     max_gradient_norm: Annotated[float, Doc("Gradients with a larger norm are scaled down to it."), Range(above=0)] = (
         1.0
     )
+    replay_windows: Annotated[
+        int, Doc("Windows of pre-training text a step, so that the language stays; 0 leaves them out."), Range(0, 2**16)
+    ] = 0
+    replay_weight: Annotated[
+        float, Doc("Weight of the replayed text's mean loss beside the stage's own."), Range(above=0)
+    ] = 1.0
     max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
     evaluation_problems: Annotated[
         int,

@@ -39,14 +39,20 @@ from lm.alignment.sequences import shuffled_batches
 from lm.chat.records import Preference, Problem, of_split, read_records
 from lm.chat.template import encode_example
 from lm.errors import InputError
-from lm.model import TransformerLM
 from lm.progress import track
 from lm.rewards.answer_line import parse_answer
 from lm.storage import Artifact
 
 
 def train_dpo(
-    config: DPOConfig, *, model: Path, tokenizer: Path, preferences: Path, output: Path, report: Report = silent
+    config: DPOConfig,
+    *,
+    model: Path,
+    tokenizer: Path,
+    preferences: Path,
+    output: Path,
+    shards: Path | None = None,
+    report: Report = silent,
 ) -> Artifact:
     """Tune the model at `model` on the training pairs of `preferences` and publish it at `output`.
 
@@ -68,38 +74,47 @@ def train_dpo(
         evaluation: dict[str, Any] = {"preference": {"before": preference_rates(held_reference, held_reference)}}
         if problems:
             evaluation["before"], _ = policy.evaluate(problems, config)
-        optimize_preferences(policy.model, train, config, log)
+        optimize_preferences(policy, train, config, log)
         after = all_pair_log_probs(policy.model, heldout)
         evaluation["preference"]["after"] = preference_rates(after, held_reference)
         rates, answers = policy.evaluate(problems, config) if problems else ({}, [])
         return Outcome({**evaluation, **rates, "num_heldout_pairs": len(heldout)}, answers)
 
     return tune_to_artifact(
-        "dpo", config, tune, model=model, tokenizer=tokenizer, data=preferences, output=output, report=report
+        "dpo",
+        config,
+        tune,
+        model=model,
+        tokenizer=tokenizer,
+        data=preferences,
+        output=output,
+        shards=shards,
+        report=report,
     )
 
 
-def optimize_preferences(model: TransformerLM, pairs: Sequence[Pair], config: DPOConfig, log: StepLog) -> None:
+def optimize_preferences(policy: Policy, pairs: Sequence[Pair], config: DPOConfig, log: StepLog) -> None:
     """`num_steps` updates over shuffled epochs of the pairs; the model as it comes is the reference."""
+    model = policy.model
     reference = all_pair_log_probs(model, pairs)
     model.train()
-    tuner = Tuner(model, config)
+    tuner = Tuner(model, config, policy.replay)
     batches = islice(shuffled_batches(len(pairs), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "dpo", total=config.num_steps, unit="step"), start=1):
-        policy = pair_log_probs(model, [pairs[i] for i in indices])
+        scores = pair_log_probs(model, [pairs[i] for i in indices])
         preference_loss = dpo_loss(
-            policy,
+            scores,
             reference[indices],
             config.beta,
             loss=config.loss,
             label_smoothing=config.label_smoothing,
             length_normalized=config.length_normalized,
         ).mean()
-        chosen_loss = -(policy.chosen / policy.chosen_tokens).mean()
+        chosen_loss = -(scores.chosen / scores.chosen_tokens).mean()
         loss = preference_loss + config.sft_weight * chosen_loss
         check_finite(loss, step)
         (loss + model.auxiliary_loss()).backward()
-        rates = preference_rates(policy, reference[indices])
+        rates = preference_rates(scores, reference[indices])
         losses = {"loss": loss.item(), "dpo_loss": preference_loss.item(), "chosen_loss": chosen_loss.item()}
         log(step, {**losses, **rates, **tuner.step()})
 

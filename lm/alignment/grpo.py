@@ -57,7 +57,14 @@ from lm.storage import Artifact
 
 
 def train_grpo(
-    config: GRPOConfig, *, model: Path, tokenizer: Path, problems: Path, output: Path, report: Report = silent
+    config: GRPOConfig,
+    *,
+    model: Path,
+    tokenizer: Path,
+    problems: Path,
+    output: Path,
+    shards: Path | None = None,
+    report: Report = silent,
 ) -> Artifact:
     """Tune the model at `model` on the training part of `problems` and publish it at `output`.
 
@@ -80,7 +87,15 @@ def train_grpo(
         return Outcome(evaluation, answers)
 
     return tune_to_artifact(
-        "grpo", config, tune, model=model, tokenizer=tokenizer, data=problems, output=output, report=report
+        "grpo",
+        config,
+        tune,
+        model=model,
+        tokenizer=tokenizer,
+        data=problems,
+        output=output,
+        shards=shards,
+        report=report,
     )
 
 
@@ -100,7 +115,7 @@ def reinforce(
     model = policy.model
     reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_weight else None
     generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
-    tuner, rewarded = Tuner(model, config), False
+    tuner, rewarded = Tuner(model, config, policy.replay), False
     batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "grpo", total=config.num_steps, unit="step"), start=1):
         rollouts = roll_out(

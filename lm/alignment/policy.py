@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from lm.alignment.config import TuningConfig
+from lm.alignment.replay import Replay
 from lm.chat.records import Problem
 from lm.chat.template import ChatExample
 from lm.code_version import code_digest
 from lm.configuration import to_mapping
-from lm.errors import InputError, Interrupted, NonFiniteError, check_finite_scores
+from lm.errors import ConfigurationError, InputError, Interrupted, NonFiniteError, check_finite_scores
 from lm.evaluation.answers import JudgedAnswer, evaluate_answers
 from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
@@ -40,10 +41,11 @@ def silent(event: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A model with its tokenizer."""
+    """A model with its tokenizer, and the text that it is not to forget."""
 
     model: TransformerLM
     tokenizer: Tokenizer
+    replay: Replay | None = None
 
     def evaluate(self, problems: Sequence[Problem], config: TuningConfig) -> tuple[dict[str, Any], list[JudgedAnswer]]:
         """`evaluate_answers` on the first `evaluation_problems` of the held-out problems."""
@@ -57,8 +59,8 @@ class Tuner:
     """The optimizer with warm-up, cosine decay and clipping, one `step` at a time; experts are balanced, and learning
     rates scaled by the width, as in pre-training."""
 
-    def __init__(self, model: TransformerLM, config: TuningConfig) -> None:
-        self._model, self._config = model, config
+    def __init__(self, model: TransformerLM, config: TuningConfig, replay: Replay | None = None) -> None:
+        self._model, self._config, self._replay = model, config, replay
         settings: dict[str, Any] = {"lr": config.learning_rate, "betas": (0.9, 0.99)}
         groups = make_parameter_groups(
             model, config.weight_decay, optimizer=config.optimizer, width_ratio=model.config.width_ratio
@@ -67,13 +69,14 @@ class Tuner:
         self._step = 0
 
     def step(self) -> dict[str, float]:
-        """Update the weights by the gradients that were accumulated, and clear them; gives the learning rate and the
-        norm before clipping.
+        """Update the weights by the gradients that were accumulated and those of the replay, and clear them; gives the
+        learning rate, the norm before clipping and the loss of the replay.
 
         Raises:
             NonFiniteError: the norm is not finite; the weights are as before.
         """
         config = self._config
+        replayed = {} if self._replay is None else {"replay_loss": self._replay.accumulate()}
         rate = cosine_schedule(
             self._step + 1,  # the schedule is 0 at 0, and no step is to be idle
             config.learning_rate,
@@ -91,7 +94,7 @@ class Tuner:
         self._model.balance_experts()
         self._optimizer.zero_grad(set_to_none=True)
         self._step += 1
-        return {"learning_rate": rate, "gradient_norm": norm}
+        return {"learning_rate": rate, "gradient_norm": norm, **replayed}
 
 
 class StepLog:
@@ -146,6 +149,7 @@ def tune_to_artifact(
     tokenizer: Path,
     data: Path,
     output: Path,
+    shards: Path | None = None,
     report: Report,
     num_samples: int = 24,
 ) -> Artifact:
@@ -155,21 +159,38 @@ def tune_to_artifact(
         InputError: an input is missing or damaged, or the model was trained with another tokenizer.
         Interrupted: stopped by a signal; nothing is published.
     """
+    if config.replay_windows and shards is None:
+        raise ConfigurationError(
+            f"replay_windows: {config.replay_windows} without token shards to read them from, expected 0 or `shards`"
+        )
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     started_from, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
     inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest, "data": _digest(data)}
+    corpus = open_artifact(shards) if shards is not None and config.replay_windows else None
+    if corpus is not None:
+        inputs["shards"] = corpus.digest
     kind, settings, code = f"{stage}_model", to_mapping(config), code_digest(tune)
     if (whole := find_whole(output, fingerprint(kind, settings, inputs, code))) is not None:
         return whole
     network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)
+    replay = None
+    if corpus is not None:
+        replay = Replay(
+            corpus,
+            network,
+            num_windows=config.replay_windows,
+            weight=config.replay_weight,
+            seed=config.seed,
+            tokenizer_digest=vocabulary.digest,
+        )
     if config.warmup_steps >= config.num_updates:
         short = f"warmup_steps {config.warmup_steps} of {config.num_updates} updates"
         report({"message": f"{short}: the learning rate does not get to {config.learning_rate:g}"})
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
     with StopSignals() as signals, publication_of as publication:
         with StepLog(publication.path / METRICS, report, signals) as log:
-            outcome = tune(Policy(network, vocabulary), log)
+            outcome = tune(Policy(network, vocabulary, replay), log)
             log.check_signals("after the last step")
         check_finite_scores(outcome.evaluation, f"{stage}: evaluation after the last step")
         save_model(publication.path, network, vocabulary.digest)

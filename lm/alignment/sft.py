@@ -39,7 +39,14 @@ from lm.storage import Artifact
 
 
 def train_sft(
-    config: SFTConfig, *, model: Path, tokenizer: Path, instructions: Path, output: Path, report: Report = silent
+    config: SFTConfig,
+    *,
+    model: Path,
+    tokenizer: Path,
+    instructions: Path,
+    output: Path,
+    shards: Path | None = None,
+    report: Report = silent,
 ) -> Artifact:
     """Tune the model at `model` on the training part of `instructions` and publish it at `output`.
 
@@ -59,20 +66,28 @@ def train_sft(
             raise InputError(f"{instructions}: no held-out response ends in a line '#### <number>'")
         held_examples = encode_instructions(policy, heldout, instructions)
         loss_before = mean_loss(policy.model, held_examples)
-        fine_tune(policy.model, encode_instructions(policy, train, instructions), config, log)
+        fine_tune(policy, encode_instructions(policy, train, instructions), config, log)
         rates, answers = policy.evaluate(problems, config)
         losses = {"before": loss_before, "after": mean_loss(policy.model, held_examples)}
         return Outcome({"loss": losses, "num_train_examples": len(train), **rates}, answers)
 
     return tune_to_artifact(
-        "sft", config, tune, model=model, tokenizer=tokenizer, data=instructions, output=output, report=report
+        "sft",
+        config,
+        tune,
+        model=model,
+        tokenizer=tokenizer,
+        data=instructions,
+        output=output,
+        shards=shards,
+        report=report,
     )
 
 
-def fine_tune(model: TransformerLM, examples: Sequence[ChatExample], config: SFTConfig, log: StepLog) -> None:
+def fine_tune(policy: Policy, examples: Sequence[ChatExample], config: SFTConfig, log: StepLog) -> None:
     """`num_steps` updates over shuffled epochs of the examples."""
-    model.train()
-    tuner = Tuner(model, config)
+    model = policy.model.train()
+    tuner = Tuner(model, config, policy.replay)
     batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step"), start=1):
         loss = accumulate_sft_gradients(model, [examples[i] for i in indices], config.microbatch_size)

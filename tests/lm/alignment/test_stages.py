@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from lm.alignment.config import DPOConfig, GRPOConfig, SFTConfig
 from lm.alignment.dpo import train_dpo
 from lm.alignment.grpo import train_grpo
 from lm.alignment.sft import train_sft
-from lm.errors import InputError, Interrupted
+from lm.errors import ConfigurationError, InputError, Interrupted
 from lm.model import TransformerLM, load_model, preset, save_model
 from lm.storage import publish
 from lm.tokenizer import Tokenizer, train_bpe
@@ -63,6 +64,20 @@ def test_sft_teaches_the_form(tuned):
     sample = read_lines(artifact, "samples.jsonl")[0]
     assert sample.keys() == {"id", "prompt", "expected", "response", "answer", "well_formed", "verified"}
     assert artifact.summary["greedy"] == figures["greedy"]
+
+
+def test_replay_needs_shards(start, tmp_path):
+    with pytest.raises(ConfigurationError, match="replay_windows: 2 without token shards"):
+        train_sft(
+            replace(SFT, replay_windows=2), **places(start, tmp_path / "sft"), instructions=start / "instructions.jsonl"
+        )
+
+
+def test_a_grpo_run_without_any_reward_says_so(start, tmp_path):
+    config = GRPOConfig(num_steps=5, batch_size=4, group_size=2, patience=2, learning_rate=1e-4, **SMALL)
+    with pytest.raises(InputError, match="no response earned a reward in the first 2 steps of 8 responses"):
+        train_grpo(config, **places(start, tmp_path / "grpo"), problems=start / "problems.jsonl")
+    assert not (tmp_path / "grpo" / "manifest.json").exists()
 
 
 def test_the_same_work_gives_the_same_bytes_and_is_not_done_twice(start, tuned, tmp_path):
