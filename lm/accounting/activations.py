@@ -18,7 +18,7 @@ _INT64 = 8
 
 
 def activation_bytes_per_token(config: ModelConfig, precision: Precision = "float32") -> int:
-    """From the embedding to the loss, in a sequence of a whole context."""
+    """Return the bytes from the embedding to the loss, in a sequence of a whole context."""
     parts = _Parts(config, FLOAT32 if precision == "float32" else 2)
     layers = (
         config.num_layers * (parts.norms() + parts.feed_forward())
@@ -28,6 +28,19 @@ def activation_bytes_per_token(config: ModelConfig, precision: Precision = "floa
     final = parts.norm(config.d_model) if config.norm_placement in ("pre", "sandwich") else 0
     # The gradient that the fused output layer has made already, and the id.
     return layers + final + parts.product * config.d_model + _INT64
+
+
+def recomputed_bytes_per_token(config: ModelConfig, precision: Precision = "float32") -> int:
+    """Return the most bytes at once where only the inputs of the layers are kept and each layer is computed again: the
+    inputs, one layer's own activations, and the gradients that its feed-forward layer makes on the way.
+    """
+    product = FLOAT32 if precision == "float32" else 2
+    parts = _Parts(config, product)
+    mixers = [parts.latent_attention() if config.latent_rank else parts.attention()] * bool(config.num_attention_layers)
+    mixers += [parts.state_space()] * bool(config.num_layers_of("ssm"))
+    widened = 2 * product * config.d_ff * max(1, config.experts_per_token * bool(config.num_experts))
+    layer = parts.norms() + parts.feed_forward() + max(mixers)
+    return FLOAT32 * config.d_model * (config.num_layers + 1) + layer + widened + _INT64
 
 
 def mask_bytes(config: ModelConfig) -> int:

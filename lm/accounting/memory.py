@@ -1,51 +1,91 @@
-"""Memory of training and generation, and the largest microbatch that fits.
+"""Memory of training and generation, and the largest model, microbatch and context that fit.
 
-Counted: weights, gradients and AdamW's two moments in float32, the activations that autograd keeps
-(`lm.accounting.activations`), the output layer's chunk of logits.
-Not counted: the allocator's rounding and the kernels' workspaces.
+Counted: weights and gradients in float32, the optimizer's state, the activations that autograd keeps
+(`lm.accounting.activations`), the output layer's chunk of logits on the device at hand. On a CPU
+`tests/lm/accounting/test_memory.py` holds the peak to that of real steps.
+Not counted: the allocator's rounding, the kernels' workspaces, the copies of weights that autocast keeps.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from lm.accounting.activations import FLOAT32, Precision, activation_bytes_per_token, mask_bytes
-from lm.accounting.parameters import count_parameters
+from lm.accounting.activations import (
+    FLOAT32,
+    Precision,
+    activation_bytes_per_token,
+    mask_bytes,
+    recomputed_bytes_per_token,
+)
+from lm.accounting.flops import Recomputation
+from lm.accounting.parameters import count_parameters, layer_matrices
+from lm.kernels.cross_entropy import chunk_tokens
 from lm.model.config import CONVOLUTION_TOKENS, ModelConfig
+
+Optimizer = Literal["adamw", "muon", "sgd"]
+BYTES_A_PARAMETER = 16
+"""AdamW in float32: weight, gradient and two moments."""
+_CHUNK_COPIES = {"cpu": 3, "cuda": 2}
+"""Arrays of a chunk's logits that exist at once: torch's own operations make one more than the kernels do."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingMemory:
-    """Bytes by purpose."""
+    """Bytes by purpose; `accumulated` where a step has several microbatches, whose gradients wait for one another."""
 
     weights: int
     gradients: int
-    moments: int
+    optimizer_state: int
     activations: int
     output_layer: int
+    accumulated: bool = False
 
     @property
     def total(self) -> int:
-        """All of them at the peak, the end of the forward pass."""
-        return self.weights + self.gradients + self.moments + self.activations + self.output_layer
+        """The peak of a step: the end of a forward pass, which a microbatch before has left its gradients; or the end
+        of the backward pass, when only the gradients are left.
+        """
+        forward = self.activations + self.output_layer + (self.gradients if self.accumulated else 0)
+        return self.weights + self.optimizer_state + max(forward, self.gradients)
 
 
 def training_memory(
-    config: ModelConfig, microbatch_size: int, *, precision: Precision = "float32", chunk_tokens: int = 8_192
+    config: ModelConfig,
+    microbatch_size: int,
+    *,
+    precision: Precision = "float32",
+    optimizer: Optimizer = "adamw",
+    recompute: Recomputation = "none",
+    accumulated: bool = False,
+    device: Literal["cpu", "cuda"] = "cuda",
 ) -> TrainingMemory:
-    """Of one training step with AdamW over a microbatch of whole contexts."""
+    """Return the bytes of one training step over microbatches of whole contexts."""
     weights = FLOAT32 * count_parameters(config).total
     tokens = microbatch_size * config.context_length
-    chunk = min(tokens, chunk_tokens)
-    head = config.vocab_size * config.d_model * FLOAT32
+    chunk = min(tokens, chunk_tokens(device, config.vocab_size))
+    a_token = activation_bytes_per_token if recompute == "none" else recomputed_bytes_per_token
+    # A chunk's logits and their gradient, and the weight's gradient that waits for the backward pass.
+    logits = _CHUNK_COPIES[device] * chunk * config.vocab_size * FLOAT32
     return TrainingMemory(
         weights=weights,
         gradients=weights,
-        moments=2 * weights,
-        activations=tokens * activation_bytes_per_token(config, precision) + mask_bytes(config),
-        # A chunk's logits and their gradient, and the weight's gradient that waits for the backward pass.
-        output_layer=2 * chunk * config.vocab_size * FLOAT32 + head,
+        optimizer_state=optimizer_state_bytes(config, optimizer),
+        activations=tokens * a_token(config, precision) + mask_bytes(config),
+        output_layer=config.vocab_size * config.d_model * FLOAT32 + logits,
+        accumulated=accumulated,
     )
+
+
+def optimizer_state_bytes(config: ModelConfig, optimizer: Optimizer) -> int:
+    """Return the bytes of the moments: two a weight for AdamW, one for SGD with momentum; of Muon one a weight of the
+    layers' matrices and two of all others.
+    """
+    total = count_parameters(config).total
+    numbers = {"adamw": 2 * total, "sgd": total, "muon": 2 * total - layer_matrices(config)}
+    return FLOAT32 * numbers[optimizer]
 
 
 def kv_cache_bytes(config: ModelConfig, num_tokens: int, bytes_per_number: int = FLOAT32) -> int:
@@ -59,13 +99,46 @@ def kv_cache_bytes(config: ModelConfig, num_tokens: int, bytes_per_number: int =
     return per_token * num_tokens + config.num_layers_of("ssm") * state * FLOAT32
 
 
-def largest_microbatch(config: ModelConfig, memory_bytes: int, *, precision: Precision = "bfloat16") -> int:
-    """The most windows of a whole context that fit into `memory_bytes`; 0 where not even one does."""
+def largest_microbatch(
+    config: ModelConfig,
+    memory_bytes: int,
+    *,
+    precision: Precision = "bfloat16",
+    optimizer: Optimizer = "adamw",
+    recompute: Recomputation = "none",
+) -> int:
+    """Return the most windows of a whole context that fit into `memory_bytes`; 0 where not even one does."""
+
+    def fits(size: int) -> bool:
+        memory = training_memory(config, size, precision=precision, optimizer=optimizer, recompute=recompute)
+        return memory.total <= memory_bytes
+
+    return _largest(fits)
+
+
+def largest_context(
+    config: ModelConfig, memory_bytes: int, *, precision: Precision = "bfloat16", recompute: Recomputation = "none"
+) -> int:
+    """Return the longest context of which one window fits into `memory_bytes`; 0 where none does."""
+
+    def fits(length: int) -> bool:
+        longer = dataclasses.replace(config, context_length=length)
+        return training_memory(longer, 1, precision=precision, recompute=recompute).total <= memory_bytes
+
+    return _largest(fits)
+
+
+def largest_model(memory_bytes: int, bytes_a_parameter: int = BYTES_A_PARAMETER) -> int:
+    """Return the parameters whose training state alone fills `memory_bytes`, without activations."""
+    return memory_bytes // bytes_a_parameter
+
+
+def _largest(fits: Callable[[int], bool], most: int = 2**24) -> int:
+    """Return the largest number up to `most` that fits, by bisection; 0 where 1 does not."""
     low, high = 0, 1
-    while training_memory(config, high, precision=precision).total <= memory_bytes:
+    while high < most and fits(high):
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        fits = training_memory(config, middle, precision=precision).total <= memory_bytes
-        low, high = (middle, high) if fits else (low, middle)
+        low, high = (middle, high) if fits(middle) else (low, middle)
     return low

@@ -55,6 +55,13 @@ def count_parameters(config: ModelConfig) -> ParameterCount:
     )
 
 
+def layer_matrices(config: ModelConfig) -> int:
+    """Return the weights in matrices of all layers, which Muon trains: not embeddings, output layer and vectors."""
+    mixers = config.num_attention_layers * attention_matrices(config)
+    mixers += config.num_layers_of("ssm") * state_space_matrices(config)
+    return mixers + config.num_layers * feed_forward_matrices(config)
+
+
 def attention_matrices(config: ModelConfig) -> int:
     """Weights in the matrices of one attention layer: d (2 · heads + 2 · kv_heads) d_head, or those of latent
     attention.

@@ -87,7 +87,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         nats = torch.zeros((), dtype=wide, device=hidden.device)
         squares = torch.zeros_like(nats)
         take = _kernel_chunk if runs_kernel("cross_entropy", hidden, _limits(wide_hidden, weight)) else _chunk
-        size = _chunk_tokens(hidden.device.type, len(weight))
+        size = chunk_tokens(hidden.device.type, len(weight))
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), size):
                 rows = slice(start, start + size)
@@ -114,7 +114,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return (*moved, None, None, None, None)
 
 
-def _chunk_tokens(device: str, vocab: int) -> int:
+def chunk_tokens(device: str, vocab: int) -> int:
+    """Return the tokens whose logits exist at once on a device of this type."""
     return (
         _CHUNK_TOKENS_OF_A_CPU if device == "cpu" else max(128, _CHUNK_LOGITS_ELSEWHERE // max(vocab, 1) // 128 * 128)
     )

@@ -1,37 +1,47 @@
-"""Compute-optimal size and number of tokens for a budget of operations.
+"""Compute-optimal shape and number of tokens for a budget of FLOPs.
 
-Expected loss L(N, D) = E + A / N^α + B / D^β with the constants of Hoffmann et al. 2022 (approach 3) as refitted by
-Besiroglu et al. 2024. They were fitted on web text with another tokenizer: the optimum carries over better than the
-loss itself. Text seen again counts less: of R repetitions of U tokens as many as U (1 + R* (1 − e^(−R/R*))), R* = 15.4
-(Muennighoff et al. 2023, eq. 5).
+The loss is a law's (`lm.scaling.law`), by default the published one of Chinchilla, with both terms for repeated text.
+It is never above ln V, the loss of a uniform guess. A plan outside of the points that the law was fitted to says so in
+its `notes`.
+
+Of plans within a thousandth of the lowest loss the cheapest is taken: where text is scarce, larger models and further
+epochs are worth next to nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lm.accounting.flops import training_flops_per_token
 from lm.accounting.parameters import count_parameters
 from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
+from lm.scaling.hyperparameters import FITTED_FLOPS, suggested
+from lm.scaling.law import CHINCHILLA, LossLaw
+from lm.scaling.shapes import shapes_near
 
-_E, _A, _B, _ALPHA, _BETA = 1.8172, 482.01, 2085.43, 0.3478, 0.3658
-_REPETITIONS = 15.4
-_D_HEAD = 64
-_WIDTH_BY_DEPTH = (32, 160)
-"""Widths per layer that are considered: outside, models of the same size do worse (Kaplan et al. 2020, figure 5)."""
+LEAST_WINDOWS = 100
+"""Windows that a planned model reads at least."""
+_MOST_EPOCHS = 16.0
+"""About R_D: further epochs add less than a hundredth of a new token each (Muennighoff et al. 2023)."""
+_NEAR = 1.001
+CHINCHILLA_RATIO = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One way to spend a budget: the shape, the tokens (repetitions included), the loss to expect in nats per token."""
+    """One way to spend a budget: the shape, the tokens (repetitions included), the loss to expect in nats per token,
+    and what limits the prediction.
+    """
 
     config: ModelConfig
     num_tokens: int
     flops: float
     expected_loss: float
+    learning_rate: float
+    batch_tokens: int
+    notes: tuple[str, ...]
 
     @property
     def num_parameters(self) -> int:
@@ -44,52 +54,78 @@ class Plan:
         return self.num_tokens / self.num_parameters
 
 
-def plan(flops: float, *, vocab_size: int, context_length: int, unique_tokens: float = math.inf) -> Plan:
+def plan(
+    flops: float,
+    *,
+    vocab_size: int,
+    context_length: int,
+    unique_tokens: float = math.inf,
+    law: LossLaw = CHINCHILLA,
+) -> Plan:
     """The shape and number of tokens with the lowest expected loss for `flops` operations of training.
 
+    Of scarce text at most 16 epochs are read. What the plan leaves of the budget stands in its `notes`.
+
     Raises:
-        ConfigurationError: the budget is too small for the smallest shape to see a thousand contexts.
+        ConfigurationError: the budget is too small for the smallest shape to read 100 windows.
     """
-    best: Plan | None = None
-    for config in _shapes(vocab_size, context_length):
-        tokens = flops / training_flops_per_token(config)
-        if tokens < 1_000 * context_length:
-            continue
-        loss = expected_loss(count_parameters(config).total, effective_tokens(tokens, unique_tokens))
-        if best is None or loss < best.expected_loss:
-            best = Plan(config, int(tokens), flops, loss)
-    if best is None:
+    found = [
+        (law.loss_of_repeated(each.num_parameters, each.num_tokens, unique_tokens), each)
+        for center in _centers(flops, law, unique_tokens)
+        for config in shapes_near(center, vocab_size=vocab_size, context_length=context_length)
+        if (each := planned(config, flops, unique_tokens=unique_tokens, law=law)) is not None
+    ]
+    if not found:
         raise ConfigurationError(
-            f"flops: {flops:.3g}, expected enough for the smallest model to see {1_000 * context_length:,} tokens"
+            f"flops: {flops:.3g}, expected enough for the smallest model to see "
+            f"{LEAST_WINDOWS * context_length:,} tokens"
         )
-    return best
+    lowest = min(loss for loss, _ in found)
+    # Without scarcity every shape spends the whole budget, up to rounding: then the loss decides.
+    near = [
+        (flops if each.flops > 0.99 * flops else each.flops, loss, i)
+        for i, (loss, each) in enumerate(found)
+        if loss <= lowest * _NEAR
+    ]
+    return found[min(near)[2]][1]
 
 
-def expected_loss(num_parameters: float, num_tokens: float) -> float:
-    """L(N, D) in nats per token."""
-    return _E + _A / num_parameters**_ALPHA + _B / num_tokens**_BETA
+def planned(
+    config: ModelConfig, flops: float, *, unique_tokens: float = math.inf, law: LossLaw = CHINCHILLA
+) -> Plan | None:
+    """Return the plan for a given shape; None where the budget is too small for it."""
+    affordable = flops / training_flops_per_token(config)
+    tokens = min(affordable, _MOST_EPOCHS * unique_tokens)
+    if tokens < LEAST_WINDOWS * config.context_length:
+        return None
+    size, uniform = count_parameters(config).total, math.log(config.vocab_size)
+    loss = law.loss_of_repeated(size, tokens, unique_tokens)
+    notes = law.fitted.outside(size, tokens) if law.fitted else []
+    if loss > uniform:
+        notes.append(f"the law gives {loss:.3g} nats, a uniform guess ln {config.vocab_size:,} = {uniform:.3g}")
+    if tokens < affordable * 0.999:
+        notes.append(f"{_MOST_EPOCHS:.0f} epochs of the text take {tokens / affordable:.3g} of the budget")
+    spent = tokens * training_flops_per_token(config)
+    rates = suggested(spent, config.context_length, tokens)
+    if rates.extrapolated:
+        low, high = FITTED_FLOPS
+        notes.append(f"learning rate and batch size lie outside of their laws' {low:.0e} to {high:.0e} FLOPs")
+    return Plan(config, int(tokens), spent, min(loss, uniform), rates.learning_rate, rates.batch_tokens, tuple(notes))
 
 
-def effective_tokens(num_tokens: float, unique_tokens: float) -> float:
-    """Return the value of `num_tokens` that repeat `unique_tokens`, in tokens never seen before."""
-    if num_tokens <= unique_tokens:
-        return num_tokens
-    repetitions = num_tokens / unique_tokens - 1
-    return unique_tokens * (1 + _REPETITIONS * (1 - math.exp(-repetitions / _REPETITIONS)))
+def twenty_to_one(flops: float) -> tuple[float, float]:
+    """Return the parameters and tokens of C = 6 N D with 20 tokens a parameter, the rule of thumb beside a fit."""
+    parameters = math.sqrt(flops / 6 / CHINCHILLA_RATIO)
+    return parameters, CHINCHILLA_RATIO * parameters
 
 
-def _shapes(vocab_size: int, context_length: int) -> Iterator[ModelConfig]:
-    """Models of 64 to 8,192 wide, in steps of a head below 1,024 and of an eighth of the width above."""
-    d_model = _D_HEAD
-    while d_model <= 8_192:
-        for num_layers in range(2, 97):
-            if _WIDTH_BY_DEPTH[0] <= d_model / num_layers <= _WIDTH_BY_DEPTH[1]:
-                yield ModelConfig(
-                    vocab_size=vocab_size,
-                    context_length=context_length,
-                    d_model=d_model,
-                    num_layers=num_layers,
-                    num_heads=d_model // _D_HEAD,
-                    tie_embeddings=d_model < 1_024,
-                )
-        d_model += max(_D_HEAD, d_model // 8 // _D_HEAD * _D_HEAD)
+def _centers(flops: float, law: LossLaw, unique_tokens: float) -> list[float]:
+    """Return sizes around which the optimum is looked for: the closed form, and with scarce text also what that text
+    can teach.
+    """
+    centers = [law.optimal(flops)[0]]
+    center = law.parameters_for_tokens(unique_tokens) if math.isfinite(unique_tokens) else math.inf
+    while center < centers[0]:
+        centers.append(center)
+        center *= 16.0
+    return centers

@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 
@@ -7,21 +5,16 @@ from lm.accounting import (
     activation_bytes_per_token,
     count_parameters,
     kv_cache_bytes,
-    largest_microbatch,
     measured_matmul_flops,
     model_flops_utilization,
-    training_flops_per_token,
-    training_memory,
     training_seconds,
 )
 from lm.accounting.__main__ import main
 from lm.accounting.activations import mask_bytes
 from lm.accounting.throughput import peak_flops
-from lm.errors import ConfigurationError
 from lm.inference.kv_cache import KVCache
 from lm.kernels.cross_entropy import linear_cross_entropy
 from lm.model import PRESETS, TransformerLM, preset
-from lm.scaling.plan import effective_tokens, plan
 from tests.lm.model.variants import VARIANTS
 
 every_variant = pytest.mark.parametrize("switches", VARIANTS.values(), ids=VARIANTS)
@@ -76,17 +69,6 @@ def test_counted_activations_are_what_autograd_keeps(switches):
     assert sum(size for size, _ in kept.values()) - head_gradient == pytest.approx(expected, rel=0.01)
 
 
-def test_memory_adds_up_and_the_largest_microbatch_is_the_largest():
-    config = preset("gpt2_124m")
-    one = training_memory(config, 1)
-    assert one.weights + one.gradients + one.moments == 16 * count_parameters(config).total
-    limit = 80 * 10**9
-    most = largest_microbatch(config, limit)
-    assert training_memory(config, most, precision="bfloat16").total <= limit
-    assert training_memory(config, most + 1, precision="bfloat16").total > limit
-    assert largest_microbatch(config, 10**9) == 0
-
-
 @every_variant
 def test_cache_bytes_are_those_of_its_tensors(switches):
     model = TransformerLM(preset("test", **switches))
@@ -125,25 +107,3 @@ def test_the_table_has_a_row_for_each_preset(capsys):
     assert main(["gpt2_124m", "tiny_cpu"]) == 0
     heading, *rows = capsys.readouterr().out.splitlines()
     assert len(rows) == 2 and "124,439,808" in rows[0] and "weights" in heading
-
-
-def test_a_plan_spends_its_budget_near_twenty_tokens_a_weight():
-    found = plan(1e20, vocab_size=32_000, context_length=2_048)
-    assert found.num_tokens * training_flops_per_token(found.config) == pytest.approx(1e20, rel=0.01)
-    assert 10 < found.tokens_per_parameter < 40
-    larger = plan(1e21, vocab_size=32_000, context_length=2_048)
-    assert larger.num_parameters > 2 * found.num_parameters and larger.expected_loss < found.expected_loss
-
-
-def test_little_text_moves_the_optimum_and_raises_the_loss():
-    free = plan(1e18, vocab_size=32_000, context_length=1_024)
-    scarce = plan(1e18, vocab_size=32_000, context_length=1_024, unique_tokens=free.num_tokens / 40)
-    assert scarce.num_parameters > free.num_parameters and scarce.expected_loss > free.expected_loss
-    assert effective_tokens(50, 100) == 50
-    assert effective_tokens(400, 100) * (1 + 0.1) > 390 and effective_tokens(1e9, 100) == pytest.approx(1640)
-    assert math.isclose(effective_tokens(100, 100), 100)
-
-
-def test_too_small_a_budget_is_refused():
-    with pytest.raises(ConfigurationError, match="flops: 1e\\+03"):
-        plan(1e3, vocab_size=100, context_length=64)

@@ -1,0 +1,46 @@
+"""Peak of tensor memory on a CPU, by the events of torch's profiler: the process's own size is mostly libraries.
+
+On a CUDA device the allocator keeps the peak itself (`torch.cuda.max_memory_allocated`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch.profiler import ProfilerActivity, profile
+
+T = TypeVar("T")
+
+
+def peak_new_bytes(work: Callable[[], T]) -> tuple[T, int]:
+    """Call `work`; return its result and the most bytes of CPU tensors that it had allocated at once and not yet freed.
+    Tensors from before the call do not count, nor does their release.
+    """
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        result = work()
+    inner = profiler.profiler
+    assert inner is not None
+    alive: dict[int, int] = {}
+    now = peak = 0
+    for event in inner.kineto_results.experimental_event_tree():
+        for size, pointer in _allocations(event):
+            if size > 0:
+                alive[pointer] = size
+                now += size
+            else:
+                now -= alive.pop(pointer, 0)
+            peak = max(peak, now)
+    return result, peak
+
+
+def _allocations(root: object) -> list[tuple[int, int]]:
+    """Return (bytes, address) of the allocations below an event, in the order of time; a release has negative bytes."""
+    found, waiting = [], [root]
+    while waiting:
+        event = waiting.pop()
+        if event.name == "[memory]":  # type: ignore[attr-defined]
+            fields = event.extra_fields  # type: ignore[attr-defined]
+            found.append((event.start_time_ns, fields.alloc_size, fields.ptr))  # type: ignore[attr-defined]
+        waiting.extend(event.children)  # type: ignore[attr-defined]
+    return [(size, pointer) for _, size, pointer in sorted(found)]
