@@ -25,9 +25,8 @@ from lm.accounting.parameters import count_parameters
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.progress import track
-from lm.scaling.fits import fits_of
+from lm.scaling.fits import fits_of, law_in, predicted_interval
 from lm.scaling.grid_config import GridConfig
-from lm.scaling.law import FittedRange, LossLaw
 from lm.scaling.points import points_of
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
@@ -151,7 +150,7 @@ def _non_embedding(rows: Sequence[Mapping[str, Any]], config: GridConfig) -> dic
 def _prediction(config: GridConfig, law: Mapping[str, Any]) -> dict[str, Any]:
     """Return the width with the lowest predicted loss at the larger budget, and that loss with its interval."""
     flops = config.prediction_factor * config.budgets_flops[-1]
-    fitted = law_from(law)
+    fitted = law_in(law)
     best: dict[str, Any] | None = None
     for width in range(config.widths[0], config.widths[-1] + 1, config.d_head):
         steps = steps_for(config, width, flops, law["vocab_size"])
@@ -160,9 +159,8 @@ def _prediction(config: GridConfig, law: Mapping[str, Any]) -> dict[str, Any]:
         if best is None or row["loss"] < best["loss"]:
             best = {**row, "steps": steps, "budget_flops": flops}
     assert best is not None
-    draws = [LossLaw(*draw).loss(best["parameters"], best["tokens"]) for draw in law["parametric"]["draws"]]
-    low, high = statistics.quantiles(draws, n=40)[0], statistics.quantiles(draws, n=40)[-1]
-    return {**best, "low": low, "high": high}
+    bounds = predicted_interval(law, best["parameters"], best["tokens"])
+    return {**best, "low": bounds.low, "high": bounds.high}
 
 
 def _write_runs(
@@ -198,13 +196,6 @@ def _spent(config: GridConfig, width: int, steps: int, vocab_size: int) -> dict[
         "tokens": tokens,
         "flops": tokens * training_flops_per_token(shape),
     }
-
-
-def law_from(law: Mapping[str, Any]) -> LossLaw:
-    """Return the parametric law of a `law.json`."""
-    fit = law["parametric"]
-    ranges = FittedRange(tuple(fit["fitted"]["parameters"]), tuple(fit["fitted"]["tokens"]))
-    return LossLaw(fit["E"], fit["A"], fit["B"], fit["alpha"], fit["beta"], fit["source"], ranges)
 
 
 def _shared(config: GridConfig) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from lm.scaling.points import Count, Points
 from lm.scaling.power_law import PowerLaw, fit_power_law
 
 Method = Literal["lowest", "quadratic"]
+_LEAST_SIZES = 3
 METHODS: tuple[Method, ...] = ("lowest", "quadratic")
 
 
@@ -83,7 +84,8 @@ def _minima(points: Points, method: Method) -> tuple[list[Minimum], list[float]]
     found, skipped = [], []
     for flops in points.budgets():
         at = points.of_budget(flops)
-        minimum = _lowest(at, flops) if method == "lowest" else _vertex(at, flops)
+        few = len(np.unique(at.parameters)) < _LEAST_SIZES
+        minimum = None if few else _lowest(at, flops) if method == "lowest" else _vertex(at, flops)
         if minimum is None:
             skipped.append(flops)
         else:
@@ -104,11 +106,9 @@ def _lowest(at: Points, flops: float) -> Minimum:
 
 
 def _vertex(at: Points, flops: float) -> Minimum | None:
-    """Return the vertex; None where fewer than three sizes, or losses that do not turn, determine none. A vertex
-    outside of the sizes is an extrapolation and none either.
+    """Return the vertex; None where the losses do not turn. A vertex outside of the sizes is an extrapolation and none
+    either.
     """
-    if len(np.unique(at.parameters)) < 3:
-        return None
     x = np.log(at.parameters)
     center = x.mean()
     square, slope, constant = np.polyfit(x - center, at.loss, 2)

@@ -8,6 +8,8 @@ measured.
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ from lm import storage
 from lm.accounting import count_parameters, training_flops_per_token, training_memory
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
+from lm.model.config import ModelConfig
 from lm.model.presets import PRESETS, preset
 from lm.scaling.config import PlanConfig
 from lm.scaling.plan import plan
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
+from lm.training.config import PretrainConfig
 from lm.training.metrics import Report
 
 
@@ -58,7 +62,7 @@ def preset_row(name: str, vocab_size: int, num_tokens: int, config: PlanConfig) 
 
 
 def budget_row(flops: float, vocab_size: int, num_tokens: int, config: PlanConfig) -> dict[str, Any]:
-    """The best use of one budget, or the reason why it is too small for any."""
+    """Return the best use of one budget, or the reason why it is too small for any."""
     row: dict[str, Any] = {"flops": flops}
     try:
         best = plan(flops, vocab_size=vocab_size, context_length=config.context_length, unique_tokens=num_tokens)
@@ -69,6 +73,9 @@ def budget_row(flops: float, vocab_size: int, num_tokens: int, config: PlanConfi
             "num_tokens": None,
             "epochs": None,
             "expected_loss": None,
+            "model": {},
+            "learning_rate": None,
+            "batch_tokens": None,
             "note": str(error),
         }
     return {
@@ -77,5 +84,40 @@ def budget_row(flops: float, vocab_size: int, num_tokens: int, config: PlanConfi
         "num_tokens": best.num_tokens,
         "epochs": best.num_tokens / num_tokens,
         "expected_loss": best.expected_loss,
-        "note": f"{best.config.num_layers} layers of {best.config.d_model}",
+        "model": shape_fields(best.config),
+        "learning_rate": best.learning_rate,
+        "batch_tokens": best.batch_tokens,
+        "note": "; ".join([f"{best.config.num_layers} layers of {best.config.d_model}", *best.notes]),
     }
+
+
+def shape_fields(config: ModelConfig) -> dict[str, Any]:
+    """Return the fields of `PretrainConfig.model` that make a planned shape out of the preset tiny_cpu."""
+    names = ("context_length", "d_model", "num_layers", "num_heads", "d_ff", "tie_embeddings")
+    return {name: getattr(config, name) for name in names}
+
+
+def follow_plan(config: PretrainConfig, tables: Mapping[str, Any], flops: float) -> PretrainConfig:
+    """Return the training with the shape, tokens, learning rate and batch of one row of `plan.json`.
+
+    Raises:
+        ConfigurationError: the plan has no such budget, or no model for it.
+    """
+    rows = {row["flops"]: row for row in tables["budgets"]}
+    if flops not in rows:
+        known = ", ".join(f"{budget:g}" for budget in rows)
+        raise ConfigurationError(f"plan_flops: {flops:g}, expected a budget of training_plan: {known}")
+    row = rows[flops]
+    if row["parameters"] is None:
+        raise ConfigurationError(f"plan_flops: {row['note']}")
+    context = row["model"]["context_length"]
+    return dataclasses.replace(
+        config,
+        preset="tiny_cpu",
+        model={**row["model"], **config.model},
+        num_steps=0,
+        num_tokens=row["num_tokens"],
+        batch_size=max(1, row["batch_tokens"] // context),
+        optimizer="adamw",
+        learning_rate=row["learning_rate"],
+    )

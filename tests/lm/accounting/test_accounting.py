@@ -9,7 +9,6 @@ from lm.accounting import (
     model_flops_utilization,
     training_seconds,
 )
-from lm.accounting.__main__ import main
 from lm.accounting.activations import mask_bytes
 from lm.accounting.throughput import peak_flops
 from lm.inference.kv_cache import KVCache
@@ -101,9 +100,3 @@ def test_time_and_utilization_are_inverse():
     seconds = training_seconds(config, 1e9, 989.5e12, 0.4)
     assert model_flops_utilization(config, 1e9 / seconds, 989.5e12) == pytest.approx(0.4)
     assert measured_matmul_flops(torch.device("cpu"), size=64, seconds=0.01) > 1e6
-
-
-def test_the_table_has_a_row_for_each_preset(capsys):
-    assert main(["gpt2_124m", "tiny_cpu"]) == 0
-    heading, *rows = capsys.readouterr().out.splitlines()
-    assert len(rows) == 2 and "124,439,808" in rows[0] and "weights" in heading

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from lm.errors import ConfigurationError, InputError
+from lm.scaling.__main__ import main
+from tests.lm.scaling.laws import planted
+
+
+@pytest.fixture
+def points(tmp_path):
+    path, made = tmp_path / "points.csv", planted(num_points=48, budgets=8)
+    rows = zip(made.parameters, made.tokens, made.loss, strict=True)
+    path.write_text("N,D,loss\n" + "".join(f"{n},{d},{loss}\n" for n, d, loss in rows))
+    return path
+
+
+def test_points_of_a_paper_become_a_law_and_the_law_a_plan(points, tmp_path, capsys):
+    law = tmp_path / "law.json"
+    assert main(["fit", str(points), "--draws", "20", "--json", str(law), "--flops", "1e22"]) == 0
+    page = capsys.readouterr().out
+    assert "48 points, N counts total parameters" in page and "IsoFLOP minima, quadratic" in page
+    assert "tokens a parameter" in page and "95%" in page
+    assert len(json.loads(law.read_text())["parametric"]["draws"]) == 20
+    assert main(["plan", "--flops", "1e20", "--law", str(law)]) == 0
+    page = capsys.readouterr().out
+    assert "own fit" in page and "95% interval" in page and "python -m lm.training" in page
+
+
+def test_hours_of_devices_are_a_budget(capsys):
+    assert main(["plan", "--gpus", "8", "--hours", "24", "--device", "h200", "--unique-tokens", "5e9"]) == 0
+    page = capsys.readouterr().out
+    assert "epochs" in page and "20 to 1" in page and "24.0 hours on 8 × H200 SXM" in page
+
+
+@pytest.mark.parametrize("options", [["plan"], ["plan", "--flops", "1e20", "--hours", "3"]])
+def test_a_plan_has_one_budget(options):
+    with pytest.raises(ConfigurationError, match="exactly one of --flops and --hours"):
+        main(options)
+
+
+def test_bad_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv: no such file"):
+        main(["fit", str(tmp_path / "none.csv")])
+    with pytest.raises(InputError, match=r"none\.json: no such file"):
+        main(["plan", "--flops", "1e20", "--law", str(tmp_path / "none.json")])
+    for rows, message in (("1e6,1e7,4", "expected at least 2"), ("1e6,1e7,4\n2e6,5e7,4", "expected at least 6")):
+        path = tmp_path / "few.csv"
+        path.write_text(f"N,D,loss\n{rows}\n")
+        with pytest.raises(InputError, match=message):
+            main(["fit", str(path)])
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "inf", "nan"])
+def test_a_budget_is_a_positive_number(value):
+    with pytest.raises(SystemExit):
+        main(["plan", f"--flops={value}"])
