@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
+from lm.accounting.activations import Precision
 from lm.accounting.budget import DEFAULT_MFU, budget, readable
 from lm.accounting.devices import DEVICES, FORMATS, Device, device_named
 from lm.accounting.flops import training_flops_per_token
@@ -61,6 +62,10 @@ def _device(key: str) -> Device:
     return measured_cpu() if key == "cpu" else device_named(key)
 
 
+def _precision(device: Device) -> Precision:
+    return "bfloat16" if "bfloat16" in device.peak_flops else "float32"
+
+
 def _print_budget(arguments: argparse.Namespace) -> None:
     device, config = _device(arguments.device), preset(arguments.preset)
     found = budget(
@@ -68,7 +73,7 @@ def _print_budget(arguments: argparse.Namespace) -> None:
         device,
         num_tokens=arguments.tokens or 20.0 * count_parameters(config).total,
         num_devices=arguments.gpus,
-        precision="bfloat16" if "bfloat16" in device.peak_flops else "float32",
+        precision=_precision(device),
         utilization=arguments.mfu,
         microbatch_size=arguments.microbatch or 0,
         optimizer=arguments.optimizer,
@@ -79,7 +84,7 @@ def _print_budget(arguments: argparse.Namespace) -> None:
 
 
 def _print_presets(names: Sequence[str], device: Device, arguments: argparse.Namespace) -> None:
-    precision = "bfloat16" if "bfloat16" in device.peak_flops else "float32"
+    precision = _precision(device)
     rows = []
     for name in names:
         config = preset(name)

@@ -62,7 +62,7 @@ RECIPES: Mapping[str, Recipe] = {
     "gpt2_124m": Recipe(**_GPT2, learning_rate=6e-4, microbatch_tokens=2**15),
     "gpt2_355m": Recipe(**_GPT2, learning_rate=3e-4, microbatch_tokens=2**14),
     "gpt2_1558m": Recipe(
-        **_GPT2 | {"batch_tokens": 2**20}, learning_rate=2e-4, microbatch_tokens=2**13, checkpoint_activations=True
+        **{**_GPT2, "batch_tokens": 2**20}, learning_rate=2e-4, microbatch_tokens=2**13, checkpoint_activations=True
     ),
     "llama_1b": Recipe(**_GPU, batch_tokens=2**21, learning_rate=4e-4, warmup_steps=2_000, microbatch_tokens=2**13),
     "llama_3b": Recipe(
