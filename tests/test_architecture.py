@@ -148,7 +148,7 @@ TESTED_ELSEWHERE = {
 }  # fmt: skip
 """Modules without a test of their name: by the test that covers them, the reason and the modules."""
 
-MODEL_ORDER = ("lm.model", "lm.training", "lm.chat", "lm.rewards", "lm.inference", "lm.evaluation", "lm.alignment")
+MODEL_ORDER = ("lm.model", "lm.training", "lm.rewards", "lm.chat", "lm.inference", "lm.evaluation", "lm.alignment")
 """The order of the packages above the model; `lm.training` calls the evaluation of held-out text and its samples."""
 
 GPU_BACKENDS = {"lm.kernels.minhash"}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lm.alignment.log_probs import CausalLM, response_log_probs, token_entropy
     from lm.alignment.masked import masked_mean, masked_normalize
     from lm.alignment.microbatches import grpo_microbatch_step, sft_microbatch_step
+    from lm.alignment.packing import PackedSFTDataset
     from lm.alignment.policy_losses import clipped_value_loss, kl_estimate, policy_gradient_loss, token_weights
 
 __getattr__ = load_on_first_use(__name__)

@@ -15,6 +15,8 @@ Method = Literal["naive", "reinforce_with_baseline", "unclipped", "clip", "gspo"
 Normalization = Literal["token", "sequence", "constant"]
 KLEstimator = Literal["k1", "k2", "k3"]
 PreferenceLoss = Literal["sigmoid", "ipo", "hinge"]
+TooLong = Literal["refuse", "skip", "cut"]
+Packing = Literal["padded", "best_fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,10 @@ class TuningConfig:
     replay_weight: Annotated[
         float, Doc("Weight of the replayed text's mean loss beside the stage's own."), Range(above=0)
     ] = 1.0
+    too_long: Annotated[
+        TooLong,
+        Doc("An example longer than the context stops the stage, is left out, or loses its end."),
+    ] = "refuse"
     max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
     evaluation_problems: Annotated[
         int,
@@ -74,6 +80,9 @@ class SFTConfig(TuningConfig):
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
     learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 5e-3
     warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 10
+    packing: Annotated[
+        Packing, Doc("An example a row, padded, or whole examples packed into rows; the loss is the same.")
+    ] = "padded"
     microbatch_size: Annotated[
         int, Doc("Examples in one forward pass; changes memory, not the gradient."), Range(1)
     ] = 64

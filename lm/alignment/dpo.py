@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lm.alignment.config import DPOConfig, PreferenceLoss
+from lm.alignment.lengths import LengthLimit
 from lm.alignment.log_probs import CausalLM, response_log_probs
 from lm.alignment.policy import (
     Outcome,
@@ -30,7 +31,6 @@ from lm.alignment.policy import (
     StepLog,
     Tuner,
     check_finite,
-    check_length,
     silent,
     tune_to_artifact,
 )
@@ -42,6 +42,7 @@ from lm.errors import InputError
 from lm.progress import track
 from lm.rewards.answer_line import parse_answer
 from lm.storage import Artifact
+from lm.tokenizer import Tokenizer
 
 
 def train_dpo(
@@ -66,9 +67,10 @@ def train_dpo(
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
         records = read_records(Preference, preferences)
-        train = encode_pairs(policy, of_split(records, "train", preferences), preferences)
+        limit = policy.length_limit(config)
+        train = encode_pairs(policy.tokenizer, of_split(records, "train", preferences), preferences, limit)
         held_records = of_split(records, "heldout", preferences)
-        heldout = encode_pairs(policy, held_records, preferences)
+        heldout = encode_pairs(policy.tokenizer, held_records, preferences, limit)
         problems = chosen_answers(held_records)
         held_reference = all_pair_log_probs(policy.model, heldout)
         evaluation: dict[str, Any] = {"preference": {"before": preference_rates(held_reference, held_reference)}}
@@ -78,7 +80,9 @@ def train_dpo(
         after = all_pair_log_probs(policy.model, heldout)
         evaluation["preference"]["after"] = preference_rates(after, held_reference)
         rates, answers = policy.evaluate(problems, config) if problems else ({}, [])
-        return Outcome({**evaluation, **rates, "num_heldout_pairs": len(heldout)}, answers)
+        return Outcome(
+            {**evaluation, **rates, "num_heldout_pairs": len(heldout), "too_long": dict(limit.counts)}, answers
+        )
 
     return tune_to_artifact(
         "dpo",
@@ -181,23 +185,26 @@ def chosen_answers(preferences: Sequence[Preference]) -> list[Problem]:
     problems: dict[str, Problem] = {}
     for item in preferences:
         answer = parse_answer(item.chosen)
-        if answer is not None:
+        if answer is not None and not item.context:
             problems.setdefault(item.prompt, Problem(id=item.id, prompt=item.prompt, answer=answer, split=item.split))
     return list(problems.values())
 
 
-def encode_pairs(policy: Policy, preferences: Sequence[Preference], path: Path) -> list[Pair]:
-    """The preferences as chats.
+def encode_pairs(tokenizer: Tokenizer, preferences: Sequence[Preference], path: Path, limit: LengthLimit) -> list[Pair]:
+    """Return the preferences as chats whose two sides fit the limit.
 
     Raises:
-        InputError: a response is longer than the model's context, or both are the same.
+        InputError: a side is too long, where the limit refuses it; both sides are the same; or no pair is left.
     """
     pairs = []
     for item in preferences:
         if item.chosen == item.rejected:
             raise InputError(f"{path}: id '{item.id}' has the same text in 'chosen' and 'rejected'")
-        sides = [encode_example(policy.tokenizer, item.prompt, text) for text in (item.chosen, item.rejected)]
-        for side in sides:
-            check_length(policy, side, f"{path}: id '{item.id}'")
-        pairs.append(Pair(*sides))
+        place = f"{path}: id '{item.id}'"
+        encoded = (encode_example(tokenizer, item.prompt, text, item.context) for text in (item.chosen, item.rejected))
+        chosen, rejected = (limit.fit(side, place) for side in encoded)
+        if chosen is not None and rejected is not None:
+            pairs.append(Pair(chosen, rejected))
+    if not pairs:
+        raise InputError(f"{path}: none of {len(preferences)} pairs fits {limit.longest} tokens")
     return pairs

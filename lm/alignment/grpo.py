@@ -78,12 +78,14 @@ def train_grpo(
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
         records = read_records(Problem, problems)
-        train, heldout = (of_split(records, split, problems) for split in ("train", "heldout"))
-        _check_room(policy, train + heldout, config, problems)
+        (train, no_room), (heldout, no_room_held) = (
+            _with_room(policy, of_split(records, split, problems), config, problems) for split in ("train", "heldout")
+        )
         before, _ = policy.evaluate(heldout, config)
         reinforce(policy, train, config, log)
         rates, answers = policy.evaluate(heldout, config)
         evaluation: dict[str, Any] = {"before": before, **rates, "num_train_problems": len(train)}
+        evaluation["too_long"] = {"left_out": no_room + no_room_held}
         return Outcome(evaluation, answers)
 
     return tune_to_artifact(
@@ -222,11 +224,23 @@ def _rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
     }
 
 
-def _check_room(policy: Policy, problems: Sequence[Problem], config: GRPOConfig, path: Path) -> None:
-    room = policy.model.config.context_length - config.max_new_tokens
+def _with_room(
+    policy: Policy, problems: Sequence[Problem], config: GRPOConfig, path: Path
+) -> tuple[list[Problem], int]:
+    """Return the problems whose prompts leave room for an answer, and how many do not.
+
+    Raises:
+        InputError: a prompt leaves no room, where `too_long` is to refuse, or none does.
+    """
+    room, kept = policy.model.config.context_length - config.max_new_tokens, []
     for problem in problems:
         length = len(encode_prompt(policy.tokenizer, problem.prompt))
-        if length > room:
+        if length <= room:
+            kept.append(problem)
+        elif config.too_long == "refuse":
             raise InputError(
                 f"{path}: id '{problem.id}' is {length} tokens, expected at most {room}: context less max_new_tokens"
             )
+    if not kept:
+        raise InputError(f"{path}: no prompt of {len(problems)} leaves {config.max_new_tokens} tokens for an answer")
+    return kept, len(problems) - len(kept)

@@ -69,6 +69,8 @@ def response_log_probs(
     temperature: float = 1.0,
     mask: Bool[Tensor, "batch seq"] | None = None,
     counted: Bool[Tensor, "batch seq"] | None = None,
+    document_ids: Int[Tensor, "batch seq"] | None = None,
+    positions: Int[Tensor, "batch seq"] | None = None,
 ) -> dict[str, Float[Tensor, "batch seq"]]:
     """Return `log_probs`: log p(label | ids up to its position), p = softmax(logits / temperature), at least float32.
 
@@ -78,10 +80,17 @@ def response_log_probs(
         mask: the positions to compute; others are 0. With a large vocabulary the output layer is most of a small
             model's work, and Loam's Transformer computes it at these positions alone.
         counted: false for padding, which counts in no load of Loam's experts; other models ignore it.
+        document_ids, positions: of packed rows, as `TransformerLM.hidden` takes them; Loam's Transformer only.
+
+    Raises:
+        InputError: packed rows under another model, or a model that does not return logits.
     """
     shape, chosen = labels.shape, torch.ones_like(labels, dtype=torch.bool) if mask is None else mask
     if isinstance(model, TransformerLM):
-        logits = model.logits(model.hidden(ids, counted=counted)[chosen])
+        hidden = model.hidden(ids, counted=counted, document_ids=document_ids, positions=positions)
+        logits = model.logits(hidden[chosen])
+    elif document_ids is not None or positions is not None:
+        raise InputError(f"packed rows: a {type(model).__name__} attends across them, expected Loam's Transformer")
     else:
         logits = logits_of(model, ids)[chosen]
     logits = widened(logits) / temperature

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from lm.alignment.config import TuningConfig
+from lm.alignment.lengths import LengthLimit
 from lm.alignment.replay import Replay
 from lm.chat.records import Problem
-from lm.chat.template import ChatExample
+from lm.chat.template import encode_prompt
 from lm.code_version import code_digest
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError, InputError, Interrupted, NonFiniteError, check_finite_scores
@@ -47,8 +48,18 @@ class Policy:
     tokenizer: Tokenizer
     replay: Replay | None = None
 
+    def length_limit(self, config: TuningConfig) -> LengthLimit:
+        """Return the rule for examples that are longer than the model's context."""
+        return LengthLimit(self.model.config.context_length + 1, config.too_long)
+
     def evaluate(self, problems: Sequence[Problem], config: TuningConfig) -> tuple[dict[str, Any], list[JudgedAnswer]]:
-        """`evaluate_answers` on the first `evaluation_problems` of the held-out problems."""
+        """`evaluate_answers` on the first `evaluation_problems` of the held-out problems.
+
+        Where `too_long` does not refuse them, prompts that fill the context are left out.
+        """
+        if config.too_long != "refuse":
+            longest = self.model.config.context_length - 1
+            problems = [each for each in problems if len(encode_prompt(self.tokenizer, each.prompt)) <= longest]
         chosen = problems[: config.evaluation_problems]
         return evaluate_answers(
             self.model.eval(), self.tokenizer, chosen, max_new_tokens=config.max_new_tokens, seed=config.seed
@@ -198,17 +209,6 @@ def tune_to_artifact(
         _write_samples(publication.path / "samples.jsonl", outcome.answers[:num_samples])
         publication.summary.update(outcome.evaluation)
     return publication.artifact
-
-
-def check_length(policy: Policy, example: ChatExample, place: str) -> None:
-    """Check that the inputs of an exchange, all its tokens but the last, fit the model's context.
-
-    Raises:
-        InputError: names the `place` of the example.
-    """
-    size, most = len(example.token_ids), policy.model.config.context_length + 1
-    if size > most:
-        raise InputError(f"{place} is {size} tokens, expected at most {most}: the context and the last target")
 
 
 def check_finite(loss: Tensor, step: int) -> None:

@@ -15,6 +15,7 @@ import torch
 
 from lm.alignment.config import ReportConfig
 from lm.alignment.dpo import encode_pairs
+from lm.alignment.lengths import LengthLimit
 from lm.alignment.policy import Policy, Report, silent
 from lm.alignment.preferences import all_pair_log_probs, preference_rates
 from lm.alignment.report_page import render_report
@@ -120,7 +121,8 @@ def _bits_per_byte(policy: Policy, stored: Mapping[str, Any], corpus: Artifact |
 
 def _prefers_chosen(policy: Policy, preferences: Path) -> float:
     heldout = of_split(read_records(Preference, preferences), "heldout", preferences)
-    scores = all_pair_log_probs(policy.model, encode_pairs(policy, heldout, preferences))
+    limit = LengthLimit(policy.model.config.context_length + 1, "skip")
+    scores = all_pair_log_probs(policy.model, encode_pairs(policy.tokenizer, heldout, preferences, limit))
     return preference_rates(scores, scores)["log_prob_accuracy"]
 
 

@@ -15,8 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lm.alignment.config import SFTConfig
+from lm.alignment.config import Packing, SFTConfig
+from lm.alignment.lengths import LengthLimit
 from lm.alignment.microbatches import sft_microbatch_step
+from lm.alignment.packing import pack, packed_log_probs
 from lm.alignment.policy import (
     Outcome,
     Policy,
@@ -24,7 +26,6 @@ from lm.alignment.policy import (
     StepLog,
     Tuner,
     check_finite,
-    check_length,
     silent,
     tune_to_artifact,
 )
@@ -36,6 +37,7 @@ from lm.model import TransformerLM
 from lm.progress import track
 from lm.rewards.answer_line import parse_answer
 from lm.storage import Artifact
+from lm.tokenizer import Tokenizer
 
 
 def train_sft(
@@ -62,14 +64,15 @@ def train_sft(
         train = of_split(records, "train", instructions)[: config.max_examples]
         heldout = of_split(records, "heldout", instructions)
         problems = answerable(heldout)
-        if not problems:
-            raise InputError(f"{instructions}: no held-out response ends in a line '#### <number>'")
-        held_examples = encode_instructions(policy, heldout, instructions)
+        limit = policy.length_limit(config)
+        held_examples = encode_instructions(policy.tokenizer, heldout, instructions, limit)
+        examples = encode_instructions(policy.tokenizer, train, instructions, limit)
         loss_before = mean_loss(policy.model, held_examples)
-        fine_tune(policy, encode_instructions(policy, train, instructions), config, log)
-        rates, answers = policy.evaluate(problems, config)
+        fine_tune(policy, examples, config, log)
+        rates, answers = policy.evaluate(problems, config) if problems else ({}, [])
         losses = {"before": loss_before, "after": mean_loss(policy.model, held_examples)}
-        return Outcome({"loss": losses, "num_train_examples": len(train), **rates}, answers)
+        counts = {"num_train_examples": len(examples), "too_long": dict(limit.counts)}
+        return Outcome({"loss": losses, **counts, **rates}, answers)
 
     return tune_to_artifact(
         "sft",
@@ -90,13 +93,13 @@ def fine_tune(policy: Policy, examples: Sequence[ChatExample], config: SFTConfig
     tuner = Tuner(model, config, policy.replay)
     batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), config.num_steps)
     for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step"), start=1):
-        loss = accumulate_sft_gradients(model, [examples[i] for i in indices], config.microbatch_size)
+        loss = accumulate_sft_gradients(model, [examples[i] for i in indices], config.microbatch_size, config.packing)
         check_finite(loss, step)
         log(step, {"loss": loss.item(), **tuner.step()})
 
 
 def accumulate_sft_gradients(
-    model: TransformerLM, examples: Sequence[ChatExample], microbatch_size: int
+    model: TransformerLM, examples: Sequence[ChatExample], microbatch_size: int, packing: Packing = "padded"
 ) -> Float[Tensor, ""]:
     """Add the gradients of the batch's loss, `microbatch_size` examples at a time; return the loss, in nats a token.
 
@@ -106,12 +109,14 @@ def accumulate_sft_gradients(
     total = torch.zeros((), device=model.device)
     for start in range(0, len(examples), microbatch_size):
         part = examples[start : start + microbatch_size]
-        batch = pad(part, model.device)
-        log_probs = batch_log_probs(model, batch)
+        if packing == "padded":
+            batch = pad(part, model.device)
+            log_probs, mask = batch_log_probs(model, batch), batch.response_mask
+        else:
+            packed = pack(part, model.config.context_length, model.device)
+            log_probs, mask = packed_log_probs(model, packed), packed.response_mask
         share = len(part) / len(examples)
-        loss, _ = sft_microbatch_step(
-            log_probs, batch.response_mask, num_tokens, added_loss=share * model.auxiliary_loss()
-        )
+        loss, _ = sft_microbatch_step(log_probs, mask, num_tokens, added_loss=share * model.auxiliary_loss())
         total += loss
     return total
 
@@ -132,17 +137,23 @@ def answerable(instructions: Sequence[Instruction]) -> list[Problem]:
     return [
         Problem(id=item.id, prompt=item.prompt, answer=answer, split=item.split)
         for item, answer in answers
-        if answer is not None
+        if answer is not None and not item.context
     ]
 
 
-def encode_instructions(policy: Policy, instructions: Sequence[Instruction], path: Path) -> list[ChatExample]:
-    """The instructions as chats.
+def encode_instructions(
+    tokenizer: Tokenizer, instructions: Sequence[Instruction], path: Path, limit: LengthLimit
+) -> list[ChatExample]:
+    """Return the instructions as chats that fit the limit.
 
     Raises:
-        InputError: one is longer than the model's context.
+        InputError: one is too long, where the limit refuses it, or none is left.
     """
-    examples = [encode_example(policy.tokenizer, item.prompt, item.response) for item in instructions]
-    for item, example in zip(instructions, examples, strict=True):
-        check_length(policy, example, f"{path}: id '{item.id}'")
+    encoded = (
+        limit.fit(encode_example(tokenizer, item.prompt, item.response, item.context), f"{path}: id '{item.id}'")
+        for item in instructions
+    )
+    examples = [example for example in encoded if example is not None]
+    if not examples:
+        raise InputError(f"{path}: none of {len(instructions)} examples fits {limit.longest} tokens")
     return examples

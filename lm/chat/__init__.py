@@ -1,7 +1,8 @@
 """Chat below inference, evaluation and alignment: templates by ids, and the records of exchanges.
 
-    template     messages to ids, and which tokens are learned from
+    template     messages to ids by templates as data, and which tokens are learned
     records      instructions, preferences and problems from JSON Lines
+    layouts      the same from data as it is published: messages, Alpaca, GSM8K, HH
 
 Import what you need from its module; this package imports nothing by itself.
 """

@@ -1,7 +1,7 @@
 """Alignment data from JSON Lines: instructions, preferences, problems.
 
-Each line is an object with exactly the fields of its record; the first bad line ends the reading with its file, line
-and field.
+Each line is an object with exactly the fields of its record, `context` optional; the first bad line ends the reading
+with its file, line and field. `lm.chat.layouts` makes such records of data as it is published.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
+from lm.chat.template import Message, Role
 from lm.errors import InputError
 
 Split = Literal["train", "heldout"]
@@ -20,23 +21,25 @@ Split = Literal["train", "heldout"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Instruction:
-    """A prompt with the response to learn."""
+    """A prompt, after the turns of its context, with the response to learn."""
 
     id: str
     prompt: str
     response: str
     split: Split
+    context: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preference:
-    """A prompt with a better and a worse response."""
+    """A prompt, after the turns of its context, with a better and a worse response."""
 
     id: str
     prompt: str
     chosen: str
     rejected: str
     split: Split
+    context: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,27 +94,40 @@ def _parse(kind: type[Record], line: str, place: str) -> Record:
         raise InputError(f"{place}: not JSON ({error})") from None
     if not isinstance(value, Mapping):
         raise InputError(f"{place}: a {type(value).__name__}, expected an object")
-    names = [field.name for field in dataclasses.fields(kind)]
-    for name in names:
+    fields = dataclasses.fields(kind)
+    names = [field.name for field in fields]
+    for name in (field.name for field in fields if field.default is dataclasses.MISSING):
         if name not in value:
             raise InputError(f"{place}: field '{name}' is missing")
     for name in value:
         if name not in names:
             raise InputError(f"{place}: unknown field '{name}', expected {', '.join(names)}")
     hints = get_type_hints(kind)
-    return kind(**{name: _check(hints[name], value[name], f"{place}: field '{name}'") for name in names})
+    return kind(
+        **{name: _check(hints[name], value[name], f"{place}: field '{name}'") for name in names if name in value}
+    )
 
 
 def _check(hint: Any, value: Any, place: str) -> Any:
     if hint is Split:
         if value not in get_args(Split):
             raise InputError(f"{place} is {value!r}, expected 'train' or 'heldout'")
+    elif hint == tuple[Message, ...]:
+        return tuple(_message(each, place) for each in (value if isinstance(value, list) else [value]))
     elif hint is int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise InputError(f"{place} is {value!r:.80}, expected an integer")
     elif not isinstance(value, str) or not value:
         raise InputError(f"{place} is {value!r:.80}, expected text")
     return value
+
+
+def _message(value: Any, place: str) -> Message:
+    if not isinstance(value, Mapping) or value.keys() != {"role", "content"}:
+        raise InputError(f"{place} has {value!r:.80}, expected messages with 'role' and 'content'")
+    if value["role"] not in get_args(Role) or not isinstance(value["content"], str):
+        raise InputError(f"{place} has {dict(value)!r:.80}, expected a role of {', '.join(get_args(Role))} and a text")
+    return Message(value["role"], value["content"])
 
 
 def _refuse_constant(name: str) -> None:
