@@ -31,7 +31,7 @@ Pieces = tuple[str | Special, ...]
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """What stands around the turns of a conversation: pieces of text and special tokens."""
+    """The pieces of text and special tokens around the turns of a conversation."""
 
     name: str
     turns: MappingProxyType[Role, tuple[Pieces, Pieces]]
