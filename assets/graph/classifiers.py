@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, in_log, result
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
-from lm.storage import Artifact
+from lm.storage import Artifact, find_artifact, sha256_of
 from pipelines.classifiers.fasttext_training import ClassifierConfig
 from pipelines.demo_crawl.configuration import HARMFUL_LABELS, QUALITY_LABELS
 from pipelines.fetch.remote_files import local_path
@@ -113,10 +113,12 @@ def quality_classifier(context: dg.AssetExecutionContext, home: LoamHome) -> dg.
         pages = LabelledPages(
             reference=reference, crawl=config.crawl_pages, filters=config.filters, max_pages=config.max_pages
         )
-        artifact = make_quality_classifier_of_pages(pages, target, config.classifier)
+        built_in = _are_built_in(home, [*pages.reference, *pages.crawl])
+        artifact = make_quality_classifier_of_pages(pages, target, config.classifier, built_in_labels=built_in)
     else:
         labels = _labels(home, config.labels, QUALITY_LABELS)
-        artifact = make_quality_classifier(labels, target, config.classifier)
+        built_in = _are_built_in(home, [labels])
+        artifact = make_quality_classifier(labels, target, config.classifier, built_in_labels=built_in)
     return result(artifact, watch, _plots(artifact))
 
 
@@ -130,7 +132,9 @@ def harm_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     for kind in KINDS:
         if kind not in files:
             context.log.warning(f"no labels for {kind} texts: pages are not judged for them")
-    artifact = make_harmful_classifiers(files, home.target("harm_classifiers"), config.classifier)
+    built_in = _are_built_in(home, [file.path or "" for file in files.values()])
+    target = home.target("harm_classifiers")
+    artifact = make_harmful_classifiers(files, target, config.classifier, built_in_labels=built_in)
     return result(artifact, watch, _plots(artifact))
 
 
@@ -183,6 +187,15 @@ def _harm_labels(config: HarmfulTraining, home: LoamHome) -> dict[str, LabelFile
 
 def _labels(home: LoamHome, configured: str | None, built_in: str) -> Path:
     return local_path(configured, home.downloads) if configured else home.artifact("demo_crawl").file(built_in)
+
+
+def _are_built_in(home: LoamHome, files: Iterable[str | Path]) -> bool:
+    """Return whether a file has the content of one of the built-in crawl's, whatever its path."""
+    crawl = find_artifact(home.target("demo_crawl"))
+    if crawl is None:
+        return False
+    own = {entry.sha256 for entry in crawl.files.values()}
+    return any(Path(file).is_file() and sha256_of(Path(file)) in own for file in files)
 
 
 def _fetched(config: QualityTraining, home: LoamHome, context: dg.AssetExecutionContext) -> tuple[str, ...]:

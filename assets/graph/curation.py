@@ -87,7 +87,7 @@ def _judging_asset(step: Step) -> dg.AssetsDefinition:
     def judged_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
         config = _settled(context, home, step)
         sources = {partition: home.artifact(source, partition) for partition in context.partition_keys}
-        stages = {partition: step.make_stage(config, home.root, each) for partition, each in sources.items()}
+        stages = {partition: step.make_stage(config, home.root, each, partition) for partition, each in sources.items()}
         targets = {partition: home.target(step.artifact, partition) for partition in sources}
         before = digests(home, step.artifact, sources)
         watch = Stopwatch()

@@ -26,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     settings = read_settings(arguments.config) if arguments.config else home_settings(home)
     groups = _groups(arguments.warc, arguments.crawl, arguments.files_per_group, home)
     for step in JUDGING:
-        step.open_classifiers(getattr(settings, step.stage), home)  # what is missing is said before anything is written
+        # What is missing is said before anything is written.
+        step.open_classifiers(getattr(settings, step.stage), home, arguments.crawl)
     pin_settings(home, settings)
     made = curate(groups, home, settings, num_workers=arguments.workers)
     steps = {next(iter(each.values())).summary["stage"]: list(each.values()) for each in made.values()}

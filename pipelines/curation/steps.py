@@ -26,8 +26,8 @@ from pipelines.filters.heuristics import HeuristicFilter
 from pipelines.filters.language import LanguageFilter
 from pipelines.filters.pii import PiiMasker
 from pipelines.filters.repetition import RepetitionFilter
-from pipelines.filters.trained import HarmfulConfig, QualityConfig, harmful_stage, quality_stage
-from pipelines.paths import artifact_path
+from pipelines.filters.trained import BUILT_IN_LABELS, HarmfulConfig, QualityConfig, harmful_stage, quality_stage
+from pipelines.paths import DEMO_CRAWL, artifact_path, parse_partition
 
 StageFactory = Callable[[Any, Artifact | None, Artifact], Stage]
 
@@ -50,8 +50,10 @@ class Step:
     partitioned: bool = True
     judging: StageFactory | None = None
     classifiers: str | None = None
+    labels: str = ""
+    """The labels that the classifiers need: settings, columns and public sets, for an error message."""
 
-    def make_stage(self, config: Any, root: Path, documents: Artifact) -> Stage:
+    def make_stage(self, config: Any, root: Path, documents: Artifact, partition: str) -> Stage:
         """Return the stage of a judging step for the `documents` of a partition.
 
         Raises:
@@ -59,24 +61,36 @@ class Step:
         """
         if self.judging is None:
             raise TypeError(f"step '{self.stage}' does not judge")
-        return self.judging(config, self.open_classifiers(config, root), documents)
+        crawl, _ = parse_partition(partition)
+        return self.judging(config, self.open_classifiers(config, root, crawl), documents)
 
-    def open_classifiers(self, config: Any, root: Path) -> Artifact | None:
-        """Return the classifiers below the home folder `root`; None where `config` needs none.
+    def open_classifiers(self, config: Any, root: Path, crawl: str) -> Artifact | None:
+        """Return the classifiers below the home folder `root`, for pages of `crawl`; None where `config` needs none.
 
         Raises:
-            InputError: the classifiers have not been trained yet.
+            InputError: the classifiers have not been trained yet, or their labels are the built-in crawl's and the
+            pages are not.
         """
         if self.classifiers is None or config.judge == "none":
             return None
         path = artifact_path(self.classifiers, root=root)
         try:
-            return open_artifact(path)
+            classifiers = open_artifact(path)
         except AbsentError:
+            raise InputError(f"{path}: no classifiers here; {self._remedy()}") from None
+        built_in = classifiers.summary.get(BUILT_IN_LABELS, True)  # one without the mark was made before there was any
+        if built_in and crawl != DEMO_CRAWL and not config.allow_demo_classifiers:
             raise InputError(
-                f"{path}: no classifiers here; train them (asset {self.classifiers}), "
-                f"or keep every page unjudged with {self.stage}.judge: none"
-            ) from None
+                f"{path}: trained on the invented labels of the built-in crawl, expected labels of real pages for "
+                f"crawl '{crawl}'; {self._remedy()}, or set {self.stage}.allow_demo_classifiers: true"
+            )
+        return classifiers
+
+    def _remedy(self) -> str:
+        return (
+            f"train {self.classifiers} on {self.labels} (docs/real_labels.md), or keep every page unjudged with "
+            f"{self.stage}.judge: none"
+        )
 
 
 def judge(artifact: str, by: type[Stage], description: str, purpose: str) -> Step:
@@ -125,6 +139,8 @@ CURATION = (
         purpose="toxic and adult content",
         judging=harmful_stage,
         classifiers="harm_classifiers",
+        labels="its setting toxic or adult: a CSV or JSON Lines file (path), its text column (text) and label column "
+        "(label, positive), such as Davidson 2017, Jigsaw Toxic Comments or Civil Comments",
     ),
     Step(
         stage="quality",
@@ -134,6 +150,8 @@ CURATION = (
         purpose="educational quality",
         judging=quality_stage,
         classifiers="quality_classifier",
+        labels="its settings reference_urls, such as pages cited by Wikipedia, and crawl_pages, or labels: a CSV or "
+        "JSON Lines file with the columns text and high_quality",
     ),
     judge(
         "masked_documents",

@@ -26,21 +26,33 @@ from pipelines.filters.quality import MODEL_FILE, QualityFilter, keep_thresholds
 from pipelines.filters.reference_pages import LabelledPages, labelled_pages
 
 MEASUREMENTS = "measurements.json"
+BUILT_IN_LABELS = "built_in_labels"
+"""Key of a classifier's summary: whether its labels are the built-in crawl's, which fit that crawl's pages alone."""
 _SCALARS = ("threshold", "roc_auc", "precision", "recall", "f1", "false_positive_rate", "num_train", "num_heldout")
 
 
-def make_quality_classifier(labels: Path, target: Path, config: ClassifierConfig) -> Artifact:
-    """Train on the rows of `labels` (`text`, `high_quality`) and publish `quality.bin` with its measurements."""
+def make_quality_classifier(
+    labels: Path, target: Path, config: ClassifierConfig, *, built_in_labels: bool = False
+) -> Artifact:
+    """Train on the rows of `labels` (`text`, `high_quality`) and publish `quality.bin` with its measurements.
+
+    `built_in_labels` marks the labels of the built-in crawl in the summary.
+    """
 
     def write(publication: Publication) -> None:
         found = train_quality_classifier(read_labels(labels, "high_quality"), config, publication.path)
         _write_measurements(publication, {"quality": found})
+        publication.summary[BUILT_IN_LABELS] = built_in_labels
 
-    return _make("quality_classifier", {"labels": labels}, target, to_mapping(config), write)
+    return _make("quality_classifier", {"labels": labels}, target, _marked(config, built_in_labels), write)
 
 
-def make_quality_classifier_of_pages(pages: LabelledPages, target: Path, config: ClassifierConfig) -> Artifact:
+def make_quality_classifier_of_pages(
+    pages: LabelledPages, target: Path, config: ClassifierConfig, *, built_in_labels: bool = False
+) -> Artifact:
     """Train on reference pages against pages of a crawl, and publish `quality.bin` with its measurements.
+
+    `built_in_labels` marks pages of the built-in crawl in the summary.
 
     Raises:
         InputError: a file is missing or cannot be read, or too few pages pass the filters.
@@ -50,8 +62,9 @@ def make_quality_classifier_of_pages(pages: LabelledPages, target: Path, config:
         examples, counts = labelled_pages(pages)
         _write_measurements(publication, {"quality": train_quality_classifier(examples, config, publication.path)})
         publication.summary.update(counts)
+        publication.summary[BUILT_IN_LABELS] = built_in_labels
 
-    settings = {**to_mapping(config), "filters": to_mapping(pages.filters), "max_pages": pages.max_pages}
+    settings = {**_marked(config, built_in_labels), "filters": to_mapping(pages.filters), "max_pages": pages.max_pages}
     return storage.make(
         target,
         write,
@@ -62,12 +75,17 @@ def make_quality_classifier_of_pages(pages: LabelledPages, target: Path, config:
 
 
 def make_harmful_classifiers(
-    labels: Path | Mapping[str, LabelFile], target: Path, config: ClassifierConfig
+    labels: Path | Mapping[str, LabelFile],
+    target: Path,
+    config: ClassifierConfig,
+    *,
+    built_in_labels: bool = False,
 ) -> Artifact:
     """Train on the rows of `labels` and publish `toxic.bin`, `adult.bin` or both.
 
     `labels` is one file with the fields `text` and `toxic`, `adult` or both, or a file for each kind with its fields.
-    The summary names the kinds without labels; they are not judged.
+    The summary names the kinds without labels; they are not judged. `built_in_labels` marks the labels of the built-in
+    crawl in it.
 
     Raises:
         InputError: a file is missing or cannot be read, or has no label of either kind.
@@ -75,12 +93,16 @@ def make_harmful_classifiers(
     if isinstance(labels, Path):
         labels = labelled_kinds(LabelFile(path=str(labels)))
     files = {kind: Path(file.path or "") for kind, file in labels.items()}
-    settings = {**to_mapping(config), "labels": {kind: _names(kind, file) for kind, file in labels.items()}}
+    settings = {
+        **_marked(config, built_in_labels),
+        "labels": {kind: _names(kind, file) for kind, file in labels.items()},
+    }
 
     def write(publication: Publication) -> None:
         examples = {kind: _examples(kind, file) for kind, file in labels.items()}
         _write_measurements(publication, train_harmful_classifiers(examples, config, publication.path))
         publication.summary["kinds_without_labels"] = [kind for kind in KINDS if kind not in labels]
+        publication.summary[BUILT_IN_LABELS] = built_in_labels
 
     return _make("harm_classifiers", files, target, settings, write)
 
@@ -99,6 +121,11 @@ def labelled_kinds(file: LabelFile) -> dict[str, LabelFile]:
             f"{file.path}: no harmful text in the fields {', '.join(names)}, expected a field {' or '.join(KINDS)}"
         )
     return found
+
+
+def _marked(config: ClassifierConfig, built_in_labels: bool) -> dict[str, Any]:
+    """Return the settings of training, with the mark of built-in labels, so that the mark is part of the work."""
+    return {**to_mapping(config), **({BUILT_IN_LABELS: True} if built_in_labels else {})}
 
 
 def _names(kind: str, file: LabelFile) -> dict[str, Any]:
@@ -123,6 +150,9 @@ class QualityConfig:
     judge: Annotated[Literal["classifier", "none"], Doc("Judge by the trained classifier, or keep every page.")] = (
         "classifier"
     )
+    allow_demo_classifiers: Annotated[
+        bool, Doc("Judge a real crawl by classifiers that were trained on the built-in crawl's invented labels.")
+    ] = False
     keep_share: Annotated[
         float | None,
         Doc(
@@ -146,6 +176,9 @@ class HarmfulConfig:
     judge: Annotated[Literal["classifier", "none"], Doc("Judge by the trained classifiers, or keep every page.")] = (
         "classifier"
     )
+    allow_demo_classifiers: Annotated[
+        bool, Doc("Judge a real crawl by classifiers that were trained on the built-in crawl's invented labels.")
+    ] = False
     toxic_threshold: Annotated[
         float | None,
         Doc("Remove pages whose toxic score reaches this; empty chooses it by the wanted rate."),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from types import SimpleNamespace
 
 import dagster as dg
@@ -90,3 +91,23 @@ def test_labels_of_neither_kind_are_refused(tmp_path):
 )
 def test_pages_of_every_length_must_be_judged_well(row, holds):
     assert classifiers._holds_at_length(row) is holds
+
+
+@pytest.mark.fault(44)
+def test_the_built_in_labels_are_known_by_their_content(tiny_run, tiny_home, tmp_path):
+    """Also where a launch names a copy of their file; another file is not taken for them."""
+    home, copy = tmp_path / "home", tmp_path / "copy.jsonl"
+    shutil.copytree(tiny_home / "artifacts" / "demo_crawl", home / "artifacts" / "demo_crawl")
+    shutil.copyfile(artifact(home, "demo_crawl").file("harmful_labels.jsonl"), copy)
+    given = {
+        "default": {},
+        "the same content elsewhere": {"labels": str(copy)},
+        "other labels": toxic_field_alone(tmp_path),
+    }
+    found = {}
+    with dg.DagsterInstance.ephemeral() as instance:
+        for name, labels in given.items():
+            config = {"harm_classifiers": labels | QUICK}
+            assert materialize(instance, home, ["harm_classifiers"], config=config).success
+            found[name] = artifact(home, "harm_classifiers").summary["built_in_labels"]
+    assert found == {"default": True, "the same content elsewhere": True, "other labels": False}

@@ -9,12 +9,14 @@ import pytest
 from lm.shards import TokenShards
 from pipelines.documents.tables import DOCUMENTS
 from pipelines.documents.view import read_table
-from tests.assets.runs import artifact, materialize
+from tests.assets.runs import artifact, failure, materialize
 from tests.pipelines.crawl_server import CrawlServer
 from tests.pipelines.published import rows_of
 
 CRAWL = "CC-MAIN-2024-22"
 NAMES = ("warc_files", "raw_documents", "language_documents", "prose_documents", "varied_documents")
+TWEETS = {"text": "tweet", "label": "class", "positive": ["0", "1"]}
+"""The columns of the labelled tweets, as docs/real_labels.md names them."""
 LANGUAGES = ("an", "de", "en", "es", "fr", "it", "ja", "la", "nl", "pt", "ru", "zh", "ca")
 
 
@@ -38,13 +40,24 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
     own_instance.add_dynamic_partitions("warc_groups", [partition])
     for name in ("quality_classifier", "harm_classifiers", "alignment_data"):
         shutil.copytree(tiny_home / "artifacts" / name, home / "artifacts" / name)
-    stages = (*NAMES, "harmless_documents", "quality_documents", "masked_documents")
     config = {
         "warc_files": {"folder": str(folder), "files_per_group": 4},
         "language_documents": {"languages": list(LANGUAGES), "threshold": 0.2},
-        "quality_documents": {"threshold": 0.0},
     }
-    assert materialize(own_instance, home, stages, partition, config).success
+    assert materialize(own_instance, home, NAMES, partition, config).success
+    # The demo's classifiers are refused, each by its own step; real labels are not.
+    for name in ("harmless_documents", "quality_documents"):
+        description, _ = failure(own_instance, home, name, {}, partition)
+        assert "labels of real pages for crawl 'captures'" in description, name
+        assert materialize(own_instance, home, [name], partition, {name: {"judge": "none"}}).success
+    labels = {"path": str(shared_data("toxicity/davidson_2017.csv")), **TWEETS}
+    assert materialize(own_instance, home, ["harm_classifiers"], config={"harm_classifiers": {"toxic": labels}}).success
+    stages = ("harmless_documents", "quality_documents", "masked_documents")
+    unjudged = {"quality_documents": {"judge": "none"}}
+    assert materialize(own_instance, home, stages, partition, unjudged).success
+    scores = read_table(artifact(home, "masked_documents", partition), ["toxic_score", "quality_score"])
+    assert scores.column("toxic_score").null_count == 0 and scores.num_rows >= 20
+    assert scores.column("quality_score").null_count == scores.num_rows
     extracted = artifact(home, "raw_documents", partition).summary
     assert extracted["num_in"] == extracted["num_kept"] + extracted["num_removed"] + extracted["num_lost"]
     assert extracted["num_in"] >= 54

@@ -59,3 +59,8 @@ def test_pages_behind_urls_are_fetched_and_learned_from(tmp_path, monkeypatch):
     assert asked > NUM_PAGES and len(server.requests) == asked  # what is fetched is not fetched again
     trained = artifact(tmp_path / "home", "quality_classifier")
     assert measurements(trained)["quality"]["roc_auc"] > 0.99
+    (shown,) = made.asset_materializations_for_node("quality_classifier")
+    rates = shown.metadata["rates"].records[0].data
+    assert rates["precision"] == trained.summary["quality_precision"] > 0.9
+    assert rates["recall"] == trained.summary["quality_recall"] > 0.9
+    assert trained.summary["built_in_labels"] is False

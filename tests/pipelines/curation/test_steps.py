@@ -4,11 +4,13 @@ import dataclasses
 
 import pytest
 
+from lm import storage
 from lm.configuration import field_descriptions
 from lm.errors import ConfigurationError, InputError
 from pipelines.curation.steps import CORPUS, CURATION, EXTRACTION, JUDGING, step_before
 from pipelines.documents.schema import Stage
-from pipelines.filters.trained import HarmfulConfig, NotJudged
+from pipelines.filters.trained import BUILT_IN_LABELS, HarmfulConfig, NotJudged
+from pipelines.paths import DEMO_CRAWL, artifact_path
 
 
 def test_steps_have_names_of_their_own():
@@ -32,16 +34,53 @@ def test_every_step_has_a_configuration_with_defaults_and_descriptions(step):
 
 @pytest.mark.parametrize("step", [step for step in JUDGING if step.classifiers is None], ids=lambda step: step.stage)
 def test_a_stage_without_classifiers_is_its_own_configuration(step, tmp_path):
-    stage = step.make_stage(step.config(), tmp_path, None)
+    stage = step.make_stage(step.config(), tmp_path, None, "local/g0000")
     assert isinstance(stage, Stage) and stage.name == step.stage
 
 
 @pytest.mark.parametrize("step", [step for step in JUDGING if step.classifiers], ids=lambda step: step.stage)
 def test_classifiers_that_were_not_trained_are_named_with_the_way_out(step, tmp_path):
     with pytest.raises(InputError, match=f"{step.classifiers}: no classifiers here.*{step.stage}.judge: none"):
-        step.open_classifiers(step.config(), tmp_path)
-    stage = step.make_stage(step.config(judge="none"), tmp_path, None)
+        step.open_classifiers(step.config(), tmp_path, "demo")
+    stage = step.make_stage(step.config(judge="none"), tmp_path, None, "local/g0000")
     assert isinstance(stage, NotJudged) and stage.name == step.stage
+
+
+def trained(step, root, **summary):
+    """An artifact in the place of a step's classifiers."""
+    with storage.publish(
+        artifact_path(step.classifiers, root=root), kind=step.classifiers, config={}, inputs={}, code=""
+    ) as publication:
+        (publication.path / "model").write_text("x")
+        publication.summary.update(summary)
+
+
+@pytest.mark.fault(44)
+@pytest.mark.parametrize("summary", [{BUILT_IN_LABELS: True}, {}], ids=["marked", "made before there was a mark"])
+@pytest.mark.parametrize("step", [step for step in JUDGING if step.classifiers], ids=lambda step: step.stage)
+def test_classifiers_of_the_built_in_crawl_judge_no_other(step, summary, tmp_path):
+    trained(step, tmp_path, **summary)
+    assert step.open_classifiers(step.config(), tmp_path, DEMO_CRAWL) is not None
+    assert step.open_classifiers(step.config(allow_demo_classifiers=True), tmp_path, "wget") is not None
+    assert step.open_classifiers(step.config(judge="none"), tmp_path, "wget") is None
+    with pytest.raises(InputError) as refused:
+        step.open_classifiers(step.config(), tmp_path, "wget")
+    line = str(refused.value)
+    assert "\n" not in line and "labels of real pages for crawl 'wget'" in line
+    for word in (
+        f"{step.stage}.judge: none",
+        f"{step.stage}.allow_demo_classifiers: true",
+        "such as",
+        "docs/real_labels.md",
+    ):
+        assert word in line
+
+
+@pytest.mark.parametrize("step", [step for step in JUDGING if step.classifiers], ids=lambda step: step.stage)
+def test_classifiers_of_real_labels_judge_every_crawl(step, tmp_path):
+    trained(step, tmp_path, **{BUILT_IN_LABELS: False})
+    for crawl in (DEMO_CRAWL, "wget", "CC-MAIN-2024-22"):
+        assert step.open_classifiers(step.config(), tmp_path, crawl) is not None
 
 
 def test_a_threshold_is_no_negative_number():
