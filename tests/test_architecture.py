@@ -136,7 +136,6 @@ TESTED_ELSEWHERE = {
     ),
     "tests/assets/graph/test_chain.py": (
         "assets and checks, which only a run of the graph shows",
-        "assets.automation.partitions",
         "assets.automation.presets",
         *(
             f"assets.graph.{name}"

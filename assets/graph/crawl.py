@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
 
 from assets.automation.partitions import PER_GROUP
+from assets.graph.group_results import each_group, report_groups
 from assets.support import plots
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, given, schema_of
 from assets.support.resources import LoamHome
-from assets.support.results import Stopwatch, in_log, partition_results, result
+from assets.support.results import Stopwatch, in_log, result
 from lm.configuration import from_mapping
+from lm.errors import LoamError
 from lm.storage import Artifact
 from pipelines import paths
 from pipelines.curation.settings import laid_over
@@ -39,11 +41,14 @@ def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
 
 @dg.asset(group_name="sources", deps=[demo_crawl], config_schema=schema_of(GroupSource), **PER_GROUP)
 @explained
-def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> Iterator[Any]:
     """A group of WARC files: of the built-in crawl, of a local folder, or downloaded from Common Crawl."""
     watch = Stopwatch()
-    artifacts = {key: _list_group(context, home, key) for key in context.partition_keys}
-    return partition_results(context, artifacts, watch, lambda _, artifact: {"files": _files_table(artifact, home)})
+    failed: dict[str, LoamError] = {}
+    artifacts = each_group(context.partition_keys, lambda group: _list_group(context, home, group), failed)
+    yield from report_groups(
+        context, home, artifacts, failed, watch, plots_of=lambda _, artifact: {"files": _files_table(artifact, home)}
+    )
 
 
 def read_listing(listing: Artifact, home: LoamHome) -> list[WarcFile]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import dagster as dg
 
-from assets.automation.partitions import PER_GROUP, chosen_partitions
+from assets.automation.partitions import PER_GROUP, WARC_GROUPS, chosen_partitions
 from assets.graph.crawl import content_digests, read_listing, warc_files
+from assets.graph.curation_checks import BLOCKING, CHECKS, specs
+from assets.graph.group_results import each_group, report_groups
 from assets.support import plots
+from assets.support.checks import Made, check_groups, results
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, given, schema_of
 from assets.support.resources import LoamHome
-from assets.support.results import Stopwatch, in_log, partition_results, result
+from assets.support.results import Stopwatch, in_log, result
 from assets.support.stage_metadata import Metadata, digests, stage_metadata, throughput
 from lm.configuration import Doc, settle, to_mapping
-from lm.storage import Artifact
+from lm.errors import InputError, LoamError
+from lm.storage import Artifact, find_artifact
 from pipelines.curation.funnel import funnel
 from pipelines.curation.settings import AddedSources, EvaluationSources, check_same_settings, evaluation_sets, laid_over
 from pipelines.curation.steps import (
@@ -36,9 +41,11 @@ from pipelines.decontamination.items import publish_evaluation_items
 from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
 from pipelines.extract.partition import ExtractJob, extract_partitions
 from pipelines.filters.run import run_stage_partitions
+from pipelines.paths import parse_partition
 from pipelines.report import charts
 from pipelines.report.curation import FUNNEL, MARKDOWN, PAGE, matches_table, steps_of, write_curation_report
 from pipelines.sources.added_documents import publish_added_documents
+from pipelines.sources.warc_file import WarcFile
 from pipelines.sources.warc_groups import fetch_missing
 
 _DOCUMENTS_A_WORKER = 20_000
@@ -51,24 +58,41 @@ _FUNNEL_COLUMNS = ("stage", "num_in", "num_kept", "num_removed", "num_lost", "te
     group_name="curation",
     deps=[warc_files],
     config_schema=schema_of(EXTRACTION.config),
+    check_specs=specs(EXTRACTION.artifact, WARC_GROUPS),
     **PER_GROUP,
 )
 @explained
-def raw_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+def raw_documents(context: dg.AssetExecutionContext, home: LoamHome) -> Iterator[Any]:
     """Extract the pages of the groups of this run."""
     config = _settled(context, home, EXTRACTION)
     before = digests(home, EXTRACTION.artifact, context.partition_keys)
     watch = Stopwatch()
-    jobs, num_bytes = {}, 0
-    for partition in context.partition_keys:
+    failed: dict[str, LoamError] = {}
+
+    def files_of(partition: str) -> list[WarcFile]:
         files = read_listing(home.artifact("warc_files", partition), home)
         fetch_missing(files)
-        num_bytes += sum(file.size_bytes for file in files)
-        target = home.target(EXTRACTION.artifact, partition)
-        jobs[partition] = ExtractJob(files, partition, target, content_digests(files))
-    artifacts = extract_partitions(jobs, config, num_children=os.cpu_count() or 1, report=in_log(context))
+        return files
+
+    jobs = {
+        partition: ExtractJob(files, partition, home.target(EXTRACTION.artifact, partition), content_digests(files))
+        for partition, files in each_group(context.partition_keys, files_of, failed).items()
+    }
+    num_bytes = sum(file.size_bytes for job in jobs.values() for file in job.files)
+    artifacts = extract_partitions(
+        jobs, config, num_children=os.cpu_count() or 1, report=in_log(context), failed=failed
+    )
     speed = throughput(artifacts, watch.seconds, before, num_bytes)
-    return partition_results(context, artifacts, watch, _shown(home), speed)
+    yield from report_groups(
+        context,
+        home,
+        artifacts,
+        failed,
+        watch,
+        checks=CHECKS[EXTRACTION.artifact],
+        plots_of=_shown(home),
+        joint=speed,
+    )
 
 
 def _judging_asset(step: Step) -> dg.AssetsDefinition:
@@ -81,13 +105,18 @@ def _judging_asset(step: Step) -> dg.AssetsDefinition:
         group_name="curation",
         deps=[source, *([step.classifiers] if step.classifiers else [])],
         config_schema=schema_of(step.config),
+        check_specs=specs(step.artifact, WARC_GROUPS),
         **PER_GROUP,
     )
     @explained
-    def judged_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
+    def judged_documents(context: dg.AssetExecutionContext, home: LoamHome) -> Iterator[Any]:
         config = _settled(context, home, step)
-        sources = {partition: home.artifact(source, partition) for partition in context.partition_keys}
-        stages = {partition: step.make_stage(config, home.root, each, partition) for partition, each in sources.items()}
+        failed: dict[str, LoamError] = {}
+        found = each_group(context.partition_keys, lambda partition: home.artifact(source, partition), failed)
+        stages = each_group(
+            found, lambda partition: step.make_stage(config, home.root, found[partition], partition), failed
+        )
+        sources = {partition: found[partition] for partition in stages}
         targets = {partition: home.target(step.artifact, partition) for partition in sources}
         before = digests(home, step.artifact, sources)
         watch = Stopwatch()
@@ -98,11 +127,21 @@ def _judging_asset(step: Step) -> dg.AssetsDefinition:
             settings=to_mapping(config),
             num_workers=_num_workers(sources.values()),
             report=in_log(context),
+            failed=failed,
         )
         for row in funnel(artifacts.values()):
             for rule, number in row["rules_off"].items():
                 context.log.warning(f"{step.stage}: rule not applied to {number:,} documents: {rule}")
-        return partition_results(context, artifacts, watch, _shown(home), throughput(artifacts, watch.seconds, before))
+        yield from report_groups(
+            context,
+            home,
+            artifacts,
+            failed,
+            watch,
+            checks=CHECKS[step.artifact],
+            plots_of=_shown(home),
+            joint=throughput(artifacts, watch.seconds, before),
+        )
 
     return judged_documents
 
@@ -123,7 +162,10 @@ class Deduplication:
 
     partitions: Annotated[
         tuple[str, ...],
-        Doc("Groups of the corpus, as shell patterns over keys, such as CC-MAIN-2024-22/*; each must be materialized."),
+        Doc(
+            "Groups of the corpus, as shell patterns over keys, such as CC-MAIN-2024-22/*; each must be materialized. "
+            "* leaves out the built-in crawl where there is another; demo/* takes it in."
+        ),
     ] = ("*",)
     mixed_settings: Annotated[bool, Doc("Allow groups that were curated with different settings.")] = False
     search: Annotated[DeduplicationConfig, Doc("Kinds of duplicates, and the choice of the kept document.")] = field(
@@ -140,13 +182,15 @@ class Deduplication:
     group_name="corpus",
     deps=[ALL_GROUPS],
     config_schema=schema_of(Deduplication),
+    check_specs=specs(DEDUPLICATION.artifact),
 )
 @explained
 def unique_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Deduplicate all chosen groups together."""
     config = config_of(context, Deduplication)
     chosen = chosen_partitions(context.instance, config.partitions)
-    sources = {key: home.artifact(LAST_OF_PARTITION.artifact, key) for key in chosen}
+    check_groups(context.instance, chosen, BLOCKING)
+    sources = _last_of(home, chosen)
     if not config.mixed_settings:
         check_same_settings(sources)
     search = laid_over(getattr(home.settings(), DEDUPLICATION.stage), to_mapping(config.search))
@@ -156,9 +200,14 @@ def unique_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     artifact = deduplicate_partitions(
         sources, target, search, num_workers=_num_workers(sources.values()), report=in_log(context)
     )
-    partitions = {"partitions": dg.MetadataValue.json(sorted(sources))}
+    crawls = Counter(parse_partition(key)[0] for key in sources)
+    partitions = {
+        "crawls": dg.MetadataValue.text(", ".join(f"{name}: {number} groups" for name, number in crawls.items())),
+        "partitions": dg.MetadataValue.json(sorted(sources)),
+    }
     speed = throughput({None: artifact}, watch.seconds, before)
-    return result(artifact, watch, {**stage_metadata(home, artifact, sorted(sources)), **partitions, **speed})
+    shown = {**stage_metadata(home, artifact, sorted(sources)), **partitions, **speed}
+    return result(artifact, watch, shown, _checked(home, DEDUPLICATION.artifact, artifact))
 
 
 @dg.asset(group_name="sources", deps=["alignment_data"], config_schema=schema_of(EvaluationSources))
@@ -171,13 +220,14 @@ def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     return result(publish_evaluation_items(sets, home.target("evaluation_items")), watch)
 
 
-@dg.asset(group_name="sources", config_schema=schema_of(AddedSources))
+@dg.asset(group_name="sources", config_schema=schema_of(AddedSources), check_specs=specs("added_documents"))
 @explained
 def added_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Documents of added collections, by source; empty unless configured."""
     watch = Stopwatch()
     sources = laid_over(home.settings().added_documents, given(context)).sources
-    return result(publish_added_documents(sources, home.target("added_documents")), watch)
+    artifact = publish_added_documents(sources, home.target("added_documents"))
+    return result(artifact, watch, checks=_checked(home, "added_documents", artifact))
 
 
 @dg.asset(
@@ -186,6 +236,7 @@ def added_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
     group_name="corpus",
     deps=[unique_documents, added_documents, evaluation_items],
     config_schema=schema_of(DECONTAMINATION.config),
+    check_specs=specs(DECONTAMINATION.artifact),
 )
 @explained
 def clean_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
@@ -205,7 +256,8 @@ def clean_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
         "matches": dg.MetadataValue.md(matches_table(first_matches(artifact))),
         "evaluation_items": plots.table(sets_of(artifact)),
     }
-    return result(artifact, watch, {**shown, **throughput({None: artifact}, watch.seconds, before)})
+    shown |= throughput({None: artifact}, watch.seconds, before)
+    return result(artifact, watch, shown, _checked(home, DECONTAMINATION.artifact, artifact))
 
 
 @dg.asset(group_name="corpus", deps=[clean_documents])
@@ -227,6 +279,26 @@ def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
             "report": dg.MetadataValue.md(report.file(MARKDOWN).read_text(encoding="utf-8")),
         },
     )
+
+
+def _last_of(home: LoamHome, groups: Iterable[str]) -> dict[str, Artifact]:
+    """Return the last artifact of every group.
+
+    Raises:
+        InputError: names the groups without one.
+    """
+    found = {group: find_artifact(home.target(LAST_OF_PARTITION.artifact, group)) for group in groups}
+    missing = [group for group, artifact in found.items() if artifact is None]
+    if missing:
+        raise InputError(
+            f"no {LAST_OF_PARTITION.artifact} of {', '.join(missing[:20])}: curate the groups (job curate_crawl), or "
+            "name the others in `partitions`"
+        )
+    return {group: artifact for group, artifact in found.items() if artifact is not None}
+
+
+def _checked(home: LoamHome, name: str, artifact: Artifact) -> list[dg.AssetCheckResult]:
+    return results(CHECKS[name], Made(home=home, artifact=artifact))
 
 
 def _settled(context: dg.AssetExecutionContext, home: LoamHome, step: Step) -> Any:

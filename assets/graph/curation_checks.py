@@ -1,246 +1,249 @@
-"""Asset checks of the curation: exact accounts, and precision and recall against the built-in crawl's ground truth."""
+"""Checks of the curation, by asset: exact accounts, shares that are unlike other groups', and the built-in crawl's
+truth. All run in the step that makes the artifact.
+"""
 
-# No `from __future__ import annotations` here: Dagster compares the context's annotation with its classes unresolved.
-from collections.abc import Callable, Iterator, Mapping
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from assets.automation.partitions import WARC_GROUPS
-from assets.automation.presets import DEMO_CRAWL
-from assets.graph import curation
-from assets.support.resources import LoamHome
+from assets.graph.truth_checks import TRUTH_CHECKS
+from assets.support.checks import Check, Found, Made, not_measured
 from lm.configuration import from_mapping
-from lm.errors import AbsentError
-from lm.storage import Artifact
+from lm.errors import AbsentError, ConfigurationError
+from lm.storage import Artifact, find_artifact
+from pipelines.curation.settings import settings_of
+from pipelines.curation.steps import CURATION, DECONTAMINATION, DEDUPLICATION, EXTRACTION, Step, step_before
 from pipelines.decontamination.corpus import DecontaminationConfig, contaminated_documents
-from pipelines.demo_crawl import scoring
-from pipelines.demo_crawl.configuration import TRUTH
-from pipelines.documents.view import count_documents, count_removals, read_removals, read_table
+from pipelines.documents.view import count_documents, count_removals
+from pipelines.filters.trained import BUILT_IN_LABELS, measurements
+from pipelines.paths import DEMO_CRAWL, parse_partition
 
+MAX_SHARE_GAP = 0.25
+"""Difference of the share kept from other groups' median that is worth a look."""
+FEWEST_OTHERS = 3
+_MOST_OTHERS = 32
+MAX_LOST_SHARE = 0.1
+MAX_HARM_GAP = 0.1
+"""Difference of the share removed as harmful from the classifier's held-out rate of false positives."""
+MAX_DUPLICATE_SHARE = 0.6
 _NUM_SHOWN = 20
-MIN_EXTRACTION_F1 = 0.9
-MIN_PRECISION = 0.9
-MIN_RECALL = 0.9
-MIN_PII_RECALL = 0.95
-
-Figures = Mapping[str, Any]
+_COUNTS = ("num_in", "num_kept", "num_removed", "num_lost")
 
 
-def _accounts_check(asset: dg.AssetsDefinition) -> dg.AssetChecksDefinition:
-    """Return the check of a partitioned stage: in = kept + removed + lost in every group, and no group is empty."""
+def _accounts(came: Callable[[Made], int | None]) -> Check:
+    """Return the check that in = kept + removed + lost, and that in is what `came` from the step before."""
 
-    @dg.asset_check(asset=asset, name="accounts_are_exact", description="in = kept + removed + lost, in every group.")
-    def accounts_are_exact(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-        artifacts = dict(_published(context.instance, home, asset.key.to_user_string()))
-        wrong = [key for key, artifact in artifacts.items() if not _adds_up(artifact)]
-        totals = {
-            name: sum(a.summary[name] for a in artifacts.values())
-            for name in ("num_in", "num_kept", "num_removed", "num_lost")
-        }
-        return dg.AssetCheckResult(passed=bool(artifacts) and not wrong, metadata={**totals, "wrong": wrong})
+    def look(made: Made) -> Found:
+        counts = {name: made.artifact.summary[name] for name in _COUNTS}
+        wrong = list(_wrong(made.artifact, came(made)))
+        said = f"{counts['num_in']:,} in, {counts['num_kept']:,} kept, {counts['num_removed']:,} removed, "
+        said += f"{counts['num_lost']:,} lost" + (f"; {'; '.join(wrong)}" if wrong else "")
+        return Found(not wrong, said, counts)
 
-    return accounts_are_exact
+    return Check(
+        name="accounts_are_exact",
+        description="in = kept + removed + lost, in the summary and in the tables; in = kept by the step before.",
+        look=look,
+        blocking=True,
+    )
 
 
-def _adds_up(artifact: Artifact) -> bool:
-    """Return whether the counts of the summary agree with each other and with the rows of the tables."""
+def _wrong(artifact: Artifact, came: int | None) -> Iterator[str]:
+    """Yield where the counts of the summary, of the tables and of the step before disagree."""
     counts = artifact.summary
-    return bool(
-        counts["num_in"] == counts["num_kept"] + counts["num_removed"] + counts["num_lost"]
-        and count_documents(artifact) == counts["num_kept"]
-        and count_removals(artifact) == counts["num_removed"]
+    if counts["num_in"] != counts["num_kept"] + counts["num_removed"] + counts["num_lost"]:
+        yield "in is not kept + removed + lost"
+    if (rows := count_documents(artifact)) != counts["num_kept"]:
+        yield f"{rows:,} rows of documents"
+    if (rows := count_removals(artifact)) != counts["num_removed"]:
+        yield f"{rows:,} rows of removals"
+    if came is not None and came != counts["num_in"]:
+        yield f"{came:,} came from the step before"
+
+
+def _kept_before(step: Step) -> Callable[[Made], int | None]:
+    """Return the number of documents that came: kept by the step before, in all its groups."""
+    if step is EXTRACTION:
+        return lambda made: None
+    name = step_before(step).artifact
+
+    def came(made: Made) -> int:
+        if step is DECONTAMINATION:
+            return sum(int(made.home.artifact(each).summary["num_kept"]) for each in (name, "added_documents"))
+        groups = sorted(made.artifact.inputs) if step is DEDUPLICATION else [made.group]
+        return sum(int(made.home.artifact(name, group).summary["num_kept"]) for group in groups)
+
+    return came
+
+
+def _documents_remain(made: Made) -> Found:
+    kept, came = made.artifact.summary["num_kept"], made.artifact.summary["num_in"]
+    return Found(kept > 0, f"{kept:,} of {came:,} documents kept", {"num_kept": kept})
+
+
+def _share_kept(made: Made) -> Found:
+    """Compare with other groups of the crawl; a key that is no group, or one without the artifact, is passed over."""
+    others = list(_other_shares(made))
+    if len(others) < FEWEST_OTHERS:
+        return not_measured(f"{len(others)} other groups of the crawl, expected at least {FEWEST_OTHERS}")
+    share, median = _share(made.artifact), statistics.median(others)
+    said = f"{share:.1%} kept; the median of {len(others)} other groups is {median:.1%}"
+    return Found(abs(share - median) <= MAX_SHARE_GAP, said, {"share_kept": share, "median_of_others": median})
+
+
+def _other_shares(made: Made) -> Iterator[float]:
+    crawl, _ = parse_partition(str(made.group))
+    kind, found = made.artifact.path.parent.parent.name, 0
+    for group in made.groups:
+        try:
+            if group != made.group and parse_partition(group)[0] == crawl and found < _MOST_OTHERS:
+                yield _share(made.home.artifact(kind, group))
+                found += 1
+        except (AbsentError, ConfigurationError):
+            continue
+
+
+def _share(artifact: Artifact) -> float:
+    return float(artifact.summary["num_kept"] / max(1, artifact.summary["num_in"]))
+
+
+def _share_lost(made: Made) -> Found:
+    lost, came = made.artifact.summary["num_lost"], made.artifact.summary["num_in"]
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in made.artifact.summary["lost_by_reason"].items())
+    said = f"{lost:,} of {came:,} records lost" + (f": {reasons}" if reasons else "")
+    return Found(lost <= MAX_LOST_SHARE * came, said, {"share_lost": lost / max(1, came)})
+
+
+def _judged(step: Step) -> Check:
+    def look(made: Made) -> Found:
+        settings = settings_of(made.artifact).get(step.stage, {})
+        if settings.get("judge") == "none":
+            return Found(False, f"kept, not judged: {step.stage}.judge is none", {"judge": "none"})
+        crawl, _ = parse_partition(str(made.group))
+        classifiers = find_artifact(made.home.target(str(step.classifiers)))
+        if crawl != DEMO_CRAWL and classifiers is not None and classifiers.summary.get(BUILT_IN_LABELS, True):
+            return Found(
+                False, f"judged by classifiers of invented labels: {step.stage}.allow_demo_classifiers is true"
+            )
+        return Found(True, f"judged by {step.classifiers}")
+
+    return Check(
+        name="documents_are_judged",
+        description="The documents were judged, by classifiers that were trained on labels of such pages.",
+        look=look,
+        warns=True,
     )
 
 
-ACCOUNTS = [_accounts_check(asset) for asset in curation.PARTITIONED]
+def _harm_rate(made: Made) -> Found:
+    classifiers = find_artifact(made.home.target("harm_classifiers"))
+    if settings_of(made.artifact).get("harmful", {}).get("judge") == "none" or classifiers is None:
+        return not_measured("the pages were not judged")
+    came = max(1, made.artifact.summary["num_in"])
+    figures: dict[str, float] = {}
+    said, far = [], False
+    for kind, measured in measurements(classifiers).items():
+        share = made.artifact.summary["removed_by_rule"].get(kind, 0) / came
+        expected = max((row["false_positive_rate"] for row in measured["by_length"]), default=0.0)
+        figures |= {f"{kind}_share": share, f"{kind}_heldout_false_positive_rate": expected}
+        said.append(f"{share:.1%} removed as {kind}, {expected:.1%} of harmless held-out pages")
+        far |= share - expected > MAX_HARM_GAP
+    return Found(not far, "; ".join(said), figures)
 
 
-def _corpus_accounts_check(asset: dg.AssetsDefinition, *before: str) -> dg.AssetChecksDefinition:
-    """Return the check of a corpus step: in = kept + removed + lost, and in equals the documents that `before` kept."""
-
-    @dg.asset_check(asset=asset, name="accounts_are_exact", description="in = kept + removed + lost.")
-    def accounts_are_exact(home: LoamHome) -> dg.AssetCheckResult:
-        artifact = home.artifact(asset.key.to_user_string())
-        counts = {name: artifact.summary[name] for name in ("num_in", "num_kept", "num_removed", "num_lost")}
-        all_came = not before or counts["num_in"] == sum(home.artifact(name).summary["num_kept"] for name in before)
-        return dg.AssetCheckResult(passed=_adds_up(artifact) and all_came, metadata=counts)
-
-    return accounts_are_exact
+def _duplicate_rate(made: Made) -> Found:
+    removed, came = made.artifact.summary["num_removed"], max(1, made.artifact.summary["num_in"])
+    said = f"{removed / came:.1%} of {came:,} documents are duplicates"
+    return Found(removed <= MAX_DUPLICATE_SHARE * came, said, {"duplicate_share": removed / came})
 
 
-CORPUS_ACCOUNTS = [
-    _corpus_accounts_check(curation.unique_documents),
-    _corpus_accounts_check(curation.added_documents),
-    _corpus_accounts_check(curation.clean_documents, "unique_documents", "added_documents"),
+def _no_item_left(made: Made) -> Found:
+    """Search the kept documents again."""
+    config = {name: value for name, value in made.artifact.config.items() if name != "stage"}
+    items = made.home.artifact("evaluation_items")
+    left = contaminated_documents(made.artifact, items, from_mapping(DecontaminationConfig, config))
+    sets = made.artifact.summary["evaluation_sets"]
+    said = f"{len(left):,} documents hold an item of {len(sets)} evaluation sets"
+    return Found(not left, said, {"num_left": len(left), "left": left[:_NUM_SHOWN], "evaluation_sets": sets})
+
+
+REMAIN = Check(
+    name="documents_remain", description="The step kept at least one document.", look=_documents_remain, warns=True
+)
+_OWN: dict[str, tuple[Check, ...]] = {
+    EXTRACTION.artifact: (
+        Check(
+            name="few_records_are_lost",
+            description=f"At most {MAX_LOST_SHARE:.0%} of the records could not be read.",
+            look=_share_lost,
+            warns=True,
+        ),
+    ),
+    "harmless_documents": (
+        Check(
+            name="harm_rate_is_expected",
+            description=f"The share removed as harmful is within {MAX_HARM_GAP * 100:.0f} points of the false "
+            "positives on held-out pages; a larger one is much harm, or a classifier that does not fit the pages.",
+            look=_harm_rate,
+            warns=True,
+        ),
+    ),
+    DEDUPLICATION.artifact: (
+        Check(
+            name="duplicate_rate_is_usual",
+            description=f"At most {MAX_DUPLICATE_SHARE:.0%} of the documents are duplicates.",
+            look=_duplicate_rate,
+            warns=True,
+        ),
+    ),
+    DECONTAMINATION.artifact: (
+        Check(
+            name="no_evaluation_item_is_left",
+            description="The corpus contains no searched evaluation item.",
+            look=_no_item_left,
+            blocking=True,
+        ),
+    ),
+}
+_SHARE_KEPT = Check(
+    name="share_kept_is_usual",
+    description=f"The share kept is within {MAX_SHARE_GAP * 100:.0f} points of the median of the crawl's other groups.",
+    look=_share_kept,
+    warns=True,
+)
+
+
+def _checks_of(step: Step) -> tuple[Check, ...]:
+    return (
+        _accounts(_kept_before(step)),
+        REMAIN,
+        *([_SHARE_KEPT] if step.partitioned else []),
+        *([_judged(step)] if step.classifiers else []),
+        *_OWN.get(step.artifact, ()),
+        *TRUTH_CHECKS.get(step.artifact, ()),
+    )
+
+
+CHECKS: dict[str, tuple[Check, ...]] = {
+    **{step.artifact: _checks_of(step) for step in CURATION},
+    "added_documents": (_accounts(lambda made: None),),
+}
+"""The checks of every asset of documents."""
+
+BLOCKING = [
+    dg.AssetCheckKey(dg.AssetKey(step.artifact), check.name)
+    for step in CURATION
+    if step.partitioned
+    for check in CHECKS[step.artifact]
+    if check.blocking
 ]
+"""The checks of groups that keep a group out of the corpus."""
 
 
-@dg.asset_check(asset=curation.clean_documents, description="The corpus contains no searched evaluation item.")
-def no_evaluation_item_is_left(home: LoamHome) -> dg.AssetCheckResult:
-    """Searches the kept documents again."""
-    artifact = home.artifact("clean_documents")
-    config = {name: value for name, value in artifact.config.items() if name != "stage"}
-    left = contaminated_documents(
-        artifact, home.artifact("evaluation_items"), from_mapping(DecontaminationConfig, config)
-    )
-    found = artifact.summary["evaluation_sets"]
-    return dg.AssetCheckResult(
-        passed=not left,
-        metadata={"num_left": len(left), "left": left[:_NUM_SHOWN], "evaluation_sets": found},
-    )
-
-
-@dg.asset_check(
-    asset=curation.raw_documents,
-    description=f"F1 of the text against the true bodies is at least {MIN_EXTRACTION_F1}.",
-)
-def text_is_the_body(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """The extracted text is the page's body without navigation, advertisements and footers."""
-
-    def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        documents = _documents(context.instance, home, "raw_documents")
-        found = scoring.score_extraction(truth, documents)
-        return found["f1"] >= MIN_EXTRACTION_F1, found
-
-    return _against_truth(context, home, judge)
-
-
-@dg.asset_check(asset=curation.raw_documents, description="Only damaged records are lost.")
-def only_damaged_records_are_lost(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Deliberately damaged records are lost; every sound record is read."""
-
-    def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        name = "raw_documents"
-        read = [*_ids(_documents(context.instance, home, name)), *_ids(_removals(context.instance, home, name))]
-        found = scoring.score_records(truth, read)
-        return found["num_wrongly_lost"] == 0 and found["num_wrongly_kept"] == 0, found
-
-    return _against_truth(context, home, judge)
-
-
-@dg.asset_check(
-    asset="language_documents",
-    description=f"Precision and recall of removing other languages are at least {MIN_PRECISION}.",
-)
-def other_languages_are_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Pages in other languages are removed, English pages are kept."""
-    return _removal_check(context, home, "language_documents", scoring.is_foreign)
-
-
-@dg.asset_check(
-    asset="harmless_documents",
-    description=f"Precision and recall of removing harmful pages are at least {MIN_PRECISION}.",
-)
-def harmful_pages_are_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Toxic and adult pages are removed, other pages are kept."""
-    return _removal_check(context, home, "harmless_documents", scoring.is_harmful)
-
-
-@dg.asset_check(
-    asset="quality_documents",
-    description=f"At most {1 - MIN_RECALL:.0%} of low-quality pages pass heuristics and classifier together.",
-)
-def low_quality_is_removed(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Low-quality pages are removed by the quality classifier or an earlier rule; good pages are kept."""
-
-    def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        stages = ("prose_documents", "varied_documents", "harmless_documents", "quality_documents")
-        removed = [i for name in stages for i in _ids(_removals(context.instance, home, name))]
-        kept = _ids(_documents(context.instance, home, "quality_documents"))
-
-        def is_bad(row: Mapping[str, Any]) -> bool:
-            return scoring.is_low_quality(row) or scoring.is_harmful(row)
-
-        found = scoring.score_removed(truth, removed, kept, is_bad)
-        return found["recall"] >= MIN_RECALL and found["precision"] >= MIN_PRECISION, found
-
-    return _against_truth(context, home, judge)
-
-
-@dg.asset_check(asset="masked_documents", description=f"At least {MIN_PII_RECALL:.0%} of personal data is masked.")
-def personal_data_is_masked(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """E-mail addresses, phone numbers and other personal data are masked."""
-
-    def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        found = scoring.score_pii(truth, _documents(context.instance, home, "masked_documents"))
-        return found["recall"] >= MIN_PII_RECALL, found
-
-    return _against_truth(context, home, judge)
-
-
-@dg.asset_check(
-    asset=curation.unique_documents,
-    description=f"Recall of near-duplicate pairs is at least {MIN_RECALL}, precision {MIN_PRECISION}.",
-)
-def duplicates_are_found(context: dg.AssetCheckExecutionContext, home: LoamHome) -> dg.AssetCheckResult:
-    """Mirrors and near-duplicates of the built-in crawl are removed; other pages are kept."""
-
-    def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        artifact = home.artifact("unique_documents")
-        removals = read_removals(artifact).to_pylist()
-        kept = _ids(read_table(artifact, ["doc_id"]))
-        found = scoring.score_duplicates(truth, kept, {row["doc_id"]: row["duplicate_of"] for row in removals})
-        return found["precision"] >= MIN_PRECISION and found["recall"] >= MIN_RECALL, found
-
-    return _against_truth(context, home, judge)
-
-
-def _removal_check(
-    context: dg.AssetCheckExecutionContext, home: LoamHome, name: str, is_bad: Callable[[Any], bool]
-) -> dg.AssetCheckResult:
-    def judge(truth: pa.Table) -> tuple[bool, Figures]:
-        removed, kept = _removals(context.instance, home, name), _documents(context.instance, home, name)
-        found = scoring.score_removed(truth, _ids(removed), _ids(kept), is_bad)
-        return found["precision"] >= MIN_PRECISION and found["recall"] >= MIN_RECALL, found
-
-    return _against_truth(context, home, judge)
-
-
-def _against_truth(
-    context: dg.AssetCheckExecutionContext, home: LoamHome, judge: Callable[[pa.Table], tuple[bool, Figures]]
-) -> dg.AssetCheckResult:
-    """Return the check's result for the built-in crawl; without its ground truth, the result is "not measured"."""
-    try:
-        truth = pq.read_table(home.artifact("demo_crawl").file(TRUTH))
-        passed, figures = judge(truth)
-    except AbsentError as error:
-        return dg.AssetCheckResult(
-            passed=True,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=f"not measured: no ground truth for these groups ({error})",
-        )
-    return dg.AssetCheckResult(passed=passed, metadata=dict(figures))
-
-
-def _published(
-    instance: dg.DagsterInstance, home: LoamHome, name: str, crawl: str | None = None
-) -> Iterator[tuple[str, Artifact]]:
-    """Return the artifacts of asset `name` by group, of one crawl or of all."""
-    for key in sorted(instance.get_dynamic_partitions(str(WARC_GROUPS.name))):
-        if crawl is None or key.startswith(f"{crawl}/"):
-            try:
-                yield key, home.artifact(name, key)
-            except AbsentError:
-                continue  # not materialized yet
-
-
-def _of_demo(instance: dg.DagsterInstance, home: LoamHome, name: str, read: Callable[[Artifact], pa.Table]) -> pa.Table:
-    artifacts = [artifact for _, artifact in _published(instance, home, name, DEMO_CRAWL)]
-    if not artifacts:
-        raise AbsentError(f"no group of crawl '{DEMO_CRAWL}' has {name}")
-    return pa.concat_tables([read(artifact) for artifact in artifacts])
-
-
-def _documents(instance: dg.DagsterInstance, home: LoamHome, name: str) -> pa.Table:
-    return _of_demo(instance, home, name, read_table)
-
-
-def _removals(instance: dg.DagsterInstance, home: LoamHome, name: str) -> pa.Table:
-    return _of_demo(instance, home, name, read_removals)
-
-
-def _ids(table: pa.Table) -> list[str]:
-    return [str(doc_id) for doc_id in table.column("doc_id").to_pylist()]
+def specs(asset: str, partitions: dg.PartitionsDefinition[Any] | None = None) -> list[dg.AssetCheckSpec]:
+    """Return the declarations of an asset's checks."""
+    return [check.spec(asset, partitions) for check in CHECKS[asset]]

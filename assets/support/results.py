@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -46,10 +46,17 @@ def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     return metadata
 
 
-def result(artifact: Artifact, watch: Stopwatch, plots: Plots | None = None) -> dg.MaterializeResult[Any]:
+def result(
+    artifact: Artifact,
+    watch: Stopwatch,
+    plots: Plots | None = None,
+    checks: Sequence[dg.AssetCheckResult] = (),
+) -> dg.MaterializeResult[Any]:
     """The result of an asset that published one artifact; its digest is the data version."""
-    metadata = {"seconds": dg.MetadataValue.float(watch.seconds), **_plots_first(plots or {}, artifact)}
-    return dg.MaterializeResult(metadata=metadata, data_version=dg.DataVersion(artifact.digest))
+    metadata = {"seconds": dg.MetadataValue.float(watch.seconds), **group_metadata(plots or {}, artifact)}
+    return dg.MaterializeResult(
+        metadata=metadata, data_version=dg.DataVersion(artifact.digest), check_results=list(checks)
+    )
 
 
 def partition_results(
@@ -61,20 +68,21 @@ def partition_results(
 ) -> dg.MaterializeResult[Any]:
     """The result of a partitioned asset: each partition gets the metadata of its own artifact, and `joint`."""
     for partition, artifact in artifacts.items():
-        metadata = _plots_first(plots_of(partition, artifact) if plots_of else {}, artifact)
+        metadata = group_metadata(plots_of(partition, artifact) if plots_of else {}, artifact)
         context.add_asset_metadata(metadata, partition_key=partition)
     return dg.MaterializeResult(
         metadata={"seconds": dg.MetadataValue.float(watch.seconds), **(joint or {})},
-        data_version=dg.DataVersion(_joint_digest(artifacts.values())),
+        data_version=dg.DataVersion(joint_digest(artifacts.values())),
     )
 
 
-def _plots_first(plots: Plots, artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+def group_metadata(plots: Plots, artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """Return plots, then the artifact's metadata; a plot replaces metadata of the same name."""
     return {**plots, **{name: value for name, value in artifact_metadata(artifact).items() if name not in plots}}
 
 
-def _joint_digest(artifacts: Iterable[Artifact]) -> str:
+def joint_digest(artifacts: Iterable[Artifact]) -> str:
+    """Return the data version of several artifacts together; of one alone, its digest."""
     digests = [artifact.digest for artifact in artifacts]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from lm import progress
-from lm.errors import ConfigurationError
+from lm.errors import ConfigurationError, LoamError, as_loam_error
 from pipelines.executor.local import LocalPool
 
 Job = TypeVar("Job")
@@ -27,19 +28,28 @@ def run_partitions(
     num_workers: int = 1,
     report: Report | None = None,
     description: str = "partitions",
+    failed: dict[str, LoamError] | None = None,
 ) -> dict[str, Result]:
     """Return `function` of every job, by the jobs' names and in their order; one worker means this process.
 
     With `LOAM_ENGINE=ray` the jobs go to a Ray cluster instead, whatever `num_workers` says.
 
+    With `failed`, a job's `LoamError` is put there by the job's name, and the other jobs go on. Without, it is raised.
+
     `report` gets `{"partition", "finished", "total", "seconds"}` after each job.
 
     Raises:
         PartialError: a job's worker died `ATTEMPTS` times; names the job and counts finished jobs.
-        ConfigurationError: fewer than one worker; also every exception of `function`.
+        ConfigurationError: fewer than one worker; also every other exception of `function`.
     """
     if num_workers < 1:
         raise ConfigurationError(f"num_workers: {num_workers}, expected at least 1")
+    if failed is not None:
+        outcomes = run_partitions(
+            _Attempt(function), jobs, num_workers=num_workers, report=report, description=description
+        )
+        failed.update((name, each) for name, each in outcomes.items() if isinstance(each, LoamError))
+        return {name: each for name, each in outcomes.items() if not isinstance(each, LoamError)}
     if engine() == "ray":
         from pipelines.executor.ray import run_on_ray  # here, since Ray is an extra
 
@@ -66,6 +76,24 @@ def engine() -> str:
     if named not in ("local", "ray"):
         raise ConfigurationError(f"LOAM_ENGINE: '{named}', expected local or ray")
     return named
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """A function whose `LoamError` is its result."""
+
+    function: Callable[[Any], Any]
+
+    def __call__(self, job: Any) -> Any:
+        try:
+            return self.function(job)
+        except LoamError as error:
+            return error
+        except OSError as error:
+            known = as_loam_error(error)
+            if known is None:
+                raise
+            return known
 
 
 def _run_here(function: Callable[[Job], Result], jobs: Mapping[str, Job]) -> Iterator[tuple[str, Result]]:

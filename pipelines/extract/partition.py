@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from lm import storage
 from lm.configuration import to_mapping
+from lm.errors import LoamError
 from lm.storage import Artifact, Publication
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts, PartitionWriter
 from pipelines.documents.schema import DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA, LOSS_SCHEMA
@@ -65,11 +66,17 @@ class ExtractJob(NamedTuple):
 
 
 def extract_partitions(
-    jobs: Mapping[str, ExtractJob], config: ExtractConfig, *, num_children: int, report: Report | None = None
+    jobs: Mapping[str, ExtractJob],
+    config: ExtractConfig,
+    *,
+    num_children: int,
+    report: Report | None = None,
+    failed: dict[str, LoamError] | None = None,
 ) -> dict[str, Artifact]:
     """`extract_partition` for every group, one after the other (each with `num_children` children that parse), or over
-    a Ray cluster."""
-    return run_partitions(functools.partial(_extract, config, num_children), jobs, report=report, description="extract")
+    a Ray cluster. With `failed`, errors of single groups are put there, as `run_partitions` does."""
+    job = functools.partial(_extract, config, num_children)
+    return run_partitions(job, jobs, report=report, description="extract", failed=failed)
 
 
 def _extract(config: ExtractConfig, num_children: int, job: ExtractJob) -> Artifact:

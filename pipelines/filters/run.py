@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lm import progress, storage
 from lm.configuration import to_mapping
+from lm.errors import LoamError
 from lm.storage import Artifact, Publication
 from pipelines.documents.accounts import DOCUMENTS_KIND, Counts
 from pipelines.documents.schema import Stage
@@ -70,13 +71,22 @@ def run_stage_partitions(
     settings: Mapping[str, Any] | None = None,
     num_workers: int = 1,
     report: Report | None = None,
+    failed: dict[str, LoamError] | None = None,
 ) -> dict[str, Artifact]:
-    """`run_stage` for every partition of `sources`, over `num_workers` processes: with one stage, or one for each."""
+    """`run_stage` for every partition of `sources`, over `num_workers` processes: with one stage, or one for each.
+
+    With `failed`, errors of single partitions are put there, as `run_partitions` does.
+    """
     stages = stage if isinstance(stage, Mapping) else dict.fromkeys(sources, stage)
     jobs = {partition: (stages[partition], source, targets[partition]) for partition, source in sources.items()}
     description = next((each.name for each in stages.values()), "")
     return run_partitions(
-        functools.partial(_run_job, settings), jobs, num_workers=num_workers, report=report, description=description
+        functools.partial(_run_job, settings),
+        jobs,
+        num_workers=num_workers,
+        report=report,
+        description=description,
+        failed=failed,
     )
 
 

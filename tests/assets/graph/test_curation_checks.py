@@ -4,19 +4,18 @@ The artifacts are made here rather than by the curation, so that each fault is e
 """
 
 import dataclasses
-import inspect
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assets.automation.jobs import demo_partitions
-from assets.graph import curation_checks
+from assets.graph.curation_checks import BLOCKING, CHECKS, FEWEST_OTHERS
+from assets.support.checks import Made
 from assets.support.resources import LoamHome
 from lm import storage
 from pipelines.curation.steps import CURATION, EXTRACTION
@@ -27,7 +26,8 @@ from pipelines.documents.schema import DOCUMENT_SCHEMA, REMOVAL_SCHEMA
 from pipelines.documents.tables import DOCUMENTS, REMOVALS
 from tests.pipelines.published import doc_id
 
-GROUP = demo_partitions()[0]
+GROUP = "demo/g0000"
+WARC = b"the records of the built-in crawl"
 EMAIL = "anna@example.org"
 ITEM = "How many of the twelve red apples are left when each of the four children has eaten two?"
 STEPS = [step.artifact for step in CURATION]
@@ -91,8 +91,10 @@ class Curated:
     """A step, and the count of its summary that is one too many."""
     short: tuple = ("", "")
     """A step, and its table that lacks the last row."""
+    crawl: bytes = WARC
+    """The built-in crawl's file; the groups were made of `WARC`."""
 
-    def publish(self, home, only=None):
+    def publish(self, home, only=None, group=GROUP):
         """Publish all artifacts of the curation at `home`, or one alone."""
         waiting = [*GOOD, *FOREIGN, *HARMFUL, *LOW, COPY, DAMAGED]
         for step in CURATION:
@@ -102,13 +104,15 @@ class Curated:
             removed = [number for number in waiting if self.leaves.get(number) == name and number not in lost]
             kept = [number for number in waiting if number not in lost and number not in removed]
             if only in (None, name):
-                self._publish(home, name, kept, removed, len(lost), GROUP if step.partitioned else None)
+                self._publish(home, name, kept, removed, len(lost), group if step.partitioned else None)
             waiting = kept
         if only in (None, "added_documents"):
             self._publish(home, "added_documents", [], [], 0, None)
         if only is None:
             target = home.target("demo_crawl")
             with storage.publish(target, kind="demo_crawl", config={}, inputs={}, code="") as publication:
+                (publication.path / "warc").mkdir()
+                (publication.path / "warc" / "a.warc.gz").write_bytes(self.crawl)
                 pq.write_table(pa.Table.from_pylist(list(truth()), TRUTH_SCHEMA), publication.path / TRUTH)
 
     def _publish(self, home, name, kept, removed, num_lost, group):
@@ -118,6 +122,8 @@ class Curated:
             "num_removed": len(removed),
             "num_lost": num_lost,
             "evaluation_sets": {},
+            "removed_by_rule": {"rule": len(removed)},
+            "lost_by_reason": {"digest": num_lost} if num_lost else {},
         }
         if self.miscounted[0] == name:
             counts[self.miscounted[1]] += 1
@@ -126,7 +132,8 @@ class Curated:
             REMOVALS: pa.Table.from_pylist([self._removal(name, number) for number in removed], REMOVAL_SCHEMA),
         }
         target = home.target(name, group)
-        with storage.publish(target, kind="documents", config={}, inputs={}, code="") as publication:
+        inputs = {"a.warc.gz": hashlib.sha256(WARC).hexdigest()} if group else {GROUP: ""}
+        with storage.publish(target, kind="documents", config={}, inputs=inputs, code="") as publication:
             for file, table in tables.items():
                 rows = table.slice(0, table.num_rows - 1) if (name, file) == self.short else table
                 pq.write_table(rows, publication.path / file)
@@ -174,17 +181,22 @@ def staying(*numbers):
 
 BODY = "raw_documents.text_is_the_body"
 DAMAGE = "raw_documents.only_damaged_records_are_lost"
+FEW_LOST = "raw_documents.few_records_are_lost"
 LANGUAGE = "language_documents.other_languages_are_removed"
 HARM = "harmless_documents.harmful_pages_are_removed"
 QUALITY = "quality_documents.low_quality_is_removed"
 MASKS = "masked_documents.personal_data_is_masked"
 DUPLICATES = "unique_documents.duplicates_are_found"
+DUPLICATE_RATE = "unique_documents.duplicate_rate_is_usual"
 ITEMS_LEFT = "clean_documents.no_evaluation_item_is_left"
+OF_TRUTH = {BODY, DAMAGE, LANGUAGE, HARM, QUALITY, MASKS, DUPLICATES}
 
 FAULTS = {
     "a menu stands around every text": (but(extracted=lambda number: f"{'menu ' * 30}{body(number)}"), {BODY}),
     "half of every text is missing": (but(extracted=lambda number: body(number)[-180:]), {BODY}),
-    "a sound record is lost": (but(lost=RIGHT.lost | {5}), {DAMAGE}),
+    "a sound record is lost": (but(lost=RIGHT.lost | {5}), {DAMAGE, FEW_LOST}),
+    "half of the records are lost": (but(lost=RIGHT.lost | set(range(8))), {DAMAGE, FEW_LOST}),
+    "the crawl's file is another now": (but(crawl=WARC[:16]), OF_TRUTH),
     "a damaged record is read": (but(lost=frozenset()), {DAMAGE}),
     "a German page stays": (staying(FOREIGN[0]), {LANGUAGE}),
     "an English page leaves by its language": (leaving(_5="language_documents"), {LANGUAGE}),
@@ -203,19 +215,19 @@ FAULTS = {
         but(leaked=frozenset({7})),
         {ITEMS_LEFT},
     ),
+    "most documents leave as duplicates": (
+        dataclasses.replace(
+            leaving(**{f"_{number}": "unique_documents" for number in range(1, 10)}),
+            duplicate_of=dict.fromkeys([COPY, *range(1, 10)], 0),
+        ),
+        {DUPLICATES, DUPLICATE_RATE},
+    ),
     "a document vanishes before decontamination": (
         but(missing=("clean_documents", 5)),
         {"clean_documents.accounts_are_exact"},
     ),
 }
 """By what is wrong: the crawl as it was curated, and the checks that must fail, no other."""
-
-
-@pytest.fixture(scope="module")
-def context():
-    with dg.DagsterInstance.ephemeral() as instance:
-        instance.add_dynamic_partitions("warc_groups", [GROUP])
-        yield dg.build_asset_check_context(instance=instance)
 
 
 @pytest.fixture(scope="module")
@@ -231,75 +243,192 @@ def home(tmp_path_factory):
 
 
 def all_checks():
-    """Every check of the module, by asset and name."""
-    listed = [*curation_checks.ACCOUNTS, *curation_checks.CORPUS_ACCOUNTS, *vars(curation_checks).values()]
-    definitions = [each for each in listed if isinstance(each, dg.AssetChecksDefinition)]
-    return {f"{key.asset_key.to_user_string()}.{key.name}": each for each in definitions for key in each.check_keys}
+    """Every check, by asset and name."""
+    return {f"{asset}.{check.name}": (asset, check) for asset, checks in CHECKS.items() for check in checks}
 
 
-def result_of(name, context, home):
+def made(home, asset, group=GROUP, groups=(GROUP,)):
+    group = group if asset in PARTITIONED else None
+    return Made(home=home, artifact=home.artifact(asset, group), group=group, groups=groups)
+
+
+def result_of(name, home, **options):
     """The result of one check."""
-    check = all_checks()[name]
-    takes = inspect.signature(check.op.compute_fn.decorated_fn).parameters
-    return check(context, home=home) if "context" in takes else check(home=home)
+    asset, check = all_checks()[name]
+    return check.look(made(home, asset, **options))
 
 
-def evaluate(context, home):
+def evaluate(home):
     """The result of every check."""
-    return {name: result_of(name, context, home) for name in all_checks()}
+    return {name: result_of(name, home) for name in all_checks()}
 
 
 def failed(results):
     return {name for name, result in results.items() if not result.passed}
 
 
-def test_a_right_curation_passes_every_check(context, home):
-    results = evaluate(context, home)
+def unmeasured(results):
+    return {name for name, result in results.items() if result.description.startswith("not measured")}
+
+
+COMPARING = {f"{name}.share_kept_is_usual" for name in PARTITIONED} | {"harmless_documents.harm_rate_is_expected"}
+"""Checks that need other groups, or classifiers; tests of their own show them."""
+
+
+def test_a_right_curation_passes_every_check(home):
+    results = evaluate(home)
     assert failed(results) == set()
-    assert not any(result.description for result in results.values())  # nothing is "not measured"
+    assert unmeasured(results) == COMPARING
+    assert all(result.description and "\n" not in result.description for result in results.values())
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_planted_fault_fails_its_checks_and_no_other(context, home, fault):
+def test_a_planted_fault_fails_its_checks_and_no_other(home, fault):
     curated, expected = FAULTS[fault]
     curated.publish(home)
-    results = evaluate(context, home)
+    results = evaluate(home)
     RIGHT.publish(home)
     assert failed(results) == expected
 
 
 @pytest.mark.parametrize("name", [*STEPS, "added_documents"])
-def test_accounts_that_are_wrong_by_one_are_seen(context, home, name):
+def test_accounts_that_are_wrong_by_one_are_seen(home, name):
     check = f"{name}.accounts_are_exact"
     counts = [but(miscounted=(name, count)) for count in ("num_in", "num_kept", "num_removed", "num_lost")]
     tables = [but(short=(name, file)) for file in (DOCUMENTS, REMOVALS)]
     for wrong in (*counts, *tables):
-        before = storage.open_artifact(home.target(name, GROUP if name in PARTITIONED else None)).digest
+        before = made(home, name).artifact.digest
         wrong.publish(home, only=name)
-        changed = storage.open_artifact(home.target(name, GROUP if name in PARTITIONED else None)).digest != before
-        result = result_of(check, context, home)
+        changed = made(home, name).artifact.digest != before
+        result = result_of(check, home)
         RIGHT.publish(home, only=name)
         assert result.passed is not changed, wrong  # a table without rows cannot lack one
-    assert result_of(check, context, home).passed
+    assert result_of(check, home).passed
+
+
+@pytest.mark.parametrize("name", STEPS[1:])
+def test_a_document_that_vanishes_between_two_steps_is_seen(home, name):
+    but(missing=(name, 5)).publish(home)
+    result = result_of(f"{name}.accounts_are_exact", home)
+    RIGHT.publish(home)
+    assert not result.passed and "came from the step before" in result.description
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_that_keeps_nothing_is_seen(home, name):
+    but(leaves=dict.fromkeys([*GOOD, *FOREIGN, *HARMFUL, *LOW, COPY], name)).publish(home)
+    result = result_of(f"{name}.documents_remain", home)
+    RIGHT.publish(home)
+    assert not result.passed and result.description.startswith("0 of ")
+
+
+OTHERS = [f"demo/g{number:04d}" for number in range(1, FEWEST_OTHERS + 1)]
+
+
+@pytest.mark.fault(42)
+def test_a_group_that_keeps_another_share_than_the_others_is_seen(home, tmp_path):
+    """Also beside keys that are no groups, groups without artifacts and other crawls."""
+    name = "language_documents"
+    home = LoamHome(path=str(shutil.copytree(home.root, tmp_path / "home")))
+    for group, leaves in [(GROUP, range(9)), *((other, FOREIGN) for other in OTHERS)]:
+        but(leaves=dict.fromkeys(leaves, name)).publish(home, only=name, group=group)
+    registered = ["mycrawl", "demo/g0099", "other/g0000", GROUP, *OTHERS]
+    check = f"{name}.share_kept_is_usual"
+    assert not result_of(check, home, groups=registered).passed
+    assert result_of(check, home, group=OTHERS[0], groups=registered).passed is True
+    few = result_of(check, home, groups=registered[:5])
+    assert few.passed and few.description.startswith("not measured: 1 other groups")
+
+
+def classifiers(home, name, **summary):
+    found = {"toxic": {"by_length": [{"false_positive_rate": 0.005}]}, "adult": {"by_length": []}}
+    with storage.publish(home.target(name), kind=name, config={}, inputs={}, code="") as publication:
+        (publication.path / "measurements.json").write_text(json.dumps(found))
+        publication.summary.update(summary)
+
+
+def judged(home, asset, stage, group, settings, toxic=0):
+    """A step's artifact, with the settings that it was made from and the number removed as toxic of a hundred."""
+    target = home.target(asset, group)
+    config = {"stage": stage, "settings": settings}
+    with storage.publish(target, kind="documents", config=config, inputs={}, code="") as publication:
+        (publication.path / "x").write_text("x")
+        publication.summary.update(num_in=100, num_kept=100 - toxic, removed_by_rule={"toxic": toxic})
+
+
+@pytest.mark.parametrize(("toxic", "passed"), [(0, True), (9, True), (12, False)])
+def test_a_rate_of_harm_far_from_the_held_out_one_is_seen(tmp_path, toxic, passed):
+    home = LoamHome(path=str(tmp_path))
+    classifiers(home, "harm_classifiers")
+    judged(home, "harmless_documents", "harmful", "wget/g0000", {"judge": "classifier"}, toxic)
+    result = result_of("harmless_documents.harm_rate_is_expected", home, group="wget/g0000")
+    assert result.passed is passed and f"{toxic}.0% removed as toxic" in result.description
+
+
+@pytest.mark.fault(44)
+@pytest.mark.parametrize(
+    ("asset", "stage", "name"),
+    [("harmless_documents", "harmful", "harm_classifiers"), ("quality_documents", "quality", "quality_classifier")],
+)
+@pytest.mark.parametrize(
+    ("crawl", "judge", "built_in", "passed"),
+    [
+        ("demo", "classifier", True, True),
+        ("wget", "classifier", False, True),
+        ("wget", "classifier", True, False),
+        ("wget", "none", False, False),
+        ("demo", "none", True, False),
+    ],
+)
+def test_documents_that_were_not_judged_rightly_are_seen(tmp_path, asset, stage, name, crawl, judge, built_in, passed):
+    home, group = LoamHome(path=str(tmp_path)), f"{crawl}/g0000"
+    classifiers(home, name, built_in_labels=built_in)
+    judged(home, asset, stage, group, {"judge": judge})
+    check = all_checks()[f"{asset}.documents_are_judged"][1]
+    result = check.look(made(home, asset, group))
+    assert result.passed is passed
+    assert check.warns and not check.blocking
+    assert ("not judged" in result.description) is (judge == "none")
+
+
+SEEN_ELSEWHERE = {f"{name}.{check}" for name in STEPS for check in ("accounts_are_exact", "documents_remain")} | {
+    "added_documents.accounts_are_exact", "harmless_documents.documents_are_judged",
+    "quality_documents.documents_are_judged", *COMPARING,
+}  # fmt: skip
+"""Checks that tests of their own see failing."""
 
 
 def test_every_check_is_seen_failing():
-    seen = set().union(*(expected for _, expected in FAULTS.values()))
-    accounts = {f"{name}.accounts_are_exact" for name in (*STEPS, "added_documents")}
-    assert seen | accounts == set(all_checks())
+    assert set().union(*(expected for _, expected in FAULTS.values())) | SEEN_ELSEWHERE == set(all_checks())
 
 
-def test_groups_that_were_not_curated_have_no_exact_accounts(context, tmp_path):
+def test_accounts_and_decontamination_block():
+    blocking = {name for name, (_, check) in all_checks().items() if check.blocking}
+    assert blocking == {name for name in all_checks() if name.endswith("accounts_are_exact")} | {ITEMS_LEFT}
+    assert {f"{key.asset_key.to_user_string()}.{key.name}" for key in BLOCKING} == {
+        f"{name}.accounts_are_exact" for name in PARTITIONED
+    }
+
+
+def test_a_real_crawl_is_not_measured_and_has_no_figures(home, tmp_path):
+    """Even where the built-in crawl lies beside it, file by file the same."""
+    home = LoamHome(path=str(shutil.copytree(home.root, tmp_path / "home")))
     for name in PARTITIONED:
-        assert not result_of(f"{name}.accounts_are_exact", context, LoamHome(path=str(tmp_path))).passed
-
-
-def test_a_crawl_without_truth_is_not_measured(context, home, tmp_path):
-    """As real crawls are: the check passes with a warning that says so."""
-    shutil.copytree(home.root, tmp_path / "home")
-    shutil.rmtree(tmp_path / "home" / "artifacts" / "demo_crawl")
-    results = evaluate(context, LoamHome(path=str(tmp_path / "home")))
+        RIGHT.publish(home, only=name, group="wget/g0000")
+    results = {}
+    for name, (asset, check) in all_checks().items():
+        if asset in PARTITIONED:
+            results[name] = check.look(made(home, asset, "wget/g0000", [GROUP, "wget/g0000"]))
+            assert check.severity(results[name]).value == "WARN" or name not in OF_TRUTH
     assert failed(results) == set()
-    unmeasured = {name for name, result in results.items() if (result.description or "").startswith("not measured")}
-    assert unmeasured == {BODY, DAMAGE, LANGUAGE, HARM, QUALITY, MASKS, DUPLICATES}
-    assert all(results[name].severity == dg.AssetCheckSeverity.WARN for name in unmeasured)
+    assert unmeasured(results) >= OF_TRUTH - {DUPLICATES}
+    assert all(not results[name].figures for name in unmeasured(results))
+
+
+def test_a_corpus_with_another_crawl_in_it_is_not_measured(home, tmp_path):
+    home = LoamHome(path=str(shutil.copytree(home.root, tmp_path / "home")))
+    RIGHT.publish(home, only="masked_documents", group="wget/g0000")
+    artifact = dataclasses.replace(home.artifact("unique_documents"), inputs={GROUP: "", "wget/g0000": ""})
+    _, check = all_checks()[DUPLICATES]
+    result = check.look(Made(home=home, artifact=artifact))
+    assert result.passed and result.description == "not measured: there is no ground truth for the crawl wget"

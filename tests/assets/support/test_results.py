@@ -57,10 +57,10 @@ def test_each_group_has_its_own_metadata_and_all_have_one_version(tmp_path):
 
 @pytest.mark.parametrize("changed", [0, 1])
 def test_the_joint_version_changes_with_any_group(tmp_path, changed):
-    from assets.support.results import _joint_digest
+    from assets.support.results import joint_digest
 
     before = [publish(tmp_path / str(i)) for i in range(2)]
     after = [*before]
     after[changed] = publish(tmp_path / "other", content=b"y")
-    assert _joint_digest(before) != _joint_digest(after)
-    assert _joint_digest(before[:1]) == before[0].digest
+    assert joint_digest(before) != joint_digest(after)
+    assert joint_digest(before[:1]) == before[0].digest

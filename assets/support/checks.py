@@ -1,0 +1,152 @@
+"""Asset checks that run in the step of their asset, without a process of their own.
+
+A check looks at an artifact that was just published and says in one line what it found. A blocking check that fails
+ends its step, so that nothing is made of the artifact in this run; `check_groups` holds later runs to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from assets.support.resources import LoamHome
+from lm.errors import InputError
+from lm.storage import Artifact
+
+_ENDED = {AssetCheckExecutionRecordStatus.FAILED, AssetCheckExecutionRecordStatus.SUCCEEDED}
+WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Made:
+    """A published artifact: of one group, or of the whole corpus; `groups` are all registered groups."""
+
+    home: LoamHome
+    artifact: Artifact
+    group: str | None = None
+    groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The result of a check: one line, and the figures behind it."""
+
+    passed: bool
+    description: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    warns: bool = False
+    """Whether a failure is a warning, also where the check's failures are errors."""
+
+
+def not_measured(reason: str, *, passed: bool = True) -> Found:
+    """The result of a check that cannot look: no figures, and a warning where it should have been able to."""
+    return Found(passed, f"not measured: {reason}", warns=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """A check of one asset. Its failure is a warning, an error, or an error that blocks what follows."""
+
+    name: str
+    description: str
+    look: Callable[[Made], Found]
+    warns: bool = False
+    blocking: bool = False
+
+    def spec(self, asset: str, partitions: dg.PartitionsDefinition[str] | None = None) -> dg.AssetCheckSpec:
+        """Return the check's declaration on `asset`."""
+        return dg.AssetCheckSpec(
+            self.name, asset=asset, description=self.description, blocking=self.blocking, partitions_def=partitions
+        )
+
+    def severity(self, found: Found) -> dg.AssetCheckSeverity:
+        """Return how serious a failure of this result is."""
+        return WARN if self.warns or found.warns else ERROR
+
+    def blocks(self, found: Found) -> bool:
+        """Return whether this result blocks what follows."""
+        return self.blocking and not found.passed and self.severity(found) == ERROR
+
+
+def results(checks: Sequence[Check], made: Made) -> list[dg.AssetCheckResult]:
+    """Return the results of the checks of an asset without partitions."""
+    looked = [(check, check.look(made)) for check in checks]
+    return [
+        dg.AssetCheckResult(
+            check_name=check.name,
+            passed=found.passed,
+            severity=check.severity(found),
+            description=found.description,
+            metadata=dict(found.figures),
+        )
+        for check, found in looked
+    ]
+
+
+def evaluations(
+    context: dg.AssetExecutionContext, looked: Mapping[str, Sequence[tuple[Check, Found]]]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield an evaluation for each group and check; the groups' materializations have been reported before."""
+    for group, pairs in looked.items():
+        target = _target(context, group)
+        for check, found in pairs:
+            yield dg.AssetCheckEvaluation(
+                asset_key=context.asset_key,
+                check_name=check.name,
+                passed=found.passed,
+                metadata=dict(found.figures),
+                severity=check.severity(found),
+                description=found.description,
+                blocking=check.blocking,
+                partition=group,
+                target_materialization_data=target,
+            )
+
+
+def check_groups(instance: dg.DagsterInstance, groups: Sequence[str], blocking: Sequence[dg.AssetCheckKey]) -> None:
+    """Refuse groups whose latest blocking check failed; Dagster holds only the run of the check to it.
+
+    Raises:
+        InputError: names every such group with its check and the check's line.
+    """
+    bad = []
+    for group in groups:
+        for key in blocking:
+            found = _latest(instance, key, group)
+            if found is not None and not found.passed:
+                bad.append(f"{group}: {key.asset_key.to_user_string()}.{key.name} failed: {found.description}")
+    if bad:
+        raise InputError(
+            f"{'; '.join(bad)}. Make the groups again from that asset on, or leave them out with `partitions`"
+        )
+
+
+def _latest(instance: dg.DagsterInstance, key: dg.AssetCheckKey, group: str) -> dg.AssetCheckEvaluation | None:
+    """Return the latest result of a group's check; runs that ended before they had one do not count."""
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        key, limit=1, status=_ENDED, partition_filter=PartitionKeyFilter(key=group)
+    )
+    found = records[0].evaluation if records else None
+    return found if isinstance(found, dg.AssetCheckEvaluation) else None
+
+
+def _target(context: dg.AssetExecutionContext, group: str) -> AssetCheckEvaluationTargetMaterializationData | None:
+    wanted = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[group])
+    records = context.instance.fetch_materializations(wanted, limit=1).records
+    return next(
+        (
+            AssetCheckEvaluationTargetMaterializationData(
+                run_id=each.run_id, storage_id=each.storage_id, timestamp=each.timestamp
+            )
+            for each in records
+        ),
+        None,
+    )
