@@ -10,7 +10,7 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 from assets.automation.jobs import JOBS  # noqa: E402
-from assets.automation.schedules import SCHEDULES  # noqa: E402
+from assets.automation.newest_crawl import newest_crawl  # noqa: E402
 from assets.automation.sensors import SENSORS  # noqa: E402
 from assets.graph import (  # noqa: E402 - the warnings come at import
     ablations,
@@ -43,7 +43,6 @@ defs = dg.Definitions(
     assets=dg.load_assets_from_modules(_ROOMS),
     asset_checks=dg.load_asset_checks_from_modules(_ROOMS),
     jobs=JOBS,
-    schedules=SCHEDULES,
-    sensors=SENSORS,
+    sensors=[*SENSORS, newest_crawl],
     resources=RESOURCES,
 )
