@@ -21,12 +21,14 @@ from pipelines.curation.settings import settings_yaml
 from pipelines.curation.steps import CURATION
 from pipelines.decontamination.corpus import MATCHES, first_matches
 from pipelines.documents.view import read_removals
+from pipelines.report.composition import Composition, composition, unjudged_steps
 from pipelines.report.html_page import report_page
 from pipelines.report.samples import HARMFUL_STAGE, cell, code_cell, markdown_table
 from pipelines.report.step_facts import StageFacts, stage_facts
 
 FUNNEL, PAGE, MARKDOWN = "funnel.json", "report.html", "report.md"
 _NUM_REASONS = 12
+_NUM_LANGUAGES = 40
 
 
 def steps_of(root: Path) -> dict[str, list[Artifact]]:
@@ -54,10 +56,14 @@ def write_curation_report(steps: Mapping[str, Sequence[Artifact]], target: Path)
         settings = settings_text(steps)
         rows = [each.row for each in facts]
         matches = contamination(steps)
+        whole = composition(steps)
+        unjudged = unjudged_steps(steps)
         storage.write_json(publication.path / FUNNEL, rows)
-        (publication.path / MARKDOWN).write_text(render(facts, matches, settings), encoding="utf-8")
-        (publication.path / PAGE).write_text(report_page(facts, matches, settings), encoding="utf-8")
+        (publication.path / MARKDOWN).write_text(render(facts, matches, settings, whole, unjudged), "utf-8")
+        (publication.path / PAGE).write_text(report_page(facts, matches, settings, whole, unjudged), "utf-8")
         publication.summary.update(num_in=rows[0]["num_in"], num_kept=rows[-1]["num_kept"], num_steps=len(rows))
+        if whole is not None:
+            publication.summary.update(num_crawled=whole.crawled_kept, num_added=whole.added_kept)
 
     made = [artifact for artifacts in steps.values() for artifact in artifacts]
     return storage.make(
@@ -100,9 +106,21 @@ def settings_text(steps: Mapping[str, Sequence[Artifact]]) -> str:
     )
 
 
-def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]], settings: str) -> str:
-    """Return the report as Markdown."""
-    lines = ["# Curation", "", "| step | in | kept | removed | lost | share kept |", "|---|--:|--:|--:|--:|--:|"]
+def render(
+    facts: Sequence[StageFacts],
+    matches: Sequence[Mapping[str, Any]],
+    settings: str,
+    whole: Composition | None = None,
+    unjudged: Sequence[str] = (),
+) -> str:
+    """Return the report as Markdown; `unjudged` steps kept every document."""
+    lines = [
+        "# Curation",
+        "",
+        *_headline(whole, unjudged),
+        "| step | in | kept | removed | lost | share kept |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
     lines += [
         f"| {row['stage']} | {row['num_in']:,} | {row['num_kept']:,} | {row['num_removed']:,} | {row['num_lost']:,} | "
         f"{row['kept_share']:.1%} |"
@@ -113,12 +131,37 @@ def render(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]], se
         gone = {**each.row["removed_by_rule"], **each.row["lost_by_reason"]}
         for rule, share in list(each.shares.items())[:_NUM_REASONS]:
             lines.append(f"| {each.row['stage']} | {rule} | {gone[rule]:,} | {share:.2%} |")
+    if whole is not None and whole.languages:
+        lines += ["", "## Documents by language", "", *_language_rows(whole)]
     for each in facts:
         lines += _samples(each)
+    if whole is not None and whole.added_in:
+        lines += ["", "## Added documents", "", whole.sentence]
     if matches:
         lines += ["", "## Passages shared with evaluation sets", "", matches_table(matches).rstrip()]
     lines += ["", "## Settings", "", "```yaml", settings.rstrip(), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _headline(whole: Composition | None, unjudged: Sequence[str]) -> list[str]:
+    lines = []
+    if whole is not None:
+        added = f" and {whole.added_kept:,} added documents" if whole.added_in else ""
+        lines += [
+            f"{whole.crawled_kept:,} crawled documents{added} stayed: {whole.crawled_share:.1%} of the records read.",
+            "",
+        ]
+    if unjudged:
+        lines += [f"Kept, not judged: {', '.join(unjudged)}.", ""]
+    return lines
+
+
+def _language_rows(whole: Composition) -> list[str]:
+    stages = list(next(iter(whole.languages.values())))
+    lines = [f"| language | {' | '.join(stages)} |", f"|---|{'--:|' * len(stages)}"]
+    for name, counts in list(whole.languages.items())[:_NUM_LANGUAGES]:
+        lines.append(f"| {cell(name)} | {' | '.join(f'{counts[stage]:,}' for stage in stages)} |")
+    return lines
 
 
 def matches_table(matches: Sequence[Mapping[str, Any]]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.curation.steps import CURATION
 from pipelines.decontamination.corpus import STAGE as DECONTAMINATE
 from pipelines.report import charts
+from pipelines.report.composition import Composition
 from pipelines.report.samples import HARMFUL_STAGE, Sample
 from pipelines.report.step_facts import StageFacts
 
@@ -37,29 +38,44 @@ th, td { text-align: left; vertical-align: top; padding: 6px 8px; border-bottom:
   overflow-wrap: anywhere; }
 th { color: var(--faint); font-weight: 600; }
 th:nth-child(1) { width: 27%; } th:nth-child(2) { width: 24%; }
+table.counts th, table.counts td { width: auto; font-variant-numeric: tabular-nums; }
 details { margin-top: 10px; } summary { cursor: pointer; font-weight: 600; }
 .elided { color: #c8553d; }
 """
 
 
-def report_page(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]], settings: str) -> str:
-    """Return the page over all steps; `matches` are passages shared with evaluation sets, `settings` YAML."""
+def report_page(
+    facts: Sequence[StageFacts],
+    matches: Sequence[Mapping[str, Any]],
+    settings: str,
+    whole: Composition | None = None,
+    unjudged: Sequence[str] = (),
+) -> str:
+    """Return the page over all steps; `matches` are passages shared with evaluation sets, `settings` YAML, `unjudged`
+    the steps that kept every document."""
     rows = [each.row for each in facts]
     stages = [row["stage"] for row in rows]
     purposes = {step.stage: step.purpose for step in CURATION}
     links = "".join(f'<a href="#{escape(row["stage"])}">{escape(row["stage"])}</a>' for row in rows)
+    links += '<a href="#languages">languages</a>' if whole is not None and whole.languages else ""
     links += '<a href="#settings">settings</a>'
     parts = [
         "<h1>Curation</h1>",
         f"<nav>{links}</nav>",
-        _figures(rows),
+        _figures(rows, whole),
+        *([f'<p class="elided">Kept, not judged: {escape(", ".join(unjudged))}.</p>'] if unjudged else []),
         f"<section>{charts.funnel('Documents at each step', rows)}</section>",
         *(
             _section(
-                each, purposes.get(row["stage"], ""), matches, HARMFUL_STAGE in stages[: stages.index(row["stage"]) + 1]
+                each,
+                purposes.get(row["stage"], ""),
+                matches,
+                HARMFUL_STAGE in stages[: stages.index(row["stage"]) + 1],
+                whole.sentence if whole is not None and row["stage"] == DECONTAMINATE else "",
             )
             for each, row in zip(facts, rows, strict=True)
         ),
+        *([_language_table(whole)] if whole is not None and whole.languages else []),
         f'<section id="settings"><h2>settings</h2><pre>{escape(settings)}</pre></section>',
     ]
     return (
@@ -69,20 +85,40 @@ def report_page(facts: Sequence[StageFacts], matches: Sequence[Mapping[str, Any]
     )
 
 
-def _figures(rows: Sequence[Mapping[str, Any]]) -> str:
+def _figures(rows: Sequence[Mapping[str, Any]], whole: Composition | None) -> str:
+    """Return the headline figures; the share is that of the crawl, without the documents that were added."""
     first, last = rows[0], rows[-1]
+    crawled = last["num_kept"] if whole is None else whole.crawled_kept
     shown = {
         "records read": f"{first['num_in']:,}",
-        "documents stayed": f"{last['num_kept']:,}",
-        "of all records kept": f"{last['num_kept'] / max(1, first['num_in']):.1%}",
+        "crawled documents stayed": f"{crawled:,}",
+        "of all records kept": f"{crawled / max(1, first['num_in']):.1%}",
+        **({"documents added": f"{whole.added_kept:,}"} if whole is not None and whole.added_in else {}),
         "records lost": f"{sum(row['num_lost'] for row in rows):,}",
         "of text kept": _size(last["text_bytes_kept"]),
     }
     return f'<div class="figures">{"".join(f"<div><b>{v}</b><span>{k}</span></div>" for k, v in shown.items())}</div>'
 
 
-def _section(facts: StageFacts, purpose: str, matches: Sequence[Mapping[str, Any]], judged: bool) -> str:
-    """Return the section of one step; `judged`: whether its removed documents had been judged for harmful text."""
+def _language_table(whole: Composition) -> str:
+    """Return the section of documents by language: as they came to each step, and as they stayed."""
+    stages = list(next(iter(whole.languages.values())))
+    head = "".join(f"<th>{escape(each)}</th>" for each in ("language", *stages))
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{counts[stage]:,}</td>' for stage in stages)}</tr>"
+        for name, counts in whole.languages.items()
+    )
+    return (
+        '<section id="languages"><h2>languages<small>documents that came to each step, and that stayed</small></h2>'
+        f'<table class="counts"><tr>{head}</tr>{rows}</table></section>'
+    )
+
+
+def _section(
+    facts: StageFacts, purpose: str, matches: Sequence[Mapping[str, Any]], judged: bool, joined: str = ""
+) -> str:
+    """Return the section of one step; `judged`: whether its removed documents had been judged for harmful text;
+    `joined`: the documents that came, in words."""
     row = facts.row
     stage = escape(row["stage"])
     lost = f", {row['num_lost']:,} lost" if row["num_lost"] else ""
@@ -90,6 +126,7 @@ def _section(facts: StageFacts, purpose: str, matches: Sequence[Mapping[str, Any
         f'<section id="{stage}"><h2>{stage}<small>{escape(purpose)}</small></h2>',
         f'<p class="accounts">{row["num_in"]:,} in, {row["num_kept"]:,} kept, {row["num_removed"]:,} removed{lost}; '
         f"{_size(row['text_bytes_kept'])} of text kept</p>",
+        *([f"<p>{escape(joined)}</p>"] if joined else []),
         *stage_charts(facts).values(),
     ]
     if matches and row["stage"] == DECONTAMINATE:
