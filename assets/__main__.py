@@ -1,4 +1,4 @@
-"""`python -m assets partitions add CRAWL/gNNNN [--folder FOLDER]`: register groups of WARC files with Dagster."""
+"""`python -m assets partitions add CRAWL/gNNNN [--folder FOLDER]`: groups of WARC files, and the promoted model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import dagster as dg
 
 from assets.automation.partitions import WARC_GROUPS
+from assets.support.promotion import MODEL, promote
 from lm.errors import ConfigurationError, run_command
 from pipelines.common_crawl import DATA_URL
 from pipelines.paths import home, root_at
@@ -15,8 +16,12 @@ from pipelines.sources.group_source import GroupSource, add_group, stored_groups
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Add or list groups; print a line for each."""
+    """Add or list groups, or promote the model; print a line for each."""
     arguments = _parser().parse_args(argv)
+    if arguments.subject == "promote":
+        kept = promote(root_at(arguments.home) if arguments.home else home())
+        print(f"promoted {MODEL} {kept['digest'][:12]}, {kept['bits_per_byte']:.4f} bits per byte")
+        return 0
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigurationError("DAGSTER_HOME is not set: name the folder of Dagster's records, as the Makefile does")
     root = root_at(arguments.home) if arguments.home else home()
@@ -43,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m assets", description=(__doc__ or "").partition("`: ")[2])
     parser.add_argument("--home", help="folder or store of the artifacts (default: $LOAM_HOME or .loam)")
-    subjects = parser.add_subparsers(required=True, metavar="SUBJECT")
+    subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
+    subjects.add_parser("promote", help="hold later pre-trained models against the current one (check no_regression)")
     partitions = subjects.add_parser("partitions", help="groups of WARC files")
     actions = partitions.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="print the registered groups and their sources")

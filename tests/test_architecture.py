@@ -134,6 +134,8 @@ TESTED_ELSEWHERE = {
             )
         ),
     ),
+    "tests/assets/graph/test_model_checks.py": ("what the check of a regression reads", "assets.support.promotion"),
+    "tests/assets/graph/test_curation_checks.py": ("its checks are among each step's", "assets.graph.truth_checks"),
     "tests/assets/graph/test_chain.py": (
         "assets and checks, which only a run of the graph shows",
         "assets.automation.presets",

@@ -118,7 +118,9 @@ def sft_answers_are_well_formed(home: LoamHome) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(passed=True, metadata={"answerable_instructions": 0})
     rate = found["well_formed_rate"]
     return dg.AssetCheckResult(
-        passed=rate >= MIN_WELL_FORMED, metadata={"well_formed_rate": rate, "minimum": MIN_WELL_FORMED}
+        passed=rate >= MIN_WELL_FORMED,
+        description=f"{rate:.1%} of the held-out answers are well-formed",
+        metadata={"well_formed_rate": rate, "minimum": MIN_WELL_FORMED},
     )
 
 
@@ -129,7 +131,9 @@ def dpo_prefers_the_chosen_answer(home: LoamHome) -> dg.AssetCheckResult:
     """The implicit reward of the chosen answer is above that of the rejected one."""
     rates = home.artifact("dpo_model").summary["preference"]["after"]
     return dg.AssetCheckResult(
-        passed=rates["reward_accuracy"] >= MIN_PREFERRED, metadata={**rates, "minimum": MIN_PREFERRED}
+        passed=rates["reward_accuracy"] >= MIN_PREFERRED,
+        description=f"the chosen answer is preferred in {rates['reward_accuracy']:.1%} of the held-out pairs",
+        metadata={**rates, "minimum": MIN_PREFERRED},
     )
 
 

@@ -156,7 +156,12 @@ def harmful_separates(home: LoamHome) -> dg.AssetCheckResult:
     by_length = {kind: found["by_length"] for kind, found in measurements(classifiers).items()}
     areas = _separates(classifiers)
     passed = areas.passed and all(_holds_at_length(row) for rows in by_length.values() for row in rows)
-    return dg.AssetCheckResult(passed=passed, metadata={**areas.metadata, "by_length": by_length})
+    worst = max((row["false_positive_rate"] for rows in by_length.values() for row in rows), default=0.0)
+    return dg.AssetCheckResult(
+        passed=passed,
+        description=f"{areas.description}; at most {worst:.1%} of harmless held-out pages flagged at any length",
+        metadata={**areas.metadata, "by_length": by_length},
+    )
 
 
 def _holds_at_length(row: Mapping[str, float]) -> bool:
@@ -168,7 +173,11 @@ def _holds_at_length(row: Mapping[str, float]) -> bool:
 def _separates(classifiers: Artifact) -> dg.AssetCheckResult:
     areas = {f"{kind}_roc_auc": found["roc_auc"] for kind, found in measurements(classifiers).items()}
     passed = all(area >= _MIN_ROC_AUC for area in areas.values())
-    return dg.AssetCheckResult(passed=passed, metadata={**areas, "minimum": _MIN_ROC_AUC})
+    said = ", ".join(
+        f"{kind}: ROC AUC {found['roc_auc']:.3f}, precision {found['precision']:.3f}, recall {found['recall']:.3f}"
+        for kind, found in measurements(classifiers).items()
+    )
+    return dg.AssetCheckResult(passed=passed, description=said, metadata={**areas, "minimum": _MIN_ROC_AUC})
 
 
 def _harm_labels(config: HarmfulTraining, home: LoamHome) -> dict[str, LabelFile]:

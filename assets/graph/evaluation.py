@@ -64,6 +64,7 @@ def grpo_raises_the_verified_rate(home: LoamHome) -> dg.AssetCheckResult:
     well_formed = rows["grpo"]["greedy_well_formed_rate"]
     return dg.AssetCheckResult(
         passed=gain >= MIN_GRPO_GAIN and well_formed >= MIN_WELL_FORMED,
+        description=f"{gain * 100:+.1f} points over SFT, {well_formed:.1%} of the answers well-formed",
         metadata={
             "gain": gain,
             "minimum_gain": MIN_GRPO_GAIN,

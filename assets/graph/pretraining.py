@@ -69,7 +69,9 @@ def loss_is_finite_and_falls(home: LoamHome) -> dg.AssetCheckResult:
     first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
     # A non-finite loss stops training before it is logged, and NaN compares false, so the comparison covers both.
     return dg.AssetCheckResult(
-        passed=last < first, metadata={"first_tenth": first, "last_tenth": last, "steps": len(losses)}
+        passed=last < first,
+        description=f"loss from {first:.3f} to {last:.3f} in {len(losses):,} steps",
+        metadata={"first_tenth": first, "last_tenth": last, "steps": len(losses)},
     )
 
 
@@ -82,7 +84,11 @@ def beats_ngram(home: LoamHome) -> dg.AssetCheckResult:
     """The Transformer predicts held-out text better than the n-gram model."""
     ours = home.artifact("pretrained_model").summary["bits_per_byte"]
     theirs = home.artifact("ngram_baseline").summary["bits_per_byte"]
-    return dg.AssetCheckResult(passed=ours < theirs, metadata={"bits_per_byte": ours, "ngram_bits_per_byte": theirs})
+    return dg.AssetCheckResult(
+        passed=ours < theirs,
+        description=f"{ours:.3f} bits per byte; the n-gram model has {theirs:.3f}",
+        metadata={"bits_per_byte": ours, "ngram_bits_per_byte": theirs},
+    )
 
 
 def metrics(artifact: Artifact) -> list[dict[str, Any]]:

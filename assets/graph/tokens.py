@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+import numpy as np
 
 from assets.graph.curation import clean_documents, raw_documents
 from assets.support import plots
@@ -89,12 +90,14 @@ def byte_pairs_lose_nothing(home: LoamHome) -> dg.AssetCheckResult:
     own = json.loads(home.artifact("tokenizer_report").file(COMPARISON).read_text())["tokenizers"][0]
     return dg.AssetCheckResult(
         passed=own["texts_that_come_back"] == 1 and own["unknown_share"] == 0 and own["bytes_per_token"] > 1,
+        description=f"{own['texts_that_come_back']:.0%} of texts come back, {own['bytes_per_token']:.2f} bytes a token",
         metadata={name: value for name, value in own.items() if name != "tokenizer"},
     )
 
 
 @dg.asset_check(
     asset=tokenizer,
+    blocking=True,
     description="Texts in several scripts round-trip through their ids; text never encodes to a special token.",
 )
 def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
@@ -103,20 +106,44 @@ def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
     special = {loaded.special_id(name) for name in loaded.special_tokens}
     ids = {text: loaded.encode(text) for text in SAMPLES}
     failed = [text for text in SAMPLES if loaded.decode(ids[text]) != text or special & set(ids[text])]
-    return dg.AssetCheckResult(passed=not failed, metadata={"num_texts": len(SAMPLES), "failed": failed})
+    return dg.AssetCheckResult(
+        passed=not failed,
+        description=f"{len(SAMPLES) - len(failed)} of {len(SAMPLES)} texts come back, without a special token",
+        metadata={"num_texts": len(SAMPLES), "failed": failed},
+    )
 
 
-@dg.asset_check(asset=token_shards, description="Every curated document is in one split, and decodes to its text.")
+@dg.asset_check(
+    asset=token_shards,
+    blocking=True,
+    description="Every curated document is in one split, decoded to its text, and ends in the end-of-text id alone.",
+)
 def shards_hold_every_document(home: LoamHome) -> dg.AssetCheckResult:
-    """The number of rows equals the number of documents, and every document round-tripped through its ids."""
+    """The number of rows equals the number of documents, and every row has ids of the vocabulary and one end."""
     shards = home.artifact("token_shards")
     opened = {split: TokenShards.open(shards, split) for split in ("train", "validation")}
     num_documents = sum(split.num_documents for split in opened.values())
     expected = home.artifact(CORPUS).summary["num_kept"]
+    num_odd = sum(_damaged_rows(split) for split in opened.values())
     return dg.AssetCheckResult(
-        passed=num_documents == expected and all(split.num_documents for split in opened.values()),
-        metadata={"num_documents": num_documents, "expected": expected},
+        passed=num_documents == expected and all(split.num_documents for split in opened.values()) and not num_odd,
+        description=f"{num_documents:,} documents of {expected:,} in the shards, {num_odd:,} of them damaged",
+        metadata={"num_documents": num_documents, "expected": expected, "num_damaged": num_odd},
     )
+
+
+def _damaged_rows(split: TokenShards) -> int:
+    """Return the number of rows with an id outside of the vocabulary, or without exactly one end-of-text id, at the
+    end."""
+    found = 0
+    for shard in split.shards:
+        ids, ends = shard.tokens, shard.offsets[1:]
+        row_of = np.repeat(np.arange(len(ends)), np.diff(shard.offsets))
+        num_ends = np.bincount(row_of[ids == split.end_of_text_id], minlength=len(ends))
+        beyond = np.bincount(row_of[ids >= split.vocab_size], minlength=len(ends))
+        last = ids[np.maximum(ends - 1, 0)]
+        found += int(np.count_nonzero((num_ends != 1) | (beyond > 0) | (last != split.end_of_text_id)))
+    return found
 
 
 def _tokenizer_tables(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
