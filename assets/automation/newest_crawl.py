@@ -1,4 +1,4 @@
-"""Dagster sensor: the newest crawl of Common Crawl, asked for once a day. Off by default."""
+"""Dagster sensor: the newest crawl of Common Crawl, requested once a day. Off by default."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ EVERY_CRAWL = "*"
 
 
 def chosen_partitions(instance: dg.DagsterInstance, patterns: Sequence[str]) -> list[str]:
-    """Return the registered groups that match any of the shell patterns, sorted. Keys that are no groups are left out.
+    """Return the registered groups that match any of the shell patterns, sorted. Other keys are left out.
 
     `*` leaves out the built-in crawl as soon as another crawl is registered: its invented pages belong into no real
     corpus. A pattern that names it, such as demo/*, takes it in.

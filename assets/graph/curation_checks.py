@@ -86,7 +86,7 @@ def _documents_remain(made: Made) -> Found:
 
 
 def _share_kept(made: Made) -> Found:
-    """Compare with other groups of the crawl; a key that is no group, or one without the artifact, is passed over."""
+    """Compare with other groups of the crawl; another key, or a group without the artifact, is passed over."""
     others = list(_other_shares(made))
     if len(others) < FEWEST_OTHERS:
         return not_measured(f"{len(others)} other groups of the crawl, expected at least {FEWEST_OTHERS}")

@@ -41,10 +41,10 @@ def trained_on_clean_documents(home: LoamHome) -> dg.AssetCheckResult:
     description=f"Bits per byte are at most {MAX_REGRESSION:.0%} above the promoted model's, on the same documents.",
 )
 def no_regression(home: LoamHome) -> dg.AssetCheckResult:
-    """The model is no worse than the promoted one; without one, or on other validation documents, not measured."""
+    """Bits per byte do not lie above the promoted model's; without one, or on other validation documents, not measured."""
     model, best = home.artifact(MODEL), promoted(home.root)
     if best is None:
-        return _not_measured("no model is promoted (python -m assets promote)")
+        return _not_measured("none is promoted yet (python -m assets promote)")
     if best["token_shards"] != model.inputs["token_shards"]:
         return _not_measured("the promoted model was measured on other documents")
     ours, theirs = float(model.summary["bits_per_byte"]), float(best["bits_per_byte"])

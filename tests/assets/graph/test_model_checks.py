@@ -58,7 +58,7 @@ def test_a_model_that_is_worse_than_the_promoted_one_is_seen(home, bits_per_byte
 
 def test_what_cannot_be_compared_is_not_measured(home):
     trained(home)
-    assert no_regression(home).description.startswith("not measured: no model is promoted")
+    assert no_regression(home).description.startswith("not measured: none is promoted yet")
     promote(home.root)
     trained(home, 2.0, evaluation_sets=("exam", "another"))
     assert no_regression(home).description == "not measured: the promoted model was measured on other documents"
