@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from html import unescape
 from typing import NamedTuple
 
-from pipelines.extract.cutting import GAP, Dropped, cut_markup
+from pipelines.extract.cutting import GAP, Cut, cut_markup
 from pipelines.extract.elements import CONTAINERS, may_be_article
 from pipelines.extract.list_numbers import ListCounter
 from pipelines.extract.markup import TAG
@@ -40,9 +40,9 @@ _KINDS |= dict.fromkeys(
     BARE,
 )
 _INHERITED_KINDS = frozenset(("li", "dd", "dt", "tr", "pre"))
-_LINK_LISTS = {"ul": (0.5, 1500), "div": (0.6, 1500), "article": (0.4, 500), "section": (0.6, 1500), "dl": (0.6, 1500)}
-_LINK_LISTS |= {"table": (0.6, 3000)}
-"""The share of links from which an element is a menu, and the number of characters from which it is not."""
+_LINK_LISTS = {"/ul": (0.5, 1500), "/div": (0.6, 1500), "/article": (0.4, 500), "/section": (0.6, 1500)}
+_LINK_LISTS |= {"/dl": (0.6, 1500), "/table": (0.6, 3000)}
+"""By end tag: the share of links from which an element is a menu, and the number of characters from which it is not."""
 
 
 def _visible(text: str) -> str:
@@ -68,19 +68,19 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The blocks of a page, the elements that may be around its article, and what was dropped."""
+    """The blocks of a page, the elements that may be around its article, and its markup without boilerplate."""
 
     blocks: list[Block]
     spans: list[Span]
-    dropped: list[Dropped]
+    cut: Cut
 
 
-def read_blocks(html: str, forgiven: Set[str | int] = frozenset()) -> Reading:
-    """Read the markup of a body; `forgiven` is as in `cut_markup`."""
-    markup, dropped = cut_markup(html, forgiven)
+def read_blocks(html: str, forgiven: Set[str | int] = frozenset(), earlier: Reading | None = None) -> Reading:
+    """Read the markup of a body; `forgiven` and the cut of an `earlier` reading are as in `cut_markup`."""
+    cut = cut_markup(html, forgiven, None if earlier is None else earlier.cut)
     reader = _Reader()
     pieces, handlers = reader.pieces, _HANDLERS
-    for name, attributes, text in TAG.findall(markup):
+    for name, attributes, text in TAG.findall(cut.markup):
         handler = handlers.get(name)
         if handler is not None:
             handler(reader, name, attributes)
@@ -89,7 +89,7 @@ def read_blocks(html: str, forgiven: Set[str | int] = frozenset()) -> Reading:
             if reader.in_link:
                 reader.num_linked += len(text.strip())
     reader.flush()
-    return Reading(reader.blocks, reader.spans, dropped)
+    return Reading(reader.blocks, reader.spans, cut)
 
 
 _Open = tuple[str, int, int, int, int, bool]
@@ -134,12 +134,13 @@ class _Reader:
 
     def _text(self, text: str) -> str:
         """The text of a block with white space collapsed, but for the ends of lines."""
-        text = " ".join(text.split())
+        if "&" in text:
+            text = unescape(text)
+        is_plain = text.isprintable()  # of white space, only the space is
+        text = text.strip() if is_plain and "  " not in text else " ".join(text.split())
         if not text:
             return ""
-        if "&" in text:
-            text = " ".join(unescape(text).split())
-        if not text.isprintable():
+        if not is_plain and not text.isprintable():
             lines = (" ".join(_visible(line).split()) for line in text.split(_LINE))
             text = "\n".join(line for line in lines if line)
         return self._with_scripts(text) if self._has_scripts else text
@@ -160,41 +161,70 @@ class _Reader:
         """Begin a block element."""
         if self.pieces:
             self.flush()
-        candidate = may_be_article(name, attributes) if name in CONTAINERS else False
-        counts = (len(self.blocks), self._num_characters, self._num_linked_before, self._num_cells)
+        candidate = name in CONTAINERS and may_be_article(name, attributes)
+        counts = len(self.blocks), self._num_characters, self._num_linked_before, self._num_cells
         self._open.append((self._kind, *counts, candidate))
         kind = _KINDS[name]
-        self._kind = kind or (self._kind if self._kind in _INHERITED_KINDS else BARE)
-        if name == "li":
-            self._bullet = self._lists[-1].bullet(attributes) if self._lists else "• "
-        elif name in ("ul", "ol"):
-            self._lists.append(ListCounter(name, attributes))
-        elif name == "tr":
-            self._num_cells = 0
+        if kind:
+            self._kind = kind
+        elif self._kind not in _INHERITED_KINDS:
+            self._kind = BARE
+
+    def open_item(self, name: str, attributes: str) -> None:
+        """Begin a list item with its bullet."""
+        self.open_block(name, attributes)
+        self._bullet = self._lists[-1].bullet(attributes) if self._lists else "• "
+
+    def open_list(self, name: str, attributes: str) -> None:
+        """Begin a list."""
+        self.open_block(name, attributes)
+        self._lists.append(ListCounter(name, attributes))
+
+    def open_row(self, name: str, attributes: str) -> None:
+        """Begin a row of a table, without cells yet."""
+        self.open_block(name, attributes)
+        self._num_cells = 0
 
     def close_block(self, end: str, attributes: str) -> None:
         """End a block element; a menu is dropped."""
         if self.pieces:
             self.flush()
-        if not self._open:
-            return
-        name = end[1:]
-        self._kind, start, num_characters, num_linked, num_cells, candidate = self._open.pop()
-        if name in _LINK_LISTS and self._is_menu(name, num_characters, num_linked):
-            self._cut(start, num_characters, num_linked)
-        if candidate and len(self.blocks) > start:
-            self.spans.append(Span(start, len(self.blocks)))
-        if name == "li":
-            self._bullet = ""
-        elif name in ("ul", "ol") and self._lists:
+        if self._open:
+            self._close(end)
+
+    def _close(self, end: str) -> _Open:
+        """End the innermost open element, and return what was noted at its start."""
+        element = self._open.pop()
+        self._kind, start, num_characters, num_linked, _, candidate = element
+        if len(self.blocks) > start:
+            if end in _LINK_LISTS and self._is_menu(end, num_characters, num_linked):
+                self._cut(start, num_characters, num_linked)
+            elif candidate:
+                self.spans.append(Span(start, len(self.blocks)))
+        return element
+
+    def close_item(self, end: str, attributes: str) -> None:
+        """End a list item."""
+        self.close_block(end, attributes)
+        self._bullet = ""
+
+    def close_list(self, end: str, attributes: str) -> None:
+        """End a list."""
+        self.close_block(end, attributes)
+        if self._lists:
             self._lists.pop()
-        elif name == "tr":
+
+    def close_row(self, end: str, attributes: str) -> None:
+        """End a row of a table."""
+        self.flush()
+        if self._open:
+            _, start, _, _, num_cells, _ = self._close(end)
             self._join_cells(start)
             self._num_cells = num_cells
 
-    def _is_menu(self, name: str, num_characters: int, num_linked: int) -> bool:
+    def _is_menu(self, end: str, num_characters: int, num_linked: int) -> bool:
         """Return whether the text since an element was opened, with so much before it, is mostly links."""
-        max_share, max_characters = _LINK_LISTS[name]
+        max_share, max_characters = _LINK_LISTS[end]
         own = self._num_characters - num_characters
         return self._num_linked_before - num_linked > max_share * own and own < max_characters
 
@@ -283,6 +313,14 @@ _Handler = Callable[[_Reader, str, str], None]
 _HANDLERS: dict[str, _Handler] = dict.fromkeys(_KINDS, _Reader.open_block)
 _HANDLERS |= {f"/{name}": _Reader.close_block for name in _KINDS}
 _HANDLERS |= {
+    "li": _Reader.open_item,
+    "/li": _Reader.close_item,
+    "ul": _Reader.open_list,
+    "/ul": _Reader.close_list,
+    "ol": _Reader.open_list,
+    "/ol": _Reader.close_list,
+    "tr": _Reader.open_row,
+    "/tr": _Reader.close_row,
     "a": _Reader.open_link,
     "/a": _Reader.close_link,
     "time": _Reader.open_time,

@@ -22,15 +22,26 @@ _RAW = "style|iframe|noembed|noframes|xmp|plaintext"
 _MIN_RUNNING_CHARACTERS = 50
 _HEADING_WINDOW = 500
 _COMMENT = r"!--(?:[^-]++|-(?!->))*+-->"
+
+
+def _alternatives(names: Iterable[str]) -> str:
+    """A pattern of these names that compares the rest of a name only where its first letter stands."""
+    rests: dict[str, list[str]] = {}
+    for name in sorted(names, key=len, reverse=True):
+        rests.setdefault(name[0], []).append(name[1:])
+    return "|".join(f"{letter}(?:{'|'.join(each)})" for letter, each in sorted(rests.items()))
+
+
 # Comments and raw elements are matched whole, since they alone may hold what looks like a tag. A script that holds a
 # formula is an element like others.
 _OPENING = re.compile(
-    rf"<(?:{_COMMENT}"
+    rf"<(?!/)(?:{_COMMENT}"
     rf"|(script(?! type=\"math/)|{_RAW})(?=[ >])[^>]*+>((?:[^<]++|<(?!/\1>))*+)</\1>"
-    rf"|({'|'.join(sorted(DROPPED_ELEMENTS, key=len, reverse=True))})(?=[ >])([^>]*+)>"
+    rf"|({_alternatives(DROPPED_ELEMENTS)})(?=[ >])([^>]*+)>"
     r"|(?!(?:img|input|source|link|meta|col|br|hr|wbr|area|param) |a href=\"[^\"]*+\"(?: target=\"[^\"]*+\")?+>)"
     r"([a-z][^\s>]*+)( [^>]*+)>)"
 )
+_NAMED, _ATTRIBUTES_OF_NAMED, _NAME, _ATTRIBUTES = 3, 4, 5, 6
 # Text in a comment's or a script's markup counts too: it may cost a reading more, and changes no text.
 _RUNNING_TEXT = re.compile(rf"<(?!(?:a|script|{_RAW})[ >])[a-z/][^>]*+>([^<]{{{_MIN_RUNNING_CHARACTERS + 1},}})")
 _OPEN_HEADING = re.compile(r"<(h[1-6]|dt|summary)(?=[ >])(?:(?!</\1>).)*$", re.DOTALL)
@@ -53,36 +64,75 @@ class Cost:
     start: int = -1
 
 
-def cut_markup(html: str, forgiven: Set[str | int] = frozenset()) -> tuple[str, list[Dropped]]:
-    """Well-formed markup without boilerplate elements, and the list of dropped elements.
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Markup without boilerplate elements: what stays before, between and behind the dropped elements."""
 
-    Kept are elements whose reason to be dropped, or whose place in the markup, is forgiven.
+    kept: list[str]
+    dropped: list[Dropped]
+
+    @property
+    def markup(self) -> str:
+        """The markup that stays, with a `GAP` where an element between two digits was dropped."""
+        pieces = [piece if not piece[-1:].isdigit() else piece + GAP for piece in self.kept[:-1]]
+        return "".join([*pieces, self.kept[-1]])
+
+
+def cut_markup(html: str, forgiven: Set[str | int] = frozenset(), earlier: Cut | None = None) -> Cut:
+    """Cut boilerplate elements out of well-formed markup.
+
+    Kept are elements whose reason to be dropped, or whose place in the markup, is forgiven. After an `earlier` cut of
+    the same markup, which forgave less, only the elements that it dropped are read.
     """
+    if earlier is None:
+        return _cut(html, 0, len(html), forgiven)
+    kept, dropped = [earlier.kept[0]], list[Dropped]()
+    for element, behind in zip(earlier.dropped, earlier.kept[1:], strict=True):
+        if element.reason in forgiven or element.start in forgiven:
+            inside = _cut(html, element.start, element.stop, forgiven)
+            kept[-1] += inside.kept[0]
+            kept += inside.kept[1:]
+            kept[-1] += behind
+            dropped += inside.dropped
+        else:
+            kept.append(behind)
+            dropped.append(element)
+    return Cut(kept, dropped)
+
+
+def _cut(html: str, position: int, end: int, forgiven: Set[str | int]) -> Cut:
+    """Cut boilerplate elements out of the markup between two places."""
+    kept: list[str] = []
     pieces: list[str] = []
     dropped: list[Dropped] = []
-    done = position = 0
-    while (found := _OPENING.search(html, position)) is not None:
-        raw, content, named, _, name, attributes = found.groups()
+    reasons: dict[str, str] = {}
+    done = position
+    while (found := _OPENING.search(html, position, end)) is not None:
         start, position = found.span()
-        if named is None and name is None:
+        kind = found.lastindex
+        if kind == _ATTRIBUTES:
+            tag = found[0]
+            reason = reasons.get(tag)
+            if reason is None:
+                reason = reasons[tag] = reason_by_attributes(found[_NAME], found[_ATTRIBUTES])
+        elif kind == _ATTRIBUTES_OF_NAMED:
+            reason = _reason_by_name(html, found)
+        else:
             pieces.append(html[done:start])
-            if raw in ("xmp", "plaintext"):
-                pieces.append(f"<pre>{escape(content)}</pre>")
+            if found[1] in ("xmp", "plaintext"):
+                pieces.append(f"<pre>{escape(found[2])}</pre>")
             done = position
             continue
-        reason = _reason_by_name(html, found) if name is None else reason_by_attributes(name, attributes)
         if not reason or reason in forgiven or start in forgiven:
             continue
         if html.startswith("<math", position):  # hidden, for a picture of the formula is shown beside it
             reason = FORMULA
-        stop = _end_of_element(html, named or name, position)
-        pieces.append(html[done:start])
-        if html[start - 1 : start].isdigit():
-            pieces.append(GAP)
+        stop = _end_of_element(html, found[kind - 1], position, end)
+        kept.append("".join([*pieces, html[done:start]]))
+        pieces.clear()
         dropped.append(Dropped(reason, start, stop))
         done = position = stop
-    pieces.append(html[done:])
-    return "".join(pieces), dropped
+    return Cut([*kept, "".join([*pieces, html[done:end]])], dropped)
 
 
 def costs_of(html: str, dropped: Iterable[Dropped], least: float = 0.0) -> dict[str, Cost]:
@@ -118,7 +168,7 @@ _RAW_ELEMENT = re.compile(rf"<(?:{_COMMENT}|(script|{_RAW})(?=[ >])[^>]*+>(?:[^<
 
 
 def _reason_by_name(html: str, found: re.Match[str]) -> str:
-    named, attributes = found[3], found[4]
+    named, attributes = found[_NAMED], found[_ATTRIBUTES_OF_NAMED]
     if named != "button":
         return reason_by_name(named, attributes)
     text_end = html.find("<", found.end())
@@ -126,25 +176,27 @@ def _reason_by_name(html: str, found: re.Match[str]) -> str:
     return reason_by_name(named, attributes, html[found.end() : text_end], in_heading=in_heading)
 
 
-def _end_of_element(html: str, name: str, position: int) -> int:
+def _end_of_element(html: str, name: str, position: int, end: int) -> int:
     """The place behind the end tag of an element whose start tag ends at `position`."""
-    border = _border(name)
     depth = 1
-    while (found := border.search(html, position)) is not None:
-        position = found.end()
-        if found[1] is not None:
-            depth += -1 if found[1] else 1
+    for border in _borders(name).finditer(html, position, end):
+        kind = border.lastindex
+        if kind == 1:
+            depth -= 1
             if not depth:
-                return position
-    return len(html)
+                return border.end()
+        elif kind == 2:
+            depth += 1
+    return end
 
 
 @lru_cache(256)
-def _border(name: str) -> re.Pattern[str]:
-    """The tags of one name, and what may hold text that looks like them."""
+def _borders(name: str) -> re.Pattern[str]:
+    """End tags (group 1) and start tags (group 2) of one name, and what may hold text that looks like them."""
     raw = (
         ""
         if name in ("script", "style", "iframe", "xmp")
-        else rf"|(script|{_RAW})(?=[ >])[^>]*+>(?:[^<]++|<(?!/\2>))*+</\2>"
+        else rf"|(script|{_RAW})(?=[ >])[^>]*+>(?:[^<]++|<(?!/\3>))*+</\3>"
     )
-    return re.compile(rf"<(?:(/?){re.escape(name)}(?=[ >])[^>]*+>|{_COMMENT}{raw})")
+    name = re.escape(name)
+    return re.compile(rf"<(?:(/){name}>|({name})(?=[ >])[^>]*+>|{_COMMENT}{raw})")

@@ -26,6 +26,7 @@ _FORMULA_NAMES = words(
     "katex mathjax mathjax_preview mathjax_display mathjax_svg mathjax_svg_display mathjax_chtml mjx-chtml"
 )
 _NEVER_BY_NAME = frozenset(("article", "main", "body", "h1"))
+_ALWAYS_ARTICLES = frozenset(("article", "main"))
 _ROLES = words(
     "alert alertdialog banner checkbox comment complementary contentinfo dialog menu menubar menuitem navigation radio"
     " search searchbox separator tab toolbar tooltip"
@@ -108,7 +109,7 @@ def reason_by_attributes(name: str, attributes: str) -> str:
 
 def may_be_article(name: str, attributes: str) -> bool:
     """Return whether an element may be the one around the article."""
-    if name in ("article", "main"):
+    if name in _ALWAYS_ARTICLES:
         return True
     if not attributes or name == "body":
         return False

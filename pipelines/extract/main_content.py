@@ -103,7 +103,7 @@ def read_page(page: str, *, is_xhtml: bool = False) -> tuple[str, Reading]:
     """The markup of a decoded page's body and its first reading, formulas as text."""
     html = body_markup(page, is_xhtml=is_xhtml)
     reading = read_blocks(html)
-    if any(element.reason == FORMULA for element in reading.dropped):
+    if any(element.reason == FORMULA for element in reading.cut.dropped):
         html = body_markup(page, is_xhtml=is_xhtml, with_formulas=True)
         reading = read_blocks(html)
     return html, reading
@@ -121,7 +121,7 @@ def content_of(html: str, reading: Reading, look: SecondLook = _LOOK) -> MainCon
         if costly is None or len(forgiven) == _MAX_READINGS:
             return MainContent(best, "forgiven" if forgiven else "strict")
         forgiven.add(costly)
-        reading = read_blocks(html, forgiven)
+        reading = read_blocks(html, forgiven, reading)
 
 
 def second_look(reading: Reading, look: SecondLook = _LOOK) -> list[Block]:
@@ -137,7 +137,7 @@ def _costly_reason(html: str, reading: Reading, num_kept: int, look: SecondLook)
     if num_kept >= look.max_little_characters:
         return None
     least = max(_MIN_FORGIVEN_CHARACTERS, num_kept / look.min_kept_share if look.min_kept_share else math.inf)
-    forgivable = (each for each in reading.dropped if each.reason not in _NEVER_FORGIVEN)
+    forgivable = (each for each in reading.cut.dropped if each.reason not in _NEVER_FORGIVEN)
     costs = costs_of(html, forgivable, least)
     costly = [reason for reason, cost in costs.items() if cost.num_characters >= least]
     if not costly:

@@ -1,5 +1,6 @@
 """Documents that a careless reader cuts or parses wrongly."""
 
+import itertools
 import time
 
 import pytest
@@ -77,7 +78,7 @@ def test_tags_are_regular():
     html = body_markup(
         "<p title='a>b' x=\"<q>\">c<!-- > <i> --><br>d<A:b>e</A:b><script>'</p>'</script>f<xmp><i></xmp>"
     )
-    tags = TAG.findall(cut_markup(html)[0])
+    tags = TAG.findall(cut_markup(html).markup)
     assert "".join(text for *_, text in tags) == "cdef&lt;i&gt;"
     assert [name for name, _, _ in tags] == ["body", "p", "br", "a:b", "/a:b", "/p", "pre", "/pre", "/body"]
     assert not any("<" in attributes or ">" in attributes for _, attributes, _ in tags)
@@ -96,10 +97,28 @@ def test_tags_are_regular():
 )
 def test_an_element_is_cut_to_its_end(inside):
     html = body_markup(f"<p>before</p><div class='sidebar'>{inside}</div><p>behind</p>")
-    markup, (dropped,) = cut_markup(html)
-    assert markup == "<body><p>before</p><p>behind</p></body>"
+    cut = cut_markup(html)
+    (dropped,) = cut.dropped
+    assert cut.markup == "<body><p>before</p><p>behind</p></body>"
     assert html[dropped.start : dropped.stop].endswith("</div>")
-    assert cut_markup(html, {"sidebar"})[1] == cut_markup(html, {dropped.start})[1]
+    assert cut_markup(html, {"sidebar"}).dropped == cut_markup(html, {dropped.start}).dropped
+
+
+NESTED = (
+    "<div class=sidebar>a<div class=share>b<script>'</div>'</script></div>1<nav>c</nav><p class=share>2</p>d</div>"
+    "3<aside>e<div class=share>f</div></aside>4<div class=share>g<div class=sidebar>h</div></div><svg><title>i"
+)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["sidebar", "share", "nav", "aside"])))
+def test_a_cut_of_what_an_earlier_cut_dropped_is_that_of_the_whole(order):
+    html = body_markup(NESTED)
+    forgiven, cut = set(), cut_markup(html)
+    for reason in (*order, next(each.start for each in cut.dropped if each.reason == "svg")):
+        forgiven.add(reason)
+        cut = cut_markup(html, forgiven, cut)
+        assert (cut.markup, cut.dropped) == (cut_markup(html, forgiven).markup, cut_markup(html, forgiven).dropped)
+    assert [each.reason for each in cut.dropped] == ["title"]
 
 
 def test_costs_are_running_text_outside_of_links():
@@ -108,7 +127,7 @@ def test_costs_are_running_text_outside_of_links():
         f"<div class=sidebar>{words}<script>{words}</script><a href=x>{words}</a><p>short</p></div>"
         f"<div class=sidebar><p>{words}{words}</p></div><nav>{words}</nav>"
     )
-    costs = costs_of(html, cut_markup(html)[1])
+    costs = costs_of(html, cut_markup(html).dropped)
     assert {reason: cost.num_characters for reason, cost in costs.items()} == {
         "sidebar": 3 * len(words),
         "nav": len(words),
