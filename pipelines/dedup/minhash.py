@@ -109,9 +109,16 @@ def shingle_sets(texts: Texts, ngram: int) -> list[Shingles]:
 
     data, offsets = text_buffers(texts)
     return [
-        np.unique(shingles_of(data, start, end, *folding_table(), ngram))
+        _distinct(shingles_of(data, start, end, *folding_table(), ngram))
         for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
     ]
+
+
+def _distinct(values: Shingles) -> Shingles:
+    """Return the sorted distinct values, as `np.unique` does, whose hash table costs a short array more than sorting
+    it."""
+    values = np.sort(values)
+    return values[np.concatenate([[True], values[1:] != values[:-1]])] if values.size else values
 
 
 def check_schemes(schemes: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Site boilerplate: lines at the beginning or end of many pages of one site, invisible in a single page.
 
-    1. while pages are extracted: `add` notes a 64-bit hash of each line with its host
+    1. while pages are extracted: `add` notes a 64-bit hash of each line with its host, keyed anew in each process
     2. when all of a partition are there: `spans` says which lines of each page to keep
 
 A line is furniture where at least `min_pages` pages, and a fifth of all pages, of its host have it. Only the first and
@@ -14,6 +14,7 @@ The same pages give the same result in any order. Memory: 17 bytes a line. Equal
 from __future__ import annotations
 
 import hashlib
+import itertools
 from array import array
 from collections.abc import Sequence
 from urllib.parse import urlsplit
@@ -33,23 +34,20 @@ class SiteLines:
     """The lines of a partition's pages, in the order in which the pages were added."""
 
     def __init__(self) -> None:
-        self._keys = array("Q")
+        self._keys = array("q")
         self._lengths = array("q")
         self._num_lines = array("q")
-        self._hosts = array("Q")
+        self._hosts = array("q")
 
     def add(self, urls: Sequence[str], texts: Sequence[str]) -> None:
         """Note the lines of some pages."""
         for url, text in zip(urls, texts, strict=True):
-            host = hashlib.blake2b(_host(url).encode("utf-8", "replace"), digest_size=8)
-            self._hosts.append(int.from_bytes(host.digest(), "little"))
+            host = _host(url)
+            self._hosts.append(hash(host))
             lines = text.split("\n")
             self._num_lines.append(len(lines))
             self._lengths.extend(map(len, lines))
-            for line in lines:
-                key = host.copy()
-                key.update(line.encode("utf-8", "replace"))
-                self._keys.append(int.from_bytes(key.digest(), "little"))
+            self._keys.extend(map(hash, zip(itertools.repeat(host), lines)))
 
     def spans(self, min_pages: int) -> Spans:
         """Return `(first line, line behind the last)` of a page's own lines, by page, for pages with boilerplate
@@ -60,7 +58,7 @@ class SiteLines:
         spans: Spans = {}
         if num_lines.size == 0:
             return spans
-        _, keys = np.unique(np.array(self._keys, np.uint64), return_inverse=True)
+        _, keys = np.unique(np.array(self._keys, np.int64), return_inverse=True)
         pages = np.repeat(np.arange(num_lines.size), num_lines)
         lengths = np.array(self._lengths, np.int64)
         counts = _is_first(keys, ends)
@@ -68,7 +66,7 @@ class SiteLines:
         in_shared = np.bincount(pages, lengths * shared[keys], num_lines.size)
         is_own = in_shared <= _MOST_SHARED * np.bincount(pages, lengths, num_lines.size)
         counts &= is_own
-        _, hosts = np.unique(np.array(self._hosts, np.uint64), return_inverse=True)
+        _, hosts = np.unique(np.array(self._hosts, np.int64), return_inverse=True)
         least = np.maximum(min_pages, _MIN_SITE_SHARE * np.bincount(hosts, counts))[hosts]
         is_furniture = _pages_with(keys, pages, counts[pages])[keys] >= least[pages]
         for page in np.unique(pages[is_furniture & is_own[pages]]).tolist():

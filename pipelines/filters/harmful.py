@@ -97,16 +97,20 @@ class HarmfulFilter(Stage):
     def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Score every document for each kind and remove it by the first that reaches its threshold."""
         texts = batch.column("text").to_pylist()
-        scores = {kind: self.scores(kind, texts) for kind in self.kinds}
+        from pipelines.classifiers.fasttext_scoring import document_bytes  # it imports numba, which is slow to import
+
+        written = document_bytes(texts)
+        scores = {kind: self.scores(kind, texts, written) for kind in self.kinds}
         columns = {f"{kind}_score": pa.array(values, pa.float32()) for kind, values in scores.items()}
         by_document = zip(*(values.tolist() for values in scores.values()), strict=True)
         verdicts = [self._verdict(dict(zip(scores, row, strict=True))) for row in by_document]
         return judged(batch, verdicts, columns)
 
-    def scores(self, kind: str, texts: Sequence[str]) -> Scores:
-        """The score of each text for one kind of harm."""
+    def scores(self, kind: str, texts: Sequence[str], written: bytes | None = None) -> Scores:
+        """The score of each text for one kind of harm; `written` is as in `document_scores`."""
         path, sha256 = self._model(kind)
-        return document_scores(load_classifier(str(path), str(sha256)), texts, getattr(self, f"{kind}_scale"))
+        model = load_classifier(str(path), str(sha256))
+        return document_scores(model, texts, getattr(self, f"{kind}_scale"), written)
 
     def _model(self, kind: str) -> tuple[str | None, str | None]:
         return getattr(self, f"{kind}_model_path"), getattr(self, f"{kind}_model_sha256")
@@ -119,20 +123,28 @@ class HarmfulFilter(Stage):
         return None
 
 
-def document_scores(model: Any, texts: Sequence[str], scale: HarmScale | None = None) -> Scores:
-    """The harmful share of each text, from 0 to 1, as the module defines it."""
+def document_scores(
+    model: Any, texts: Sequence[str], scale: HarmScale | None = None, written: bytes | None = None
+) -> Scores:
+    """The harmful share of each text, from 0 to 1, as the module defines it.
+
+    `written` are the `document_bytes` of the texts, where another model has needed them already.
+    """
     scale = scale or HarmScale()
-    scores = _excess_shares(model, texts, scale)
+    scores = _excess_shares(model, texts, scale, written)
     doubtful = np.flatnonzero(scores >= _DOUBTFUL_SCORE).tolist()
+    if not doubtful:
+        return scores
     without = _without_heaviest_families(model, [texts[index].lower() for index in doubtful])
     scores[doubtful] = np.minimum(scores[doubtful], _excess_shares(model, without, scale))
     return scores
 
 
-def _excess_shares(model: Any, texts: Sequence[str], scale: HarmScale) -> Scores:
+def _excess_shares(model: Any, texts: Sequence[str], scale: HarmScale, written: bytes | None = None) -> Scores:
     from pipelines.classifiers.fasttext_scoring import document_bytes  # it imports numba, which is slow to import
 
-    found = linear_scorer(model).windows(document_bytes(texts), scale.window_words, 4 * scale.window_words)
+    written = document_bytes(texts) if written is None else written
+    found = linear_scorer(model).windows(written, scale.window_words, 4 * scale.window_words)
     document = np.repeat(np.arange(len(texts)), found.num_windows)
     excess = np.maximum(0.0, found.scores - scale.floor) / (1 - scale.floor)
     harmful = np.bincount(document, excess * found.num_words, minlength=len(texts))

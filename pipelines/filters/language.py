@@ -38,8 +38,8 @@ _NUM_PARTS, _MIN_AGREEING = 4, 3
 _MIN_PART_CHARACTERS = 100
 _MAX_PARTIAL_WORD = 16
 _UNRELIABLE = 0.5
-_UNREADABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")  # CLD2 refuses a text with one
-_MAX_READABLE = "\U0001fffd"  # above it CLD2 refuses some code points more, and none tells of a language
+# CLD2 refuses a text with one of the first; from U+1FFFE on it refuses some more, and none tells of a language.
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\U0001fffe-\U0010ffff]")
 _ISO_639_1 = {"iw": "he", "jw": "jv", "sr-ME": "sr", "zh-Hant": "zh"}
 
 
@@ -145,10 +145,7 @@ def _whole_words(window: str) -> str:
 
 def _readable(text: str) -> bytes:
     """`text` in UTF-8 with spaces for what CLD2 refuses: control characters, noncharacters, half surrogate pairs."""
-    text = _UNREADABLE.sub(" ", text)
-    if max(text) > _MAX_READABLE:
-        text = "".join(character if character <= _MAX_READABLE else " " for character in text)
-    return text.encode("utf-8", "ignore")
+    return _UNREADABLE.sub(" ", text).encode("utf-8", "ignore")
 
 
 def _identify_by_fasttext(model: Any, text: str) -> tuple[str, float]:

@@ -256,7 +256,9 @@ def harmful_stage(config: HarmfulConfig, classifiers: Artifact | None, documents
         fields[f"{kind}_scale"] = HarmScale(window_words=found["window_words"], floor=found["floor"])
         fields[f"{kind}_threshold"] = found["page_threshold"] if fixed[kind] is None else fixed[kind]
     stage = HarmfulFilter(**fields)
-    pages = [row["text"] for row in sample_documents(documents)] if documents is not None else []
+    if documents is None or all(fixed[kind] is not None for kind in stage.kinds):
+        return stage
+    pages = [row["text"] for row in sample_documents(documents)]
     chosen: dict[str, Any] = {
         f"{kind}_threshold": crawl_threshold(
             stage.scores(kind, pages),
