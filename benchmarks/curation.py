@@ -155,7 +155,7 @@ def _two_workers(
     seconds = _alternate(
         {"one worker on one core": curate(1), "two workers": curate(2)},
         folder,
-        min(repeats, 2),
+        repeats,
         "two workers",
         clock=time.monotonic,
         warm_up=False,
