@@ -71,7 +71,7 @@ def peers() -> str:
 
 
 def cost() -> str:
-    """Return a sentence with the minutes and memory of the demo, over its seeds."""
+    """Return two sentences: minutes and memory of the demo, over its seeds; packages and disk of the set-up."""
     rows = _results("demo")["rows"]
     seconds = [row["value"] for row in rows if row["name"].endswith("the whole chain")]
     memory = [row["value"] for row in rows if row["name"].endswith("largest process")]
@@ -79,7 +79,21 @@ def cost() -> str:
     machine = f"{facts['machine']['cores']} cores ({facts['machine']['processor']})"
     return (
         f"`make demo` takes {max(seconds) / 60:.0f} minutes on {machine} and {max(memory):.1f} GiB of memory, after "
-        f"set-up (commit {facts['commit']}, {facts['date']})."
+        f"set-up (commit {facts['commit']}, {facts['date']}).\n{_setup_cost()}"
+    )
+
+
+def _setup_cost() -> str:
+    if not (RESULTS / "setup.json").exists():
+        return "What `make setup` downloads, and the disk that it takes: not measured (`python -m benchmarks.setup`)."
+    facts = _results("setup")
+    values = {row["name"]: row["value"] for row in facts["rows"]}
+    packages = values["packages downloaded"] + values["packages read from a local folder"]
+    disk = max(value for name, value in values.items() if name.endswith("disk afterwards"))
+    return (
+        f"`make setup` installs {packages:,.0f} MB of packages, torch in its build for CPUs; clone, environment and "
+        f"caches then take {disk:.1f} GB of disk (commit {facts['commit']}, {facts['date']}). A build of torch for "
+        "GPUs, which PyPI has for Linux, is larger: not measured."
     )
 
 
