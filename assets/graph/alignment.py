@@ -11,7 +11,7 @@ import dagster as dg
 
 from assets.graph.crawl import demo_crawl
 from assets.graph.pretraining import metrics, pretrained_model
-from assets.graph.tokens import tokenizer
+from assets.graph.tokens import token_shards, tokenizer
 from assets.support import plots
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
@@ -75,7 +75,7 @@ def _places(source: AlignmentSource, name: str, home: LoamHome) -> list[Path]:
 
 @dg.asset(
     group_name="alignment",
-    deps=[pretrained_model, tokenizer, alignment_data],
+    deps=[pretrained_model, tokenizer, alignment_data, token_shards],
     config_schema=schema_of(SFTConfig),
     pool="gpu",
 )
@@ -89,7 +89,10 @@ def sft_model(
 
 
 @dg.asset(
-    group_name="alignment", deps=[sft_model, tokenizer, alignment_data], config_schema=schema_of(DPOConfig), pool="gpu"
+    group_name="alignment",
+    deps=[sft_model, tokenizer, alignment_data, token_shards],
+    config_schema=schema_of(DPOConfig),
+    pool="gpu",
 )
 @explained
 def dpo_model(
@@ -100,7 +103,10 @@ def dpo_model(
 
 
 @dg.asset(
-    group_name="alignment", deps=[dpo_model, tokenizer, alignment_data], config_schema=schema_of(GRPOConfig), pool="gpu"
+    group_name="alignment",
+    deps=[dpo_model, tokenizer, alignment_data, token_shards],
+    config_schema=schema_of(GRPOConfig),
+    pool="gpu",
 )
 @explained
 def grpo_model(
@@ -154,6 +160,7 @@ def _tune(
         "tokenizer": home.target("tokenizer"),
         data: home.artifact("alignment_data").file(f"{data}.jsonl"),
         "output": home.target(f"{stage}_model"),
+        **({"shards": home.target("token_shards")} if config.replay_windows else {}),
     }
     run_training(context, pipes, stage, config, paths)
     artifact = home.artifact(f"{stage}_model")

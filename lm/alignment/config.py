@@ -98,6 +98,13 @@ class DPOConfig(TuningConfig):
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 60
     learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
     beta: Annotated[float, Doc("How strongly the policy is held to the reference."), Range(above=0)] = 0.1
+    saturation: Annotated[
+        float,
+        Doc(
+            "Stop when the mean preference loss of the last ten steps is below this: the pairs are told apart; 0 never."
+        ),
+        Range(0),
+    ] = 0.0
     loss: Annotated[PreferenceLoss, Doc("Of a pair's margin: sigmoid is DPO's.")] = "sigmoid"
     label_smoothing: Annotated[
         float,

@@ -11,9 +11,10 @@ The reference is the model that training starts from; its log-probabilities are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -43,6 +44,8 @@ from lm.progress import track
 from lm.rewards.answer_line import parse_answer
 from lm.storage import Artifact
 from lm.tokenizer import Tokenizer
+
+_SATURATION_STEPS = 10
 
 
 def train_dpo(
@@ -98,13 +101,19 @@ def train_dpo(
 
 
 def optimize_preferences(policy: Policy, pairs: Sequence[Pair], config: DPOConfig, log: StepLog) -> None:
-    """`num_steps` updates over shuffled epochs of the pairs; the model as it comes is the reference."""
+    """Make `num_steps` updates over shuffled epochs of the pairs, fewer where they are told apart before.
+
+    The model as it comes is the reference.
+    """
     model = policy.model
     reference = all_pair_log_probs(model, pairs)
     model.train()
     tuner = Tuner(model, config, policy.replay)
-    batches = islice(shuffled_batches(len(pairs), config.batch_size, config.seed), config.num_steps)
-    for step, indices in enumerate(track(batches, "dpo", total=config.num_steps, unit="step"), start=1):
+    done = log.resume(tuner)
+    batches = islice(shuffled_batches(len(pairs), config.batch_size, config.seed), done, config.num_steps)
+    for step, indices in enumerate(track(batches, "dpo", total=config.num_steps - done, unit="step"), start=done + 1):
+        if _are_told_apart(log.rows, config.saturation):
+            break  # more steps would only move the model away from its reference
         scores = pair_log_probs(model, [pairs[i] for i in indices])
         preference_loss = dpo_loss(
             scores,
@@ -121,6 +130,12 @@ def optimize_preferences(policy: Policy, pairs: Sequence[Pair], config: DPOConfi
         rates = preference_rates(scores, reference[indices])
         losses = {"loss": loss.item(), "dpo_loss": preference_loss.item(), "chosen_loss": chosen_loss.item()}
         log(step, {**losses, **rates, **tuner.step()})
+
+
+def _are_told_apart(rows: Sequence[Mapping[str, Any]], saturation: float) -> bool:
+    """Return whether the mean preference loss of the last steps is below the limit."""
+    recent = [row["dpo_loss"] for row in rows[-_SATURATION_STEPS:]]
+    return len(recent) == _SATURATION_STEPS and fmean(recent) < saturation
 
 
 def dpo_loss(

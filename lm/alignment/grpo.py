@@ -117,9 +117,11 @@ def reinforce(
     model = policy.model
     reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_weight else None
     generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
-    tuner, rewarded = Tuner(model, config, policy.replay), False
-    batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), config.num_steps)
-    for step, indices in enumerate(track(batches, "grpo", total=config.num_steps, unit="step"), start=1):
+    tuner = Tuner(model, config, policy.replay)
+    done = log.resume(tuner)
+    rewarded = any(row["reward"] for row in log.rows)
+    batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), done, config.num_steps)
+    for step, indices in enumerate(track(batches, "grpo", total=config.num_steps - done, unit="step"), start=done + 1):
         rollouts = roll_out(
             model.eval(),
             policy.tokenizer,

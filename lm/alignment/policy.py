@@ -16,6 +16,7 @@ from torch import Tensor
 from lm.alignment.config import TuningConfig
 from lm.alignment.lengths import LengthLimit
 from lm.alignment.replay import Replay
+from lm.alignment.stage_checkpoint import StageCheckpoint, StageState
 from lm.chat.records import Problem
 from lm.chat.template import encode_prompt
 from lm.code_version import code_digest
@@ -26,7 +27,7 @@ from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
 from lm.tokenizer import Tokenizer
 from lm.training.clipping import clip_gradients
-from lm.training.metrics import METRICS
+from lm.training.metrics import METRICS, work_folder
 from lm.training.muon import Muon
 from lm.training.optimizers import AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
@@ -107,14 +108,42 @@ class Tuner:
         self._step += 1
         return {"learning_rate": rate, "gradient_norm": norm, **replayed}
 
+    def save(self, checkpoint: StageCheckpoint, rows: Sequence[dict[str, Any]]) -> None:
+        """Save weights, moments, counters and the log's `rows`."""
+        replay = None if self._replay is None else self._replay.state()
+        checkpoint.save(self._model, self._optimizer, StageState(self._step, replay, rows))
+
+    def restore(self, checkpoint: StageCheckpoint) -> list[dict[str, Any]]:
+        """Go on from what `save` wrote, if there is any; return the rows of the log."""
+        state = checkpoint.load(self._model, self._optimizer)
+        if state is None:
+            return []
+        self._step = state.updates
+        if self._replay is not None and state.replay is not None:
+            self._replay.restore(state.replay)
+        return list(state.rows)
+
 
 class StepLog:
     """`metrics.jsonl`, one object a step, which go to `report` too; and the boundary at which a signal ends the
     stage."""
 
-    def __init__(self, path: Path, report: Report, signals: StopSignals) -> None:
+    def __init__(
+        self, path: Path, report: Report, signals: StopSignals, checkpoint: StageCheckpoint | None = None
+    ) -> None:
         self._stream = path.open("w", encoding="utf-8")
-        self._report, self._signals = report, signals
+        self._report, self._signals, self._checkpoint = report, signals, checkpoint
+        self._tuner: Tuner | None = None
+        self.rows: list[dict[str, Any]] = []
+        """The events so far, those before an interruption included."""
+
+    def resume(self, tuner: Tuner) -> int:
+        """Put the tuner where an interrupted run of this stage left it; return the number of steps that are done."""
+        self._tuner = tuner
+        if self._checkpoint is not None:
+            self.rows = tuner.restore(self._checkpoint)
+            self._stream.writelines(json.dumps(row, sort_keys=True) + "\n" for row in self.rows)
+        return len(self.rows)
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
         """Note one step's numbers.
@@ -122,17 +151,25 @@ class StepLog:
         Raises:
             Interrupted: SIGTERM or SIGINT came since the step before.
         """
-        event = {"step": step, **numbers}
-        self._stream.write(json.dumps(event) + "\n")
+        event: dict[str, Any] = {"step": step, **numbers}
+        self.rows.append(event)
+        self._stream.write(json.dumps(event, sort_keys=True) + "\n")
         self._report(event)
         self.check_signals(f"after step {step}")
+        if self._checkpoint is not None and self._checkpoint.is_due():
+            self._save()
 
     def check_signals(self, when: str) -> None:
-        """Raise `Interrupted` if a signal came."""
+        """Save the stage and raise `Interrupted` if a signal came."""
         if (number := self._signals.received) is not None:
+            self._save()
             raise Interrupted(
-                f"stopped by {signal.Signals(number).name} {when}; nothing was published, run it again", number
+                f"stopped by {signal.Signals(number).name} {when}; nothing was published, run it again to go on", number
             )
+
+    def _save(self) -> None:
+        if self._checkpoint is not None and self._tuner is not None:
+            self._tuner.save(self._checkpoint, self.rows)
 
     def __enter__(self) -> Self:
         return self
@@ -168,7 +205,7 @@ def tune_to_artifact(
 
     Raises:
         InputError: an input is missing or damaged, or the model was trained with another tokenizer.
-        Interrupted: stopped by a signal; nothing is published.
+        Interrupted: stopped by a signal; nothing is published, and the next call goes on from there.
     """
     if config.replay_windows and shards is None:
         raise ConfigurationError(
@@ -182,8 +219,10 @@ def tune_to_artifact(
     if corpus is not None:
         inputs["shards"] = corpus.digest
     kind, settings, code = f"{stage}_model", to_mapping(config), code_digest(tune)
-    if (whole := find_whole(output, fingerprint(kind, settings, inputs, code))) is not None:
+    identity = fingerprint(kind, settings, inputs, code)
+    if (whole := find_whole(output, identity)) is not None:
         return whole
+    checkpoint = StageCheckpoint(work_folder(output), identity)
     network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)
     replay = None
     if corpus is not None:
@@ -200,7 +239,7 @@ def tune_to_artifact(
         report({"message": f"{short}: the learning rate does not get to {config.learning_rate:g}"})
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
     with StopSignals() as signals, publication_of as publication:
-        with StepLog(publication.path / METRICS, report, signals) as log:
+        with StepLog(publication.path / METRICS, report, signals, checkpoint) as log:
             outcome = tune(Policy(network, vocabulary, replay), log)
             log.check_signals("after the last step")
         check_finite_scores(outcome.evaluation, f"{stage}: evaluation after the last step")
@@ -208,6 +247,7 @@ def tune_to_artifact(
         write_json(publication.path / "evaluation.json", outcome.evaluation)
         _write_samples(publication.path / "samples.jsonl", outcome.answers[:num_samples])
         publication.summary.update(outcome.evaluation)
+    checkpoint.clear()
     return publication.artifact
 
 

@@ -91,8 +91,9 @@ def fine_tune(policy: Policy, examples: Sequence[ChatExample], config: SFTConfig
     """`num_steps` updates over shuffled epochs of the examples."""
     model = policy.model.train()
     tuner = Tuner(model, config, policy.replay)
-    batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), config.num_steps)
-    for step, indices in enumerate(track(batches, "sft", total=config.num_steps, unit="step"), start=1):
+    done = log.resume(tuner)
+    batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), done, config.num_steps)
+    for step, indices in enumerate(track(batches, "sft", total=config.num_steps - done, unit="step"), start=done + 1):
         loss = accumulate_sft_gradients(model, [examples[i] for i in indices], config.microbatch_size, config.packing)
         check_finite(loss, step)
         log(step, {"loss": loss.item(), **tuner.step()})

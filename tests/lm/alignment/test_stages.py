@@ -17,9 +17,10 @@ from lm.alignment.grpo import train_grpo
 from lm.alignment.sft import train_sft
 from lm.errors import ConfigurationError, InputError, Interrupted
 from lm.model import TransformerLM, load_model, preset, save_model
+from lm.shards import ShardWriter
 from lm.storage import publish
 from lm.tokenizer import Tokenizer, train_bpe
-from tests.lm.alignment.conftest import SPECIAL_TOKENS, write_lines
+from tests.lm.alignment.conftest import SPECIAL_TOKENS, SUMS, write_lines
 
 SMALL = {"optimizer": "adamw", "max_new_tokens": 12, "num_threads": 1, "device": "cpu"}
 SFT = SFTConfig(num_steps=40, batch_size=16, learning_rate=5e-3, **SMALL)
@@ -109,6 +110,16 @@ def test_dpo_learns_to_prefer_and_keeps_the_form(start, tuned, tmp_path):
     assert losses[-1] < losses[0]
 
 
+def test_dpo_stops_where_the_pairs_are_told_apart(start, tuned, tmp_path):
+    config = DPOConfig(num_steps=40, batch_size=16, learning_rate=5e-3, saturation=0.5, **SMALL)
+    artifact = train_dpo(
+        config, **places(start, tmp_path / "dpo", model=tuned[0].path), preferences=start / "preferences.jsonl"
+    )
+    losses = [row["dpo_loss"] for row in read_lines(artifact, "metrics.jsonl")]
+    assert 10 <= len(losses) < 40
+    assert sum(losses[-10:]) / 10 < 0.5 and (len(losses) == 10 or sum(losses[-11:-1]) / 10 >= 0.5)
+
+
 @pytest.mark.parametrize(("kl_weight", "updates_per_rollout"), [(0.0, 1), (0.01, 2)])
 def test_grpo_raises_the_verified_answer_rate(start, tmp_path, kl_weight, updates_per_rollout):
     weak = train_sft(
@@ -153,12 +164,83 @@ def test_a_signal_ends_a_stage_at_a_step(start, tmp_path, number, code):
         if event["step"] == 3:
             os.kill(os.getpid(), number)
 
-    with pytest.raises(Interrupted, match=f"stopped by {number.name} after step 3; nothing was published") as caught:
+    with pytest.raises(
+        Interrupted, match=f"stopped by {number.name} after step 3; nothing was published, run it again"
+    ) as caught:
         train_sft(
             SFT, **places(start, tmp_path / "sft"), instructions=start / "instructions.jsonl", report=kill_in_step_3
         )
     assert caught.value.exit_code == code
     assert [path.name for path in (tmp_path / "sft").iterdir()] == [".lock"]
+
+
+@pytest.fixture(scope="module")
+def shards(start):
+    """Token shards of the tokenizer, to replay."""
+    tokenizer = Tokenizer.load(start / "tokenizer")
+    with publish(start / "shards", kind="token_shards", config={}, inputs={}, code="test") as publication:
+        settings = {
+            "tokenizer_digest": tokenizer.digest,
+            "vocab_size": tokenizer.vocab_size,
+            "end_of_text_id": tokenizer.special_id("<|endoftext|>"),
+        }
+        with ShardWriter(publication.path, **settings, prefix="train") as writer:
+            for a, b in SUMS:
+                writer.write(f"{a}-{b}", "sums", tokenizer.encode(f"{a} + {b} = {a + b}. " * 4))
+    return start / "shards"
+
+
+STAGES = {
+    "sft": (train_sft, SFTConfig, "instructions", {}),
+    "dpo": (train_dpo, DPOConfig, "preferences", {}),
+    "grpo": (train_grpo, GRPOConfig, "problems", {"kl_weight": 0.1, "group_size": 4, "updates_per_rollout": 2}),
+}
+
+
+@pytest.mark.fault(28)
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_that_was_stopped_goes_on_to_the_same_bytes(start, tuned, shards, tmp_path, stage, optimizer):
+    train, kind, data, settings = STAGES[stage]
+    small = {**SMALL, "num_steps": 5, "batch_size": 4, "warmup_steps": 1, "evaluation_problems": 4}
+    config = kind(**{**small, "optimizer": optimizer, "learning_rate": 1e-3, "replay_windows": 2, **settings})
+    given = {"model": tuned[0].path, "tokenizer": start / "tokenizer", "shards": shards}
+    given[data] = start / f"{data}.jsonl"
+    whole = train(config, **given, output=tmp_path / "whole")
+
+    def stop_after(steps):
+        def report(event):
+            if event["step"] in steps:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        return report
+
+    for steps in ((2,), (4,)):  # stopped twice
+        with pytest.raises(Interrupted):
+            train(config, **given, output=tmp_path / "stopped", report=stop_after(steps))
+    events = []
+    resumed = train(config, **given, output=tmp_path / "stopped", report=events.append)
+    assert [event["step"] for event in events] == [5]
+    assert resumed.files == whole.files and resumed.digest == whole.digest
+    assert [row["step"] for row in read_lines(whole, "metrics.jsonl")] == [1, 2, 3, 4, 5]
+    assert "replay_loss" in read_lines(whole, "metrics.jsonl")[0]
+    assert not (tmp_path / "stopped.work" / "stage").exists()
+
+
+def test_a_stage_with_other_settings_begins_anew(start, tuned, tmp_path):
+    given = {"model": tuned[0].path, "tokenizer": start / "tokenizer", "instructions": start / "instructions.jsonl"}
+    small = {**SMALL, "batch_size": 4, "num_steps": 3, "evaluation_problems": 4}
+
+    def stop(event):
+        if "step" in event:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train_sft(SFTConfig(**small), **given, output=tmp_path / "sft", report=stop)
+    assert list((tmp_path / "sft.work" / "stage").glob("v-*/state.json"))
+    events = []
+    train_sft(SFTConfig(**small, seed=1), **given, output=tmp_path / "sft", report=events.append)
+    assert [event["step"] for event in events if "step" in event] == [1, 2, 3]
 
 
 def test_another_tokenizers_model_is_refused(start, tmp_path):
