@@ -10,6 +10,7 @@
     ├── PartialError        3    part of the work is done; the message has the counts
     ├── NoSpaceError        3    the disk is full; the partial file was removed
     ├── NonFiniteError      3    a loss, gradient, weight or score is NaN or infinite; nothing is published
+    ├── RankLostError       3    a rank of a job died, stopped or failed; or that rank's own code
     └── Interrupted         130 or 143    SIGINT or SIGTERM, at a resumable point
 
 A message is one line: the file or field, what was found, and what was expected.
@@ -94,6 +95,14 @@ class Interrupted(LoamError):  # noqa: N818 - an interruption is not an error
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class RankLostError(LoamError):
+    """Another rank of a job died, stopped or failed, so all ended; the exit code is that of its error."""
+
+    def __init__(self, message: str, exit_code: int = 3) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def no_space(path: os.PathLike[str] | str, needed_bytes: int | None = None) -> NoSpaceError:

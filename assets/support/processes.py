@@ -6,6 +6,8 @@ Cancelling a run sends SIGINT to the child, which writes a checkpoint and ends; 
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -47,11 +49,29 @@ def run_training(
             "values": values,
             "error_file": str(error_file),
         }
-        command = [sys.executable, "-m", "assets.support.training_process"]
         try:
-            pipes.run(command=command, context=context.op_execution_context, extras=extras)
+            pipes.run(
+                command=command_of(getattr(config, "num_processes", 1)),
+                context=context.op_execution_context,
+                extras=extras,
+            )
         except DagsterPipesExecutionError as error:
             raise _failure(function, error_file, error) from error
+
+
+def command_of(num_processes: int) -> list[str]:
+    """Return the command of a training: Python alone, or `torchrun` with as many ranks on this machine.
+
+    `LOAM_LAUNCHER` replaces `torchrun` for several machines, with `{num_processes}` for the ranks of each. The machines
+    share the home, the cache and the folder of temporary files (TMPDIR).
+    """
+    module = ["-m", "assets.support.training_process"]
+    if launcher := os.environ.get("LOAM_LAUNCHER"):
+        return [*shlex.split(launcher.replace("{num_processes}", str(num_processes))), *module]
+    if num_processes == 1:
+        return [sys.executable, *module]
+    ranks = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
+    return [sys.executable, *ranks, *module]
 
 
 def _failure(function: str, error_file: Path, error: Exception) -> dg.Failure:

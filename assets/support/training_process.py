@@ -2,19 +2,21 @@
 
 It imports `lm` and the small `dagster_pipes`, never dagster itself. The parent names one function of `FUNCTIONS`, its
 configuration and its paths; every event that the function reports goes into the run's log. A `LoamError` is passed to
-the parent, and the exit code is the error's.
+the parent, and the exit code is the error's. Under `torchrun` every rank runs this module, and rank 0 reports.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+import os
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster_pipes import open_dagster_pipes
+from dagster_pipes import PipesMessageWriter, PipesMessageWriterChannel, open_dagster_pipes
 
 from lm.configuration import from_mapping
 from lm.errors import InputError, LoamError, run_command
@@ -67,20 +69,57 @@ def _sentence(event: Mapping[str, object]) -> str:
     )
 
 
+class _Unheard(PipesMessageWriter[PipesMessageWriterChannel]):
+    """The message writer of a rank other than 0: Dagster reads one report of a run."""
+
+    @contextlib.contextmanager
+    def open(self, params: Any) -> Iterator[PipesMessageWriterChannel]:
+        yield _UnheardChannel()
+
+
+class _UnheardChannel(PipesMessageWriterChannel):
+    def write_message(self, message: Any) -> None:
+        """Drop the message."""
+
+
+def _tell(file: Path, message: str, exit_code: int, kind: str) -> None:
+    """Leave an error for the parent; of several ranks' errors the first counts."""
+    with contextlib.suppress(FileExistsError), file.open("x") as told:
+        told.write(json.dumps({"message": message, "exit_code": exit_code, "kind": kind}))
+
+
+@contextlib.contextmanager
+def _ranks(config: Mapping[str, Any], error_file: Path) -> Iterator[None]:
+    """Join the other ranks where a launcher started several; their watch leaves its errors for the parent too."""
+    if "WORLD_SIZE" not in os.environ:
+        yield
+        return
+    from lm.parallel.launch import joined
+    from lm.parallel.watch import SILENCE_S
+
+    with joined(
+        silence_s=config.get("rank_silence_s", SILENCE_S),
+        on_failure=lambda failure: _tell(error_file, failure.message, failure.exit_code, failure.kind),
+    ):
+        yield
+
+
 def main(argv: list[str] | None = None) -> int:
     """Read the request from Pipes and run it; report a failure to the parent."""
-    with open_dagster_pipes() as pipes:
+    writer = _Unheard() if os.environ.get("RANK", "0") != "0" else None
+    with open_dagster_pipes(message_writer=writer) as pipes:
+        error_file = Path(pipes.get_extra("error_file"))
         try:
-            call(
-                pipes.get_extra("function"),
-                pipes.get_extra("config"),
-                pipes.get_extra("paths"),
-                lambda event: pipes.log.info(_sentence(event)),
-                pipes.get_extra("values"),
-            )
+            with _ranks(pipes.get_extra("config"), error_file):
+                call(
+                    pipes.get_extra("function"),
+                    pipes.get_extra("config"),
+                    pipes.get_extra("paths"),
+                    lambda event: pipes.log.info(_sentence(event)),
+                    pipes.get_extra("values"),
+                )
         except LoamError as error:
-            told = {"message": str(error), "exit_code": error.exit_code, "kind": type(error).__name__}
-            Path(pipes.get_extra("error_file")).write_text(json.dumps(told))
+            _tell(error_file, str(error), error.exit_code, type(error).__name__)
             raise
     return 0
 

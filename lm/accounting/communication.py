@@ -16,3 +16,14 @@ def ring_bytes(collective: Collective, size_bytes: float, num_ranks: int) -> flo
     """Return the bytes that one rank of `num_ranks` sends for a tensor of `size_bytes`, the whole of it."""
     passes = 2 if collective == "all_reduce" else 1
     return passes * (num_ranks - 1) / num_ranks * size_bytes
+
+
+def ring_seconds(
+    collective: Collective, size_bytes: float, num_ranks: int, bytes_per_s: float, latency_s: float = 0.0
+) -> float:
+    """Return the seconds of a collective over links of `bytes_per_s` in each direction.
+
+    An all-gather of S bytes takes (N − 1)/N · S/W, an all-reduce twice that.
+    """
+    steps = (2 if collective == "all_reduce" else 1) * (num_ranks - 1)
+    return ring_bytes(collective, size_bytes, num_ranks) / bytes_per_s + steps * latency_s

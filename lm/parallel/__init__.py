@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from lm.parallel.ddp_flat import FlatDDP
     from lm.parallel.ddp_naive import NaiveDDP
     from lm.parallel.ddp_overlapped import DDP
+    from lm.parallel.fsdp import FSDP
     from lm.parallel.sharded_optimizer import ShardedOptimizer
+    from lm.parallel.tensor import TensorParallel, grid
 
 __getattr__ = load_on_first_use(__name__)

@@ -1,7 +1,8 @@
 """`python -m lm.training --preset tiny_cpu --data SHARDS`: pre-train without Dagster.
 
 Launched again after an interruption, it goes on from its newest checkpoint. A curve of every number lies in
-OUT.work/tensorboard, each step as a line of JSON in OUT.work/live.jsonl.
+OUT.work/tensorboard, each step as a line of JSON in OUT.work/live.jsonl. Several GPUs or machines train one model under
+`torchrun --nproc-per-node N -m lm.training …`, and `--max-restarts R` goes on by itself after the loss of a rank.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _SHOWN = ("step", "loss", "validation_loss", "bits_per_byte", "learning_rate", "
 def main(argv: list[str] | None = None) -> int:
     """Train, print one line a report and the summary."""
     arguments = _parser().parse_args(argv)
+    from lm.parallel.launch import launched_rank
     from lm.training.pretrain import pretrain
 
     values = _merged(_from_file(arguments.config), _settings(arguments.set))
@@ -40,6 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     config = from_mapping(PretrainConfig, values)
     output = arguments.out or Path("trained") / config.preset
     artifact = pretrain(config, arguments.data, output, _print_event, arguments.tokenizer)
+    if launched_rank():
+        return 0
     print(json.dumps({"artifact": str(artifact.path), **artifact.summary}, indent=2))
     return 0
 

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from lm.code_version import code_digest
 from lm.errors import InputError
 from lm.locations import locate
-from lm.model.files import load_tensors, save_tensors
+from lm.model.files import save_tensors
 from lm.storage import Artifact, open_artifact, publish, write_json
+from lm.training.state_parts import NO_SLICES, Slices, cut, read_numbers, read_tensors
 
 WEIGHTS, MOMENTS, STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 _KIND = "module_checkpoint"
@@ -69,16 +70,23 @@ def load_checkpoint(path: str | PathLike[str], model: nn.Module, optimizer: torc
 
 
 def apply_state(
-    checkpoint: Artifact, model: nn.Module, optimizer: torch.optim.Optimizer | None, facts: Mapping[str, Any]
+    checkpoint: Artifact,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    facts: Mapping[str, Any],
+    slices: Slices = NO_SLICES,
 ) -> None:
-    """Put the checkpoint's tensors into the model and the optimizer, both or, where one does not fit, neither.
+    """Put the checkpoint's tensors into the model and the optimizer, both or, where one does not fit, neither. Of the
+    weights in `slices` the model and the optimizer keep these parts.
 
     Raises:
         InputError: a name is missing or unknown, a shape differs, or the optimizer's groups hold other weights.
     """
-    weights = _fitting_weights(model, checkpoint.file(WEIGHTS))
+    weights = _fitting_weights(model, cut(read_tensors(checkpoint, WEIGHTS), slices), checkpoint.path / WEIGHTS)
     if optimizer is not None:
-        optimizer.load_state_dict(_fitting_moments(model, optimizer, checkpoint.file(MOMENTS), facts))
+        facts = {**facts, "numbers": {**facts["numbers"], **read_numbers(checkpoint)}}
+        moments, where = cut(read_tensors(checkpoint, MOMENTS), slices), checkpoint.path / MOMENTS
+        optimizer.load_state_dict(_fitting_moments(model, optimizer, moments, facts, where))
     with torch.no_grad():
         for name, target in module_state(model).items():
             target.copy_(weights[name])
@@ -104,9 +112,9 @@ def module_state(model: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def _fitting_weights(model: nn.Module, path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, which are the module's."""
-    stored, targets = load_tensors(path), module_state(model)
+def _fitting_weights(model: nn.Module, stored: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the stored tensors, which are the module's."""
+    targets = module_state(model)
     if differing := sorted(stored.keys() ^ targets.keys()):
         known = "the model has no" if differing[0] in stored else "has no tensor"
         raise InputError(f"{path}: {known} '{differing[0]}' ({len(differing)} names differ)")
@@ -148,7 +156,11 @@ def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple
 
 
 def _fitting_moments(
-    model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, facts: Mapping[str, Any]
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    stored: Mapping[str, Tensor],
+    facts: Mapping[str, Any],
+    path: Path,
 ) -> dict[str, Any]:
     """A saved state, settings included, as `load_state_dict` takes it."""
     parameters = dict(model.named_parameters())
@@ -166,7 +178,7 @@ def _fitting_moments(
         kept = {key: _like(value, group.get(key)) for key, value in saved.items() if key != "params"}
         group.update(kept)
     state: dict[int, dict[str, Any]] = {}
-    for name, value in [*load_tensors(path).items(), *facts["numbers"].items()]:
+    for name, value in [*stored.items(), *facts["numbers"].items()]:
         owner, _, key = name.rpartition("/")
         if owner not in index or (isinstance(value, Tensor) and not _fits(value, parameters[owner])):
             raise InputError(f"{path}: '{name}' {list(getattr(value, 'shape', []))} fits no weight of this model")

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from lm.errors import InputError
 from lm.training.run_checkpoint import (
     Snapshot,
     checkpoint_folders,
@@ -47,6 +49,7 @@ class CheckpointWriter:
         self.seconds = 0.0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
+        self._is_closing = threading.Event()
 
     @property
     def is_writing(self) -> bool:
@@ -70,7 +73,8 @@ class CheckpointWriter:
             pending.result()
 
     def close(self) -> None:
-        """End the thread; an error of the last write is left to `wait`."""
+        """End the thread, also one that waits for the parts of other ranks; an error is left to `wait`."""
+        self._is_closing.set()
         self._thread.shutdown()
 
     def clear(self) -> None:
@@ -94,8 +98,10 @@ class CheckpointWriter:
 
     def _write(self, snapshot: Snapshot) -> None:
         started = time.perf_counter()
-        write_snapshot(self.folder, snapshot, **self._identity)
+        write_snapshot(self.folder, snapshot, **self._identity, check=self._stop_waiting)
         self.seconds = time.perf_counter() - started
+        if snapshot.rank:
+            return
         whole = []
         for path in checkpoint_folders(self.folder):
             if step_of(path) > snapshot.step:
@@ -105,6 +111,10 @@ class CheckpointWriter:
         for old in whole[self._keep :]:
             if not self._is_kept(step_of(old)):
                 delete_checkpoint(old)
+
+    def _stop_waiting(self) -> None:
+        if self._is_closing.is_set():
+            raise InputError(f"{self.folder}: the run ended before all ranks had written their parts")
 
 
 class CheckpointClock:

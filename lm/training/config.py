@@ -13,9 +13,18 @@ from lm.model.presets import preset
 from lm.training.recipes import RECIPES
 
 FREE_TO_CHANGE = frozenset(
-    {"checkpoint_interval", "checkpoint_interval_s", "keep_checkpoints", "keep_every", "prefetch_batches"}
+    {
+        "checkpoint_interval",
+        "checkpoint_interval_s",
+        "data_parallel",
+        "keep_checkpoints",
+        "keep_every",
+        "num_processes",
+        "prefetch_batches",
+        "rank_silence_s",
+    }
 )
-"""Fields that shape no weight and no line of the log: a run may be resumed with others."""
+"""Fields that shape no line of the log, and no weight but by the rounding of sums: a run may be resumed with others."""
 
 FROM_PRESET: Any = None
 """The default of a field that the preset's recipe fills in."""
@@ -192,6 +201,27 @@ class PretrainConfig:
         Range(0, 4_096),
     ] = 0
 
+    num_processes: Annotated[
+        int,
+        Doc(
+            "Ranks that train together on this machine, one a GPU, started by torchrun. Under torchrun or another "
+            "launcher its number of ranks replaces this one. The batch size is a multiple of them."
+        ),
+        Range(1, 65_536),
+    ] = 1
+    data_parallel: Annotated[
+        Literal["ddp", "zero1", "fsdp"],
+        Doc(
+            "What each rank keeps: all weights and moments (ddp), all weights and a share of the moments (zero1), or "
+            "a share of both (fsdp). The model is the same but for the rounding of sums."
+        ),
+    ] = "ddp"
+    rank_silence_s: Annotated[
+        float,
+        Doc("Seconds without a sign of life after which a rank is lost and all end; a dead process is seen at once."),
+        Range(above=1),
+    ] = 30.0
+
     def __post_init__(self) -> None:
         settle(self)
         self._fill_in()
@@ -248,6 +278,9 @@ class PretrainConfig:
         self._expect("decay_last", not self.decay_last or self.optimizer != "sgd", "false where optimizer is sgd")
         self._expect("skip_spikes", not self.skip_spikes or self.spike_threshold > 0, "false without spike_threshold")
         self._expect("init_state", self.init_state == "weights" or bool(self.init_from), "weights without init_from")
+        self._expect(
+            "batch_size", self.batch_size % self.num_processes == 0, f"a multiple of {self.num_processes} ranks"
+        )
         for name in self.learning_rate_multipliers:
             if name not in ROLES:
                 raise ConfigurationError(unknown_key(name, ROLES, "learning_rate_multipliers"))

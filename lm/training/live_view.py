@@ -47,6 +47,7 @@ class LiveView:
         device: torch.device,
         dtype: torch.dtype,
         model: ModelConfig,
+        num_ranks: int = 1,
     ) -> None:
         work.mkdir(parents=True, exist_ok=True)
         self._report, self._num_steps, self._device, self._model = report, num_steps, device, model
@@ -56,8 +57,9 @@ class LiveView:
         self._lines = _rewritten(self._path, kept)
         self._board = TensorBoard(work / "tensorboard", first_step)
         self._bar = bar("pretrain", total=num_steps, unit="step", initial=first_step)
-        self._measured_flops = _matmul_flops(device, torch.get_num_threads(), dtype)
-        self._data_sheet_flops = None if dtype == torch.float32 else peak_flops(device)
+        self._measured_flops = num_ranks * _matmul_flops(device, torch.get_num_threads(), dtype)
+        sheet = None if dtype == torch.float32 else peak_flops(device)
+        self._data_sheet_flops = None if sheet is None else num_ranks * sheet
         self._started = self._marked = time.perf_counter()
         self._first_step, self._marked_tokens, self._aside = first_step, -1, 0.0
 
@@ -131,6 +133,26 @@ class LiveView:
         if self._device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self._device))
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+class SilentView:
+    """The view of a rank other than 0, which shows nothing."""
+
+    def __enter__(self) -> SilentView:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def step(self, result: StepResult, logged: bool) -> None:
+        """Show nothing."""
+
+    def aside(self) -> contextlib.AbstractContextManager[None]:
+        """Count no time."""
+        return contextlib.nullcontext()
+
+    def event(self, values: Mapping[str, object]) -> None:
+        """Report nothing."""
 
 
 def _line(values: Mapping[str, object]) -> str:

@@ -50,16 +50,26 @@ class Muon(AdamW):
         return loss
 
     def _step_matrices(self, group: dict[str, Any]) -> None:
-        by_shape: dict[tuple[int, ...], list[Tensor]] = {}
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                by_shape.setdefault(tuple(sorted(parameter.shape[-2:])), []).append(parameter)
-        for (_, longer), parameters in by_shape.items():
-            momenta = [_lying(self._momentum(parameter, group)) for parameter in parameters]
-            together = orthogonalize(torch.cat(momenta)).split([len(part) for part in momenta])
-            updates = [_standing(part, like) for part, like in zip(together, parameters, strict=True)]
-            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(parameters, updates, alpha=-group["lr"] * 0.2 * math.sqrt(longer))
+        parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+        matrices = self._whole([self._momentum(parameter, group) for parameter in parameters], parameters)
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, matrix in enumerate(matrices):
+            by_shape.setdefault(tuple(sorted(matrix.shape[-2:])), []).append(index)
+        for (_, longer), indices in by_shape.items():
+            same, moved = [matrices[index] for index in indices], [parameters[index] for index in indices]
+            lying = [_lying(matrix) for matrix in same]
+            together = orthogonalize(torch.cat(lying)).split([len(part) for part in lying])
+            updates = self._parts([_standing(part, like) for part, like in zip(together, same, strict=True)], moved)
+            torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(moved, updates, alpha=-group["lr"] * 0.2 * math.sqrt(longer))
+
+    def _whole(self, parts: list[Tensor], parameters: list[Tensor]) -> list[Tensor]:
+        """Return the whole matrices of which an optimizer of slices has parts."""
+        return parts
+
+    def _parts(self, updates: list[Tensor], parameters: list[Tensor]) -> list[Tensor]:
+        """Return the parts of whole matrices that this optimizer moves."""
+        return updates
 
     def _momentum(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
         """Nesterov's: the gradient and the momentum that already contains it."""

@@ -11,7 +11,9 @@ OUTPUT.work/kept.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,9 @@ from lm.configuration import to_mapping
 from lm.errors import ConfigurationError
 from lm.evaluation.perplexity import text_bytes
 from lm.locations import locate
-from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish
+from lm.parallel.collectives import num_ranks, rank_in
+from lm.parallel.launch import explained, from_first, joined
+from lm.storage import Artifact, Publication, find_whole, fingerprint, open_artifact, publish
 from lm.training.checkpoint_writer import CheckpointWriter
 from lm.training.config import PretrainConfig
 from lm.training.metrics import Report, work_folder
@@ -45,6 +49,9 @@ def pretrain(
     """Train a model on the `train` split of `shards` and publish it at `output`; what is already whole is not made
     again. The shards' `tokenizer` is needed for samples of text, and for bits per byte of sources and on the way.
 
+    Under `torchrun` all ranks call this and train one model (`lm.parallel.launch`); rank 0 reports and publishes. Paths
+    lie on a file system, or in a store, that all ranks share.
+
     Raises:
         Interrupted: SIGTERM or SIGINT; a checkpoint is written and the same call goes on from it.
         NonFiniteError: a loss or gradient is not finite, stopped before the update; or a weight after it, or a
@@ -54,26 +61,44 @@ def pretrain(
             no fitting model.
         ConflictError: another process trains the same output.
         NoSpaceError: the disk is full; the last whole checkpoint stays.
+        RankLostError: another rank died, stopped or failed; run again to go on from the last whole checkpoint.
     """
+    with joined(silence_s=config.rank_silence_s):
+        config = dataclasses.replace(config, num_processes=num_ranks())
+        return _pretrain(config, shards, output, report if rank_in() == 0 else silent, tokenizer)
+
+
+def _pretrain(config: PretrainConfig, shards: Path, output: Path, report: Report, tokenizer: Path | None) -> Artifact:
+    """Train as one of the ranks, or alone."""
     vocabulary = None if tokenizer is None else _load_tokenizer(tokenizer)
     if config.sample_interval and vocabulary is None:
         raise ConfigurationError(f"sample_interval: {config.sample_interval}, expected 0 without a tokenizer")
     source = open_artifact(shards)
     start = open_artifact(locate(config.init_from)) if config.init_from else None
     identity = _identity(config, source, vocabulary, start)
-    done = find_whole(output, fingerprint(_KIND, **identity))
-    if done is not None:
-        _clear_after_a_kill(config, identity, work_folder(output))
-        return done
+    done = find_whole(output, fingerprint(_KIND, **identity)) if rank_in() == 0 else None
+    if from_first(done is not None):
+        if done is not None:
+            _clear_after_a_kill(config, identity, work_folder(output))
+        return done or open_artifact(output)
     text_bytes(source, "validation")  # missing, it would be noticed only after the training
-    with StopSignals() as signals:
-        with publish(output, kind=_KIND, **identity) as publication, deterministic_kernels(config.deterministic):
+    with StopSignals() as signals, explained():
+        with _publication(output, identity) as publication, deterministic_kernels(config.deterministic):
             run = Run(config, source, vocabulary, work_folder(output), identity, report, signals)
             run.resume(start)
             run.train()
             run.write_result(publication)
-        run.writer.clear()
-    return publication.artifact
+        if publication is not None:
+            run.writer.clear()
+        from_first(None)  # the others return when the model is published
+    return open_artifact(output) if publication is None else publication.artifact
+
+
+def _publication(output: Path, identity: Mapping[str, Any]) -> AbstractContextManager[Publication | None]:
+    """Return rank 0's publication; None for the other ranks."""
+    if rank_in() != 0:
+        return contextlib.nullcontext()
+    return publish(output, kind=_KIND, **identity)
 
 
 def _clear_after_a_kill(config: PretrainConfig, identity: Mapping[str, Any], work: Path) -> None:

@@ -1,47 +1,141 @@
-"""Data parallelism: each process reads its part of a batch; gradients and losses are summed.
+"""Ranks that train one model: sums of their gradients, and the part of the state that each keeps.
 
-The processes are those of `torch.distributed`'s default group, where there is one. Every loss is divided by the targets
-of the whole batch (`Batch.num_targets`), so sums are what one process would have found.
+Every loss is divided by the targets of the whole batch (`Batch.num_targets`), so gradients and losses are added up over
+the ranks, and the sums are those of one process.
+
+    ddp      every rank has all weights and all moments
+    zero1    moments and updates are shared out, whole weights each (`lm.parallel.ShardedOptimizer`)
+    fsdp     weights, gradients and moments in slices; a layer is whole while it computes (`lm.parallel.FSDP`)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
+from lm.model import TransformerLM
+from lm.model.moe import MixtureOfExperts
+from lm.parallel.collectives import all_reduce, num_ranks, rank_in, sum_over_ranks
+from lm.parallel.ddp_bucketed import BucketedDDP
+from lm.parallel.fsdp import FSDP
+from lm.parallel.sharded_optimizer import ShardedOptimizer
+from lm.training.clipping import clip_gradients
+from lm.training.muon import Muon
+from lm.training.sliced_muon import SlicedMuon
 
-def num_processes() -> int:
-    """Return the number of processes that train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+_BUCKET_MB = 25
 
 
-@torch.no_grad()
-def sum_gradients(parameters: Iterable[Tensor]) -> None:
-    """Replace every gradient by its sum over all processes; one that a process does not have counts as zero.
+class Replicas:
+    """Whole models on all ranks of the default group; in one process without a group nothing is sent.
 
-    All gradients of one type travel together.
+    Args:
+        shares_moments: zero1 in place of ddp.
+        wraps: sums the gradients in buckets.
     """
-    if num_processes() == 1:
-        return
-    by_type: dict[torch.dtype, list[Tensor]] = {}
-    for parameter in parameters:
-        if parameter.requires_grad:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            by_type.setdefault(parameter.grad.dtype, []).append(parameter.grad)
-    for gradients in by_type.values():
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        dist.all_reduce(flat)
-        parts = flat.split([gradient.numel() for gradient in gradients])
-        torch._foreach_copy_(gradients, [part.view_as(to) for part, to in zip(parts, gradients, strict=True)])
+
+    def __init__(self, model: TransformerLM, *, shares_moments: bool = False, wraps: bool = True) -> None:
+        self.model, self.num_ranks, self.rank = model, num_ranks(), rank_in()
+        self.shares_moments = shares_moments and self.num_ranks > 1
+        self._ddp = BucketedDDP(model, _BUCKET_MB, reduction="sum") if wraps and self.num_ranks > 1 else None
+
+    @property
+    def shares_state(self) -> bool:
+        """Return whether a checkpoint needs a part of every rank."""
+        return self.shares_moments
+
+    def make_optimizer(
+        self, kind: type[torch.optim.Optimizer], groups: list[dict[str, Any]], **settings: Any
+    ) -> torch.optim.Optimizer:
+        """Return an optimizer of this class, with this rank's share of its state."""
+        return ShardedOptimizer(groups, kind, **settings) if self.shares_moments else kind(groups, **settings)
+
+    def microbatch(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """While entered, a backward pass adds to this rank's gradients; the last one begins to sum them."""
+        return contextlib.nullcontext() if is_last or self._ddp is None else self._ddp.no_sync()
+
+    def sum_gradients(self) -> None:
+        """Return when every gradient is the sum over all ranks."""
+        if self._ddp is not None:
+            self._ddp.finish_gradient_synchronization()
+
+    def clip(self, max_norm: float) -> Tensor:
+        """Clip the gradients by their norm over all weights; returns the norm before."""
+        return clip_gradients(self.model.parameters(), max_norm)
+
+    def output_weight(self) -> Tensor:
+        """Return the weight of the output layer, for a product outside of the layer."""
+        return self.model.lm_head.weight
+
+    def sum(self, value: Tensor) -> float:
+        """Return the sum of a number over all ranks."""
+        return float(sum_over_ranks(value))
+
+    @torch.no_grad()
+    def sum_expert_loads(self) -> None:
+        """Add up the loads of experts, by which each rank then moves the same biases."""
+        loads = [module.load for module in self.model.modules() if isinstance(module, MixtureOfExperts)]
+        if loads and self.num_ranks > 1:
+            together = torch.cat(loads)
+            all_reduce(together).wait()
+            torch._foreach_copy_(loads, list(together.split([len(load) for load in loads])))
+
+    @contextlib.contextmanager
+    def whole_model(self) -> Iterator[TransformerLM]:
+        """While entered, on all ranks together, the model has all its weights."""
+        yield self.model
+
+    def slices(self) -> Mapping[str, tuple[Sequence[int], int, int]]:
+        """Return of each weight that this rank keeps a slice of: the whole shape, the first element and the end."""
+        return {}
 
 
-@torch.no_grad()
-def sum_over_processes(value: Tensor) -> float:
-    """The sum of a scalar of each process."""
-    total = value.detach().clone()
-    dist.all_reduce(total)
-    return float(total)
+class Slices(Replicas):
+    """Slices of the model's weights on all ranks of the default group."""
+
+    def __init__(self, model: TransformerLM) -> None:
+        super().__init__(model, wraps=False)
+        self._fsdp = FSDP(model, reduction="sum")
+
+    @property
+    def shares_state(self) -> bool:
+        return True
+
+    def make_optimizer(
+        self, kind: type[torch.optim.Optimizer], groups: list[dict[str, Any]], **settings: Any
+    ) -> torch.optim.Optimizer:
+        sliced = self._fsdp.groups_of_slices(groups)
+        if issubclass(kind, Muon):
+            named, places = dict(self.model.named_parameters()), self._fsdp.slices()
+            return SlicedMuon(sliced, places={id(named[name]): places[name] for name in named}, **settings)
+        return kind(sliced, **settings)
+
+    def sum_gradients(self) -> None:
+        self._fsdp.finish_gradient_synchronization()
+
+    def clip(self, max_norm: float) -> Tensor:
+        return self._fsdp.clip_gradients(max_norm)
+
+    def output_weight(self) -> Tensor:
+        self._fsdp.use(self._fsdp.unit_of(self.model.lm_head))
+        return self.model.lm_head.weight
+
+    @contextlib.contextmanager
+    def whole_model(self) -> Iterator[TransformerLM]:
+        with self._fsdp.full_parameters():
+            yield self.model
+
+    def slices(self) -> Mapping[str, tuple[Sequence[int], int, int]]:
+        return self._fsdp.slices()
+
+
+def make_replicas(model: TransformerLM, strategy: str) -> Replicas:
+    """Return the way of the ranks to share the work: `strategy` is `data_parallel` of the configuration."""
+    if strategy == "fsdp" and num_ranks() > 1:
+        return Slices(model)
+    return Replicas(model, shares_moments=strategy == "zero1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,17 +13,20 @@ import torch
 
 from lm.errors import Interrupted, NonFiniteError, check_finite_scores
 from lm.model import TransformerLM, choose_device, save_model
+from lm.parallel.collectives import num_ranks, rank_in
+from lm.parallel.launch import from_first, largest, note_step
 from lm.shards import TokenShards
-from lm.storage import Artifact, Publication, write_json
+from lm.storage import Artifact, Publication, open_artifact, write_json
 from lm.training.batches import BatchLoader, Loader, PrefetchedLoader
 from lm.training.checkpoint_writer import CheckpointClock, CheckpointWriter
 from lm.training.config import PretrainConfig
 from lm.training.initialization import start_from
-from lm.training.live_view import LiveView
+from lm.training.live_view import LiveView, SilentView
 from lm.training.metrics import METRICS, MetricsLog, Report
 from lm.training.precision import compute_type
 from lm.training.reading_order import order_of_run
 from lm.training.run_checkpoint import newest_checkpoint, refuse_other_run, restore_run, take_snapshot
+from lm.training.state_parts import PARTS
 from lm.training.stop import StopSignals
 from lm.training.text_samples import sample_text
 from lm.training.trainer import StepResult, Trainer
@@ -57,6 +61,7 @@ class Run:
         torch.manual_seed(config.seed)
         model = TransformerLM(config.model_config(training.vocab_size)).to(self.device)
         self.trainer = Trainer(config, model, self._loader(training))
+        self.is_first = self.trainer.replicas.rank == 0
         self.log, self._saved_step = MetricsLog(), 0
         self.writer = CheckpointWriter(
             work / "checkpoints", identity, keep=config.keep_checkpoints, is_kept=config.is_kept
@@ -65,7 +70,7 @@ class Run:
 
     def resume(self, start: Artifact | None = None) -> None:
         """Go on from the newest whole checkpoint, or begin at `start` where there is none."""
-        checkpoint = newest_checkpoint(self.writer.folder, self.report)
+        checkpoint = self._newest_checkpoint()
         if checkpoint is not None:
             refuse_other_run(checkpoint, self.identity["config"], self.identity["inputs"])
             restore_run(checkpoint, self.trainer, self.log)
@@ -80,6 +85,15 @@ class Run:
             self.report({"message": f"starts from the {what} of {start.path}"})
         self._saved_step = self.trainer.step
 
+    def _newest_checkpoint(self) -> Artifact | None:
+        """Return the checkpoint that rank 0 finds to be the newest whole one; parts of a killed one are deleted."""
+        checkpoint = None
+        if self.is_first:
+            shutil.rmtree(self.writer.folder / PARTS, ignore_errors=True)
+            checkpoint = newest_checkpoint(self.writer.folder, self.report)
+        path = from_first(None if checkpoint is None else str(checkpoint.path))
+        return open_artifact(path) if path else None
+
     def train(self) -> None:
         """Step until the end or a signal; the last step's checkpoint is written before this returns.
 
@@ -89,19 +103,12 @@ class Run:
             NoSpaceError: a checkpoint could not be written.
         """
         trainer = self.trainer
-        view = LiveView(
-            self.work,
-            self.report,
-            first_step=trainer.step,
-            num_steps=trainer.num_steps,
-            device=self.device,
-            dtype=trainer.compute_type,
-            model=trainer.model.config,
-        )
+        view = self._view()
         with view, contextlib.closing(trainer.loader), contextlib.closing(self.writer):
             if trainer.step == 0 and self.config.warmup_steps >= trainer.num_steps:
                 view.event({"step": 0, "message": self._short()})
             while trainer.step < trainer.num_steps:
+                self._agree_on_signals()
                 if self.signals.received is not None:
                     if trainer.step > self._saved_step:
                         self._save()
@@ -110,18 +117,42 @@ class Run:
                 self._step(view)
             self._wait_and_stop()
 
-    def write_result(self, publication: Publication) -> None:
-        """The model, its log and its score.
+    def _view(self) -> LiveView | SilentView:
+        trainer = self.trainer
+        if not self.is_first:
+            return SilentView()
+        return LiveView(
+            self.work,
+            self.report,
+            first_step=trainer.step,
+            num_steps=trainer.num_steps,
+            device=self.device,
+            dtype=trainer.compute_type,
+            model=trainer.model.config,
+            num_ranks=trainer.replicas.num_ranks,
+        )
+
+    def _agree_on_signals(self) -> None:
+        """Note a signal that any rank received, so that all stop before the same step."""
+        (number,) = largest(self.signals.received or 0)
+        if number:  # another signal may have come meanwhile, which counts at the next step
+            self.signals.received = number
+
+    def write_result(self, publication: Publication | None) -> None:
+        """The model, its log and its score, by rank 0; the others, without a publication, lend their weights.
 
         Raises:
             Interrupted: after a signal; the last step's checkpoint is there to go on from.
             NonFiniteError: a score is not finite; nothing is published, and the checkpoints stay.
         """
         trainer = self.trainer
-        evaluation = self.validator.at_the_end(trainer.model, before_batch=self._stop_if_signalled)
-        self._stop_if_signalled()
-        check_finite_scores(evaluation, f"last evaluation, after step {trainer.step}")
-        save_model(publication.path, trainer.model, self.tokenizer_digest)
+        with trainer.replicas.whole_model() as model:
+            if publication is None:
+                return
+            evaluation = self.validator.at_the_end(model, before_batch=self._stop_if_signalled)
+            self._stop_if_signalled()
+            check_finite_scores(evaluation, f"last evaluation, after step {trainer.step}")
+            save_model(publication.path, model, self.tokenizer_digest)
         self.log.write(publication.path / METRICS)
         write_json(publication.path / "evaluation.json", evaluation)
         losses = self.log.values("loss")
@@ -143,13 +174,16 @@ class Run:
             batch_size=config.batch_size,
             document_masks=config.document_masks,
             pin_memory=self.device.type == "cuda",
+            rank=rank_in(),
+            world_size=num_ranks(),
         )
         return PrefetchedLoader(loader, config.prefetch_batches) if config.prefetch_batches else loader
 
-    def _step(self, view: LiveView) -> None:
+    def _step(self, view: LiveView | SilentView) -> None:
         config, last = self.config, self.trainer.step + 1 == self.trainer.num_steps
         result = self.trainer.train_step()
         step = result.step
+        note_step(step)
         logged = last or step == 1 or _due(step, config.log_interval) or bool(result.spike or result.skipped)
         if logged:
             self.log.add(step, result.row())
@@ -157,21 +191,26 @@ class Run:
         if remark := _remark(result):
             view.event({"step": step, "message": remark})
         if not last and _due(step, config.evaluation_interval):
-            with view.aside():
-                values = self.validator.on_the_way(self.trainer.model, config.evaluation_tokens)
+            with view.aside(), self.trainer.replicas.whole_model() as model:
+                values = self.validator.on_the_way(model, config.evaluation_tokens) if self.is_first else {}
             check_finite_scores(values, f"evaluation after step {step}")
             view.event(self.log.add(step, values))
         if self.tokenizer is not None and _due(step, config.sample_interval):
-            with view.aside():
-                text = sample_text(self.trainer.model, self.tokenizer, config.sample_tokens, config.seed)
+            with view.aside(), self.trainer.replicas.whole_model() as model:
+                text = self._sample(model, self.tokenizer) if self.is_first else ""
             view.event(self.log.add(step, {"sample": text}))
         if last or self._checkpoint_due(step):
             with view.aside():
                 self._save()
 
+    def _sample(self, model: TransformerLM, tokenizer: Tokenizer) -> str:
+        return sample_text(model, tokenizer, self.config.sample_tokens, self.config.seed)
+
     def _checkpoint_due(self, step: int) -> bool:
+        if _due(step, self.config.checkpoint_interval) or self.config.is_kept(step):
+            return True
         by_clock = not self.writer.is_writing and self._clock.is_due(self._copy_s + self.writer.seconds)
-        return _due(step, self.config.checkpoint_interval) or self.config.is_kept(step) or by_clock
+        return bool(largest(self.is_first and by_clock)[0])  # rank 0's clock counts
 
     def _save(self) -> None:
         """Copy the run's state and start to write it; a model that is not finite never replaces one that is.
@@ -181,9 +220,11 @@ class Run:
         """
         started = time.perf_counter()
         self._check_weights()
+        self._saved_step = self.trainer.step
+        if not (self.is_first or self.trainer.replicas.shares_state):
+            return
         snapshot = take_snapshot(self.trainer, self.log, self.tokenizer_digest)
         self._copy_s = time.perf_counter() - started
-        self._saved_step = snapshot.step
         self.writer.write(snapshot)
         self._clock.restart()
 

@@ -2,6 +2,8 @@
 
     WORK/checkpoints/step-NNNNNNNN/    model.safetensors, optimizer.safetensors, state.json, metrics.jsonl
 
+Where ranks keep shares of the state, each writes its part (`lm.training.state_parts`), and rank 0 publishes them all.
+
 A snapshot is copied to the host's memory first, so that it cannot tear while the run moves on; `CheckpointWriter`
 writes it. The manifest holds the run's configuration and the digests of its inputs: another run's checkpoint is
 refused, field by field.
@@ -12,8 +14,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,7 @@ from lm.training.checkpoint import (
 from lm.training.config import FREE_TO_CHANGE, PretrainConfig
 from lm.training.metrics import METRICS, MetricsLog, Report
 from lm.training.schedule import scheduled_rate
+from lm.training.state_parts import PARTS, Slices, collect_parts, write_part
 from lm.training.trainer import Trainer
 
 KIND = "checkpoint"
@@ -56,10 +59,14 @@ class Snapshot:
     moments: Mapping[str, Tensor]
     state: Mapping[str, Any]
     log: MetricsLog
+    slices: Slices = field(default_factory=dict)
+    rank: int = 0
+    num_parts: int = 1
+    """1 where rank 0 has the whole state, else the number of ranks."""
 
 
 def take_snapshot(trainer: Trainer, log: MetricsLog, tokenizer_digest: str = "") -> Snapshot:
-    """Copy the run's state to the host's memory."""
+    """Copy this rank's share of the run's state to the host's memory."""
     moments, facts = optimizer_state(trainer.model, trainer.optimizer)
     state = {
         "step": trainer.step,
@@ -72,23 +79,54 @@ def take_snapshot(trainer: Trainer, log: MetricsLog, tokenizer_digest: str = "")
         "optimizer": facts,
         "tokenizer_digest": tokenizer_digest,
     }
-    return Snapshot(trainer.step, _copied(module_state(trainer.model)), _copied(moments), state, log.copy())
+    replicas = trainer.replicas
+    slices = replicas.slices()
+    return Snapshot(
+        step=trainer.step,
+        weights=_copied(module_state(trainer.model)) if slices or replicas.rank == 0 else {},
+        moments=_copied(moments),
+        state=state,
+        log=log.copy(),
+        slices=slices,
+        rank=replicas.rank,
+        num_parts=replicas.num_ranks if replicas.shares_state else 1,
+    )
 
 
 def write_snapshot(
-    folder: Path, snapshot: Snapshot, *, config: Mapping[str, Any], inputs: Mapping[str, str], code: str
-) -> Artifact:
-    """Publish a snapshot as `folder/step-NNNNNNNN`, read it back and compare every byte's digest."""
-    target = folder / f"step-{snapshot.step:08d}"
+    folder: Path,
+    snapshot: Snapshot,
+    *,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    code: str,
+    check: Callable[[], None] = lambda: None,
+) -> Artifact | None:
+    """Publish a snapshot as `folder/step-NNNNNNNN`, read it back and compare every byte's digest. A rank other than 0
+    writes its part for rank 0, which waits for all parts; `check` may raise to end the waiting.
+    """
+    target, parts = folder / f"step-{snapshot.step:08d}", folder / PARTS / f"step-{snapshot.step:08d}"
+    if snapshot.rank:
+        _write_part(parts, snapshot)
+        return None
     with publish(target, kind=KIND, config=config, inputs=inputs, code=code) as publication:
-        save_tensors(publication.path / WEIGHTS, dict(snapshot.weights))
-        save_tensors(publication.path / MOMENTS, dict(snapshot.moments))
+        if snapshot.num_parts > 1:
+            _write_part(publication.path, snapshot)
+            collect_parts(parts, publication.path, snapshot.num_parts, check)
+        else:
+            save_tensors(publication.path / WEIGHTS, dict(snapshot.weights))
+            save_tensors(publication.path / MOMENTS, dict(snapshot.moments))
         write_json(publication.path / STATE, snapshot.state)
         snapshot.log.write(publication.path / METRICS)
         publication.summary["step"] = snapshot.step
     written = open_artifact(target, kind=KIND)
     verify(written)
     return written
+
+
+def _write_part(folder: Path, snapshot: Snapshot) -> None:
+    tensors, numbers = {WEIGHTS: snapshot.weights, MOMENTS: snapshot.moments}, snapshot.state["optimizer"]["numbers"]
+    write_part(folder, snapshot.rank, snapshot.num_parts, tensors, numbers, snapshot.slices)
 
 
 def restore_run(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> None:
@@ -100,7 +138,7 @@ def restore_run(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> None
     """
     verify(checkpoint)
     state = json.loads(checkpoint.file(STATE).read_bytes())
-    apply_state(checkpoint, trainer.model, trainer.optimizer, state["optimizer"])
+    apply_state(checkpoint, trainer.model, trainer.optimizer, state["optimizer"], trainer.replicas.slices())
     trainer.step, trainer.tokens, trainer.num_skipped = state["step"], state["tokens"], state["num_skipped"]
     trainer.spikes.restore(state["losses"])
     if trainer.scaler is not None:

@@ -7,7 +7,7 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from lm.errors import Interrupted
+from lm.errors import Interrupted, RankLostError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -20,7 +20,8 @@ class StopSignals:
     nothing: the checkpoint is already on its way, and SIGKILL loses no more than the steps since the last one.
 
     A signal that came and led to no `Interrupted` is sent again at the end, to whoever listens then: it may have come
-    after the last look, and what follows must not go on as if it had not.
+    after the last look, and what follows must not go on as if it had not. After a `RankLostError` it is not sent: a
+    launcher signals the ranks that are left, and their message names the lost one.
     """
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class StopSignals:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-        if self.received is not None and not isinstance(error, Interrupted):
+        if self.received is not None and not isinstance(error, Interrupted | RankLostError):
             signal.raise_signal(self.received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

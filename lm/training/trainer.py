@@ -10,18 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lm.errors import ConfigurationError, NonFiniteError
+from lm.errors import NonFiniteError
 from lm.kernels.cross_entropy import linear_losses
 from lm.model import TransformerLM, autocast
 from lm.training.batches import Batch, Loader
-from lm.training.clipping import clip_gradients
 from lm.training.config import PretrainConfig
 from lm.training.loss_scale import LossScaler
 from lm.training.muon import Muon
 from lm.training.optimizers import SGD, AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
 from lm.training.precision import compute_type, recompute_blocks
-from lm.training.replicas import num_processes, sum_gradients, sum_over_processes
+from lm.training.replicas import Replicas, make_replicas
 from lm.training.schedule import scheduled_rate
 from lm.training.spikes import SpikeDetector
 
@@ -58,13 +57,10 @@ class Trainer:
     """
 
     def __init__(self, config: PretrainConfig, model: TransformerLM, loader: Loader) -> None:
-        """Raises:
-        ConfigurationError: experts balanced by bias over several processes, each of which would count its own.
-        """
-        if num_processes() > 1 and model.config.num_experts and model.config.expert_balance == "bias":
-            raise ConfigurationError("model.expert_balance: 'bias', expected 'loss' in several processes")
         self.config, self.model, self.loader = config, model, loader
-        self.optimizer = make_optimizer(config, model)
+        groups = make_groups(config, model)
+        self.replicas = make_replicas(model, config.data_parallel)
+        self.optimizer = make_optimizer(config, groups, self.replicas)
         self.num_steps = config.steps(model.config.context_length)
         self.step, self.tokens, self.num_skipped = 0, 0, 0
         self.spikes = SpikeDetector(config.spike_threshold)
@@ -82,14 +78,14 @@ class Trainer:
         """
         batch = self.loader.next_batch()
         self.optimizer.zero_grad(set_to_none=True)
-        losses = [self._backward(part, batch.num_targets) for part in self._microbatches(batch)]
-        sum_gradients(self.model.parameters())
+        losses = self._backwards(batch)
+        self.replicas.sum_gradients()
         if self.scaler is not None:
             self.scaler.unscale(self.model.parameters())
-        norm = clip_gradients(self.model.parameters(), self.config.max_gradient_norm)
+        norm = self.replicas.clip(self.config.max_gradient_norm)
         # The step's one wait for the GPU.
         *parts, norm_value = torch.stack([*losses, norm.to(losses[0].device)]).tolist()
-        loss = math.fsum(parts) if num_processes() == 1 else sum_over_processes(torch.stack(losses).sum())
+        loss = math.fsum(parts) if self.replicas.num_ranks == 1 else self.replicas.sum(torch.stack(losses).sum())
         scale = None if self.scaler is None else self.scaler.scale
         overflowed = not math.isfinite(norm_value)
         if not math.isfinite(loss) or (overflowed and not self._scaling_mends()):
@@ -101,6 +97,7 @@ class Trainer:
             set_learning_rate(self.optimizer, rate)
             self.optimizer.step()
         if self.model.config.num_experts:
+            self.replicas.sum_expert_loads()
             self.model.balance_experts(moving=skipped is None)
         if self.scaler is not None:
             self.scaler.update(overflowed)
@@ -126,6 +123,14 @@ class Trainer:
         )
         return list(zip(ids, counted, documents, strict=True))
 
+    def _backwards(self, batch: Batch) -> list[Tensor]:
+        """Add the gradients of all microbatches; returns the losses."""
+        parts, losses = self._microbatches(batch), []
+        for index, part in enumerate(parts):
+            with self.replicas.microbatch(is_last=index == len(parts) - 1):
+                losses.append(self._backward(part, batch.num_targets))
+        return losses
+
     def _backward(self, part: tuple[Tensor, Tensor | None, Tensor | None], num_targets: int) -> Tensor:
         """Add this microbatch's share of the gradient: its summed loss over the tokens of the whole batch."""
         device, model = self.model.device, self.model
@@ -141,7 +146,7 @@ class Trainer:
             if chosen is not None:
                 hidden, targets = hidden.index_select(0, chosen), targets.index_select(0, chosen)
             cap, z_loss = model.config.logit_soft_cap, self.config.z_loss
-            total, nats = linear_losses(hidden, model.lm_head.weight, targets, soft_cap=cap, z_loss=z_loss)
+            total, nats = linear_losses(hidden, self.replicas.output_weight(), targets, soft_cap=cap, z_loss=z_loss)
         if model.config.num_experts:
             total = total + model.auxiliary_loss() * len(targets)
         scale = 1.0 if self.scaler is None else self.scaler.scale
@@ -172,17 +177,23 @@ class Trainer:
         )
 
 
-def make_optimizer(config: PretrainConfig, model: TransformerLM) -> torch.optim.Optimizer:
-    """The optimizer that the configuration names, over the model's weights in their groups."""
-    groups = make_parameter_groups(
+def make_groups(config: PretrainConfig, model: TransformerLM) -> list[dict[str, Any]]:
+    """Return the model's weights in the groups that the configuration names."""
+    return make_parameter_groups(
         model,
         config.weight_decay,
         optimizer=config.optimizer,
         multipliers=config.learning_rate_multipliers,
         width_ratio=model.config.width_ratio,
     )
+
+
+def make_optimizer(config: PretrainConfig, groups: list[dict[str, Any]], replicas: Replicas) -> torch.optim.Optimizer:
+    """Return the optimizer that the configuration names, over groups of weights."""
     if config.optimizer == "sgd":
-        return SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov)
+        return replicas.make_optimizer(
+            SGD, groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov
+        )
     settings: dict[str, Any] = {
         "lr": config.learning_rate,
         "betas": (config.beta1, config.beta2),
@@ -190,5 +201,5 @@ def make_optimizer(config: PretrainConfig, model: TransformerLM) -> torch.optim.
         "decay_last": config.decay_last,
     }
     if config.optimizer == "muon":
-        return Muon(groups, momentum=config.momentum, **settings)
-    return AdamW(groups, **settings)
+        return replicas.make_optimizer(Muon, groups, momentum=config.momentum, **settings)
+    return replicas.make_optimizer(AdamW, groups, **settings)

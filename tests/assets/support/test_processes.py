@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.support.processes import command_of
 from tests.conftest import REPOSITORY
 
 RUNNER = """
@@ -20,11 +21,12 @@ from assets.support.processes import pipes_client, run_training
 from lm.errors import run_command
 from lm.training.config import PretrainConfig
 
-shards, output = sys.argv[1:3]
+shards, output, num_processes = sys.argv[1:4]
 
 @dg.asset
 def model(context: dg.AssetExecutionContext) -> None:
-    config = PretrainConfig(preset="test", num_steps=100_000, batch_size=2, checkpoint_interval=0, num_threads=1)
+    config = PretrainConfig(preset="test", num_steps=100_000, batch_size=2, checkpoint_interval=0, num_threads=1,
+                            num_processes=int(num_processes))
     run_training(context, pipes_client(), "pretrain", config, {"shards": shards, "output": output})
 
 def main(argv):
@@ -36,15 +38,19 @@ run_command(main)
 
 
 def children_of(pid):
+    """The processes below a process, at any depth."""
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
-    return [int(word) for word in listed.stdout.split()]
+    children = [int(word) for word in listed.stdout.split()]
+    return [*children, *(below for child in children for below in children_of(child))]
 
 
 @pytest.mark.fault(28)
-def test_an_interrupted_training_leaves_a_checkpoint_and_no_child(tiny_run, tiny_home, tmp_path):
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_an_interrupted_training_leaves_a_checkpoint_and_no_child(tiny_run, tiny_home, tmp_path, num_processes):
     output = tmp_path / "model"
     live = tmp_path / "model.work" / "live.jsonl"
-    command = [sys.executable, "-c", RUNNER, str(tiny_home / "artifacts" / "token_shards"), str(output)]
+    command = [sys.executable, "-c", RUNNER, str(tiny_home / "artifacts" / "token_shards"), str(output),
+               str(num_processes)]  # fmt: skip
     environment = {**os.environ, "DAGSTER_HOME": "", "PYTHONWARNINGS": "ignore"}
     run = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 90
@@ -59,5 +65,14 @@ def test_an_interrupted_training_leaves_a_checkpoint_and_no_child(tiny_run, tiny
     assert "error: model: interrupted; run it again to go on from here" in message
     assert list((tmp_path / "model.work" / "checkpoints").glob("step-*"))
     assert not output.joinpath("manifest.json").exists()
-    assert children
+    assert len(children) > num_processes - 1
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+
+
+def test_the_command_starts_torchrun_or_the_launcher_of_the_environment(monkeypatch):
+    monkeypatch.delenv("LOAM_LAUNCHER", raising=False)
+    module = ["-m", "assets.support.training_process"]
+    assert command_of(1) == [sys.executable, *module]
+    assert command_of(8)[1:] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "8", *module]
+    monkeypatch.setenv("LOAM_LAUNCHER", "srun --nodes 4 torchrun --nproc-per-node {num_processes} --rdzv-id 'a b'")
+    assert command_of(8) == ["srun", "--nodes", "4", "torchrun", "--nproc-per-node", "8", "--rdzv-id", "a b", *module]
