@@ -33,6 +33,7 @@ from lm.training.optimizers import AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
 from lm.training.schedule import cosine_schedule
 from lm.training.stop import StopSignals
+from lm.training.tensorboard import TensorBoard
 
 Report = Callable[[Mapping[str, object]], None]
 
@@ -125,15 +126,21 @@ class Tuner:
 
 
 class StepLog:
-    """`metrics.jsonl`, one object a step, which go to `report` too; and the boundary at which a signal ends the
-    stage."""
+    """`metrics.jsonl`, one object a step, which go to `report` and to TensorBoard in the work folder too; and the
+    boundary at which a signal ends the stage."""
 
     def __init__(
-        self, path: Path, report: Report, signals: StopSignals, checkpoint: StageCheckpoint | None = None
+        self,
+        path: Path,
+        report: Report,
+        signals: StopSignals,
+        checkpoint: StageCheckpoint | None = None,
+        work: Path | None = None,
     ) -> None:
         self._stream = path.open("w", encoding="utf-8")
-        self._report, self._signals, self._checkpoint = report, signals, checkpoint
+        self._report, self._signals, self._checkpoint, self._work = report, signals, checkpoint, work
         self._tuner: Tuner | None = None
+        self._board: TensorBoard | None = None
         self.rows: list[dict[str, Any]] = []
         """The events so far, those before an interruption included."""
 
@@ -143,6 +150,9 @@ class StepLog:
         if self._checkpoint is not None:
             self.rows = tuner.restore(self._checkpoint)
             self._stream.writelines(json.dumps(row, sort_keys=True) + "\n" for row in self.rows)
+        if self._work is not None:
+            self._work.mkdir(parents=True, exist_ok=True)
+            self._board = TensorBoard(self._work / "tensorboard", len(self.rows) + 1)
         return len(self.rows)
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
@@ -155,6 +165,8 @@ class StepLog:
         self.rows.append(event)
         self._stream.write(json.dumps(event, sort_keys=True) + "\n")
         self._report(event)
+        if self._board is not None:
+            self._board.add(event)
         self.check_signals(f"after step {step}")
         if self._checkpoint is not None and self._checkpoint.is_due():
             self._save()
@@ -178,6 +190,8 @@ class StepLog:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stream.close()
+        if self._board is not None:
+            self._board.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +236,8 @@ def tune_to_artifact(
     identity = fingerprint(kind, settings, inputs, code)
     if (whole := find_whole(output, identity)) is not None:
         return whole
-    checkpoint = StageCheckpoint(work_folder(output), identity)
+    work = work_folder(output)
+    checkpoint = StageCheckpoint(work, identity)
     network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)
     replay = None
     if corpus is not None:
@@ -239,7 +254,7 @@ def tune_to_artifact(
         report({"message": f"{short}: the learning rate does not get to {config.learning_rate:g}"})
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
     with StopSignals() as signals, publication_of as publication:
-        with StepLog(publication.path / METRICS, report, signals, checkpoint) as log:
+        with StepLog(publication.path / METRICS, report, signals, checkpoint, work) as log:
             outcome = tune(Policy(network, vocabulary, replay), log)
             log.check_signals("after the last step")
         check_finite_scores(outcome.evaluation, f"{stage}: evaluation after the last step")

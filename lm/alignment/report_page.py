@@ -12,7 +12,8 @@ def render_report(facts: Mapping[str, Any]) -> str:
     parts = [
         "# Evaluation",
         f"{facts['num_problems']} held-out problems, answered greedily and by one sample at temperature 1. An answer "
-        "is well-formed when it ends in a line `#### <number>` and ends its turn, verified when its number is right.",
+        "is well-formed when it ends in a line `#### <number>` and ends its turn, verified when its number is right; "
+        "± is one standard error. Bits per byte over those of the first stage are what alignment costs the language.",
         _stage_table(stages),
         *_gains(stages),
         "## Before and after",
@@ -38,6 +39,7 @@ def _stage_table(stages: Sequence[Mapping[str, Any]]) -> str:
     head = [
         "stage",
         "bits per byte",
+        "over the first",
         "prefers chosen",
         "well-formed",
         "verified",
@@ -48,11 +50,12 @@ def _stage_table(stages: Sequence[Mapping[str, Any]]) -> str:
         [
             escape(stage["stage"]),
             _number(stage["bits_per_byte"]),
+            _over_the_first(stage, stages),
             _percent(stage["prefers_chosen"]),
             *(
-                _percent(stage[way][rate])
+                cell
                 for way in ("greedy", "sampled")
-                for rate in ("well_formed_rate", "verified_rate")
+                for cell in (_percent(stage[way]["well_formed_rate"]), _with_error(stage[way]))
             ),
         ]
         for stage in stages
@@ -83,7 +86,7 @@ def _change(stored: Mapping[str, Any]) -> str:
     for way in ("greedy", "sampled"):
         before, after = stored["before"][way]["verified_rate"], stored[way]["verified_rate"]
         changes.append(f"{way} {_percent(before)} → {_percent(after)} ({100 * (after - before):+.1f} points)")
-    return "verified answers " + ", ".join(changes)
+    return "verified answers to its own held-out prompts " + ", ".join(changes)
 
 
 def _sample_table(samples: Sequence[Mapping[str, Any]]) -> str:
@@ -103,6 +106,15 @@ def _sample_table(samples: Sequence[Mapping[str, Any]]) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
+
+
+def _over_the_first(stage: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
+    now, first = stage["bits_per_byte"], stages[0]["bits_per_byte"]
+    return "–" if now is None or first is None or stage is stages[0] else f"{100 * (now / first - 1):+.1f}%"
+
+
+def _with_error(rates: Mapping[str, Any]) -> str:
+    return f"{_percent(rates['verified_rate'])} ± {100 * rates['verified_standard_error']:.1f}"
 
 
 def _percent(value: float | None) -> str:

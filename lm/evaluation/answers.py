@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -52,6 +53,8 @@ class AnswerRates:
     num_responses: int
     well_formed_rate: float
     verified_rate: float
+    verified_standard_error: float
+    """√(p (1 − p) / n): how far the rate would scatter over other samples of so many problems."""
 
 
 def answer_problems(
@@ -80,10 +83,12 @@ def judge(tokenizer: Tokenizer, problem: Problem, completion: Completion) -> Jud
 
 def answer_rates(answers: Sequence[JudgedAnswer]) -> AnswerRates:
     """The shares of well-formed and of verified answers."""
+    verified = sum(answer.is_verified for answer in answers) / len(answers)
     return AnswerRates(
         num_responses=len(answers),
         well_formed_rate=sum(answer.is_well_formed for answer in answers) / len(answers),
-        verified_rate=sum(answer.is_verified for answer in answers) / len(answers),
+        verified_rate=verified,
+        verified_standard_error=math.sqrt(verified * (1 - verified) / len(answers)),
     )
 
 

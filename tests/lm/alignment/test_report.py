@@ -8,7 +8,7 @@ pytest.importorskip("lm.tokenizer")
 
 from lm.alignment.config import ReportConfig
 from lm.alignment.report import stored_evaluation, write_evaluation_report
-from lm.alignment.report_page import escape
+from lm.alignment.report_page import escape, render_report
 from lm.alignment.sft import SFTConfig, train_sft
 from lm.errors import InputError
 from lm.storage import publish
@@ -69,3 +69,14 @@ def test_what_cannot_be_reported_is_named(start, tmp_path):  # noqa: F811
         (publication.path / "evaluation.json").write_text("[1]")
     with pytest.raises(InputError, match="a list, expected an object"):
         stored_evaluation(publication.artifact)
+
+
+def test_the_page_shows_what_a_stage_costs_the_language_and_how_sure_a_rate_is():
+    rates = {"well_formed_rate": 1.0, "verified_rate": 0.8, "verified_standard_error": 0.02}
+    stages = [
+        {"stage": name, "bits_per_byte": bits, "prefers_chosen": None, "greedy": rates, "sampled": rates, "stored": {}}
+        for name, bits in (("pretrained", 0.5), ("sft", 0.51), ("dpo", 1.0))
+    ]
+    page = render_report({"num_problems": 400, "stages": stages, "samples": []})
+    assert "| pretrained | 0.500 | – | – | 100.0% | 80.0% ± 2.0 |" in page
+    assert "| sft | 0.510 | +2.0% |" in page and "| dpo | 1.000 | +100.0% |" in page

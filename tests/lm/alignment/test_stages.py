@@ -1,5 +1,6 @@
 """The stages from artifact to artifact: they learn, repeat byte for byte, stop when told, and name what is wrong."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -225,6 +226,8 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_bytes(start, tuned, shards
     assert [row["step"] for row in read_lines(whole, "metrics.jsonl")] == [1, 2, 3, 4, 5]
     assert "replay_loss" in read_lines(whole, "metrics.jsonl")[0]
     assert not (tmp_path / "stopped.work" / "stage").exists()
+    if importlib.util.find_spec("tensorboard"):
+        assert len(list((tmp_path / "stopped.work" / "tensorboard").iterdir())) == 3  # one file a start
 
 
 def test_a_stage_with_other_settings_begins_anew(start, tuned, tmp_path):

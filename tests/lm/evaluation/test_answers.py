@@ -24,6 +24,7 @@ def test_rates_count_form_and_truth_apart():
     answers = [answer("2 + 2 = 4\n#### 4"), answer("#### 5"), answer("4"), answer("#### 4", finished=False)]
     rates = answer_rates(answers)
     assert (rates.num_responses, rates.well_formed_rate, rates.verified_rate) == (4, 0.5, 0.25)
+    assert rates.verified_standard_error == pytest.approx((0.25 * 0.75 / 4) ** 0.5)
     assert [row.as_row()["answer"] for row in answers] == [4, 5, None, 4]
     assert [row.as_row()["verified"] for row in answers] == [True, False, False, False]
 
