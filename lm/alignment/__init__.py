@@ -3,6 +3,7 @@
     sft          supervised fine-tuning on responses            `train_sft`
     dpo          direct preference optimization on pairs        `train_dpo`
     grpo         reinforcement learning on verified answers     `train_grpo`
+    reward_model a Bradley–Terry reward model of pairs          `train_reward_model`
     rollouts     the samples that GRPO learns from
     policy       what the three share: a model with its tokenizer, optimizer, metrics and evaluation
     report       the stages side by side                        `write_evaluation_report`

@@ -120,6 +120,31 @@ class DPOConfig(TuningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RewardModelConfig:
+    """A Bradley–Terry reward model, trained by AdamW."""
+
+    seed: Annotated[int, Doc("Draws the order of batches."), Range(0)] = 0
+    num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
+    batch_size: Annotated[int, Doc("Pairs a step."), Range(1, 2**24)] = 32
+    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
+    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 5
+    final_lr_fraction: Annotated[
+        float, Doc("The learning rate at the end, as a share of the highest."), Range(0, 1)
+    ] = 0.1
+    weight_decay: Annotated[float, Doc("Decoupled decay of matrices."), Range(0)] = 0.0
+    max_gradient_norm: Annotated[float, Doc("Gradients with a larger norm are scaled down to it."), Range(above=0)] = (
+        1.0
+    )
+    too_long: Annotated[
+        TooLong, Doc("A pair longer than the context stops the stage, is left out, or loses its end.")
+    ] = "refuse"
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class GRPOConfig(TuningConfig):
     """Group-relative policy optimization: a step draws problems, samples a group of answers to each, and updates."""
 
