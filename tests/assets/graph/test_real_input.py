@@ -1,22 +1,23 @@
 """Real WARC files through the same assets: a local folder, and a server laid out like Common Crawl's, to tokens."""
 
 import gzip
+import re
 import shutil
 
 import dagster as dg
 import pytest
+import yaml
 
 from lm.shards import TokenShards
 from pipelines.documents.tables import DOCUMENTS
 from pipelines.documents.view import read_table
 from tests.assets.runs import artifact, failure, materialize
+from tests.conftest import REPOSITORY
 from tests.pipelines.crawl_server import CrawlServer
 from tests.pipelines.published import rows_of
 
 CRAWL = "CC-MAIN-2024-22"
 NAMES = ("warc_files", "raw_documents", "language_documents", "prose_documents", "varied_documents")
-TWEETS = {"text": "tweet", "label": "class", "positive": ["0", "1"]}
-"""The columns of the labelled tweets, as docs/real_labels.md names them."""
 LANGUAGES = ("an", "de", "en", "es", "fr", "it", "ja", "la", "nl", "pt", "ru", "zh", "ca")
 
 
@@ -24,6 +25,13 @@ LANGUAGES = ("an", "de", "en", "es", "fr", "it", "ja", "la", "nl", "pt", "ru", "
 def own_instance():
     with dg.DagsterInstance.ephemeral() as instance:
         yield instance
+
+
+def recipe_of(asset):
+    """The configuration of a classifier in docs/real_labels.md."""
+    page = (REPOSITORY / "docs" / "real_labels.md").read_text()
+    recipes = [yaml.safe_load(block)["ops"] for block in re.findall(r"^```yaml .*?\n(.*?)^```", page, re.S | re.M)]
+    return next(each[asset]["config"] for each in recipes if asset in each)
 
 
 def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_run, tiny_home, tmp_path):
@@ -50,8 +58,10 @@ def test_a_folder_of_real_warcs_becomes_tokens(shared_data, own_instance, tiny_r
         description, _ = failure(own_instance, home, name, {}, partition)
         assert "labels of real pages for crawl 'captures'" in description, name
         assert materialize(own_instance, home, [name], partition, {name: {"judge": "none"}}).success
-    labels = {"path": str(shared_data("toxicity/davidson_2017.csv")), **TWEETS}
-    assert materialize(own_instance, home, ["harm_classifiers"], config={"harm_classifiers": {"toxic": labels}}).success
+    recipe = recipe_of("harm_classifiers")
+    recipe["toxic"]["path"] = str(shared_data(f"toxicity/{recipe['toxic']['path']}"))
+    assert materialize(own_instance, home, ["harm_classifiers"], config={"harm_classifiers": recipe}).success
+    assert 0.9 < artifact(home, "harm_classifiers").summary["toxic_precision"] < 1
     stages = ("harmless_documents", "quality_documents", "masked_documents")
     unjudged = {"quality_documents": {"judge": "none"}}
     assert materialize(own_instance, home, stages, partition, unjudged).success

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lm.errors import ConfigurationError
+from lm.errors import ConfigurationError, InputError
 from pipelines.executor.partitions import engine, run_partitions
 
 
@@ -22,6 +22,26 @@ def test_reports_come_as_partitions_finish():
     events = []
     run_partitions(square, {"p0": 0, "p1": 1}, report=events.append)
     assert [(event["partition"], event["finished"], event["total"]) for event in events] == [("p0", 1, 2), ("p1", 2, 2)]
+
+
+def inverse(number):
+    if number == 0:
+        raise InputError("zero, expected a number with an inverse")
+    return 1 / number
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_job_that_fails_is_kept_aside_and_the_others_go_on(num_workers):
+    failed = {}
+    jobs = {"p0": 2, "p1": 0, "p2": 4}
+    assert run_partitions(inverse, jobs, num_workers=num_workers, failed=failed) == {"p0": 0.5, "p2": 0.25}
+    assert {name: str(error) for name, error in failed.items()} == {"p1": "zero, expected a number with an inverse"}
+    with pytest.raises(InputError, match="zero"):
+        run_partitions(inverse, jobs, num_workers=num_workers)
+
+
+def test_nothing_to_do_is_nothing_done():
+    assert run_partitions(inverse, {}, failed={}) == {}
 
 
 def test_no_workers_are_refused():
