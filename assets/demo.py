@@ -115,7 +115,8 @@ def _raise_if_failed(result: dg.ExecuteInProcessResult) -> None:
             raise DemoFailedError(f"{event.step_key}: {lines[-1]}; `make ui` shows the whole error", 1)
         code = data.metadata.get("exit_code")
         raise DemoFailedError(f"{event.step_key}: {data.description}", int(str(code.value)) if code else 1)
-    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    evaluations = result.get_asset_check_evaluations()
+    failed = [each for each in evaluations if not each.passed and each.severity == dg.AssetCheckSeverity.ERROR]
     if failed:
         names = ", ".join(f"{check.asset_key.to_user_string()}.{check.check_name}" for check in failed)
         raise DemoFailedError(f"{len(failed)} asset checks failed: {names}", 1)
@@ -133,7 +134,8 @@ def _print_event(event: dg.DagsterEvent) -> None:
         event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION and not event.asset_check_evaluation_data.passed
     ):
         check = event.asset_check_evaluation_data
-        _show(f"  FAILED   {check.asset_key.to_user_string()}.{check.check_name}: {check.description or ''}")
+        mark = "FAILED " if check.severity == dg.AssetCheckSeverity.ERROR else "warning"
+        _show(f"  {mark}  {check.asset_key.to_user_string()}.{check.check_name}: {check.description or ''}")
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -67,9 +68,8 @@ def loss_is_finite_and_falls(home: LoamHome) -> dg.AssetCheckResult:
     losses = [row["loss"] for row in metrics(home.artifact("pretrained_model")) if "loss" in row]
     tenth = max(1, len(losses) // 10)
     first, last = sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth
-    # A non-finite loss stops training before it is logged, and NaN compares false, so the comparison covers both.
     return dg.AssetCheckResult(
-        passed=last < first,
+        passed=last < first and all(map(math.isfinite, losses)),
         description=f"loss from {first:.3f} to {last:.3f} in {len(losses):,} steps",
         metadata={"first_tenth": first, "last_tenth": last, "steps": len(losses)},
     )

@@ -1,0 +1,168 @@
+"""Every check beside the curation's is seen failing by a planted fault, and passing without it."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from assets.graph import alignment, classifiers, evaluation, mixture, pretraining, tokens
+from assets.support.resources import LoamHome
+from lm import storage
+from lm.shards import ShardWriter
+from lm.tokenizer import Tokenizer
+from tests.assets.runs import defs
+
+ELSEWHERE = {
+    "test_curation_checks": {
+        "accounts_are_exact", "documents_remain", "share_kept_is_usual", "few_records_are_lost", "text_is_the_body",
+        "only_damaged_records_are_lost", "other_languages_are_removed", "documents_are_judged",
+        "harm_rate_is_expected", "harmful_pages_are_removed", "low_quality_is_removed", "personal_data_is_masked",
+        "duplicate_rate_is_usual", "duplicates_are_found", "no_evaluation_item_is_left",
+    },
+    "test_classifiers": {"harmful_separates"},
+    "test_model_checks": {"no_regression", "trained_on_clean_documents"},
+}  # fmt: skip
+"""Checks that are seen failing in another test beside this one."""
+
+
+@pytest.fixture
+def home(tmp_path):
+    return LoamHome(path=str(tmp_path))
+
+
+def publish(home, name, files=(), **summary):
+    with storage.publish(home.target(name), kind=name, config={}, inputs={}, code="") as publication:
+        for file, content in dict(files).items():
+            (publication.path / file).write_text(content)
+        (publication.path / "x").write_text("x")
+        publication.summary.update(summary)
+
+
+def losses(home, *values):
+    rows = "".join(json.dumps({"step": step, "loss": value}) + "\n" for step, value in enumerate(values))
+    publish(home, "pretrained_model", {"metrics.jsonl": rows})
+
+
+def plan(home, used, total, epochs):
+    source = {"source": "demo", "tokens_used": used, "tokens_available": 100, "epochs": epochs, "max_epochs": 4}
+    publish(home, "training_mixture", {"mixture.json": json.dumps({"num_tokens": total, "sources": [source]})})
+
+
+def compared(home, come_back, unknown, bytes_per_token):
+    own = {
+        "tokenizer": "bpe", "texts_that_come_back": come_back, "unknown_share": unknown,
+        "bytes_per_token": bytes_per_token,
+    }  # fmt: skip
+    publish(home, "tokenizer_report", {"comparison.json": json.dumps({"tokenizers": [own]})})
+
+
+def separating(home, area):
+    found = {"quality": {"roc_auc": area, "precision": 0.9, "recall": 0.9}}
+    publish(home, "quality_classifier", {"measurements.json": json.dumps(found)})
+
+
+def scored(home, ours, theirs):
+    publish(home, "pretrained_model", bits_per_byte=ours)
+    publish(home, "ngram_baseline", bits_per_byte=theirs)
+
+
+def greedy(home, sft, grpo, well_formed):
+    publish(
+        home, "evaluation_report", sft={"greedy_verified_rate": sft},
+        grpo={"greedy_verified_rate": grpo, "greedy_well_formed_rate": well_formed},
+    )  # fmt: skip
+
+
+FAULTS = [
+    (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (1.0, 2.0, 3.0)),
+    (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (3.0, float("nan"), 1.0)),
+    (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (3.0, float("inf"), 1.0)),
+    (pretraining.beats_ngram, scored, (1.0, 1.1), (1.1, 1.1)),
+    (mixture.mixture_is_exact, plan, (90, 90, 1.0), (91, 90, 1.0)),
+    (mixture.mixture_is_exact, plan, (90, 90, 4.0), (90, 90, 4.1)),
+    (tokens.byte_pairs_lose_nothing, compared, (1, 0, 2.0), (0.99, 0, 2.0)),
+    (tokens.byte_pairs_lose_nothing, compared, (1, 0, 2.0), (1, 0.01, 2.0)),
+    (tokens.byte_pairs_lose_nothing, compared, (1, 0, 2.0), (1, 0, 1.0)),
+    (classifiers.quality_separates, separating, (0.95,), (0.85,)),
+    (evaluation.grpo_raises_the_verified_rate, greedy, (0.5, 0.7, 1.0), (0.5, 0.55, 1.0)),
+    (evaluation.grpo_raises_the_verified_rate, greedy, (0.5, 0.7, 1.0), (0.5, 0.7, 0.8)),
+    (
+        alignment.sft_answers_are_well_formed,
+        lambda home, rate: publish(home, "sft_model", greedy={"well_formed_rate": rate}), (0.95,), (0.85,),
+    ),
+    (
+        alignment.dpo_prefers_the_chosen_answer,
+        lambda home, rate: publish(home, "dpo_model", preference={"after": {"reward_accuracy": rate}}),
+        (0.95,), (0.85,),
+    ),
+]  # fmt: skip
+"""By check: what publishes its artifact, the right figures, and the fault."""
+
+
+def name_of(check):
+    (key,) = check.check_keys
+    return key.name
+
+
+@pytest.mark.parametrize(
+    ("check", "publishing", "right", "wrong"),
+    FAULTS,
+    ids=[f"{name_of(check)} {wrong}" for check, _, _, wrong in FAULTS],
+)
+def test_a_planted_fault_is_seen(home, check, publishing, right, wrong):
+    for values, passed in ((right, True), (wrong, False)):
+        publishing(home, *values)
+        found = check(home=home)
+        assert found.passed is passed
+        assert found.description and "\n" not in found.description
+
+
+@pytest.mark.parametrize(
+    "fault", [None, lambda ids: ids[:-1], lambda ids: [*ids, 600 - 5], lambda ids: ids[::-1]],
+    ids=["none", "a token is lost", "a special token comes out of text", "the order is lost"],
+)  # fmt: skip
+def test_a_tokenizer_that_does_not_give_the_text_back_is_seen(tiny_run, tiny_home, monkeypatch, fault):
+    encode = Tokenizer.encode
+    if fault is not None:
+        monkeypatch.setattr(Tokenizer, "encode", lambda self, text: fault(list(encode(self, text))))
+    found = tokens.tokenizer_round_trip(home=LoamHome(path=str(tiny_home)))
+    assert found.passed is (fault is None) and found.description
+
+
+END = 9
+
+
+@pytest.mark.parametrize(
+    ("rows", "num_damaged"),
+    [
+        ([[1, 2, END], [3, END]], 0),
+        ([[1, 2, END], [3, 4]], 1),  # without its end
+        ([[1, END, 2, END], [3, END]], 1),  # two ends in one row
+        ([[1, 12, END], [3, END]], 1),  # an id outside of the vocabulary
+        ([[END, 1], [2, END]], 1),  # the end is not at the end
+    ],
+)
+def test_rows_that_are_no_documents_are_counted(rows, num_damaged):
+    offsets = np.cumsum([0, *map(len, rows)])
+    shard = SimpleNamespace(tokens=np.array([each for row in rows for each in row], np.uint16), offsets=offsets)
+    assert tokens._damaged_rows(SimpleNamespace(shards=[shard], vocab_size=10, end_of_text_id=END)) == num_damaged
+
+
+@pytest.mark.parametrize(("num_kept", "odd", "passed"), [(4, False, True), (5, False, False), (4, True, False)])
+def test_shards_without_a_document_or_with_a_damaged_one_are_seen(home, num_kept, odd, passed):
+    with storage.publish(home.target("token_shards"), kind="token_shards", config={}, inputs={}, code="") as made:
+        for split in ("train", "validation"):
+            ids = {"tokenizer_digest": "t", "vocab_size": 10, "end_of_text_id": END}
+            with ShardWriter(made.path, prefix=split, **ids) as writer:
+                writer.write("a", "demo", [1, 2])
+                writer.write("b", "demo", [1, END, 2] if odd else [3])
+    publish(home, "clean_documents", num_kept=num_kept)
+    found = tokens.shards_hold_every_document(home=home)
+    assert found.passed is passed and found.description
+
+
+def test_every_check_is_seen_failing():
+    seen = {name_of(check) for check, *_ in FAULTS} | {"tokenizer_round_trip", "shards_hold_every_document"}
+    everything = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    assert seen.union(*ELSEWHERE.values()) == everything
