@@ -41,7 +41,7 @@ def trained_on_clean_documents(home: LoamHome) -> dg.AssetCheckResult:
     description=f"Bits per byte are at most {MAX_REGRESSION:.0%} above the promoted model's, on the same documents.",
 )
 def no_regression(home: LoamHome) -> dg.AssetCheckResult:
-    """Bits per byte do not lie above the promoted model's; without one, or on other validation documents, not measured."""
+    """Bits per byte do not lie above the promoted model's; without one, or on other documents, not measured."""
     model, best = home.artifact(MODEL), promoted(home.root)
     if best is None:
         return _not_measured("none is promoted yet (python -m assets promote)")
