@@ -6,6 +6,7 @@
     reward_model a Bradley–Terry reward model of pairs          `train_reward_model`
     rollouts     the samples that GRPO learns from
     policy       what the three share: a model with its tokenizer, optimizer, metrics and evaluation
+    control      the replay of a stage alone, to read the tax   `train_control`
     report       the stages side by side                        `write_evaluation_report`
 
 The chain is pretrained -> SFT -> DPO -> GRPO, each stage an artifact with `model.safetensors`, `model.json`,

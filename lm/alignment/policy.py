@@ -209,7 +209,7 @@ def tune_to_artifact(
     *,
     model: Path,
     tokenizer: Path,
-    data: Path,
+    data: Path | None,
     output: Path,
     shards: Path | None = None,
     report: Report,
@@ -228,7 +228,9 @@ def tune_to_artifact(
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     started_from, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
-    inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest, "data": _digest(data)}
+    inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest}
+    if data is not None:
+        inputs["data"] = _digest(data)
     corpus = open_artifact(shards) if shards is not None and config.replay_windows else None
     if corpus is not None:
         inputs["shards"] = corpus.digest

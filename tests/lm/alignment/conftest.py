@@ -51,3 +51,23 @@ def start(tmp_path_factory):
     )
     write_lines(folder / "problems.jsonl", [{**s, "answer": row["sum"]} for s, row in zip(shared, rows, strict=True)])
     return folder
+
+
+@pytest.fixture(scope="session")
+def shards(start):
+    """Token shards of the tokenizer, to replay."""
+    from lm.shards import ShardWriter
+    from lm.storage import publish
+    from lm.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(start / "tokenizer")
+    with publish(start / "shards", kind="token_shards", config={}, inputs={}, code="test") as publication:
+        settings = {
+            "tokenizer_digest": tokenizer.digest,
+            "vocab_size": tokenizer.vocab_size,
+            "end_of_text_id": tokenizer.special_id("<|endoftext|>"),
+        }
+        with ShardWriter(publication.path, **settings, prefix="train") as writer:
+            for a, b in SUMS:
+                writer.write(f"{a}-{b}", "sums", tokenizer.encode(f"{a} + {b} = {a + b}. " * 4))
+    return start / "shards"

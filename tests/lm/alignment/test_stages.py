@@ -18,10 +18,9 @@ from lm.alignment.grpo import train_grpo
 from lm.alignment.sft import train_sft
 from lm.errors import ConfigurationError, InputError, Interrupted
 from lm.model import TransformerLM, load_model, preset, save_model
-from lm.shards import ShardWriter
 from lm.storage import publish
 from lm.tokenizer import Tokenizer, train_bpe
-from tests.lm.alignment.conftest import SPECIAL_TOKENS, SUMS, write_lines
+from tests.lm.alignment.conftest import SPECIAL_TOKENS, write_lines
 
 SMALL = {"optimizer": "adamw", "max_new_tokens": 12, "num_threads": 1, "device": "cpu"}
 SFT = SFTConfig(num_steps=40, batch_size=16, learning_rate=5e-3, **SMALL)
@@ -173,22 +172,6 @@ def test_a_signal_ends_a_stage_at_a_step(start, tmp_path, number, code):
         )
     assert caught.value.exit_code == code
     assert [path.name for path in (tmp_path / "sft").iterdir()] == [".lock"]
-
-
-@pytest.fixture(scope="module")
-def shards(start):
-    """Token shards of the tokenizer, to replay."""
-    tokenizer = Tokenizer.load(start / "tokenizer")
-    with publish(start / "shards", kind="token_shards", config={}, inputs={}, code="test") as publication:
-        settings = {
-            "tokenizer_digest": tokenizer.digest,
-            "vocab_size": tokenizer.vocab_size,
-            "end_of_text_id": tokenizer.special_id("<|endoftext|>"),
-        }
-        with ShardWriter(publication.path, **settings, prefix="train") as writer:
-            for a, b in SUMS:
-                writer.write(f"{a}-{b}", "sums", tokenizer.encode(f"{a} + {b} = {a + b}. " * 4))
-    return start / "shards"
 
 
 STAGES = {
