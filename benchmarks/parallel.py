@@ -16,7 +16,7 @@ from lm.errors import run_command
 
 SIZES_MB = (1, 16, 128, 1_000)
 _MB = 1_000_000
-_BATCH, _STEPS, _WARM = 4, 5, 2
+_BATCH, _STEPS, _WARM = 2, 3, 1
 _PRESET = "small_cpu"
 
 

@@ -2,6 +2,7 @@
 
 python -m lm.accounting                                                 a row a preset
 python -m lm.accounting --preset gpt2_1558m --gpus 8 --device h100 --tokens 3e10
+python -m lm.accounting ranks --preset llama_3b --device h100           steps over 8 to 1,024 devices, on paper
 python -m lm.accounting devices | formats | tensors
 """
 
@@ -16,11 +17,12 @@ from lm.accounting.devices import DEVICES, FORMATS, Device, device_named
 from lm.accounting.flops import training_flops_per_token
 from lm.accounting.memory import largest_microbatch, training_memory
 from lm.accounting.parameters import count_parameters
+from lm.accounting.ranks import table
 from lm.accounting.throughput import measured_cpu, training_seconds
 from lm.errors import ConfigurationError, run_command
 from lm.model.presets import PRESETS, preset
 
-_PAGES = ("devices", "formats", "tensors")
+_PAGES = ("devices", "formats", "ranks", "tensors")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -32,7 +34,10 @@ def main(argv: list[str] | None = None) -> int:
             raise ConfigurationError(f"--{name}: {value:g}, expected more than 0")
     if not 0 < arguments.mfu <= 1:
         raise ConfigurationError(f"--mfu: {arguments.mfu:g}, expected above 0 and at most 1")
-    if page:
+    if page == "ranks":
+        config = preset(arguments.preset or "llama_1b")
+        print(_aligned(table(config, _device(arguments.device), arguments.microbatch or 1, arguments.mfu)))
+    elif page:
         _print_page(page)
     elif arguments.preset:
         _print_budget(arguments)
@@ -107,9 +112,9 @@ def _print_page(page: str) -> None:
 
         print(tensors_page())
     elif page == "formats":
-        from lm.accounting.number_formats import table
+        from lm.accounting import number_formats
 
-        print(_aligned(table()))
+        print(_aligned(number_formats.table()))
     else:
         print(_aligned([_device_row(key, device) for key, device in DEVICES.items()]))
 

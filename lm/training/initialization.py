@@ -11,15 +11,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from lm.errors import InputError
-from lm.model import TransformerLM
-from lm.model.files import SHAPE, WEIGHTS, load_state, load_tensors
+from lm.model.files import SHAPE, WEIGHTS, load_state
 from lm.storage import Artifact
 from lm.training.checkpoint import STATE, apply_state, verify
 from lm.training.metrics import MetricsLog
 from lm.training.run_checkpoint import KIND, refuse_other_run, restore_run
+from lm.training.state_parts import cut, read_tensors
 from lm.training.trainer import Trainer
 
 
@@ -41,17 +39,18 @@ def start_from(
         refuse_other_run(start, identity["config"], identity["inputs"], of_another=True)
         restore_run(start, trainer, log)
     elif what == "optimizer":
-        _apply_with_moments(start, trainer.model, trainer.optimizer)
+        _apply_with_moments(start, trainer)
     else:
-        path = _file(start, WEIGHTS)
-        load_state(trainer.model, load_tensors(path), str(path))
+        weights = cut(read_tensors(start, WEIGHTS), trainer.replicas.slices())
+        load_state(trainer.model, weights, str(start.path / WEIGHTS))
 
 
-def _apply_with_moments(start: Artifact, model: TransformerLM, optimizer: torch.optim.Optimizer) -> None:
+def _apply_with_moments(start: Artifact, trainer: Trainer) -> None:
     """Weights and moments of the checkpoint; rates, decay and betas stay this run's."""
+    optimizer = trainer.optimizer
     settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     facts = json.loads(start.file(STATE).read_bytes())["optimizer"]
-    apply_state(start, model, optimizer, facts)
+    apply_state(start, trainer.model, optimizer, facts, trainer.replicas.slices())
     for group, own in zip(optimizer.param_groups, settings, strict=True):
         group.update(own)
 

@@ -118,6 +118,21 @@ def test_a_run_goes_on_at_any_number_of_ranks(job, tmp_path, shards):
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6)
 
 
+def test_a_job_starts_from_another_runs_weights_and_moments_in_parts(job, tmp_path, shards):
+    """Two ranks with slices begin at a checkpoint in parts, and at a model; as one process does."""
+    first = tmp_path / "first"
+    assert job(first, 2, **SHORT, keep_every=10, data_parallel="fsdp").join(MOST_S) == [0, 0]
+    kept = work_folder(first) / "kept" / "step-00000010"
+    for start, what in ((kept, "optimizer"), (first, "weights")):
+        changes = {**SHORT, "num_steps": 3, "init_from": str(start), "init_state": what, "seed": 1}
+        alone, many = tmp_path / f"alone-{what}", tmp_path / f"many-{what}"
+        expected = pretrain(config_of(**changes), shards.path, alone)
+        assert job(many, 2, **changes, data_parallel="fsdp").join(MOST_S) == [0, 0]
+        found = load_tensors(open_artifact(many).file("model.safetensors"))
+        for name, tensor in load_tensors(expected.file("model.safetensors")).items():
+            torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6)
+
+
 def wait_for_step(live, step, timeout_s=60):
     end = time.monotonic() + timeout_s
     while not (live.exists() and f'"step": {step},' in live.read_text()):

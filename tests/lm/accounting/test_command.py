@@ -36,3 +36,13 @@ def test_pages_are_tables(page, capsys):
 def test_bad_input_is_refused_by_name(options, message):
     with pytest.raises(ConfigurationError, match=message):
         main(options)
+
+
+def test_steps_of_many_ranks_are_a_table(capsys):
+    assert main(["ranks", "--preset", "llama_1b", "--device", "h100", "--microbatch", "4"]) == 0
+    heading, *rows = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert heading[:2] == ["ranks", "strategy"]
+    found = {(row[0], row[1]): row for row in rows}
+    assert {number for number, _ in found} == {"8", "64", "1,024"}
+    assert float(found["1,024", "fsdp"][2]) < float(found["8", "fsdp"][2]) < float(found["8", "ddp"][2])
+    assert ("64", "tensor") not in found
