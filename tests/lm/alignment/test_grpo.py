@@ -9,8 +9,10 @@ from lm.alignment.config import GRPOConfig
 from lm.alignment.grpo import _accumulate_gradients
 from lm.alignment.rollouts import Rollouts
 from lm.alignment.sequences import batch_log_probs, pad
+from lm.chat.records import Problem
 from lm.chat.template import ChatExample
 from lm.errors import ConfigurationError
+from lm.evaluation.answers import JudgedAnswer
 from lm.model import TransformerLM, preset
 
 
@@ -46,3 +48,63 @@ def test_only_tokens_whose_gradient_stops_are_clipped(shift, share, along):
     numbers = _accumulate_gradients(model, None, rollouts, config, 1)
     still = not any(parameter.grad.any() for parameter in model.parameters() if parameter.grad is not None)
     assert numbers["clipped_share"] == (share if along > 0 else 0.0) and still == (numbers["clipped_share"] == 1.0)
+
+
+@pytest.fixture
+def two_responses():
+    torch.manual_seed(0)
+    model = TransformerLM(preset("test")).double()
+    batch = pad([ChatExample([1, 2, 3, 4 + i, 9], 3) for i in range(2)], model.device)
+    now = batch_log_probs(model, batch).detach()
+    problem = Problem(id="p", prompt="?", answer=4, split="train")
+    answers = [JudgedAnswer(problem, "#### 4", True), JudgedAnswer(problem, "#### 5", False)]
+    return model, Rollouts(batch, now, torch.tensor([[1.0, 0.0]]).double(), answers)
+
+
+def gradients_of(model, rollouts, reference=None, **settings):
+    model.zero_grad()
+    numbers = _accumulate_gradients(model, reference, rollouts, GRPOConfig(group_size=2, **settings), 1)
+    return torch.cat([p.grad.flatten() for p in model.parameters()]), numbers
+
+
+def test_a_response_that_was_cut_off_may_be_left_out_of_the_loss(two_responses):
+    model, rollouts = two_responses
+    whole, _ = gradients_of(model, rollouts, normalization="constant")
+    masked, _ = gradients_of(model, rollouts, normalization="constant", mask_truncated=True)
+    finished = torch.tensor([[1.0], [0.0]])
+    weights = rollouts.batch.response_mask * finished / (2 * 48)
+    model.zero_grad()
+    advantage = 0.5**0.5  # of rewards 1 and 0 over their standard deviation
+    (-advantage * batch_log_probs(model, rollouts.batch) * weights).sum().backward()
+    wanted = torch.cat([p.grad.flatten() for p in model.parameters()])
+    torch.testing.assert_close(masked, wanted, atol=1e-8, rtol=1e-4)
+    assert not torch.allclose(whole, masked)
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])
+def test_the_kl_pulls_to_the_reference_and_is_reported(two_responses, estimator):
+    model, rollouts = two_responses
+    torch.manual_seed(1)
+    reference = TransformerLM(preset("test")).double()
+    anchor = batch_log_probs(reference, rollouts.batch).detach()
+    plain, _ = gradients_of(model, rollouts)
+    pulled, numbers = gradients_of(model, rollouts, reference, kl_weight=0.5, kl_estimator=estimator)
+    d = (rollouts.log_probs - anchor)[rollouts.batch.response_mask]
+    assert numbers["kl"] == pytest.approx((torch.exp(-d) + d - 1).mean().item(), rel=1e-6)
+    weights = rollouts.batch.response_mask / rollouts.batch.response_mask.sum()
+    now = batch_log_probs(model, rollouts.batch)
+    difference = now - anchor
+    k1 = (rollouts.log_probs - anchor) * now  # the penalty as part of the advantage
+    penalty = {"k1": k1, "k2": difference**2 / 2, "k3": torch.exp(-difference) + difference}[estimator]
+    model.zero_grad()
+    (0.5 * penalty * weights).sum().backward()
+    wanted = plain + torch.cat([p.grad.flatten() for p in model.parameters()])
+    torch.testing.assert_close(pulled, wanted, atol=1e-7, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["naive", "reinforce_with_baseline", "unclipped", "clip", "gspo", "cispo"])
+def test_on_policy_every_method_updates_alike(two_responses, method):
+    model, rollouts = two_responses
+    found, numbers = gradients_of(model, rollouts, method=method)
+    torch.testing.assert_close(found, gradients_of(model, rollouts)[0], atol=1e-8, rtol=1e-5)
+    assert numbers["ratio"] == pytest.approx(1.0) and numbers["log_prob_gap"] == pytest.approx(0.0, abs=1e-6)
