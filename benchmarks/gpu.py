@@ -1,4 +1,4 @@
-"""All GPU measurements, the most important first, within `--minutes`: tests, kernels, training, attention, memory.
+"""All GPU measurements, the most important first, within `--minutes`.
 
 Each part runs in a process of its own, which ends with its share of the time. A row is printed as it comes, and the
 JSON is written anew after every row, so that a run cut short keeps its figures. `--dry-run` runs every part at a toy
@@ -40,6 +40,7 @@ PARTS = (
     Part("tests", 0.3),
     Part("kernels", 0.35),
     Part("training", 0.6),
+    Part("decoding", 0.3),
     Part("attention", 0.6),
     Part("memory", 1.0),
     Part("precision", 1.0),
@@ -57,6 +58,10 @@ def part_rows(name: str, *, toy: bool) -> Iterator[Row]:
         from benchmarks.training_gpu import gpu_rows
 
         return gpu_rows(toy=toy)
+    if name == "decoding":
+        from benchmarks import decoding
+
+        return decoding.rows(toy=toy)
     if name == "attention":
         from benchmarks import attention
 

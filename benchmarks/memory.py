@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import gc
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.report import Row, finish, parser
 from lm.accounting import activation_bytes_per_token, training_memory
-from lm.accounting.flops import Recomputation
 from lm.errors import run_command
 from lm.kernels.cross_entropy import linear_cross_entropy
 from lm.model import TransformerLM, preset
 from lm.progress import track
+from lm.training.config import Recomputation
 from lm.training.optimizers import AdamW
-from lm.training.precision import recompute_blocks
+from lm.training.recomputation import recompute
 
 MIB, GIB = 2**20, 2**30
-STRATEGIES: Mapping[str, Recomputation] = {"everything kept": "none", "blocks recomputed": "blocks"}
+STRATEGIES: Mapping[str, Recomputation] = {
+    "everything kept": "none",
+    "products and attention kept": "selective",
+    "blocks recomputed": "blocks",
+}
 
 
 def rows(*, toy: bool = False, snapshot: Path | None = None) -> Iterator[Row]:
@@ -43,8 +50,7 @@ def rows(*, toy: bool = False, snapshot: Path | None = None) -> Iterator[Row]:
 def _model(name: str, strategy: str, device: torch.device) -> TransformerLM:
     torch.manual_seed(0)
     model = TransformerLM(preset(name)).to(device)
-    if strategy == "blocks recomputed":
-        recompute_blocks(model.layers)
+    recompute(model.layers, STRATEGIES[strategy])
     return model
 
 
@@ -55,24 +61,38 @@ def _loss(model: TransformerLM, ids: Tensor) -> Tensor:
     )
 
 
+class _Results(TorchDispatchMode):
+    """Notes the memory of every operation's results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.storages: dict[int, StorageWeakRef] = {}
+        self.sizes: dict[int, int] = {}
+
+    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        results = operation(*arguments, **(options or {}))
+        for part in results if isinstance(results, tuple | list) else (results,):
+            if isinstance(part, Tensor):
+                storage = part.untyped_storage()
+                reference = StorageWeakRef(storage)
+                self.storages[reference.cdata], self.sizes[reference.cdata] = reference, storage.nbytes()
+        return results
+
+
+def live_bytes(forward: Callable[[], Tensor]) -> int:
+    """Return the bytes that are held for the backward after `forward`, each storage once; weights do not count."""
+    with _Results() as results:
+        held = forward()
+    found = sum(results.sizes[key] for key, storage in results.storages.items() if not storage.expired())
+    del held
+    return found
+
+
 def _saved_row(strategy: str) -> Row:
-    """Each storage that autograd keeps counts once; weights do not count."""
     model = _model("test", strategy, torch.device("cpu"))
     config = model.config
-    own = {part.untyped_storage().data_ptr() for part in (*model.parameters(), *model.buffers())}
-    kept: dict[int, Tensor] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage().data_ptr()
-        if storage not in own:
-            kept[storage] = tensor
-        return tensor
-
     ids = torch.randint(config.vocab_size, (2, config.context_length + 1))
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss = _loss(model, ids)
-    measured = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    loss.backward()
+    measured = live_bytes(lambda: _loss(model, ids))
     predicted = 2 * config.context_length * activation_bytes_per_token(config)
     predicted += 4 * config.vocab_size * config.d_model  # the gradient that the output layer has made already
     return Row(
@@ -102,7 +122,9 @@ def _peak_row(name: str, batch: int, strategy: str, snapshot: Path | None) -> Ro
     if snapshot is not None:
         snapshot.write_bytes(pickle.dumps(torch.cuda.memory._snapshot()))
         torch.cuda.memory._record_memory_history(enabled=None)
-    predicted = training_memory(model.config, batch, precision="bfloat16", recompute=STRATEGIES[strategy]).total
+    # Of selective recomputation the accountant has no count.
+    counted: Literal["none", "blocks"] = "blocks" if STRATEGIES[strategy] == "blocks" else "none"
+    predicted = training_memory(model.config, batch, precision="bfloat16", recompute=counted).total
     del model, optimizer, loss
     gc.collect()
     torch.cuda.empty_cache()
@@ -110,7 +132,7 @@ def _peak_row(name: str, batch: int, strategy: str, snapshot: Path | None) -> Ro
         name=f"peak, {name}, {batch} windows, {strategy}",
         value=peak / GIB,
         unit="GiB",
-        peer=f"accountant: {predicted / GIB:.1f}",
+        peer=f"accountant, {counted} recomputed: {predicted / GIB:.1f}",
         ratio=peak / predicted,
     )
 

@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -21,12 +22,14 @@ from assets.support.results import Stopwatch, result
 from lm.evaluation.config import NgramConfig
 from lm.storage import Artifact
 from lm.training.config import PretrainConfig
-from lm.training.metrics import METRICS, live_rows
+from lm.training.metrics import METRICS, PROFILE_FOLDER, live_rows, time_table, work_folder
 
 NUM_TOKENS = 1_000_000
 """The default length of a run: about two minutes on two laptop cores."""
 SAMPLE_INTERVAL = 250
 """Steps between two samples of text, by default."""
+PROFILE_STEP = 100
+"""The step that is profiled, by default."""
 
 
 @dg.asset(group_name="pretraining", deps=[token_shards], config_schema=schema_of(NgramConfig))
@@ -44,7 +47,9 @@ def ngram_baseline(
 @dg.asset(
     group_name="pretraining",
     deps=[token_shards, tokenizer, training_mixture],
-    config_schema=schema_of(PretrainConfig, num_tokens=NUM_TOKENS, sample_interval=SAMPLE_INTERVAL),
+    config_schema=schema_of(
+        PretrainConfig, num_tokens=NUM_TOKENS, sample_interval=SAMPLE_INTERVAL, profile_step=PROFILE_STEP
+    ),
     pool="gpu",
 )
 @explained
@@ -57,7 +62,8 @@ def pretrained_model(
     paths = {"shards": home.target("token_shards"), "tokenizer": home.target("tokenizer"), "output": output}
     run_training(context, pipes, "pretrain", mixed(config_of(context, PretrainConfig), home), paths)
     artifact = home.artifact("pretrained_model")
-    return result(artifact, watch, {**loss_plots(artifact), **samples(artifact), **speed(live_rows(output))})
+    shown = {**loss_plots(artifact), **samples(artifact), **speed(live_rows(output)), **profile(output)}
+    return result(artifact, watch, shown)
 
 
 @dg.asset_check(
@@ -113,6 +119,15 @@ def samples(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """Return the text samples of the training run."""
     rows = [{"step": row["step"], "text": row["sample"]} for row in metrics(artifact) if "sample" in row]
     return {"samples": plots.table(rows)} if rows else {}
+
+
+def profile(output: Path) -> dict[str, dg.MetadataValue[Any]]:
+    """Return the table of where a step's time goes, and the folder of its trace; empty if no step was profiled."""
+    rows = time_table(output)
+    if not rows:
+        return {}
+    folder = work_folder(output) / PROFILE_FOLDER
+    return {"where_a_steps_time_goes": plots.table(rows), "profile": dg.MetadataValue.path(str(folder))}
 
 
 def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:

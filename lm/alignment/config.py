@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
+from lm.training.config import Compilation, Precision, Recomputation
 
 Optimizer = Literal["adamw", "muon"]
 Baseline = Literal["mean", "leave_one_out", "none"]
@@ -58,6 +59,9 @@ class TuningConfig:
         Range(1),
     ] = 200
     device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+    precision: Precision = "auto"
+    compile: Compilation = "auto"
+    recomputation: Recomputation = "none"
     num_threads: Annotated[
         int,
         Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
@@ -71,6 +75,10 @@ class TuningConfig:
 
     def __post_init__(self) -> None:
         settle(self)
+        if self.precision == "float16":
+            raise ConfigurationError(
+                "precision: float16, expected auto, float32 or bfloat16: alignment does not scale its loss"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

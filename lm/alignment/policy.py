@@ -27,6 +27,7 @@ from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
 from lm.tokenizer import Tokenizer
 from lm.training.clipping import clip_gradients
+from lm.training.compute import prepare
 from lm.training.metrics import METRICS, work_folder
 from lm.training.muon import Muon
 from lm.training.optimizers import AdamW
@@ -241,6 +242,7 @@ def tune_to_artifact(
     work = work_folder(output)
     checkpoint = StageCheckpoint(work, identity)
     network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)
+    prepare(network, precision=config.precision, compile=config.compile, recomputation=config.recomputation)
     replay = None
     if corpus is not None:
         replay = Replay(

@@ -55,7 +55,7 @@ class Replay:
     def accumulate(self) -> float:
         """Add the gradients of the next windows' weighted loss; return their mean loss, in nats a token."""
         batch, model = self._loader.next_batch(), self._model
-        with autocast(model.device):
+        with autocast(model.device, model.compute_type):
             total = self._total_nats(batch)
         added = model.auxiliary_loss() * batch.num_targets
         ((total + added) * (self._weight / batch.num_targets)).backward()

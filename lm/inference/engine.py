@@ -8,6 +8,7 @@ Decisions:
 - Rows that have ended leave the batch when a quarter of it is idle; a batch stops when all have ended.
 - Every sample has its own uniform number at each step, drawn from `seed` when the first batch gets there: a completion
   depends neither on how the batches were cut nor on `max_new_tokens`, and a high limit costs nothing.
+- On a GPU a step is one CUDA graph (`lm.inference.decoding`) over weights that were cast once (`lm.inference.weights`).
 
 Not covered: continuous batching of requests that arrive over time.
 """
@@ -25,8 +26,10 @@ from torch import Tensor
 
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError, InputError
+from lm.inference.decoding import make_decoder
 from lm.inference.kv_cache import KVCache
 from lm.inference.sampling import sample
+from lm.inference.weights import decoding_model
 from lm.model import TransformerLM
 
 
@@ -75,6 +78,7 @@ def generate(
     Raises:
         InputError: an empty prompt, one that fills the context, or a model whose logits are not finite.
     """
+    model = decoding_model(model)
     draws = _Draws(seed, len(prompts), num_samples)
     completions: list[list[Completion]] = [[] for _ in prompts]
     for members in _batches_of_equal_length(prompts, max(1, max_batch // num_samples)):
@@ -95,13 +99,15 @@ def stream(
     not given out."""
     draws, alone = _Draws(seed, 1, 1), torch.zeros((1, 2), dtype=torch.long)
     ids = torch.tensor([prompt], device=model.device)
+    model = decoding_model(model)
     cache, logits = _read_prompts(model, ids, config.max_new_tokens)
+    decode = make_decoder(model, cache)
     for step in range(cache.capacity - cache.length):
         token_ids, _ = _sample(logits, draws.at(step, alone), config)
         if int(token_ids) in stop_ids:
             return
         yield int(token_ids)
-        logits = _last_logits(model, token_ids[:, None], cache)
+        logits = decode(token_ids)
 
 
 def _continue_batch(
@@ -117,7 +123,7 @@ def _continue_batch(
     num_rows = len(owners)
     live = torch.arange(num_rows, device=ids.device)  # which completion each row of the batch continues
     repeated = live // (num_rows // len(ids))
-    cache, logits = cache.select(repeated), logits[repeated]
+    decode, logits = make_decoder(model, cache.select(repeated)), logits[repeated]
     stops = torch.tensor(sorted(stop_ids), dtype=torch.long, device=ids.device)
     steps = cache.capacity - cache.length
     drawn_ids = torch.zeros((num_rows, steps), dtype=torch.long, device=ids.device)
@@ -133,8 +139,9 @@ def _continue_batch(
         if len(running) == 0 or step + 1 == steps:
             break
         if len(running) <= 0.75 * len(live):
-            live, token_ids, cache = live[running], token_ids[running], cache.select(running)
-        logits = _last_logits(model, token_ids[:, None], cache)
+            live, token_ids = live[running], token_ids[running]
+            decode = make_decoder(model, decode.cache.select(running))
+        logits = decode(token_ids)
     return [
         Completion(drawn_ids[row, :length].tolist(), drawn_log_probs[row, :length].tolist(), bool(finished[row]))
         for row, length in enumerate(lengths.tolist())
@@ -152,15 +159,10 @@ def _read_prompts(
         model.config,
         batch=batch,
         capacity=min(context_length, seq + max_new_tokens),
-        dtype=model.lm_head.weight.dtype,
+        dtype=model.cache_type,
         device=model.device,
     )
-    return cache, _last_logits(model, ids, cache)
-
-
-def _last_logits(model: TransformerLM, ids: Int[Tensor, "batch seq"], cache: KVCache) -> Float[Tensor, "batch vocab"]:
-    logits: Tensor = model.logits(model.hidden(ids, kv_cache=cache)[:, -1])
-    return logits
+    return cache, model.logits(model.hidden(ids, kv_cache=cache)[:, -1])
 
 
 def _sample(logits: Tensor, uniforms: Tensor, config: GenerationConfig) -> tuple[Tensor, Tensor]:

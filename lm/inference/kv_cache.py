@@ -67,6 +67,18 @@ class KVCache:
         self._values[row, :, :, self.length : end] = v
         return self._keys[row, :, :, :end], self._values[row, :, :, :end]
 
+    def buffers(
+        self, layer_index: int
+    ) -> tuple[Float[Tensor, "batch kv_heads capacity d_head"], Float[Tensor, "batch kv_heads capacity d_value"]]:
+        """Return one layer's keys and values of all positions, also those that are not written yet."""
+        row = self._rows[layer_index]
+        return self._keys[row], self._values[row]
+
+    def clear_unwritten(self) -> None:
+        """Fill the positions that are not written yet with zeros."""
+        for buffer in (self._keys, self._values):
+            buffer[:, :, :, self.length :].zero_()
+
     def advance(self, num_tokens: int) -> None:
         """All layers have written the new positions."""
         self.length += num_tokens

@@ -76,6 +76,14 @@ def runs_kernel(kernel: str, tensor: Tensor, limits: str = "", *, fuses: bool = 
     return not limits
 
 
+def takes_gpu_path(tensor: Tensor) -> bool:
+    """Return whether code around kernels takes its form for a GPU: products of one input joined, vocabularies padded.
+
+    True on a CUDA device, and wherever kernels are forced, so that the interpreter runs the same form on a CPU.
+    """
+    return _backend == "triton" or (_backend == "auto" and tensor.is_cuda)
+
+
 def type_limits(*tensors: Tensor | None) -> str:
     """The first type among the tensors that no kernel takes, as a message; empty if all are floats of 16 to 64 bits."""
     wrong = [t.dtype for t in tensors if t is not None and t.dtype not in FLOATS]

@@ -12,6 +12,7 @@ the gradient are torch's. Elsewhere torch's operations compute the chunk.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from lm.kernels.backend import runs_kernel, type_limits
-from lm.model.precision import widened
+from lm.kernels.padding import padded_rows
+from lm.model.precision import autocast_type, widened
 
 _CHUNK_TOKENS_OF_A_CPU = 256
 """Of 64 to 1,024 tokens, 128 and 256 were fastest on a CPU: a chunk's logits stay in its cache."""
@@ -79,14 +81,15 @@ class _LinearCrossEntropy(torch.autograd.Function):
         z_loss: float,
         needs_gradient: bool,
     ) -> tuple[Tensor, Tensor]:
-        compute = _compute_type(hidden)
-        wide_hidden, wide_weight = hidden.to(compute), weight.to(compute)
+        compute = autocast_type(hidden) or hidden.dtype
+        runs = runs_kernel("cross_entropy", hidden, _limits(hidden.to(compute), weight))
+        wide_hidden, wide_weight = hidden.to(compute), padded_rows(weight, compute) if runs else weight.to(compute)
         hidden_gradient = torch.empty_like(wide_hidden) if needs_gradient else None
         wide = torch.promote_types(compute, torch.float32)
-        weight_gradient = torch.zeros_like(weight, dtype=wide) if needs_gradient else None
+        weight_gradient = torch.zeros_like(wide_weight, dtype=wide) if needs_gradient else None
         nats = torch.zeros((), dtype=wide, device=hidden.device)
         squares = torch.zeros_like(nats)
-        take = _kernel_chunk if runs_kernel("cross_entropy", hidden, _limits(wide_hidden, weight)) else _chunk
+        take = partial(_kernel_chunk, vocab=len(weight)) if runs else _chunk
         size = chunk_tokens(hidden.device.type, len(weight))
         with torch.autocast(hidden.device.type, enabled=False):
             for start in range(0, len(hidden), size):
@@ -101,7 +104,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                     torch.mm(slope, wide_weight, out=hidden_gradient[rows])
                     _add_product(weight_gradient, slope.T, wide_hidden[rows])
         ctx.save_for_backward(hidden_gradient, weight_gradient)
-        ctx.types = hidden.dtype, weight.dtype
+        ctx.types, ctx.vocab = (hidden.dtype, weight.dtype), len(weight)
         total = nats + z_loss * squares if z_loss else nats.clone()
         ctx.mark_non_differentiable(nats)
         return total, nats
@@ -110,7 +113,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         hidden_gradient, weight_gradient = ctx.saved_tensors
         scale = gradients[0]
-        moved = (hidden_gradient * scale).to(ctx.types[0]), (weight_gradient * scale).to(ctx.types[1])
+        moved = (hidden_gradient * scale).to(ctx.types[0]), (weight_gradient[: ctx.vocab] * scale).to(ctx.types[1])
         return (*moved, None, None, None, None)
 
 
@@ -142,12 +145,19 @@ def _chunk(
 
 
 def _kernel_chunk(
-    hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, z_loss: float, needs_gradient: bool
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    soft_cap: float,
+    z_loss: float,
+    needs_gradient: bool,
+    *,
+    vocab: int,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The same by the Triton kernels."""
-    slope, sums, picked = torch.ops.loam.head_logits(hidden, weight, targets, soft_cap, needs_gradient)
-    nats, normalizers = torch.ops.loam.head_slopes_(slope, sums, picked, targets, len(weight), soft_cap, z_loss)
-    return nats, normalizers, slope[:, : len(weight)] if needs_gradient else None
+    """The same by the Triton kernels; the slopes of the padding of `weight` beyond `vocab` are 0."""
+    slope, sums, picked = torch.ops.loam.head_logits(hidden, weight[:vocab], targets, soft_cap, needs_gradient)
+    nats, normalizers = torch.ops.loam.head_slopes_(slope, sums, picked, targets, vocab, soft_cap, z_loss)
+    return nats, normalizers, slope if needs_gradient else None
 
 
 @torch.library.custom_op(
@@ -201,11 +211,6 @@ def _slope(logits: Tensor, normalizer: Tensor, index: Tensor, soft_cap: float, z
         slope *= 1 + 2 * z_loss * normalizer
     slope.scatter_add_(-1, index, slope.new_full((1, 1), -1.0).expand(index.shape))
     return slope if cap_slope is None else slope.mul_(cap_slope)
-
-
-def _compute_type(hidden: Tensor) -> torch.dtype:
-    kind = hidden.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

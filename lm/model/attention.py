@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from einops import rearrange, repeat
@@ -12,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lm.errors import ConfigurationError
-from lm.kernels.backend import runs_kernel
+from lm.kernels.attention_backends import Backend, attend_by
+from lm.kernels.backend import runs_kernel, takes_gpu_path
 from lm.kernels.flash_attention import MAX_D_HEAD, flash_attention
 from lm.model.config import ModelConfig
 from lm.model.context import Context, causal_mask
-from lm.model.linear import Linear
+from lm.model.linear import Linear, joined_linear
 from lm.model.norm import make_norm
 from lm.model.precision import widened
 from lm.model.rope import RotaryEmbedding
@@ -95,6 +97,9 @@ class CausalSelfAttention(nn.Module):
         if rope is not None and rope.d_head != self.d_head:
             raise ConfigurationError(f"CausalSelfAttention: rope for a d_head of {rope.d_head}, expected {self.d_head}")
         self.window, self.rope, self.fused, self.layer_index = window, rope, fused, layer_index
+        self.backend: Backend | None = None
+        """The measured choice of a run for whole sequences (`lm.training.attention_choice`); None goes by the mask."""
+        self.blocks: Any = None
         self.q_proj = Linear(d_model, num_heads * self.d_head, bias)
         self.k_proj = Linear(d_model, num_kv_heads * self.d_head, bias)
         self.v_proj = Linear(d_model, num_kv_heads * self.d_head, bias)
@@ -122,8 +127,8 @@ class CausalSelfAttention(nn.Module):
         """Attend to what the context allows; without one, to all tokens before."""
         context = context or Context()
         q, k, v = (
-            rearrange(projection(x), "batch seq (heads d_head) -> batch seq heads d_head", d_head=self.d_head)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
+            rearrange(part, "batch seq (heads d_head) -> batch seq heads d_head", d_head=self.d_head)
+            for part in self._projected(x)
         )
         if self.q_norm is not None and self.k_norm is not None:
             q, k = self.q_norm(q), self.k_norm(k)
@@ -136,12 +141,31 @@ class CausalSelfAttention(nn.Module):
         q, k, v = (rearrange(part, "batch seq heads d_head -> batch heads seq d_head") for part in (q, k, v))
         if context.kv_cache is not None:
             k, v = context.kv_cache.update(self.layer_index, k, v)
-        if context.segments is not None and context.mask is None:
+        if self.backend is not None and self._fits(self.backend, context, q):
+            segments = context.segments
+            mixed = attend_by(self.backend, q, k, v, window=self.window, segments=segments, blocks=self.blocks)
+        elif context.segments is not None and context.mask is None:
             mixed = flash_attention(q, k, v, True, window=self.window, document_ids=context.segments)
         else:
             mask = context.mask_for(self.window)
             mixed = attend(q, k, v, mask, window=self.window, fused=self.fused)
         return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
+
+    def _fits(self, backend: Backend, context: Context, q: Tensor) -> bool:
+        """Return whether this forward is one of those that the backend was chosen for."""
+        if context.kv_cache is not None or context.mask is not None:
+            return False
+        if context.segments is not None and backend != "kernel":
+            return False
+        return backend != "flex" or tuple(self.blocks.seq_lengths) == (q.shape[-2], q.shape[-2])
+
+    def _projected(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values; one product on a GPU."""
+        maps = (self.q_proj, self.k_proj, self.v_proj)
+        if not takes_gpu_path(x):
+            return tuple(projection(x) for projection in maps)
+        joined, sizes = joined_linear(x, maps)
+        return joined.split(sizes, dim=-1)
 
 
 def attend(
@@ -171,6 +195,11 @@ def kernel_attends(q: Tensor, d_head: int = 0) -> bool:
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
     """torch's kernel; a causal mask is never written out where the kernel has its own."""
     num_queries, num_keys, d_value = q.shape[-2], k.shape[-2], v.shape[-1]
+    if num_queries == 1 < q.shape[1] // k.shape[1]:
+        # The heads that share keys as queries of one head: no copy of the keys, and one product for all of them.
+        together = q.reshape(len(q), k.shape[1], -1, q.shape[-1])
+        mixed = F.scaled_dot_product_attention(together, k, _padded(v, q), attn_mask=mask, scale=scale)
+        return mixed[..., :d_value].reshape(*q.shape[:3], d_value)
     if mask is None and 1 < num_queries < num_keys:
         mask = causal_mask(num_queries, num_keys, q.device)
     if mask is not None and q.is_cuda and q.shape[1] != k.shape[1]:
@@ -180,13 +209,17 @@ def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | 
     mixed = F.scaled_dot_product_attention(
         q,
         k,
-        v if d_value == q.shape[-1] else F.pad(v, (0, q.shape[-1] - d_value)),
+        _padded(v, q),
         attn_mask=mask,
         is_causal=mask is None and num_queries == num_keys,
         scale=scale,
         enable_gqa=q.shape[1] != k.shape[1],
     )
     return mixed[..., :d_value]
+
+
+def _padded(v: Tensor, q: Tensor) -> Tensor:
+    return v if v.shape[-1] == q.shape[-1] else F.pad(v, (0, q.shape[-1] - v.shape[-1]))
 
 
 def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:

@@ -12,7 +12,7 @@ from lm.model.context import Context
 from lm.model.latent_attention import LatentAttention
 from lm.model.mlp import make_mlp
 from lm.model.moe import MixtureOfExperts
-from lm.model.norm import make_norm
+from lm.model.norm import LayerNorm, RMSNorm, added, make_norm
 from lm.model.rope import rotary_embedding
 from lm.model.ssm import StateSpaceLayer
 
@@ -35,7 +35,7 @@ class TransformerBlock(nn.Module):
     def __init__(self, config: ModelConfig, layer_index: int = 0) -> None:
         super().__init__()
         self.config, self.placement = config, config.norm_placement
-        self.ln1 = self._norm("pre", "post", "sandwich")
+        self.ln1 = self._norm("pre", "post", "sandwich", feeds_products=True)
         self.attn, self.ssm = None, None
         if config.layer_kind(layer_index) == "ssm":
             self.ssm = StateSpaceLayer(config, layer_index)
@@ -43,8 +43,9 @@ class TransformerBlock(nn.Module):
             kind = LatentAttention if config.latent_rank else CausalSelfAttention.of
             self.attn = kind(config, layer_index)
         self.ln1_out = self._norm("sandwich")
-        self.ln2 = self._norm("pre", "post", "sandwich")
-        self.ffn = MixtureOfExperts(config, layer_index) if config.num_experts else make_mlp(config)
+        # A router chooses by vectors that are not rounded to the type of the products.
+        self.ln2 = self._norm("pre", "post", "sandwich", feeds_products=not config.num_experts)
+        self.ffn = MixtureOfExperts(config) if config.num_experts else make_mlp(config)
         self.ln2_out = self._norm("sandwich")
         if self.placement == "none" or config.scaled_residuals:
             self._shrink_outputs()
@@ -55,10 +56,11 @@ class TransformerBlock(nn.Module):
         """The stream after this layer."""
         context = context or self._plain_context(x)
         if self.placement == "post":
-            x = _through(self.ln1, x + self._mix(x, context))
-            return _through(self.ln2, x + self._feed_forward(x, context))
-        x = x + _through(self.ln1_out, self._mix(_through(self.ln1, x), context))
-        return x + _through(self.ln2_out, self._feed_forward(_through(self.ln2, x), context))
+            x = _through(self.ln1, added(x, self._mix(x, context)))
+            return _through(self.ln2, added(x, self._feed_forward(x, context)))
+        mixed = _through(self.ln1_out, self._mix(_through(self.ln1, x), context))
+        x, normed = (added(x, mixed),) * 2 if self.ln2 is None else self.ln2.add(x, mixed)
+        return added(x, _through(self.ln2_out, self._feed_forward(normed, context)))
 
     def _mix(self, x: Tensor, context: Context) -> Tensor:
         mixer = self.attn if self.ssm is None else self.ssm
@@ -80,8 +82,12 @@ class TransformerBlock(nn.Module):
             if name.endswith(("output_proj.weight", "ffn.w2", "ffn.w2.weight")):
                 weight.mul_(shrink)
 
-    def _norm(self, *placements: str) -> nn.Module | None:
-        return make_norm(self.config, self.config.d_model) if self.placement in placements else None
+    def _norm(self, *placements: str, feeds_products: bool = False) -> RMSNorm | LayerNorm | None:
+        if self.placement not in placements:
+            return None
+        # With norms after the parts, the norm's result is the stream.
+        narrows = feeds_products and self.placement != "post"
+        return make_norm(self.config, self.config.d_model, narrows=narrows)
 
     def _plain_context(self, x: Tensor) -> Context:
         if self.config.position != "rope":

@@ -82,8 +82,8 @@ class Context:
     """The tokens that are not padding, `[batch seq]`; None: all. Only they count in the load of experts."""
     kv_cache: KVCache | None = None
     """Earlier tokens."""
-    routing: dict[int, Routing] = field(default_factory=dict)
-    """Filled by the layers with experts, by layer."""
+    routing: list[Routing] = field(default_factory=list)
+    """Filled by a layer with experts."""
 
     def mask_for(self, window: int) -> Tensor | None:
         """The mask of a layer with this window (0: none)."""

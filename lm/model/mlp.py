@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lm.kernels.backend import runs_kernel
+from lm.kernels.backend import takes_gpu_path
 from lm.kernels.swiglu import swiglu
 from lm.model.config import ModelConfig
-from lm.model.linear import Linear
+from lm.model.linear import Linear, joined_linear
 
 
 def silu(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
@@ -36,6 +36,14 @@ def activation(ffn: str, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     return F.silu(x)
 
 
+def gated(ffn: str, gate_up: Float[Tensor, "*axes both"]) -> Float[Tensor, "*axes d_ff"]:
+    """The activation of the first half of the last axis, times the second half."""
+    if ffn == "swiglu":
+        return swiglu(gate_up)
+    gate, up = gate_up.chunk(2, dim=-1)
+    return activation(ffn, gate) * up
+
+
 class GatedMLP(nn.Module):
     """W₂ (f(W₁ x) ⊙ W₃ x) (Shazeer 2020, eq. 6), f the activation of `ffn`."""
 
@@ -49,10 +57,9 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Gate, multiply, project back."""
-        if self.ffn == "swiglu" and self.w1.bias is None and runs_kernel("swiglu", x, fuses=True):
-            # One product for both. Joining the weights moves little beside the product over a batch of tokens.
-            return self.w2(swiglu(F.linear(x, torch.cat([self.w1.weight, self.w3.weight]))))
-        return self.w2(activation(self.ffn, self.w1(x)) * self.w3(x))
+        if not takes_gpu_path(x):
+            return self.w2(activation(self.ffn, self.w1(x)) * self.w3(x))
+        return self.w2(gated(self.ffn, joined_linear(x, (self.w1, self.w3))[0]))
 
 
 class SwiGLU(GatedMLP):

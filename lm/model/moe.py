@@ -29,7 +29,7 @@ from lm.model.attention import softmax
 from lm.model.config import ModelConfig
 from lm.model.context import Context, Routing
 from lm.model.linear import Linear, linear_std, truncated_normal_
-from lm.model.mlp import activation
+from lm.model.mlp import activation, gated
 from lm.model.precision import widened
 
 _ALIGNMENT = 8
@@ -42,9 +42,9 @@ class MixtureOfExperts(nn.Module):
     expert_bias: Tensor | None
     load: Tensor
 
-    def __init__(self, config: ModelConfig, layer_index: int = 0) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.ffn, self.layer_index = config.ffn, layer_index
+        self.ffn = config.ffn
         self.num_experts, self.experts_per_token = config.num_experts, config.experts_per_token
         self.router = Linear(config.d_model, config.num_experts)
         self.w1 = _expert_matrices(config, config.d_ff, config.d_model)
@@ -64,7 +64,7 @@ class MixtureOfExperts(nn.Module):
         tokens = x.reshape(-1, x.shape[-1])
         probabilities, chosen, weights = self.route(tokens)
         if context is not None:
-            context.routing[self.layer_index] = self._routing(probabilities, chosen, context.counted)
+            context.routing.append(self._routing(probabilities, chosen, context.counted))
         order = chosen.flatten().argsort(stable=True)
         outputs = self._experts(tokens[order // self.experts_per_token], self._load(chosen))
         # Put back in the order of the tokens rather than added where they belong, which no GPU does in a fixed order.
@@ -124,12 +124,13 @@ class MixtureOfExperts(nn.Module):
     def _grouped(self, rows: Tensor, ends: Tensor) -> Tensor:
         """All experts in one kernel, without waiting for the loads on the CPU."""
         dtype = torch.get_autocast_dtype("cuda")
-        w1, w2 = self.w1.to(dtype).mT, self.w2.to(dtype).mT
-        rows = rows.to(dtype)
-        inner = activation(self.ffn, F.grouped_mm(rows, w1, offs=ends))
-        if self.w3 is not None:
-            inner = inner * F.grouped_mm(rows, self.w3.to(dtype).mT, offs=ends)
-        return F.grouped_mm(inner, w2, offs=ends)
+        rows, w2 = rows.to(dtype), self.w2.to(dtype).mT
+        if self.w3 is None:
+            return F.grouped_mm(
+                activation(self.ffn, F.grouped_mm(rows, self.w1.to(dtype).mT, offs=ends)), w2, offs=ends
+            )
+        joined = torch.cat([self.w1.to(dtype), self.w3.to(dtype)], dim=1).mT
+        return F.grouped_mm(gated(self.ffn, F.grouped_mm(rows, joined, offs=ends)), w2, offs=ends)
 
 
 def mixture_reference(moe: MixtureOfExperts, x: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens d_model"]:

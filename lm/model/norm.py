@@ -1,4 +1,9 @@
-"""Normalization of the stream: RMSNorm or LayerNorm."""
+"""Normalization of the stream: RMSNorm or LayerNorm.
+
+Under autocast a norm with `narrows` gives the type of the matrix products, so that each product need not cast its
+input again. `add` joins the addition to the stream with the norm of the sum: on a GPU one kernel for RMSNorm, or
+torch's compiler.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lm.kernels.rms_norm import rms_norm
+from lm.kernels.rms_norm import add_rms_norm, rms_norm
 from lm.model.config import ModelConfig
-from lm.model.precision import widened
+from lm.model.precision import autocast_type, widened
 
 
 class RMSNorm(nn.Module):
@@ -20,14 +25,23 @@ class RMSNorm(nn.Module):
     input's type.
     """
 
-    def __init__(self, d_model: int, epsilon: float = 1e-5) -> None:
+    def __init__(self, d_model: int, epsilon: float = 1e-5, *, narrows: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(d_model))
-        self.epsilon = epsilon
+        self.epsilon, self.narrows = epsilon, narrows
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Scale each vector to a root mean square of 1, then by the learned gain."""
-        return rms_norm(x, self.weight, self.epsilon)
+        return rms_norm(x, self.weight, self.epsilon, dtype=_result_type(self, x))
+
+    def add(
+        self, stream: Float[Tensor, "... d_model"], x: Float[Tensor, "... d_model"]
+    ) -> tuple[Float[Tensor, "... d_model"], Float[Tensor, "... d_model"]]:
+        """Return `stream + x` in the type of the stream, and the norm of it."""
+        if x.element_size() > stream.element_size():
+            x = x.to(stream.dtype)
+        normed, total = add_rms_norm(x, stream, self.weight, self.epsilon, dtype=_result_type(self, stream))
+        return total, normed
 
 
 def rms_norm_reference(
@@ -42,17 +56,33 @@ def rms_norm_reference(
 class LayerNorm(nn.Module):
     """y = g · (x − mean) / sqrt(var + ε) + b over the last axis (Ba et al. 2016); in float32 inside, as `RMSNorm`."""
 
-    def __init__(self, d_model: int, epsilon: float = 1e-5) -> None:
+    def __init__(self, d_model: int, epsilon: float = 1e-5, *, narrows: bool = False) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(d_model))
         self.bias = nn.Parameter(torch.zeros(d_model))
-        self.epsilon = epsilon
+        self.epsilon, self.narrows = epsilon, narrows
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Shift and scale each vector to mean 0 and variance 1, then by the learned gain and bias."""
         wide = widened(x)
         gain, bias = self.weight.to(wide.dtype), self.bias.to(wide.dtype)
-        return F.layer_norm(wide, (x.shape[-1],), gain, bias, self.epsilon).to(x.dtype)
+        return F.layer_norm(wide, (x.shape[-1],), gain, bias, self.epsilon).to(_result_type(self, x))
+
+    def add(
+        self, stream: Float[Tensor, "... d_model"], x: Float[Tensor, "... d_model"]
+    ) -> tuple[Float[Tensor, "... d_model"], Float[Tensor, "... d_model"]]:
+        """Return `stream + x` in the type of the stream, and the norm of it."""
+        total = added(stream, x)
+        return total, self(total)
+
+
+def added(stream: Float[Tensor, "*axes"], x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    """Return the sum in the type of the stream."""
+    return stream + x.to(stream.dtype)
+
+
+def _result_type(norm: RMSNorm | LayerNorm, x: Tensor) -> torch.dtype:
+    return (autocast_type(x) if norm.narrows else None) or x.dtype
 
 
 def layer_norm_reference(
@@ -68,7 +98,7 @@ def layer_norm_reference(
     return (centered * inverse * weight.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
 
 
-def make_norm(config: ModelConfig, size: int) -> nn.Module:
+def make_norm(config: ModelConfig, size: int, *, narrows: bool = False) -> RMSNorm | LayerNorm:
     """The norm that the configuration names, over vectors of `size`."""
     kind = RMSNorm if config.norm == "rms" else LayerNorm
-    return kind(size, config.norm_epsilon)
+    return kind(size, config.norm_epsilon, narrows=narrows)

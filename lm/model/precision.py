@@ -43,6 +43,12 @@ def autocast(device: torch.device, dtype: torch.dtype | None = None) -> Abstract
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
 
+def autocast_type(x: Tensor) -> torch.dtype | None:
+    """Return the type of matrix products under autocast on the device of `x`; None without autocast."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
+
+
 def widened(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """In float32, or in float64 where it is; what sums and exponentials are made in."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -12,11 +12,16 @@ models have: `position_embeddings`, `layers.N.attn.{q,k}_norm`, `layers.N.{ln1,l
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lm.errors import ConfigurationError
+from lm.kernels.backend import takes_gpu_path
+from lm.kernels.padding import padded_logits
 from lm.model.attention import kernel_attends
 from lm.model.block import TransformerBlock
 from lm.model.config import ModelConfig
@@ -25,6 +30,7 @@ from lm.model.linear import Embedding, Linear
 from lm.model.moe import MixtureOfExperts
 from lm.model.norm import make_norm
 from lm.model.positions import make_position_embedding
+from lm.model.precision import autocast
 from lm.model.rope import rotary_embedding
 from lm.model.width import embedding_std, output_std
 
@@ -45,12 +51,21 @@ class TransformerLM(nn.Module):
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
         self.rope = rotary_embedding(config) if config.position == "rope" else None
+        self.compute_type = torch.float32
+        """The type of matrix products; a run sets it. float32 leaves it to a surrounding autocast."""
+        self.padded_head: Tensor | None = None
+        """The output layer's weight with its vocabulary padded, where decoding has laid it out."""
         self._routing: tuple[Routing, ...] = ()
 
     @property
     def device(self) -> torch.device:
         """Return the device of the weights."""
         return self.token_embeddings.weight.device
+
+    @property
+    def cache_type(self) -> torch.dtype:
+        """Return the type of keys and values: that of matrix products."""
+        return self.token_embeddings.weight.dtype if self.compute_type == torch.float32 else self.compute_type
 
     @property
     def num_parameters(self) -> int:
@@ -96,20 +111,27 @@ class TransformerLM(nn.Module):
         x = self.token_embeddings(ids)
         if self.position_embeddings is not None:
             x = x + self.position_embeddings(places)
-        for layer in self.layers:
-            x = layer(x, context)
+        with autocast(ids.device, self.compute_type):
+            x = self._through_layers(x, context)
         if kv_cache is not None:
             kv_cache.advance(ids.shape[1])
-        if self.config.num_experts:
-            self._note(tuple(context.routing.values()))
         x = x if self.ln_final is None else self.ln_final(x)
         return x * self.config.logit_scale if self.config.base_width else x
 
     def logits(self, hidden: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes vocab"]:
         """The output layer, with the soft cap where there is one: cap · tanh(logit / cap) (Gemma Team 2024)."""
-        logits: Tensor = self.lm_head(hidden)
+        with autocast(hidden.device, self.compute_type):
+            logits = self._uncapped(hidden)
         cap = self.config.logit_soft_cap
         return cap * torch.tanh(logits / cap) if cap else logits
+
+    def _uncapped(self, hidden: Tensor) -> Tensor:
+        if self.padded_head is not None:
+            return F.linear(hidden.to(self.padded_head.dtype), self.padded_head)[..., : self.config.vocab_size]
+        if takes_gpu_path(hidden):
+            return padded_logits(hidden, self.lm_head.weight)
+        logits: Tensor = self.lm_head(hidden)
+        return logits
 
     def auxiliary_loss(self) -> Float[Tensor, ""]:
         """Return the term that the last `hidden` with gradients adds to the loss: `balance_weight` times the
@@ -135,6 +157,20 @@ class TransformerLM(nn.Module):
         for module in self.modules():
             if isinstance(module, MixtureOfExperts):
                 module.balance(self.config.balance_weight if moving else 0.0)
+
+    def _through_layers(self, x: Tensor, context: Context) -> Tensor:
+        if not self.config.num_experts:
+            for layer in self.layers:
+                x = layer(x, context)
+            return x
+        routing: list[Routing] = []
+        for layer in self.layers:
+            # A list of each layer's own: the compiler would make code anew for each length of a common one.
+            own = replace(context, routing=[])
+            x = layer(x, own)
+            routing.append(own.routing[0])
+        self._note(tuple(routing))
+        return x
 
     def _note(self, routing: tuple[Routing, ...]) -> None:
         # Here and not in the layer: a checkpointed layer runs twice and must count once.

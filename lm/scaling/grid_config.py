@@ -105,7 +105,7 @@ LARGE_GRID = GridConfig(
     context_length=1_024,
     batch_tokens=2**17,
     base_width=256,
-    training={"optimizer": "adamw", "precision": "bfloat16", "compile": True},
+    training={"optimizer": "adamw", "precision": "bfloat16"},
 )
 """A grid for one GPU. Its time is not measured."""
 

@@ -21,6 +21,7 @@ FREE_TO_CHANGE = frozenset(
         "keep_every",
         "num_processes",
         "prefetch_batches",
+        "profile_step",
         "rank_silence_s",
     }
 )
@@ -31,6 +32,29 @@ FROM_PRESET: Any = None
 
 ROLES = ("embeddings", "lm_head", "matrices", "vectors")
 """The roles of weights; `lm.training.parameter_groups` assigns them."""
+
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16", "float16"],
+    Doc(
+        "Of matrix products; weights and moments are float32. auto is bfloat16 on a GPU, float32 on a CPU; float16 "
+        "scales the loss."
+    ),
+]
+Compilation = Annotated[
+    Literal["auto", "off", "blocks", "model"],
+    Doc(
+        "What torch's compiler takes at once: each layer (blocks), all of them (model), nothing (off). auto is blocks "
+        "on a GPU and off on a CPU. The first step waits for the compiler."
+    ),
+]
+Recomputation = Annotated[
+    Literal["none", "blocks", "selective"],
+    Doc(
+        "Activations computed again for the gradient instead of kept: whole layers (blocks: a third more work), or all "
+        "but matrix products and attention (selective)."
+    ),
+]
+"""Settings of computing that pre-training and alignment share; `lm.training.compute` puts them on a model."""
 
 _ANY_VOCABULARY = 512
 _OF_THE_RUN = {
@@ -177,21 +201,21 @@ class PretrainConfig:
     ] = 0
     sample_interval: Annotated[int, Doc("Steps between two samples of text; needs the tokenizer."), Range(0)] = 0
     sample_tokens: Annotated[int, Doc("Tokens of a sample."), Range(1)] = 64
+    profile_step: Annotated[
+        int,
+        Doc(
+            "A step whose parts are timed; the step after it is traced. Trace, memory and table lie in the work "
+            "folder. 0 profiles nothing."
+        ),
+        Range(0),
+    ] = 0
     device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
-    precision: Annotated[
-        Literal["auto", "float32", "bfloat16", "float16"],
-        Doc(
-            "Of matrix products; weights and moments are float32. auto is bfloat16 on a GPU, float32 on a "
-            "CPU; float16 scales the loss."
-        ),
-    ] = FROM_PRESET
-    compile: Annotated[bool, Doc("torch.compile the model: slow to start, then faster.")] = FROM_PRESET
-    checkpoint_activations: Annotated[
-        bool,
-        Doc(
-            "Keep only each layer's input and compute the layer again for its gradient: less memory, a third more work."
-        ),
-    ] = FROM_PRESET
+    precision: Precision = FROM_PRESET
+    compile: Compilation = "auto"
+    recomputation: Recomputation = FROM_PRESET
+    fp8: Annotated[
+        bool, Doc("Matrix products of the layers in 8 bits, one scale a tensor. Needs a GPU of the Hopper kind.")
+    ] = False
     deterministic: Annotated[
         bool, Doc("Only kernels that give the same bits every time, which a CPU does anyway; slower on a GPU.")
     ] = False

@@ -14,7 +14,7 @@ from typing import Any
 from lm.locations import workspace
 
 Report = Callable[[Mapping[str, object]], None]
-METRICS, LIVE = "metrics.jsonl", "live.jsonl"
+METRICS, LIVE, PROFILE_FOLDER, PROFILE = "metrics.jsonl", "live.jsonl", "profile", "profile.json"
 
 
 def work_folder(output: Path) -> Path:
@@ -42,6 +42,23 @@ def read_rows(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:
         if last_step is None or 0 < row.get("step", 0) <= last_step:
             rows.append(row)
     return rows
+
+
+def time_table(output: Path) -> list[dict[str, Any]]:
+    """Return the parts of the profiled step, slowest first: milliseconds, and the share of the step.
+
+    Empty where no step was profiled.
+    """
+    path = work_folder(output) / PROFILE_FOLDER / PROFILE
+    if not path.exists():
+        return []
+    parts = json.loads(path.read_text())["parts"]
+    total = sum(row["seconds"] for row in parts)
+    rows = sorted(parts, key=lambda row: -row["seconds"])
+    return [
+        {"part": row["part"], "milliseconds": round(1e3 * row["seconds"], 3), "share": round(row["seconds"] / total, 4)}
+        for row in rows
+    ]
 
 
 class MetricsLog:

@@ -1,15 +1,12 @@
-"""Numerics of a training: the type of matrix products, activation checkpointing, deterministic kernels."""
+"""Numerics of a training: the type of matrix products, and deterministic kernels."""
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from lm.model.precision import default_type
 
@@ -19,21 +16,6 @@ _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 def compute_type(precision: str, device: torch.device) -> torch.dtype:
     """The type of matrix products: `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is slow."""
     return default_type(device) if precision == "auto" else _TYPES[precision]
-
-
-def recompute_blocks(blocks: nn.ModuleList) -> None:
-    """Activation checkpointing (Chen et al. 2016): of each block only the input is kept, and the block is computed
-    again in the backward pass. The gradient is the same; the weights and their names stay as they are.
-    """
-    for block in blocks:
-        block.forward = functools.partial(_recomputed, block.forward)
-
-
-def _recomputed(forward: object, *arguments: object, **options: object) -> object:
-    if not torch.is_grad_enabled():
-        return forward(*arguments, **options)  # type: ignore[operator]
-    # The blocks draw no random numbers, so there is no generator's state to keep.
-    return checkpoint(forward, *arguments, use_reentrant=False, preserve_rng_state=False, **options)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -29,8 +29,7 @@ class Recipe:
     learning_rate: float
     warmup_steps: int
     precision: Literal["auto", "bfloat16"] = "auto"
-    compile: bool = False
-    checkpoint_activations: bool = False
+    recomputation: Literal["none", "blocks", "selective"] = "none"
     context_length: int = 0
     """The run's context where it is shorter than the shape's; 0 is the shape's."""
 
@@ -45,13 +44,12 @@ class Recipe:
             "learning_rate": self.learning_rate,
             "warmup_steps": self.warmup_steps,
             "precision": self.precision,
-            "compile": self.compile,
-            "checkpoint_activations": self.checkpoint_activations,
+            "recomputation": self.recomputation,
         }
 
 
 _CPU: Mapping[str, Any] = {"optimizer": "muon", "learning_rate": 1e-2, "warmup_steps": 20}
-_GPU: Mapping[str, Any] = {"optimizer": "adamw", "precision": "bfloat16", "compile": True}
+_GPU: Mapping[str, Any] = {"optimizer": "adamw", "precision": "bfloat16"}
 _GPT2: Mapping[str, Any] = {**_GPU, "batch_tokens": 2**19, "warmup_steps": 715}
 _QWEN3: Mapping[str, Any] = {**_GPU, "batch_tokens": 2**20, "warmup_steps": 2_000, "context_length": 4_096}
 
@@ -62,7 +60,7 @@ RECIPES: Mapping[str, Recipe] = {
     "gpt2_124m": Recipe(**_GPT2, learning_rate=6e-4, microbatch_tokens=2**15),
     "gpt2_355m": Recipe(**_GPT2, learning_rate=3e-4, microbatch_tokens=2**14),
     "gpt2_1558m": Recipe(
-        **{**_GPT2, "batch_tokens": 2**20}, learning_rate=2e-4, microbatch_tokens=2**13, checkpoint_activations=True
+        **{**_GPT2, "batch_tokens": 2**20}, learning_rate=2e-4, microbatch_tokens=2**13, recomputation="blocks"
     ),
     "llama_1b": Recipe(**_GPU, batch_tokens=2**21, learning_rate=4e-4, warmup_steps=2_000, microbatch_tokens=2**13),
     "llama_3b": Recipe(
@@ -71,7 +69,7 @@ RECIPES: Mapping[str, Recipe] = {
         learning_rate=3e-4,
         warmup_steps=2_000,
         microbatch_tokens=2**13,
-        checkpoint_activations=True,
+        recomputation="blocks",
     ),
     "qwen3_0_6b": Recipe(**_QWEN3, learning_rate=4e-4, microbatch_tokens=2**14),
     "qwen3_1_7b": Recipe(**_QWEN3, learning_rate=4e-4, microbatch_tokens=2**13),

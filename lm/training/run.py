@@ -19,11 +19,13 @@ from lm.shards import TokenShards
 from lm.storage import Artifact, Publication, open_artifact, write_json
 from lm.training.batches import BatchLoader, Loader, PrefetchedLoader
 from lm.training.checkpoint_writer import CheckpointClock, CheckpointWriter
+from lm.training.compute import chosen_unit
 from lm.training.config import PretrainConfig
 from lm.training.initialization import start_from
 from lm.training.live_view import LiveView, SilentView
-from lm.training.metrics import METRICS, MetricsLog, Report
+from lm.training.metrics import METRICS, PROFILE_FOLDER, MetricsLog, Report
 from lm.training.precision import compute_type
+from lm.training.profile import timed_step, traced_step
 from lm.training.reading_order import order_of_run
 from lm.training.run_checkpoint import newest_checkpoint, refuse_other_run, restore_run, take_snapshot
 from lm.training.state_parts import PARTS
@@ -62,6 +64,7 @@ class Run:
         model = TransformerLM(config.model_config(training.vocab_size)).to(self.device)
         self.trainer = Trainer(config, model, self._loader(training))
         self.is_first = self.trainer.replicas.rank == 0
+        self._compiles = chosen_unit(config.compile, self.device) != "off"
         self.log, self._saved_step = MetricsLog(), 0
         self.writer = CheckpointWriter(
             work / "checkpoints", identity, keep=config.keep_checkpoints, is_kept=config.is_kept
@@ -181,9 +184,14 @@ class Run:
 
     def _step(self, view: LiveView | SilentView) -> None:
         config, last = self.config, self.trainer.step + 1 == self.trainer.num_steps
-        result = self.trainer.train_step()
+        started = time.perf_counter()
+        result = self._train_step()
         step = result.step
         note_step(step)
+        if self._compiles:
+            self._compiles = False
+            seconds = time.perf_counter() - started
+            view.event({"step": step, "message": f"the first step took {seconds:.1f} s, with torch's compiler"})
         logged = last or step == 1 or _due(step, config.log_interval) or bool(result.spike or result.skipped)
         if logged:
             self.log.add(step, result.row())
@@ -205,6 +213,13 @@ class Run:
 
     def _sample(self, model: TransformerLM, tokenizer: Tokenizer) -> str:
         return sample_text(model, tokenizer, self.config.sample_tokens, self.config.seed)
+
+    def _train_step(self) -> StepResult:
+        """A step, or one of the two that are profiled."""
+        after = self.trainer.step + 1 - self.config.profile_step
+        if not self.config.profile_step or after not in (0, 1) or not self.is_first:
+            return self.trainer.train_step()
+        return (traced_step if after else timed_step)(self.trainer, self.work / PROFILE_FOLDER)
 
     def _checkpoint_due(self, step: int) -> bool:
         if _due(step, self.config.checkpoint_interval) or self.config.is_kept(step):

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.profiler import record_function
 
 from lm.errors import NonFiniteError
 from lm.kernels.cross_entropy import linear_losses
 from lm.model import TransformerLM, autocast
+from lm.training.attention_choice import choose_attention
 from lm.training.batches import Batch, Loader
+from lm.training.compute import chosen_unit, prepare
 from lm.training.config import PretrainConfig
 from lm.training.loss_scale import LossScaler
 from lm.training.muon import Muon
 from lm.training.optimizers import SGD, AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
-from lm.training.precision import compute_type, recompute_blocks
 from lm.training.replicas import Replicas, make_replicas
 from lm.training.schedule import scheduled_rate
 from lm.training.spikes import SpikeDetector
@@ -64,11 +67,21 @@ class Trainer:
         self.num_steps = config.steps(model.config.context_length)
         self.step, self.tokens, self.num_skipped = 0, 0, 0
         self.spikes = SpikeDetector(config.spike_threshold)
-        self.compute_type = compute_type(config.precision, model.device)
+        self.compute_type = prepare(
+            model,
+            precision=config.precision,
+            compile=config.compile,
+            recomputation=config.recomputation,
+            fp8=config.fp8,
+        )
+        self.attention = choose_attention(
+            model,
+            batch=config.microbatch_size or config.batch_size // self.replicas.num_ranks,
+            documents=config.document_masks,
+            deterministic=config.deterministic,
+        )
         self.scaler = LossScaler() if self.compute_type == torch.float16 else None
-        if config.checkpoint_activations:
-            recompute_blocks(model.layers)
-        self._hidden: Callable[..., Tensor] = torch.compile(model.hidden) if config.compile else model.hidden
+        self.span: Callable[[str], AbstractContextManager[Any]] = record_function
 
     def train_step(self) -> StepResult:
         """Forward, backward, clip, update.
@@ -76,13 +89,16 @@ class Trainer:
         Raises:
             NonFiniteError: before the update; names the step and the documents.
         """
-        batch = self.loader.next_batch()
+        with self.span("data"):
+            batch = self.loader.next_batch()
         self.optimizer.zero_grad(set_to_none=True)
         losses = self._backwards(batch)
-        self.replicas.sum_gradients()
-        if self.scaler is not None:
-            self.scaler.unscale(self.model.parameters())
-        norm = self.replicas.clip(self.config.max_gradient_norm)
+        with self.span("communication"):
+            self.replicas.sum_gradients()
+        with self.span("clipping"):
+            if self.scaler is not None:
+                self.scaler.unscale(self.model.parameters())
+            norm = self.replicas.clip(self.config.max_gradient_norm)
         # The step's one wait for the GPU.
         *parts, norm_value = torch.stack([*losses, norm.to(losses[0].device)]).tolist()
         loss = math.fsum(parts) if self.replicas.num_ranks == 1 else self.replicas.sum(torch.stack(losses).sum())
@@ -95,7 +111,8 @@ class Trainer:
         rate = scheduled_rate(self.config, self.step + 1, self.num_steps)
         if skipped is None:
             set_learning_rate(self.optimizer, rate)
-            self.optimizer.step()
+            with self.span("optimizer"):
+                self.optimizer.step()
         if self.model.config.num_experts:
             self.replicas.sum_expert_loads()
             self.model.balance_experts(moving=skipped is None)
@@ -105,6 +122,21 @@ class Trainer:
         self.tokens += batch.num_targets
         self.num_skipped += skipped is not None
         return StepResult(self.step, loss, norm_value, rate, self.tokens, spike, skipped, scale)
+
+    @property
+    def runs_by_operation(self) -> bool:
+        """Return whether layers run operation by operation: neither compiled nor recomputed."""
+        unit = chosen_unit(self.config.compile, self.model.device)
+        return unit == "off" and self.config.recomputation == "none"
+
+    @contextmanager
+    def named_by(self, span: Callable[[str], AbstractContextManager[Any]]) -> Iterator[None]:
+        """Give the parts of steps inside of the `with` block to `span`, by name."""
+        before, self.span = self.span, span
+        try:
+            yield
+        finally:
+            self.span = before
 
     def _scaling_mends(self) -> bool:
         return self.scaler is not None and self.scaler.scale > 1.0
@@ -140,8 +172,9 @@ class Trainer:
         ids = ids.to(device, non_blocking=True)
         if documents is not None:
             documents = documents.to(device, non_blocking=True)
-        with autocast(device, self.compute_type):
-            hidden = self._hidden(ids[:, :-1], document_ids=documents, counted=self._real(counted)).flatten(0, 1)
+        with self.span("forward, embeddings and last norm"):
+            hidden = model.hidden(ids[:, :-1], document_ids=documents, counted=self._real(counted)).flatten(0, 1)
+        with self.span("forward, output layer and loss"), autocast(device, self.compute_type):
             targets = ids[:, 1:].flatten()
             if chosen is not None:
                 hidden, targets = hidden.index_select(0, chosen), targets.index_select(0, chosen)
@@ -150,7 +183,8 @@ class Trainer:
         if model.config.num_experts:
             total = total + model.auxiliary_loss() * len(targets)
         scale = 1.0 if self.scaler is None else self.scaler.scale
-        (total * (scale / num_targets)).backward()
+        with self.span("backward, embeddings and last norm"):
+            (total * (scale / num_targets)).backward()
         return nats.detach() / num_targets
 
     def _real(self, counted: Tensor | None) -> Tensor | None:

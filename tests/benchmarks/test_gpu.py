@@ -40,6 +40,6 @@ def test_a_part_that_breaks_keeps_its_rows_and_fails_the_run(tmp_path):
 
 def test_every_part_has_rows_at_a_toy_size():
     """Those that need no interpreter are made here; `--dry-run` makes all."""
-    for part in ("memory", "precision", "training"):
+    for part in ("memory", "precision", "training", "decoding"):
         rows = list(gpu.part_rows(part, toy=True))
         assert any(row.value is not None for row in rows), part

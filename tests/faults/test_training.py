@@ -134,7 +134,7 @@ def test_stopping_anywhere_changes_nothing(shards, tmp_path, changes):
         {"source_weights": {"markov": 1.0}, "optimizer": "sgd", "z_loss": 1e-3},
         {"precision": "float16", "optimizer": "adamw", "decay_last": True},
         {"skip_spikes": True, "spike_threshold": 0.1, "num_steps": 30, **WAVERING},
-        {"model": {"num_experts": 4, "expert_balance": "bias"}, "checkpoint_activations": True},
+        {"model": {"num_experts": 4, "expert_balance": "bias"}, "recomputation": "blocks"},
     ],
 )
 def test_every_packing_and_optimizer_resumes_exactly(shards, tmp_path, changes):

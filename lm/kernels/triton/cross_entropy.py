@@ -17,10 +17,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from lm.kernels.padding import padded_size
 from lm.kernels.triton.attention_tiles import precision
 from lm.kernels.triton.launch import INTERPRETED, wide, wide_dtype
 
-ROW_ALIGNMENT = 128
 SLOPE_BLOCK, SLOPE_WARPS = 4_096, 8
 
 
@@ -41,7 +41,7 @@ _TILES = {2: _Tile(128, 128, 64, 8, 3), 4: _Tile(64, 64, 32, 8, 2), 8: _Tile(64,
 def results(hidden: Tensor, vocab: int, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Memory for `logits`; the logits of the targets start as NaN, which a target outside of the vocabulary keeps."""
     columns = _TILES[hidden.element_size()].columns
-    padded = (vocab + ROW_ALIGNMENT - 1) // ROW_ALIGNMENT * ROW_ALIGNMENT if keep else 0
+    padded = padded_size(vocab) if keep else 0
     found = torch.empty(len(hidden), padded, dtype=hidden.dtype, device=hidden.device)
     wide_type = wide_dtype(hidden.dtype)
     sums = torch.empty(len(hidden), (vocab + columns - 1) // columns, dtype=wide_type, device=hidden.device)
@@ -51,7 +51,7 @@ def results(hidden: Tensor, vocab: int, keep: bool) -> tuple[Tensor, Tensor, Ten
 def logits(
     hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The logits with rows padded to `ROW_ALIGNMENT` (no columns unless `keep`), each tile's log-sum-exp, and the
+    """The logits with rows padded by `padded_size` (no columns unless `keep`), each tile's log-sum-exp, and the
     logit of each target.
     """
     tile = _TILES[hidden.element_size()]
@@ -173,9 +173,10 @@ def _slopes(
         for start in range(0, logits_stride, BLOCK):
             columns = start + tl.arange(0, BLOCK)
             logit = tl.load(row + columns, mask=columns < logits_stride, other=0.0).to(WIDE)
-            logit = tl.where(columns < vocab, logit, 0.0)  # padding may hold anything
+            logit = tl.where(columns < vocab, logit, 0.0)  # those of the padding may hold anything
             slope = tl.exp(logit - normalizer) * factor
             slope = tl.where(columns == target, slope - 1.0, slope)
             if HAS_CAP:
                 slope *= 1.0 - (logit / soft_cap) * (logit / soft_cap)
+            slope = tl.where(columns < vocab, slope, 0.0)  # products read the padding too
             tl.store(row + columns, slope.to(logits_ptr.dtype.element_ty), mask=columns < logits_stride)

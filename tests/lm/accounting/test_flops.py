@@ -18,7 +18,7 @@ from lm.accounting.flops import (
 )
 from lm.inference.kv_cache import KVCache
 from lm.model import ModelConfig, TransformerLM, preset
-from lm.training.precision import recompute_blocks
+from lm.training.recomputation import recompute
 from tests.lm.model.variants import VARIANTS
 
 every_variant = pytest.mark.parametrize("switches", VARIANTS.values(), ids=VARIANTS)
@@ -57,7 +57,7 @@ def test_every_phase_is_torchs_count(switches, seq):
 def test_recomputed_blocks_are_torchs_count(switches):
     config = preset("test", attention="reference", **switches)
     model, ids = TransformerLM(config), torch.zeros(2, 32, dtype=torch.long)
-    recompute_blocks(model.layers)
+    recompute(model.layers, "blocks")
     _, found = counted(lambda: model(ids).sum().backward())
     assert found == 2 * training_flops(whole_square(config), convention="square", recompute="blocks").total
 

@@ -47,7 +47,7 @@ def test_optimizer_state_is_what_the_optimizer_keeps(optimizer, switches):
         {"batch_size": 4, "optimizer": "muon"},
         {"batch_size": 8, "optimizer": "adamw"},
         {"batch_size": 8, "microbatch_size": 2, "optimizer": "adamw"},
-        {"batch_size": 8, "optimizer": "adamw", "checkpoint_activations": True},
+        {"batch_size": 8, "optimizer": "adamw", "recomputation": "blocks"},
         {"batch_size": 4, "optimizer": "muon", "model": {"context_length": 512, "num_kv_heads": 2}},
     ],
     ids=["muon", "adamw", "microbatches", "recomputed", "long"],
@@ -61,7 +61,7 @@ def test_the_peak_of_a_step_is_predicted_within_a_tenth(settings):
         trainer.model.config,
         config.microbatch_size or config.batch_size,
         optimizer=config.optimizer,
-        recompute="blocks" if config.checkpoint_activations else "none",
+        recompute=config.recomputation,
         accumulated=config.microbatch_size > 0,
         device="cpu",
     )

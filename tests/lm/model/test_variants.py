@@ -7,7 +7,7 @@ import torch
 
 from lm.inference.kv_cache import KVCache
 from lm.model import MixtureOfExperts, TransformerLM, load_model, preset, save_model
-from lm.training.precision import recompute_blocks
+from lm.training.recomputation import recompute
 from tests.lm.model.variants import VARIANTS
 
 every_variant = pytest.mark.parametrize("switches", VARIANTS.values(), ids=VARIANTS)
@@ -80,12 +80,12 @@ def test_one_batch_is_learned_by_heart(switches):
 
 
 @every_variant
-def test_recomputed_layers_change_nothing(switches):
+@pytest.mark.parametrize("strategy", ["blocks", "selective"])
+def test_recomputed_layers_change_nothing(switches, strategy):
     model = TransformerLM(preset("test", **switches))
     ids, found = torch.randint(128, (2, 32)), []
-    for recompute in (False, True):
-        if recompute:
-            recompute_blocks(model.layers)
+    for chosen in ("none", strategy):
+        recompute(model.layers, chosen)
         model.zero_grad()
         (model(ids).square().mean() + model.auxiliary_loss()).backward()
         mixtures = [module for module in model.modules() if isinstance(module, MixtureOfExperts)]

@@ -16,7 +16,7 @@ def test_the_readmes_run_of_gpt2_is_one_that_gpt2_was_trained_by():
     config = PretrainConfig(preset="gpt2_124m", num_tokens=10_000_000_000)
     assert config.batch_size * 1_024 == 2**19 and config.steps(1_024) == 19_074
     assert (config.optimizer, config.learning_rate, config.final_lr_fraction) == ("adamw", 6e-4, 0.1)
-    assert (config.warmup_steps, config.precision, config.compile) == (715, "bfloat16", True)
+    assert (config.warmup_steps, config.precision, config.compile) == (715, "bfloat16", "auto")
     assert config.microbatch_size == 32 and (config.beta2, config.weight_decay) == (0.95, 0.1)
 
 
@@ -33,7 +33,7 @@ def test_every_recipe_fits_a_gpu_of_80_gb_and_survives_its_mapping(name):
     assert config.batch_size * shape.context_length == RECIPES[name].batch_tokens
     at_once = config.microbatch_size or config.batch_size
     memory = training_memory(shape, at_once, precision="bfloat16")
-    kept = shape.num_layers if config.checkpoint_activations else 1  # else only a layer's input, and one layer whole
+    kept = shape.num_layers if config.recomputation == "blocks" else 1  # else only a layer's input, and one layer whole
     assert memory.total - memory.activations + memory.activations / kept < 80e9
     assert at_once * shape.context_length <= 2**15
 
@@ -47,8 +47,8 @@ def test_a_batch_keeps_its_tokens_in_another_context():
 
 
 def test_settings_of_its_own_stand_and_open_ones_may_be_null():
-    config = from_mapping(PretrainConfig, {"num_steps": 1, "batch_size": 3, "optimizer": None, "compile": True})
-    assert (config.batch_size, config.optimizer, config.compile, config.learning_rate) == (3, "muon", True, 1e-2)
+    config = from_mapping(PretrainConfig, {"num_steps": 1, "batch_size": 3, "optimizer": None, "compile": "off"})
+    assert (config.batch_size, config.optimizer, config.compile, config.learning_rate) == (3, "muon", "off", 1e-2)
     with pytest.raises(ConfigurationError, match=r"num_steps: None is a NoneType"):
         from_mapping(PretrainConfig, {"num_steps": None})
 

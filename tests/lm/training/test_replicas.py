@@ -34,8 +34,8 @@ def make_trainer(path, rank=0, world_size=1, model=None, **changes):
     return Trainer(config, made, BatchLoader(order, batch_size=4, rank=rank, world_size=world_size))
 
 
-def poisoned_hidden(model, *arguments, **masks):
-    return model.hidden(*arguments, **masks) * float("nan")
+def poisoned_hidden(hidden, *arguments, **masks):
+    return hidden(*arguments, **masks) * float("nan")
 
 
 def train(rank, world_size, path, poisoned=False, model=None, changes=None):
@@ -48,7 +48,7 @@ def train(rank, world_size, path, poisoned=False, model=None, changes=None):
             state = trainer.loader.state()
             documents = trainer.loader.doc_ids(trainer.loader.next_batch().places)
             trainer.loader.restore(state)
-            trainer._hidden = functools.partial(poisoned_hidden, trainer.model)
+            trainer.model.hidden = functools.partial(poisoned_hidden, trainer.model.hidden)
         try:
             told.append(trainer.train_step().row())
         except NonFiniteError as raised:

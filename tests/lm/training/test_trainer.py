@@ -92,7 +92,7 @@ def test_document_masks_make_packed_documents_as_if_each_were_alone(shards):
 
 def test_recomputed_activations_give_the_same_gradient(shards):
     _, expected = gradients(make_trainer(shards))
-    trainer = make_trainer(shards, checkpoint_activations=True)
+    trainer = make_trainer(shards, recomputation="blocks")
     names = list(trainer.model.state_dict())
     _, actual = gradients(trainer)
     assert names == list(make_trainer(shards).model.state_dict())
@@ -109,12 +109,12 @@ def test_recomputed_activations_are_not_kept(shards):
             trainer.model.hidden(ids[:, :-1])
         return sum(kept)
 
-    assert saved_bytes(checkpoint_activations=True) < 0.5 * saved_bytes()
+    assert saved_bytes(recomputation="blocks") < 0.5 * saved_bytes()
 
 
 @pytest.mark.slow
 def test_a_compiled_model_trains_the_same(shards):
-    plain, compiled = make_trainer(shards), make_trainer(shards, compile=True)
+    plain, compiled = make_trainer(shards), make_trainer(shards, compile="blocks")
     for _ in range(4):
         a, b = plain.train_step(), compiled.train_step()
         assert a.loss == pytest.approx(b.loss, rel=1e-4)
