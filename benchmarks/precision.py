@@ -1,4 +1,4 @@
-"""Numeric types under autocast (parameters, activations, loss, gradients), and sums of 1,000 times .01 by type.
+"""Numeric types under autocast, sums of 1,000 times .01 by type, and the loss that a bfloat16 stream costs.
 
 A value is the number of bits; the peer column names the type.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from benchmarks import residual_stream
 from benchmarks.report import Row, finish, parser
 from lm.errors import run_command
 from lm.kernels.cross_entropy import linear_cross_entropy
@@ -93,6 +94,7 @@ def rows(*, toy: bool = False) -> Iterator[Row]:
             yield from autocast_rows(torch.device("cuda"), dtype)
         else:
             yield Row(name=f"autocast to {_name(dtype)} on cuda", value=None, unit="bits")
+    yield from residual_stream.rows(toy=toy)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from lm.model.context import Context
 from lm.model.latent_attention import LatentAttention
 from lm.model.mlp import make_mlp
 from lm.model.moe import MixtureOfExperts
-from lm.model.norm import LayerNorm, RMSNorm, added, make_norm
+from lm.model.norm import Gives, LayerNorm, RMSNorm, added, make_norm
 from lm.model.rope import rotary_embedding
 from lm.model.ssm import StateSpaceLayer
 
@@ -35,7 +35,7 @@ class TransformerBlock(nn.Module):
     def __init__(self, config: ModelConfig, layer_index: int = 0) -> None:
         super().__init__()
         self.config, self.placement = config, config.norm_placement
-        self.ln1 = self._norm("pre", "post", "sandwich", feeds_products=True)
+        self.ln1 = self._norm("pre", "post", "sandwich", gives="products")
         self.attn, self.ssm = None, None
         if config.layer_kind(layer_index) == "ssm":
             self.ssm = StateSpaceLayer(config, layer_index)
@@ -44,7 +44,7 @@ class TransformerBlock(nn.Module):
             self.attn = kind(config, layer_index)
         self.ln1_out = self._norm("sandwich")
         # A router chooses by vectors that are not rounded to the type of the products.
-        self.ln2 = self._norm("pre", "post", "sandwich", feeds_products=not config.num_experts)
+        self.ln2 = self._norm("pre", "post", "sandwich", gives="weights" if config.num_experts else "products")
         self.ffn = MixtureOfExperts(config) if config.num_experts else make_mlp(config)
         self.ln2_out = self._norm("sandwich")
         if self.placement == "none" or config.scaled_residuals:
@@ -82,12 +82,11 @@ class TransformerBlock(nn.Module):
             if name.endswith(("output_proj.weight", "ffn.w2", "ffn.w2.weight")):
                 weight.mul_(shrink)
 
-    def _norm(self, *placements: str, feeds_products: bool = False) -> RMSNorm | LayerNorm | None:
+    def _norm(self, *placements: str, gives: Gives = "input") -> RMSNorm | LayerNorm | None:
         if self.placement not in placements:
             return None
         # With norms after the parts, the norm's result is the stream.
-        narrows = feeds_products and self.placement != "post"
-        return make_norm(self.config, self.config.d_model, narrows=narrows)
+        return make_norm(self.config, self.config.d_model, gives="input" if self.placement == "post" else gives)
 
     def _plain_context(self, x: Tensor) -> Context:
         if self.config.position != "rope":

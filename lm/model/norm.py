@@ -1,11 +1,13 @@
 """Normalization of the stream: RMSNorm or LayerNorm.
 
-Under autocast a norm with `narrows` gives the type of the matrix products, so that each product need not cast its
-input again. `add` joins the addition to the stream with the norm of the sum: on a GPU one kernel for RMSNorm, or
-torch's compiler.
+What a norm `gives`: the type of its `input`; that of the `products` after it, so that no product casts its input again;
+or that of its `weights`, float32 whatever the stream. `add` joins the addition to the stream with the norm of the sum:
+on a GPU one kernel for RMSNorm, or torch's compiler.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,6 +18,8 @@ from lm.kernels.rms_norm import add_rms_norm, rms_norm
 from lm.model.config import ModelConfig
 from lm.model.precision import autocast_type, widened
 
+Gives = Literal["input", "products", "weights"]
+
 
 class RMSNorm(nn.Module):
     """y = g · x / sqrt(mean(x²) + ε) over the last axis (Zhang and Sennrich 2019, eq. 4, with ε inside the root as in
@@ -25,10 +29,10 @@ class RMSNorm(nn.Module):
     input's type.
     """
 
-    def __init__(self, d_model: int, epsilon: float = 1e-5, *, narrows: bool = False) -> None:
+    def __init__(self, d_model: int, epsilon: float = 1e-5, *, gives: Gives = "input") -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(d_model))
-        self.epsilon, self.narrows = epsilon, narrows
+        self.epsilon, self.gives = epsilon, gives
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Scale each vector to a root mean square of 1, then by the learned gain."""
@@ -56,11 +60,11 @@ def rms_norm_reference(
 class LayerNorm(nn.Module):
     """y = g · (x − mean) / sqrt(var + ε) + b over the last axis (Ba et al. 2016); in float32 inside, as `RMSNorm`."""
 
-    def __init__(self, d_model: int, epsilon: float = 1e-5, *, narrows: bool = False) -> None:
+    def __init__(self, d_model: int, epsilon: float = 1e-5, *, gives: Gives = "input") -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(d_model))
         self.bias = nn.Parameter(torch.zeros(d_model))
-        self.epsilon, self.narrows = epsilon, narrows
+        self.epsilon, self.gives = epsilon, gives
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Shift and scale each vector to mean 0 and variance 1, then by the learned gain and bias."""
@@ -82,7 +86,9 @@ def added(stream: Float[Tensor, "*axes"], x: Float[Tensor, "*axes"]) -> Float[Te
 
 
 def _result_type(norm: RMSNorm | LayerNorm, x: Tensor) -> torch.dtype:
-    return (autocast_type(x) if norm.narrows else None) or x.dtype
+    if norm.gives == "input":
+        return x.dtype
+    return (autocast_type(x) if norm.gives == "products" else None) or norm.weight.dtype
 
 
 def layer_norm_reference(
@@ -98,7 +104,7 @@ def layer_norm_reference(
     return (centered * inverse * weight.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
 
 
-def make_norm(config: ModelConfig, size: int, *, narrows: bool = False) -> RMSNorm | LayerNorm:
+def make_norm(config: ModelConfig, size: int, *, gives: Gives = "input") -> RMSNorm | LayerNorm:
     """The norm that the configuration names, over vectors of `size`."""
     kind = RMSNorm if config.norm == "rms" else LayerNorm
-    return kind(size, config.norm_epsilon, narrows=narrows)
+    return kind(size, config.norm_epsilon, gives=gives)

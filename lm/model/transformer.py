@@ -46,13 +46,15 @@ class TransformerLM(nn.Module):
         self.position_embeddings = make_position_embedding(config, std)
         self.layers = nn.ModuleList(TransformerBlock(config, index) for index in range(config.num_layers))
         has_final = config.norm_placement in ("pre", "sandwich")
-        self.ln_final = make_norm(config, config.d_model) if has_final else None
+        self.ln_final = make_norm(config, config.d_model, gives="weights") if has_final else None
         self.lm_head = Linear(config.d_model, config.vocab_size, std=output_std(config))
         if config.tie_embeddings:
             self.lm_head.weight = self.token_embeddings.weight
         self.rope = rotary_embedding(config) if config.position == "rope" else None
         self.compute_type = torch.float32
         """The type of matrix products; a run sets it. float32 leaves it to a surrounding autocast."""
+        self.stream_type: torch.dtype | None = None
+        """The type of the residual stream; None is that of the embeddings. A run sets it."""
         self.padded_head: Tensor | None = None
         """The output layer's weight with its vocabulary padded, where decoding has laid it out."""
         self._routing: tuple[Routing, ...] = ()
@@ -112,7 +114,7 @@ class TransformerLM(nn.Module):
         if self.position_embeddings is not None:
             x = x + self.position_embeddings(places)
         with autocast(ids.device, self.compute_type):
-            x = self._through_layers(x, context)
+            x = self._through_layers(x if self.stream_type is None else x.to(self.stream_type), context)
         if kv_cache is not None:
             kv_cache.advance(ids.shape[1])
         x = x if self.ln_final is None else self.ln_final(x)

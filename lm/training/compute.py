@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -31,13 +31,20 @@ def prepare(
     compile: Compilation = "auto",
     recomputation: Recomputation = "none",
     fp8: bool = False,
+    residual_stream: Literal["float32", "bfloat16"] = "float32",
 ) -> torch.dtype:
     """Put the settings on the model; returns the type of its matrix products.
 
     Raises:
         ConfigurationError: experts under the compiler with selective recomputation; or products in 8 bits on a GPU
-            that has none.
+            that has none; or a bfloat16 stream that no norm widens.
     """
+    if residual_stream == "bfloat16" and model.config.norm_placement not in ("pre", "sandwich"):
+        raise ConfigurationError(
+            f"residual_stream: bfloat16 with norm_placement = {model.config.norm_placement}, expected pre or sandwich: "
+            "only there do norms widen the stream for every part that reads it"
+        )
+    model.stream_type = torch.bfloat16 if residual_stream == "bfloat16" else None
     if fp8:
         _take_fp8(model)
     model.compute_type = compute_type(precision, model.device)

@@ -213,6 +213,13 @@ class PretrainConfig:
     precision: Precision = FROM_PRESET
     compile: Compilation = "auto"
     recomputation: Recomputation = FROM_PRESET
+    residual_stream: Annotated[
+        Literal["float32", "bfloat16"],
+        Doc(
+            "Of the stream between layers: bfloat16 moves half the bytes and rounds every addition. For norms before "
+            "the parts of a layer."
+        ),
+    ] = "float32"
     fp8: Annotated[
         bool, Doc("Matrix products of the layers in 8 bits, one scale a tensor. Needs a GPU of the Hopper kind.")
     ] = False

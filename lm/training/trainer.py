@@ -73,6 +73,7 @@ class Trainer:
             compile=config.compile,
             recomputation=config.recomputation,
             fp8=config.fp8,
+            residual_stream=config.residual_stream,
         )
         self.attention = choose_attention(
             model,

@@ -123,6 +123,29 @@ def test_experts_under_the_compiler_are_refused_with_selective_recomputation():
         prepare(model, compile="blocks", recomputation="selective")
 
 
+@pytest.mark.parametrize("name", ["default", "gpt2", "sandwich", "experts", "hybrid", "latent"])
+def test_a_bfloat16_stream_rounds_every_addition_and_nothing_else(name):
+    torch.manual_seed(0)
+    model = TransformerLM(preset("test", **VARIANTS[name]))
+    ids = torch.randint(128, (2, 33))
+    exact = model(ids[:, :-1])
+    prepare(model, residual_stream="bfloat16")
+    seen = []
+    for layer in model.layers:
+        layer.register_forward_hook(lambda module, inputs, output: seen.append((inputs[0].dtype, output.dtype)))
+    rounded = model(ids[:, :-1])
+    assert seen == [(torch.bfloat16, torch.bfloat16)] * len(model.layers) and rounded.dtype == torch.float32
+    assert 0 < (rounded - exact).abs().max() < 0.05 * exact.abs().max()
+    loss_of(model, ids).backward()
+    assert all(weight.grad is None or weight.grad.dtype == torch.float32 for weight in model.parameters())
+
+
+def test_a_bfloat16_stream_is_refused_where_no_norm_widens_it():
+    for placement in ("post", "none"):
+        with pytest.raises(ConfigurationError, match="residual_stream: bfloat16 with norm_placement"):
+            prepare(TransformerLM(preset("test", norm_placement=placement)), residual_stream="bfloat16")
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("unit", ["off", "blocks"])
