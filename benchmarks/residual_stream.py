@@ -1,4 +1,4 @@
-"""What a residual stream in bfloat16 costs in loss, on a CPU with products in float32: the stream's rounding alone.
+"""The loss that a residual stream in bfloat16 costs: on a CPU, with products in float32, by the rounding alone.
 
 Text of a Markov chain over 64 tokens, whose next token depends on the two before; the floor of the loss is the chain's
 entropy. A model is trained with each stream from the same weights on the same batches, once a seed. Rows are the mean

@@ -33,7 +33,7 @@ _WARM_CALLS, _CALLS = 3, 7
 
 @dataclass(frozen=True, slots=True)
 class AttentionShape:
-    """What the speed of attention depends on; `window` 0 has none."""
+    """A shape of attention, by which its backend is chosen; without a limit where `window` is 0."""
 
     batch: int
     heads: int
@@ -87,7 +87,7 @@ def fastest(
 ) -> Backend:
     """Return the fastest backend for a shape; `known` has earlier choices, and takes this one.
 
-    A backend that fails here (a GPU that is too old, a head that it does not take) is no candidate.
+    A backend that fails here (a GPU that is too old, a head that it does not take) is left out.
     """
     key = f"{shape}, torch {torch.__version__}, {_name(device)}"
     if key not in known:

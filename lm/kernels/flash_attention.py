@@ -185,32 +185,14 @@ def _reshaped(ctx: Any, moved: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     schema="(Tensor q, Tensor k, Tensor v, Tensor? starts, Tensor? ends, bool is_causal, int window, float scale) "
     "-> (Tensor, Tensor)",
 )
-def _forward(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    starts: Tensor | None,
-    ends: Tensor | None,
-    is_causal: bool,
-    window: int,
-    scale: float,
-) -> tuple[Tensor, Tensor]:
+def _forward(*arguments: Any) -> tuple[Tensor, Tensor]:
     from lm.kernels.triton import flash_attention as kernels
 
-    return kernels.forward(q, k, v, starts, ends, is_causal, window, scale)
+    return kernels.forward(*arguments)
 
 
 @_forward.register_fake
-def _forward_fake(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    starts: Tensor | None,
-    ends: Tensor | None,
-    is_causal: bool,
-    window: int,
-    scale: float,
-) -> tuple[Tensor, Tensor]:
+def _forward_fake(q: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     wide = torch.promote_types(q.dtype, torch.float32)
     return like(q), torch.empty(q.shape[:-1], dtype=wide, device=q.device)
 
@@ -221,36 +203,12 @@ def _forward_fake(
     schema="(Tensor q, Tensor k, Tensor v, Tensor output, Tensor sums, Tensor gradient, Tensor? starts, Tensor? ends, "
     "bool is_causal, int window, float scale) -> (Tensor, Tensor, Tensor)",
 )
-def _backward(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    output: Tensor,
-    sums: Tensor,
-    gradient: Tensor,
-    starts: Tensor | None,
-    ends: Tensor | None,
-    is_causal: bool,
-    window: int,
-    scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _backward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     from lm.kernels.triton import flash_attention_backward as kernels
 
-    return kernels.backward(q, k, v, output, sums, gradient, starts, ends, is_causal, window, scale)
+    return kernels.backward(*arguments)
 
 
 @_backward.register_fake
-def _backward_fake(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    output: Tensor,
-    sums: Tensor,
-    gradient: Tensor,
-    starts: Tensor | None,
-    ends: Tensor | None,
-    is_causal: bool,
-    window: int,
-    scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _backward_fake(q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     return like(q), like(k), like(v)
