@@ -4,6 +4,8 @@ import dagster as dg
 import pytest
 
 from assets.__main__ import main
+from assets.support.promotion import promoted
+from lm import storage
 from lm.errors import ConfigurationError, InputError
 from pipelines.sources.group_source import stored_source
 from tests.pipelines import warc_making as making
@@ -38,6 +40,17 @@ def test_a_mistake_registers_nothing(tmp_path, dagster_home, loam_home):
     with pytest.raises(ConfigurationError, match="expected CRAWL/gNNNN"):
         main(["partitions", "add", "mycrawl"])
     assert registered() == []
+
+
+def test_the_promoted_model_is_named(loam_home, capsys):
+    target = loam_home / "artifacts" / "pretrained_model"
+    with storage.publish(target, kind="model", config={}, inputs={"token_shards": "x"}, code="") as publication:
+        (publication.path / "x").write_text("x")
+        publication.summary["bits_per_byte"] = 0.5
+    assert main(["promote"]) == 0
+    digest = publication.artifact.digest[:12]
+    assert capsys.readouterr().out == f"promoted pretrained_model {digest}, 0.5000 bits per byte\n"
+    assert promoted(loam_home)["bits_per_byte"] == 0.5
 
 
 def test_without_dagsters_home_it_says_so(monkeypatch):
