@@ -12,7 +12,7 @@ from assets.automation.partitions import WARC_GROUPS
 from assets.support.checks import Check, Found, Made, evaluations
 from assets.support.resources import LoamHome
 from assets.support.results import Plots, Stopwatch, group_metadata, joint_digest
-from lm.errors import LoamError, as_loam_error
+from lm.errors import LoamError, UnreachableError, as_loam_error
 from lm.storage import Artifact
 
 Value = TypeVar("Value")
@@ -55,6 +55,7 @@ def report_groups(
 
     Raises:
         dg.Failure: names every failed group with its reason.
+        UnreachableError: the same, where a silent store is the only reason.
     """
     registered = context.instance.get_dynamic_partitions(str(WARC_GROUPS.name)) if checks else ()
     looked: dict[str, list[tuple[Check, Found]]] = {}
@@ -86,6 +87,8 @@ def report_groups(
         count = (
             f"{len(bad)} of {len(context.partition_keys)} groups failed: " if len(context.partition_keys) > 1 else ""
         )
+        if set(map(type, failed.values())) == {UnreachableError} and len(failed) == len(bad):
+            raise UnreachableError(f"{count}{told}")  # nothing is wrong with the groups: the step may be tried again
         raise dg.Failure(
             description=f"{count}{told}",
             metadata={"exit_code": max(codes, default=2), "failed_groups": sorted(bad)},

@@ -5,9 +5,11 @@ import shutil
 import dagster as dg
 import pytest
 
-from assets.graph.group_results import each_group
+from assets.automation.partitions import PER_GROUP
+from assets.graph.group_results import each_group, report_groups
 from assets.support.resources import LoamHome
-from lm.errors import InputError, NoSpaceError
+from assets.support.results import Stopwatch
+from lm.errors import InputError, NoSpaceError, UnreachableError
 from pipelines.documents.accounts import Counts
 from pipelines.sources.group_source import GroupSource, add_group
 from tests.assets.runs import artifact, defs, failure, materialize
@@ -71,6 +73,24 @@ def test_a_bad_group_of_a_run_fails_alone(instance, home):
     assert {group: each.passed for group, each in checked.items()} == {GROUPS[0]: True, GROUPS[2]: True}
     materialized = instance.get_materialized_partitions(dg.AssetKey("raw_documents"))
     assert materialized == {GROUPS[0], GROUPS[2]}
+
+
+@pytest.mark.parametrize(
+    ("errors", "raised"), [([UnreachableError], UnreachableError), ([UnreachableError, InputError], dg.Failure)]
+)
+def test_a_silent_store_is_told_from_bad_data(instance, home, errors, raised):
+    """What else failed in the run is not made good by another try."""
+    failed = {f"local/g000{number}": error("no answer") for number, error in enumerate(errors)}
+    seen = []
+
+    @dg.asset(**PER_GROUP)
+    def judged(context: dg.AssetExecutionContext):
+        with pytest.raises(raised, match="local/g0000: no answer"):
+            list(report_groups(context, LoamHome(path=str(home)), {}, failed, Stopwatch()))
+        seen.append(raised)
+
+    dg.materialize([judged], instance=instance, partition_key=GROUPS[0])
+    assert seen == [raised]
 
 
 def curate(instance, home, group):
