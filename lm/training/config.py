@@ -285,6 +285,11 @@ class PretrainConfig:
         """Return the length of the decay of a `wsd` run of `num_steps`."""
         return round(num_steps * self.decay_share)
 
+    @property
+    def compilation(self) -> Compilation:
+        """Return `compile`; off for `fsdp`, whose weights are whole only while a layer computes."""
+        return "off" if self.data_parallel == "fsdp" else self.compile
+
     def _run_shape(self) -> dict[str, Any]:
         """Fields of the model that follow from the run rather than from the preset's shape."""
         context_length = RECIPES[self.preset].context_length
@@ -312,6 +317,8 @@ class PretrainConfig:
         self._expect(
             "batch_size", self.batch_size % self.num_processes == 0, f"a multiple of {self.num_processes} ranks"
         )
+        sliced = self.data_parallel == "fsdp"
+        self._expect("compile", not sliced or self.compile in ("auto", "off"), "auto or off with data_parallel = fsdp")
         for name in self.learning_rate_multipliers:
             if name not in ROLES:
                 raise ConfigurationError(unknown_key(name, ROLES, "learning_rate_multipliers"))

@@ -64,7 +64,7 @@ class Run:
         model = TransformerLM(config.model_config(training.vocab_size)).to(self.device)
         self.trainer = Trainer(config, model, self._loader(training))
         self.is_first = self.trainer.replicas.rank == 0
-        self._compiles = chosen_unit(config.compile, self.device) != "off"
+        self._compiles = chosen_unit(config.compilation, self.device) != "off"
         self.log, self._saved_step = MetricsLog(), 0
         self.writer = CheckpointWriter(
             work / "checkpoints", identity, keep=config.keep_checkpoints, is_kept=config.is_kept

@@ -70,7 +70,7 @@ class Trainer:
         self.compute_type = prepare(
             model,
             precision=config.precision,
-            compile=config.compile,
+            compile=config.compilation,
             recomputation=config.recomputation,
             fp8=config.fp8,
             residual_stream=config.residual_stream,
@@ -127,7 +127,7 @@ class Trainer:
     @property
     def runs_by_operation(self) -> bool:
         """Return whether layers run operation by operation: neither compiled nor recomputed."""
-        unit = chosen_unit(self.config.compile, self.model.device)
+        unit = chosen_unit(self.config.compilation, self.model.device)
         return unit == "off" and self.config.recomputation == "none"
 
     @contextmanager

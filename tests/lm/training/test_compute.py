@@ -9,6 +9,7 @@ from lm.errors import ConfigurationError
 from lm.model import TransformerLM, preset
 from lm.shards import TokenShards
 from lm.training.compute import chosen_unit, prepare
+from lm.training.config import PretrainConfig
 from lm.training.loss import cross_entropy
 from tests.lm.model.variants import VARIANTS
 from tests.lm.training.test_trainer import make_trainer
@@ -144,6 +145,13 @@ def test_a_bfloat16_stream_is_refused_where_no_norm_widens_it():
     for placement in ("post", "none"):
         with pytest.raises(ConfigurationError, match="residual_stream: bfloat16 with norm_placement"):
             prepare(TransformerLM(preset("test", norm_placement=placement)), residual_stream="bfloat16")
+
+
+def test_the_compiler_stays_out_of_weights_in_slices():
+    assert PretrainConfig(num_steps=1, data_parallel="fsdp").compilation == "off"
+    assert PretrainConfig(num_steps=1, data_parallel="zero1", compile="blocks").compilation == "blocks"
+    with pytest.raises(ConfigurationError, match="compile: blocks, expected auto or off with data_parallel = fsdp"):
+        PretrainConfig(num_steps=1, data_parallel="fsdp", compile="blocks")
 
 
 @pytest.mark.gpu
