@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lm.parallel.collectives import Group, num_ranks, sum_over_ranks
+from lm.parallel.clipping import clip_shared_gradients
+from lm.parallel.collectives import Group, num_ranks
 from lm.parallel.data_parallel import Reduction, broadcast_state
 from lm.parallel.fsdp_unit import Unit
 
@@ -94,18 +95,9 @@ class FSDP(nn.Module):
         whole = {id(slice_): tensor for unit in self.units for slice_, tensor in unit.gathered_masters()}
         return {name: whole[id(p)] for name, p in self.module.named_parameters(remove_duplicate=False)}
 
-    @torch.no_grad()
-    def clip_gradients(self, max_norm: float, epsilon: float = 1e-6) -> Tensor:
+    def clip_gradients(self, max_norm: float) -> Tensor:
         """Scale the gradients where their norm over all ranks exceeds `max_norm`; returns the norm before."""
-        gradients = [p.grad for p in self.module.parameters() if p.grad is not None]
-        device = next(self.module.parameters()).device
-        squares = torch.zeros((), device=device)
-        if gradients:
-            squares = torch.stack(torch._foreach_norm([each.float() for each in gradients])).square().sum()
-        norm = sum_over_ranks(squares, self.group).sqrt()
-        if gradients:
-            torch._foreach_mul_(gradients, (max_norm / (norm + epsilon)).clamp(max=1.0))
-        return norm
+        return clip_shared_gradients(self.module.parameters(), max_norm, self.group)
 
     def slices(self) -> dict[str, tuple[Sequence[int], int, int]]:
         """Return of each parameter by name the whole shape, and the first element and the end of this rank's slice."""

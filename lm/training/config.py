@@ -241,10 +241,10 @@ class PretrainConfig:
         Range(1, 65_536),
     ] = 1
     data_parallel: Annotated[
-        Literal["ddp", "zero1", "fsdp"],
+        Literal["ddp", "zero1", "zero2", "fsdp"],
         Doc(
-            "What each rank keeps: all weights and moments (ddp), all weights and a share of the moments (zero1), or "
-            "a share of both (fsdp). The model is the same but for the rounding of sums."
+            "What each rank keeps: all weights, gradients and moments (ddp), a share of the moments (zero1), of the "
+            "gradients too (zero2), or of everything (fsdp). The model is the same but for the rounding of sums."
         ),
     ] = "ddp"
     rank_silence_s: Annotated[

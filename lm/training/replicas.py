@@ -5,6 +5,7 @@ the ranks, and the sums are those of one process.
 
     ddp      every rank has all weights and all moments
     zero1    moments and updates are shared out, whole weights each (`lm.parallel.ShardedOptimizer`)
+    zero2    gradients too (`lm.parallel.ShardedGradients`)
     fsdp     weights, gradients and moments in slices; a layer is whole while it computes (`lm.parallel.FSDP`)
 """
 
@@ -22,7 +23,9 @@ from lm.model import TransformerLM
 from lm.model.moe import MixtureOfExperts
 from lm.parallel.collectives import all_reduce, num_ranks, rank_in, sum_over_ranks
 from lm.parallel.ddp_bucketed import BucketedDDP
+from lm.parallel.ddp_overlapped import OverlappedDDP
 from lm.parallel.fsdp import FSDP
+from lm.parallel.sharded_gradients import ShardedGradients
 from lm.parallel.sharded_optimizer import ShardedOptimizer
 from lm.training.clipping import clip_gradients
 from lm.training.muon import Muon
@@ -35,14 +38,16 @@ class Replicas:
     """Whole models on all ranks of the default group; in one process without a group nothing is sent.
 
     Args:
-        shares_moments: zero1 in place of ddp.
-        wraps: sums the gradients in buckets.
+        shares_moments: zero1 or zero2 in place of ddp.
+        wraps: sums all gradients on all ranks, in buckets.
     """
 
     def __init__(self, model: TransformerLM, *, shares_moments: bool = False, wraps: bool = True) -> None:
         self.model, self.num_ranks, self.rank = model, num_ranks(), rank_in()
         self.shares_moments = shares_moments and self.num_ranks > 1
-        self._ddp = BucketedDDP(model, _BUCKET_MB, reduction="sum") if wraps and self.num_ranks > 1 else None
+        self._ddp: OverlappedDDP | None = None
+        if wraps and self.num_ranks > 1:
+            self._ddp = BucketedDDP(model, _BUCKET_MB, reduction="sum")
 
     @property
     def shares_state(self) -> bool:
@@ -95,6 +100,25 @@ class Replicas:
         return {}
 
 
+class OwnedGradients(Replicas):
+    """Whole weights on all ranks; of each weight one rank has the gradient and the moments."""
+
+    def __init__(self, model: TransformerLM) -> None:
+        super().__init__(model, shares_moments=True, wraps=False)
+        self._owned: ShardedGradients | None = None
+
+    def make_optimizer(
+        self, kind: type[torch.optim.Optimizer], groups: list[dict[str, Any]], **settings: Any
+    ) -> torch.optim.Optimizer:
+        made = ShardedOptimizer(groups, kind, **settings)
+        self._ddp = self._owned = ShardedGradients(self.model, made, bucket_size_mb=_BUCKET_MB, reduction="sum")
+        return made
+
+    def clip(self, max_norm: float) -> Tensor:
+        assert self._owned is not None
+        return self._owned.clip_gradients(max_norm)
+
+
 class Slices(Replicas):
     """Slices of the model's weights on all ranks of the default group."""
 
@@ -138,4 +162,6 @@ def make_replicas(model: TransformerLM, strategy: str) -> Replicas:
     """Return the way of the ranks to share the work: `strategy` is `data_parallel` of the configuration."""
     if strategy == "fsdp" and num_ranks() > 1:
         return Slices(model)
+    if strategy == "zero2" and num_ranks() > 1:
+        return OwnedGradients(model)
     return Replicas(model, shares_moments=strategy == "zero1")

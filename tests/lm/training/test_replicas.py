@@ -67,8 +67,17 @@ def path(tmp_path_factory):
 
 
 @pytest.mark.parametrize("model", [{}, EXPERTS], ids=["dense", "experts balanced by bias"])
-@pytest.mark.parametrize("changes", [{}, {"optimizer": "muon", "data_parallel": "zero1", "epsilon": 1e-3}],
-                         ids=["ddp", "zero1"])  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": "muon", "data_parallel": "zero1", "epsilon": 1e-3},
+        {"optimizer": "muon", "data_parallel": "fsdp", "epsilon": 1e-3, "checkpoint_activations": True},
+        {"optimizer": "adamw", "data_parallel": "fsdp", "epsilon": 1e-3},
+        {"optimizer": "muon", "data_parallel": "zero2", "epsilon": 1e-3},
+    ],
+    ids=["ddp", "zero1", "fsdp, recomputing", "fsdp", "zero2"],
+)
 def test_ranks_train_as_one(two, path, model, changes):
     first, second = two(train, path, False, model, changes)
     alone = train(0, 1, path, False, model, changes)
