@@ -72,7 +72,7 @@ def path(tmp_path_factory):
     [
         {},
         {"optimizer": "muon", "data_parallel": "zero1", "epsilon": 1e-3},
-        {"optimizer": "muon", "data_parallel": "fsdp", "epsilon": 1e-3, "checkpoint_activations": True},
+        {"optimizer": "muon", "data_parallel": "fsdp", "epsilon": 1e-3, "recomputation": "blocks"},
         {"optimizer": "adamw", "data_parallel": "fsdp", "epsilon": 1e-3},
         {"optimizer": "muon", "data_parallel": "zero2", "epsilon": 1e-3},
     ],
