@@ -6,10 +6,10 @@ export DAGSTER_HOME := $(CURDIR)/.dagster
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo ui test check bench clean
+.PHONY: help setup demo ui test test-browser check bench clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.warmed ## Make the virtual environment, install, compile the numba functions
 
@@ -31,15 +31,19 @@ $(VENV)/.warmed: $(VENV)/.installed $(SOURCES)
 	$(BIN)/python -m pipelines.warm
 	@touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	@mkdir -p $(DAGSTER_HOME)
-	@cp dagster.yaml $@
-
-demo: setup $(DAGSTER_HOME)/dagster.yaml ## Grow a small model from the built-in crawl, every asset, on a CPU
+demo: setup ## Grow a small model from the built-in crawl, every asset, on a CPU
 	$(BIN)/python -m assets.demo
 
-ui: setup $(DAGSTER_HOME)/dagster.yaml ## Look at it: Dagster on http://127.0.0.1:3000
-	$(BIN)/dagster dev --host 127.0.0.1 --port 3000 --workspace workspace.yaml
+ui: setup ## Look at it: Dagster on http://127.0.0.1:3000
+	@$(BIN)/python -m assets prepare
+	$(BIN)/dg dev --no-check-yaml --host 127.0.0.1 --port 3000
+
+$(VENV)/.browser: $(VENV)/.installed
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev,browser]"
+	@touch $@
+
+test-browser: setup $(VENV)/.browser ## Try the UI in a Chromium: launch, look, cancel, go on
+	LOAM_BROWSER_TESTS=1 $(BIN)/python -m pytest -v tests/browser
 
 test: setup $(VENV)/.peers ## Run all tests
 	$(BIN)/python -m pytest -q

@@ -7,6 +7,7 @@ import os
 
 import dagster as dg
 
+from assets.automation.instance import prepare
 from assets.automation.partitions import WARC_GROUPS
 from assets.support.promotion import MODEL, promote
 from lm.errors import ConfigurationError, run_command
@@ -21,6 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.subject == "promote":
         kept = promote(root_at(arguments.home) if arguments.home else home())
         print(f"promoted {MODEL} {kept['digest'][:12]}, {kept['bits_per_byte']:.4f} bits per byte")
+    if arguments.subject == "prepare":
+        prepare()
         return 0
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigurationError("DAGSTER_HOME is not set: name the folder of Dagster's records, as the Makefile does")
@@ -50,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--home", help="folder or store of the artifacts (default: $LOAM_HOME or .loam)")
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
     subjects.add_parser("promote", help="hold later pre-trained models against the current one (check no_regression)")
+    subjects.add_parser("prepare", help="make the instance: its settings, and the groups of the job demo")
     partitions = subjects.add_parser("partitions", help="groups of WARC files")
     actions = partitions.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="print the registered groups and their sources")

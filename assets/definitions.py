@@ -9,8 +9,12 @@ import dagster as dg
 # Single-run backfills and pools are what this project is built on; their beta status is known and pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
+from assets.automation.conditions import automated, automation  # noqa: E402
+from assets.automation.failure_reports import failure_reports  # noqa: E402
 from assets.automation.jobs import JOBS  # noqa: E402
 from assets.automation.newest_crawl import newest_crawl  # noqa: E402
+from assets.automation.nightly import nightly_evaluation  # noqa: E402
+from assets.automation.retraining import enough_new_tokens  # noqa: E402
 from assets.automation.sensors import SENSORS  # noqa: E402
 from assets.graph import (  # noqa: E402 - the warnings come at import
     ablations,
@@ -25,6 +29,7 @@ from assets.graph import (  # noqa: E402 - the warnings come at import
     scaling,
     tokens,
 )
+from assets.support.catalog import described  # noqa: E402
 from assets.support.resources import RESOURCES  # noqa: E402
 
 _ROOMS = [
@@ -41,10 +46,15 @@ _ROOMS = [
     evaluation,
 ]
 
+_ASSETS = [each for each in dg.load_assets_from_modules(_ROOMS) if isinstance(each, dg.AssetsDefinition)]
+
 defs = dg.Definitions(
-    assets=dg.load_assets_from_modules(_ROOMS),
+    assets=dg.map_asset_specs(lambda spec: automated(described(spec)), _ASSETS),
     asset_checks=dg.load_asset_checks_from_modules(_ROOMS),
     jobs=JOBS,
-    sensors=[*SENSORS, newest_crawl],
+    schedules=[nightly_evaluation],
+    sensors=[*SENSORS, newest_crawl, enough_new_tokens, failure_reports, automation],
     resources=RESOURCES,
+    # Steps use the machine's cores by processes of their own; a process a step would cost seconds each.
+    executor=dg.in_process_executor,
 )

@@ -11,23 +11,21 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import shutil
 import signal
 import sys
 import threading
 import uuid
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
-from dagster._core.errors import DagsterExecutionInterruptedError
 
-from lm.errors import ConfigurationError, Interrupted, LoamError, run_command
+from lm.errors import Interrupted, LoamError, run_command
 from pipelines import paths
 
-INSTANCE_SETTINGS = "dagster.yaml"
 _POLL_S = 0.2
+_OF_THE_UI = {".dagster/repository": "__repository__@loam"}
+"""The tag by which the job's page in the UI finds its runs."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -79,28 +77,24 @@ def run_demo(num_pages: int | None, seed: int) -> None:
         DemoFailedError: an asset or a check failed.
         Interrupted: SIGINT; complete assets are kept, and a training resumes from its checkpoint.
     """
-    from assets.automation.jobs import demo_run_config, demo_tags, register_demo_groups
+    from assets.automation.demo_run import demo_run_config, demo_tags
     from assets.definitions import defs
-    from assets.support import dead_runs
-    from assets.support.launchpad import mistake_of
+    from assets.support.launchpad import check_run
 
+    run_config = demo_run_config(num_pages, seed)
+    check_run(run_config)
     run_id = str(uuid.uuid4())
-    locks = Path(os.environ["DAGSTER_HOME"]) / "locks"
-    with dg.DagsterInstance.get() as instance, dead_runs.held(locks, run_id) as lock_tags:
-        dead_runs.bury(instance)
-        register_demo_groups(instance)
+    with dg.DagsterInstance.get() as instance:
         try:
             with StepPrinter(instance, run_id):
                 result = defs.resolve_job_def("demo").execute_in_process(
-                    run_config={**demo_run_config(num_pages, seed), **_QUIET},
+                    run_config={**run_config, **_QUIET},
                     instance=instance,
                     run_id=run_id,
-                    tags={**demo_tags(), **lock_tags},
+                    tags={**demo_tags(), **_OF_THE_UI},
                     raise_on_error=False,
                 )
-        except dg.DagsterInvalidConfigError as error:
-            raise ConfigurationError(mistake_of(error)) from None
-        except (DagsterExecutionInterruptedError, KeyboardInterrupt):
+        except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
             raise Interrupted("interrupted; run it again to go on from here", signal.SIGINT) from None
     _raise_if_failed(result)
 
@@ -108,7 +102,7 @@ def run_demo(num_pages: int | None, seed: int) -> None:
 def _raise_if_failed(result: dg.ExecuteInProcessResult) -> None:
     for event in result.filter_events(lambda event: event.is_step_failure):
         data, error = event.step_failure_data.user_failure_data, event.step_failure_data.error
-        if error is not None and error.cls_name == DagsterExecutionInterruptedError.__name__:
+        if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
             raise Interrupted(f"{event.step_key}: interrupted; run it again to go on from here", signal.SIGINT)
         if data is None:
             lines = (error.message if error else "failed").strip().splitlines()
@@ -154,14 +148,6 @@ def _show(line: str, *, passing: bool = False) -> None:
         print(line, flush=True)
 
 
-def _prepare_instance(folder: Path) -> None:
-    """Make the instance's folder with this project's settings (no telemetry among them), unless it has its own."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ours = Path(__file__).parent.parent / INSTANCE_SETTINGS
-    if ours.is_file() and not (folder / INSTANCE_SETTINGS).exists():
-        shutil.copyfile(ours, folder / INSTANCE_SETTINGS)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m assets.demo", description=(__doc__ or "").splitlines()[0])
@@ -173,13 +159,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.home is not None:
         os.environ["LOAM_HOME"] = str(paths.root_at(arguments.home))
-    if not os.environ.get("DAGSTER_HOME"):
-        raise ConfigurationError("DAGSTER_HOME is not set: run `make demo`, or name a folder for Dagster's records")
-    _prepare_instance(Path(os.environ["DAGSTER_HOME"]))
     warnings.simplefilter("ignore", dg.BetaWarning)
     warnings.simplefilter("ignore", dg.PreviewWarning)
+    from assets.automation.instance import prepare
+
+    prepare()
     run_demo(arguments.num_pages, arguments.seed)
-    from assets.automation.jobs import demo_partitions
+    from assets.automation.demo_run import demo_partitions
     from assets.support.summary import summary_lines
 
     print("\n".join(summary_lines(paths.home(), demo_partitions())))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from assets.automation.jobs import demo_partitions
+from assets.automation.demo_run import demo_partitions
 from assets.support.summary import summary_lines
 from benchmarks.report import Row, finish, parser
 from lm.errors import run_command

@@ -65,6 +65,13 @@ class Range:
         return " and ".join(f"{word} {_number(value)}" for word, value in bounds if value is not None)
 
 
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The names that a field accepts: the keys of a table, such as that of the presets."""
+
+    names: typing.Iterable[str]
+
+
 def from_mapping(cls: type[C], mapping: Mapping[str, Any], where: str = "") -> C:
     """Build the dataclass `cls` from plain values.
 
@@ -150,6 +157,11 @@ def field_ranges(cls: type) -> dict[str, Range]:
     return {name: bounds for name, hint in _hints(cls).items() for bounds in _notes(hint, Range)}
 
 
+def field_choices(cls: type) -> dict[str, list[str]]:
+    """The names that each field with a `OneOf` accepts, by field name."""
+    return {name: list(choices.names) for name, hint in _hints(cls).items() for choices in _notes(hint, OneOf)}
+
+
 def _notes(hint: Any, kind: type[C]) -> list[C]:
     """Return the annotations of one kind that `Annotated` adds to a type."""
     return [note for note in getattr(hint, "__metadata__", ()) if isinstance(note, kind)]
@@ -158,7 +170,11 @@ def _notes(hint: Any, kind: type[C]) -> list[C]:
 def _convert(hint: Any, value: Any, place: str, bounds: Range | None = None) -> Any:
     """`value` as the type `hint`; numbers within it are held to `bounds`, or to those of an inner `Annotated`."""
     if typing.get_origin(hint) is typing.Annotated:
-        return _convert(typing.get_args(hint)[0], value, place, next(iter(_notes(hint, Range)), bounds))
+        converted = _convert(typing.get_args(hint)[0], value, place, next(iter(_notes(hint, Range)), bounds))
+        for choices in _notes(hint, OneOf):
+            if converted not in choices.names:
+                raise ConfigurationError(unknown_key(converted, choices.names, place))
+        return converted
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return _convert_union(arguments, value, place, bounds)

@@ -17,7 +17,7 @@ def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
         "quality_documents": {"keep_share": None},  # its labels are of its own pages, so their threshold is right
         "unique_documents": {"partitions": [f"{DEMO_CRAWL}/*"]},
         "pretrained_model": {"seed": seed},
-        "sft_model": {"seed": seed, "num_steps": 150},
+        "sft_model": {"seed": seed},
         "dpo_model": {"seed": seed},
         "grpo_model": {"seed": seed, "negative_weight": 0.2},
     }

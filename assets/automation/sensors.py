@@ -10,6 +10,7 @@ import dagster as dg
 from assets.automation.jobs import curate_crawl
 from assets.automation.partitions import WARC_GROUPS
 from assets.support.failures import explained
+from lm.locations import is_remote, locate
 from pipelines.sources.warc_groups import WarcSource, list_groups
 
 FOLDER_VARIABLE = "LOAM_WARC_FOLDER"
@@ -20,13 +21,20 @@ _DEFAULT_FILES_PER_GROUP = "2"
 _INTERVAL_S = 60
 
 
-@dg.sensor(job=curate_crawl, minimum_interval_seconds=_INTERVAL_S, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(
+    job=curate_crawl,
+    minimum_interval_seconds=_INTERVAL_S,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description=f"Registers groups of new WARC files in the folder {FOLDER_VARIABLE} and requests their curation. A "
+    "file that still grows waits until a tick finds it unchanged. "
+    f"{CRAWL_VARIABLE} names the crawl of the files (default: {_DEFAULT_CRAWL}), "
+    f"{FILES_VARIABLE} the files of a group (default: {_DEFAULT_FILES_PER_GROUP}).",
+)
 @explained
 def local_warc_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Registers groups of new WARC files in the folder `LOAM_WARC_FOLDER` and requests their curation.
+    """Cut groups from the files that are as large as at the last tick.
 
-    `LOAM_WARC_CRAWL` names the crawl that they belong to (default: `local`), `LOAM_WARC_FILES_PER_GROUP` their size.
-    The cursor stores the files of each group, so later files never change a group.
+    The cursor stores the files of each group, so later files never change a group, and the sizes at this tick.
     """
     folder = os.environ.get(FOLDER_VARIABLE)
     if not folder:
@@ -34,16 +42,29 @@ def local_warc_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     crawl = os.environ.get(CRAWL_VARIABLE) or _DEFAULT_CRAWL
     size = int(os.environ.get(FILES_VARIABLE) or _DEFAULT_FILES_PER_GROUP)
     source = WarcSource(kind="folder", crawl=crawl, folder=folder, files_per_group=size)
-    known: dict[str, list[str]] = json.loads(context.cursor or "{}")
+    before = json.loads(context.cursor or "{}")
+    known: dict[str, list[str]] = before.get("groups", {})
     groups = list_groups(source, known=known)
+    sizes = _sizes(folder, [name for key in groups if key not in known for name in groups[key]])
+    growing = sorted(name for name, size in sizes.items() if before.get("sizes", {}).get(name) != size)
+    groups = list_groups(source, known=known, without=growing)
     new = [key for key in groups if key not in known]
+    cursor = json.dumps({"groups": groups, "sizes": sizes})
     if not new:
-        return dg.SkipReason(f"{folder}: no new group of WARC files")
+        waiting = f"{len(growing)} files may still grow, looked at again at the next tick"
+        reason = f"{folder}: {waiting if growing else 'no new group of WARC files'}"
+        return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
     return dg.SensorResult(
         run_requests=[_request(key, folder, groups[key]) for key in new],
         dynamic_partitions_requests=[WARC_GROUPS.build_add_request(new)],
-        cursor=json.dumps(known | groups),
+        cursor=cursor,
     )
+
+
+def _sizes(folder: str, names: list[str]) -> dict[str, int]:
+    """Return the size of each file. Objects of a store appear whole, so their sizes need no second look."""
+    root = locate(folder)
+    return {} if is_remote(root) else {name: (root / name).stat().st_size for name in names}
 
 
 def _request(partition: str, folder: str, files: list[str]) -> dg.RunRequest:

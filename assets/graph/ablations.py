@@ -28,7 +28,7 @@ from lm.storage import Artifact, find_artifact, open_artifact
     deps=[token_shards],
     partitions_def=ABLATION_QUESTIONS,
     backfill_policy=dg.BackfillPolicy.single_run(),
-    config_schema=schema_of(AblationConfig),
+    config_schema=schema_of("ablations", AblationConfig),
     pool="gpu",
 )
 @explained

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import dagster as dg
 
 from assets.graph.crawl import demo_crawl
-from assets.graph.pretraining import metrics, pretrained_model
+from assets.graph.pretraining import inline_curve, metrics, pretrained_model
 from assets.graph.tokens import token_shards, tokenizer
 from assets.support import plots
 from assets.support.failures import explained
@@ -28,6 +28,8 @@ from pipelines.fetch.remote_files import local_path
 MIN_WELL_FORMED = 0.9
 MIN_PREFERRED = 0.9
 _NUM_SAMPLES_SHOWN = 10
+SFT_STEPS = 150
+"""The default length of SFT: a quarter of a minute on two laptop cores."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +55,7 @@ class AlignmentSource:
         settle(self, "alignment_data")
 
 
-@dg.asset(group_name="sources", deps=[demo_crawl], config_schema=schema_of(AlignmentSource))
+@dg.asset(group_name="sources", deps=[demo_crawl], config_schema=schema_of("alignment_data", AlignmentSource))
 @explained
 def alignment_data(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Instructions, preference pairs and verifiable problems, each with a held-out part. Every line is validated."""
@@ -76,7 +78,7 @@ def _places(source: AlignmentSource, name: str, home: LoamHome) -> list[Path]:
 @dg.asset(
     group_name="alignment",
     deps=[pretrained_model, tokenizer, alignment_data, token_shards],
-    config_schema=schema_of(SFTConfig),
+    config_schema=schema_of("sft_model", SFTConfig, num_steps=SFT_STEPS),
     pool="gpu",
 )
 @explained
@@ -91,7 +93,7 @@ def sft_model(
 @dg.asset(
     group_name="alignment",
     deps=[sft_model, tokenizer, alignment_data, token_shards],
-    config_schema=schema_of(DPOConfig),
+    config_schema=schema_of("dpo_model", DPOConfig),
     pool="gpu",
 )
 @explained
@@ -105,7 +107,7 @@ def dpo_model(
 @dg.asset(
     group_name="alignment",
     deps=[dpo_model, tokenizer, alignment_data, token_shards],
-    config_schema=schema_of(GRPOConfig),
+    config_schema=schema_of("grpo_model", GRPOConfig),
     pool="gpu",
 )
 @explained
@@ -176,4 +178,5 @@ def _tuning_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
         for name in shown
     }
     samples = [json.loads(line) for line in artifact.file("samples.jsonl").read_text().splitlines()]
-    return {**curves, "samples": plots.table(samples[:_NUM_SAMPLES_SHOWN])}
+    inline = {f"{name}_curve": inline_curve(rows, name) for name in shown[-1:]}
+    return {**inline, **curves, "samples": plots.table(samples[:_NUM_SAMPLES_SHOWN])}

@@ -101,7 +101,7 @@ class HarmfulTraining:
         settle(self, "harm_classifiers")
 
 
-@dg.asset(group_name="classifiers", deps=[demo_crawl], config_schema=schema_of(QualityTraining))
+@dg.asset(group_name="classifiers", deps=[demo_crawl], config_schema=schema_of("quality_classifier", QualityTraining))
 @explained
 def quality_classifier(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """A fastText classifier of page quality."""
@@ -122,7 +122,7 @@ def quality_classifier(context: dg.AssetExecutionContext, home: LoamHome) -> dg.
     return result(artifact, watch, _plots(artifact))
 
 
-@dg.asset(group_name="classifiers", deps=[demo_crawl], config_schema=schema_of(HarmfulTraining))
+@dg.asset(group_name="classifiers", deps=[demo_crawl], config_schema=schema_of("harm_classifiers", HarmfulTraining))
 @explained
 def harm_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Two fastText classifiers: toxic text and adult content."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.automation.demo_run import register_demo_groups
 from assets.automation.partitions import PER_GROUP
 from assets.graph.group_results import each_group, report_groups
 from assets.support import plots
@@ -26,7 +27,7 @@ from pipelines.sources.warc_file import WarcFile
 from pipelines.sources.warc_groups import LISTING, WarcSource, publish_files, read_files, resolve_group
 
 
-@dg.asset(group_name="sources", config_schema=schema_of(DemoCrawlConfig))
+@dg.asset(group_name="sources", config_schema=schema_of("demo_crawl", DemoCrawlConfig))
 @explained
 def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The built-in crawl: valid WARC files of a synthetic web, with the ground truth of every page."""
@@ -34,12 +35,13 @@ def demo_crawl(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
     config = config_of(context, DemoCrawlConfig)
     from pipelines.demo_crawl.write import publish_demo_crawl  # its grammars take a while to load
 
+    register_demo_groups(context.instance)
     artifact = publish_demo_crawl(config, home.target("demo_crawl"), in_log(context))
     pages = plots.bars("Pages of the built-in crawl", artifact.summary["num_pages_by_world"], x="pages")
     return result(artifact, watch, {"worlds": pages})
 
 
-@dg.asset(group_name="sources", deps=[demo_crawl], config_schema=schema_of(GroupSource), **PER_GROUP)
+@dg.asset(group_name="sources", deps=[demo_crawl], config_schema=schema_of("warc_files", GroupSource), **PER_GROUP)
 @explained
 def warc_files(context: dg.AssetExecutionContext, home: LoamHome) -> Iterator[Any]:
     """A group of WARC files: of the built-in crawl, of a local folder, or downloaded from Common Crawl."""

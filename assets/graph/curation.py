@@ -21,7 +21,7 @@ from assets.support.failures import explained
 from assets.support.launchpad import config_of, given, schema_of
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, in_log, result
-from assets.support.stage_metadata import Metadata, digests, stage_metadata, throughput
+from assets.support.stage_metadata import Metadata, digests, funnel_charts, stage_metadata, throughput
 from lm.configuration import Doc, settle, to_mapping
 from lm.errors import InputError, LoamError
 from lm.storage import Artifact, find_artifact
@@ -42,7 +42,6 @@ from pipelines.dedup.corpus import DeduplicationConfig, deduplicate_partitions
 from pipelines.extract.partition import ExtractJob, extract_partitions
 from pipelines.filters.run import run_stage_partitions
 from pipelines.paths import parse_partition
-from pipelines.report import charts
 from pipelines.report.curation import FUNNEL, MARKDOWN, PAGE, matches_table, steps_of, write_curation_report
 from pipelines.sources.added_documents import publish_added_documents
 from pipelines.sources.warc_file import WarcFile
@@ -57,7 +56,7 @@ _FUNNEL_COLUMNS = ("stage", "num_in", "num_kept", "num_removed", "num_lost", "te
     description=EXTRACTION.description,
     group_name="curation",
     deps=[warc_files],
-    config_schema=schema_of(EXTRACTION.config),
+    config_schema=schema_of(EXTRACTION.artifact, EXTRACTION.config),
     check_specs=specs(EXTRACTION.artifact, WARC_GROUPS),
     **PER_GROUP,
 )
@@ -104,7 +103,7 @@ def _judging_asset(step: Step) -> dg.AssetsDefinition:
         description=step.description,
         group_name="curation",
         deps=[source, *([step.classifiers] if step.classifiers else [])],
-        config_schema=schema_of(step.config),
+        config_schema=schema_of(step.artifact, step.config),
         check_specs=specs(step.artifact, WARC_GROUPS),
         **PER_GROUP,
     )
@@ -181,7 +180,7 @@ class Deduplication:
     description=DEDUPLICATION.description,
     group_name="corpus",
     deps=[ALL_GROUPS],
-    config_schema=schema_of(Deduplication),
+    config_schema=schema_of(DEDUPLICATION.artifact, Deduplication),
     check_specs=specs(DEDUPLICATION.artifact),
 )
 @explained
@@ -210,7 +209,7 @@ def unique_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     return result(artifact, watch, shown, _checked(home, DEDUPLICATION.artifact, artifact))
 
 
-@dg.asset(group_name="sources", deps=["alignment_data"], config_schema=schema_of(EvaluationSources))
+@dg.asset(group_name="sources", deps=["alignment_data"], config_schema=schema_of("evaluation_items", EvaluationSources))
 @explained
 def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The texts of all evaluation sets, for decontamination."""
@@ -220,7 +219,9 @@ def evaluation_items(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     return result(publish_evaluation_items(sets, home.target("evaluation_items")), watch)
 
 
-@dg.asset(group_name="sources", config_schema=schema_of(AddedSources), check_specs=specs("added_documents"))
+@dg.asset(
+    group_name="sources", config_schema=schema_of("added_documents", AddedSources), check_specs=specs("added_documents")
+)
 @explained
 def added_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Documents of added collections, by source; empty unless configured."""
@@ -235,7 +236,7 @@ def added_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
     description=DECONTAMINATION.description,
     group_name="corpus",
     deps=[unique_documents, added_documents, evaluation_items],
-    config_schema=schema_of(DECONTAMINATION.config),
+    config_schema=schema_of(DECONTAMINATION.artifact, DECONTAMINATION.config),
     check_specs=specs(DECONTAMINATION.artifact),
 )
 @explained
@@ -268,12 +269,11 @@ def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
     report = write_curation_report(steps_of(home.root), home.target("curation_report"))
     rows = json.loads(report.file(FUNNEL).read_text())
     shown = [{name: row[name] for name in _FUNNEL_COLUMNS} for row in rows]
-    title = "Documents at each step"
     return result(
         report,
         watch,
         {
-            "funnel": plots.svg(title, charts.funnel(title, rows)),
+            **funnel_charts(rows),
             "stages": plots.table(shown),
             "page": dg.MetadataValue.path(str(report.file(PAGE))),
             "report": dg.MetadataValue.md(report.file(MARKDOWN).read_text(encoding="utf-8")),

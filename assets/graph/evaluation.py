@@ -14,9 +14,10 @@ from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
-from assets.support.results import Stopwatch, result
+from assets.support.results import Stopwatch, result, rounded
 from lm.alignment.config import ReportConfig
 from lm.alignment.data import PREFERENCES, PROBLEMS
+from lm.storage import Artifact
 
 MIN_GRPO_GAIN = 0.10
 MIN_WELL_FORMED = 0.9
@@ -26,7 +27,7 @@ _STAGES = ("pretrained", "sft", "dpo", "grpo")
 @dg.asset(
     group_name="evaluation",
     deps=[pretrained_model, sft_model, dpo_model, grpo_model, tokenizer, token_shards, alignment_data],
-    config_schema=schema_of(ReportConfig),
+    config_schema=schema_of("evaluation_report", ReportConfig),
     pool="gpu",
 )
 @explained
@@ -48,9 +49,18 @@ def evaluation_report(
     artifact = home.artifact("evaluation_report")
     report = dg.MetadataValue.md(artifact.file("report.md").read_text())
     rates = {stage: artifact.summary[stage]["greedy_verified_rate"] for stage in _STAGES}
-    return result(
-        artifact, watch, {"report": report, "verified": plots.bars("Verified answers, greedy", rates, x="share")}
-    )
+    verified = plots.bars("Verified answers, greedy", rates, x="share")
+    return result(artifact, watch, {**_numbers(artifact), "verified": verified, "report": report})
+
+
+def _numbers(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """Return every rate of every stage as a number of its own, which Dagster plots from run to run."""
+    return {
+        f"{stage}/{name}": dg.MetadataValue.float(rounded(value))
+        for stage in reversed(_STAGES)
+        for name, value in artifact.summary[stage].items()
+        if isinstance(value, float)
+    }
 
 
 @dg.asset_check(

@@ -73,13 +73,13 @@ def report_groups(
             yield dg.AssetMaterialization(
                 asset_key=context.asset_key,
                 partition=group,
-                metadata={**shared, **metadata[group]},
+                metadata={**metadata[group], **shared},
                 tags={DATA_VERSION_TAG: artifact.digest},
             )
     else:
         for group in artifacts:
-            context.add_asset_metadata(metadata[group], partition_key=group)
-        yield dg.MaterializeResult(metadata=shared, data_version=dg.DataVersion(joint_digest(artifacts.values())))
+            context.add_asset_metadata({**metadata[group], **shared}, partition_key=group)
+        yield dg.MaterializeResult(data_version=dg.DataVersion(joint_digest(artifacts.values())))
     yield from evaluations(context, looked)
     if bad:
         codes = [error.exit_code for error in failed.values()]

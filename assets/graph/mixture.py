@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -20,8 +20,11 @@ from lm.errors import ConfigurationError
 from lm.training.config import PretrainConfig
 from pipelines.tokens.mixture import MIXTURE, MixtureConfig, PlannedSource, make_mixture, training_weights
 
+NUM_TOKENS = 1_000_000
+"""The default length of a run: about two minutes on two laptop cores."""
 
-@dg.asset(group_name="tokens", deps=[token_shards], config_schema=schema_of(MixtureConfig))
+
+@dg.asset(group_name="tokens", deps=[token_shards], config_schema=schema_of("training_mixture", MixtureConfig))
 @explained
 def training_mixture(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """The exact number of tokens that a training run reads of each source, within epoch limits."""
@@ -51,12 +54,14 @@ def mixture_is_exact(home: LoamHome) -> dg.AssetCheckResult:
     )
 
 
-def mixed(config: PretrainConfig, home: LoamHome) -> PretrainConfig:
+def mixed(config: PretrainConfig, home: LoamHome, warn: Callable[[str], None]) -> PretrainConfig:
     """Return the training configuration with the mixture's weights, unless it has its own, which the mixture's limits
     bind too.
 
+    A run of the default length is cut to what the mixture allows, with a warning: a small corpus trains to its end.
+
     Raises:
-        ConfigurationError: the run is longer than the mixture allows, or reads more of a source.
+        ConfigurationError: a run of another length is longer than the mixture allows, or reads more of a source.
     """
     plan = json.loads(home.artifact("training_mixture").file(MIXTURE).read_text())
     vocab_size = home.artifact("token_shards").summary["vocab_size"]
@@ -67,6 +72,13 @@ def mixed(config: PretrainConfig, home: LoamHome) -> PretrainConfig:
     if config.source_weights:
         check_limits(config.source_weights, num_tokens, plan)
         return config
+    if num_tokens > plan["num_tokens"] and config.num_tokens == NUM_TOKENS and plan["num_tokens"]:
+        step = config.batch_size * context_length
+        num_tokens = max(step, plan["num_tokens"] // step * step)  # whole steps, not rounded up beyond the mixture
+        warn(
+            f"pretrained_model: trains for {num_tokens:,} tokens, all that training_mixture allows, not {NUM_TOKENS:,}"
+        )
+        config = dataclasses.replace(config, num_tokens=num_tokens)
     if num_tokens > plan["num_tokens"]:
         raise ConfigurationError(
             f"pretrained_model: {num_tokens:,} tokens, but training_mixture allows {plan['num_tokens']:,}; train for "

@@ -11,28 +11,28 @@ from typing import Any
 
 import dagster as dg
 
-from assets.graph.mixture import mixed, training_mixture
+from assets.graph.mixture import NUM_TOKENS, mixed, training_mixture
 from assets.graph.tokens import token_shards, tokenizer
 from assets.support import plots
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
+from assets.support.observing import observed
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
-from assets.support.results import Stopwatch, result
+from assets.support.results import Stopwatch, result, rounded
 from lm.evaluation.config import NgramConfig
 from lm.storage import Artifact
 from lm.training.config import PretrainConfig
 from lm.training.metrics import METRICS, PROFILE_FOLDER, live_rows, time_table, work_folder
+from pipelines.report import small_charts
 
-NUM_TOKENS = 1_000_000
-"""The default length of a run: about two minutes on two laptop cores."""
 SAMPLE_INTERVAL = 250
 """Steps between two samples of text, by default."""
 PROFILE_STEP = 100
 """The step that is profiled, by default."""
 
 
-@dg.asset(group_name="pretraining", deps=[token_shards], config_schema=schema_of(NgramConfig))
+@dg.asset(group_name="pretraining", deps=[token_shards], config_schema=schema_of("ngram_baseline", NgramConfig))
 @explained
 def ngram_baseline(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
@@ -48,7 +48,11 @@ def ngram_baseline(
     group_name="pretraining",
     deps=[token_shards, tokenizer, training_mixture],
     config_schema=schema_of(
-        PretrainConfig, num_tokens=NUM_TOKENS, sample_interval=SAMPLE_INTERVAL, profile_step=PROFILE_STEP
+        "pretrained_model",
+        PretrainConfig,
+        num_tokens=NUM_TOKENS,
+        sample_interval=SAMPLE_INTERVAL,
+        profile_step=PROFILE_STEP,
     ),
     pool="gpu",
 )
@@ -60,7 +64,9 @@ def pretrained_model(
     watch = Stopwatch()
     output = home.target("pretrained_model")
     paths = {"shards": home.target("token_shards"), "tokenizer": home.target("tokenizer"), "output": output}
-    run_training(context, pipes, "pretrain", mixed(config_of(context, PretrainConfig), home), paths)
+    config = mixed(config_of(context, PretrainConfig), home, context.log.warning)
+    with observed(context, output):
+        run_training(context, pipes, "pretrain", config, paths)
     artifact = home.artifact("pretrained_model")
     shown = {**loss_plots(artifact), **samples(artifact), **speed(live_rows(output)), **profile(output)}
     return result(artifact, watch, shown)
@@ -109,10 +115,17 @@ def loss_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     names = {"training": "loss", "validation": "validation_loss"}
     names |= {name.replace("_loss/", ": "): name for name in by_source}
     return {
+        "loss_curve": inline_curve(rows, "loss", "nats"),
         "loss": _curves("Loss", rows, names, y="nats per token"),
         "learning_rate": _curves("Learning rate", rows, {"learning rate": "learning_rate"}, y=""),
         "gradient_norm": _curves("Gradient norm before clipping", rows, {"norm": "gradient_norm"}, y=""),
     }
+
+
+def inline_curve(rows: Sequence[dict[str, Any]], name: str, unit: str = "") -> dg.MetadataValue[Any]:
+    """Return a small curve of one measurement over the steps."""
+    points = [(row["step"], row[name]) for row in rows if name in row]
+    return plots.inline(name, small_charts.curve([x for x, _ in points], [y for _, y in points], unit))
 
 
 def samples(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
@@ -142,7 +155,7 @@ def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
     utilizations = (f"mfu_{machine}{count}" for machine in ("measured", "data_sheet") for count in ("", "_square"))
     for name in ("tokens_per_s", *utilizations):
         if name in timed[0]:
-            found[name] = dg.MetadataValue.float(statistics.median(row[name] for row in timed))
+            found[name] = dg.MetadataValue.float(rounded(statistics.median(row[name] for row in timed)))
     return found
 
 

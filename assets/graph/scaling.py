@@ -17,7 +17,7 @@ from assets.support.results import Stopwatch, result
 from lm.scaling.config import PlanConfig
 
 
-@dg.asset(group_name="scaling", deps=[token_shards], config_schema=schema_of(PlanConfig))
+@dg.asset(group_name="scaling", deps=[token_shards], config_schema=schema_of("training_plan", PlanConfig))
 @explained
 def training_plan(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
@@ -28,4 +28,6 @@ def training_plan(
     run_training(context, pipes, "plan", config_of(context, PlanConfig), paths)
     artifact = home.artifact("training_plan")
     tables = json.loads(artifact.file("plan.json").read_text())
-    return result(artifact, watch, {name: plots.table(rows) for name, rows in tables.items()})
+    return result(
+        artifact, watch, {name: plots.table([plots.readable(row) for row in rows]) for name, rows in tables.items()}
+    )

@@ -31,12 +31,13 @@ from pipelines.tokens.tokenizer_report import (
 )
 
 _NUM_SHOWN = 16
+_VISIBLE = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "␍"})
 
 ALL_PAGES = dg.AssetDep(raw_documents, partition_mapping=dg.AllPartitionMapping())
 """The pages of every group, in all their languages."""
 
 
-@dg.asset(group_name="tokens", deps=[clean_documents], config_schema=schema_of(TokenizerConfig))
+@dg.asset(group_name="tokens", deps=[clean_documents], config_schema=schema_of("tokenizer", TokenizerConfig))
 @explained
 def tokenizer(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """A byte-level BPE tokenizer, trained from scratch on the curated documents."""
@@ -46,7 +47,9 @@ def tokenizer(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Materiali
     return result(artifact, watch, _tokenizer_tables(artifact))
 
 
-@dg.asset(group_name="tokens", deps=[clean_documents, tokenizer], config_schema=schema_of(TokenizeConfig))
+@dg.asset(
+    group_name="tokens", deps=[clean_documents, tokenizer], config_schema=schema_of("token_shards", TokenizeConfig)
+)
 @explained
 def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
     """Memory-mapped shards of token ids, with held-out validation documents."""
@@ -63,7 +66,7 @@ def token_shards(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Materi
 @dg.asset(
     group_name="tokens",
     deps=[ALL_PAGES, clean_documents, tokenizer],
-    config_schema=schema_of(TokenizerReportConfig),
+    config_schema=schema_of("tokenizer_report", TokenizerReportConfig),
 )
 @explained
 def tokenizer_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
@@ -158,7 +161,8 @@ def _tokenizer_tables(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def _shown(token: bytes) -> str:
-    return token.decode(errors="backslashreplace")
+    """Return a token as text, its white space visible."""
+    return token.decode(errors="backslashreplace").translate(_VISIBLE)
 
 
 def _comparison_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:

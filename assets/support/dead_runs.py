@@ -1,15 +1,19 @@
 """Dead runs: runs of a killed process or machine, which Dagster still lists as running.
 
-A dead run keeps its slot of the pool `gpu`, and the next run would wait for ever. `held` marks a run by a lock that
-ends with its process, and `bury` ends runs whose lock is free.
+A dead run keeps its slot of the pool `gpu`, and the next run would wait for ever. Every run holds a lock that ends with
+its process, and begins by ending the runs whose lock is free.
+
+Decisions:
+- A lock is held until the process ends, not until the run's last step: a run that is about to end is not a dead one.
+- A run is one process (`in_process_executor`). Runs without a lock, such as those of another executor, are left alone.
 """
 
 from __future__ import annotations
 
+import atexit
 import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import dagster as dg
 
@@ -19,18 +23,22 @@ _UNDER_WAY = [status for status in dg.DagsterRunStatus if status not in _ENDED]
 LOCK_TAG = "loam/lock"
 """The tag that names a run's lock file."""
 
+_HELD: dict[str, IO[str]] = {}
+"""The open lock files of this process, by run."""
 
-@contextmanager
-def held(folder: Path, run_id: str) -> Iterator[dict[str, str]]:
-    """Hold the lock of a run that this process is about to begin; yields the tags that the run needs."""
-    path = folder / f"{run_id}.lock"
+
+def hold(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Hold the lock of a run of this process until the process ends, and tag the run with it."""
+    if run_id in _HELD:
+        return
+    folder = Path(instance.root_directory) / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield {LOCK_TAG: str(path)}
-        finally:
-            path.unlink()
+    path = folder / f"{run_id}.lock"
+    lock = path.open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    _HELD[run_id] = lock
+    atexit.register(path.unlink, missing_ok=True)
+    instance.add_run_tags(run_id, {LOCK_TAG: str(path)})
 
 
 def bury(instance: dg.DagsterInstance) -> list[str]:
@@ -38,7 +46,7 @@ def bury(instance: dg.DagsterInstance) -> list[str]:
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
     gone = [run for run in runs if LOCK_TAG in run.tags and _is_free(Path(run.tags[LOCK_TAG]))]
     for run in gone:
-        instance.report_run_failed(run, "the process of this run has ended")
+        instance.report_run_failed(run, "the process of this run has ended; launch it again to go on from here")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         Path(run.tags[LOCK_TAG]).unlink(missing_ok=True)
     return [run.run_id for run in gone]

@@ -1,16 +1,20 @@
-"""`LoamError` as a Dagster failure: one line, no retry, and the error's exit code."""
+"""`LoamError` as a Dagster failure: one line, the error's exit code, and no retry, unless a store did not answer."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast, get_origin
 
 import dagster as dg
 
-from lm.errors import LoamError, as_loam_error
+from assets.support.launchpad import check_run
+from lm.errors import LoamError, UnreachableError, as_loam_error
+
+_MAX_RETRIES, _RETRY_AFTER_S = 2, 30.0
+"""Of a step whose store did not answer; each attempt has asked for a minute already."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -18,16 +22,16 @@ R = TypeVar("R")
 
 def explained(body: Callable[P, R]) -> Callable[P, R]:
     """Turn a `LoamError` of an asset's body into a `dagster.Failure` with its message and exit code, not to be
-    retried."""
+    retried. Before the body of an asset, the configurations of all assets of its run are checked."""
 
     @functools.wraps(body)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _explaining():
+        with _explaining(_contexts(args, kwargs)):
             return body(*args, **kwargs)
 
     @functools.wraps(body)
     def iterate(*args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
-        with _explaining():
+        with _explaining(_contexts(args, kwargs)):
             yield from cast(Iterator[Any], body(*args, **kwargs))
 
     made = cast(Callable[P, R], iterate if inspect.isgeneratorfunction(body) else run)
@@ -41,11 +45,20 @@ def explained(body: Callable[P, R]) -> Callable[P, R]:
     return made
 
 
+def _contexts(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[dg.AssetExecutionContext]:
+    return [value for value in (*args, *kwargs.values()) if isinstance(value, dg.AssetExecutionContext)]
+
+
 @contextmanager
-def _explaining() -> Iterator[None]:
+def _explaining(steps: list[dg.AssetExecutionContext]) -> Iterator[None]:
     try:
+        for context in steps:
+            check_run(context.op_execution_context.run_config)
         yield
     except LoamError as error:
+        is_left = bool(steps) and steps[0].op_execution_context.retry_number < _MAX_RETRIES
+        if is_left and isinstance(error, UnreachableError):
+            raise dg.RetryRequested(max_retries=_MAX_RETRIES, seconds_to_wait=_RETRY_AFTER_S) from error
         raise failure_of(error) from error
     except OSError as error:
         known = as_loam_error(error)

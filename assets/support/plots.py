@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _SIZE_INCHES = (7.0, 3.4)
 _DOTS_PER_INCH = 110
+_SHOWN_INLINE = 1_000
 
 
 class Picture:
@@ -112,6 +113,17 @@ def svg(title: str, drawn: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
 
 
+def inline(name: str, drawn: str) -> dg.MarkdownMetadataValue:
+    """A picture of `pipelines.report.small_charts`, small enough that Dagster's page shows it without a click."""
+    return svg(name, drawn)
+
+
+def is_inline(value: Any) -> bool:
+    """Return whether Dagster's page shows a value without a click: a picture of fewer than 1,000 characters."""
+    is_picture = isinstance(value, dg.MarkdownMetadataValue) and (value.value or "").startswith("![")
+    return is_picture and len(value.value or "") < _SHOWN_INLINE
+
+
 def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:
     """Rows of plain values as a table; all rows have the keys of the first."""
     if not rows:
@@ -120,6 +132,34 @@ def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextM
     columns = [dg.TableColumn(name, kinds.get(type(value), "string")) for name, value in rows[0].items()]
     records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
     return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+
+
+def readable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of a table with bytes, FLOPs and counts of parameters or tokens as people write them."""
+    return {name: _with_unit(name, value) for name, value in row.items()}
+
+
+def bytes_text(size_bytes: float) -> str:
+    """Return a size as text, such as 5.9 MB."""
+    return _scaled(size_bytes, {12: "TB", 9: "GB", 6: "MB", 3: "kB", 0: "bytes"})
+
+
+def _with_unit(name: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    if name.endswith("bytes"):
+        return bytes_text(value)
+    if "flops" in name:
+        return _scaled(value, {18: "EFLOP", 15: "PFLOP", 12: "TFLOP", 9: "GFLOP", 6: "MFLOP", 0: "FLOP"})
+    if name in ("parameters", "tokens") or name.endswith(("_parameters", "_tokens")):
+        return _scaled(value, {12: "T", 9: "B", 6: "M", 0: ""})
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _scaled(value: float, units: Mapping[int, str]) -> str:
+    power = next((power for power in units if abs(value) >= 10**power), min(units))
+    number = value / 10**power
+    return f"{number:,.4g} {units[power]}".rstrip() if number < 10_000 else f"{number:.3g} {units[power]}".rstrip()
 
 
 def _cell(value: Any) -> str | int | float | bool | None:

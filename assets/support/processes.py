@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -15,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterPipesExecutionError
 
 from lm.configuration import to_mapping
+from lm.locations import locate
+from lm.storage import MANIFEST
+from lm.training.metrics import work_folder
 
 _GRACE_S = 60.0
+_ENDED_BADLY = "DagsterPipesExecutionError"
+"""Dagster's error of a child that ended with another exit code than 0; its class is not public."""
 
 
 def pipes_client() -> dg.PipesSubprocessClient:
@@ -55,8 +61,10 @@ def run_training(
                 context=context.op_execution_context,
                 extras=extras,
             )
-        except DagsterPipesExecutionError as error:
-            raise _failure(function, error_file, error) from error
+        except Exception as error:
+            if type(error).__name__ != _ENDED_BADLY:
+                raise
+            raise _failure(function, error_file, error, paths) from error
 
 
 def command_of(num_processes: int) -> list[str]:
@@ -74,13 +82,38 @@ def command_of(num_processes: int) -> list[str]:
     return [sys.executable, *ranks, *module]
 
 
-def _failure(function: str, error_file: Path, error: Exception) -> dg.Failure:
-    """Return the child's error message, or its exit status if it died without a message."""
+def _failure(function: str, error_file: Path, error: Exception, paths: Mapping[str, Any]) -> dg.Failure:
+    """Return the child's error message, or how it ended if it died without a message."""
     if not error_file.exists():
-        return dg.Failure(description=f"{function}: the process died without a message ({error})")
+        return dg.Failure(
+            description=f"{function}: {_end_of(error)}, launch again to {_way_on(paths)}", allow_retries=False
+        )
     told = json.loads(error_file.read_text())
     metadata = {"exit_code": told["exit_code"], "error": told["kind"]}
     return dg.Failure(description=told["message"], metadata=metadata, allow_retries=False)
+
+
+def _end_of(error: Exception) -> str:
+    """Return how a process ended, from the exit code in Dagster's message; a negative one is a signal's."""
+    found = re.search(r"code (-?\d+)", str(error))
+    if found is None:
+        return f"the process died without a message ({error})"
+    code = int(found[1])
+    if code >= 0:
+        return f"the process ended with exit code {code} and no message"
+    name = signal.Signals(-code).name
+    return f"killed ({name}{'; out of memory?' if -code == signal.SIGKILL else ''})"
+
+
+def _way_on(paths: Mapping[str, Any]) -> str:
+    """Return where the next launch begins: at the newest checkpoint of the output's work folder, if there is one."""
+    folder = work_folder(locate(str(paths["output"]))) / "checkpoints" if "output" in paths else None
+    steps = (
+        [int(path.name.removeprefix("step-")) for path in folder.glob("step-*") if (path / MANIFEST).exists()]
+        if folder
+        else []
+    )
+    return f"go on from step {max(steps):,}" if steps else "begin anew"
 
 
 def _as_strings(paths: Mapping[str, Any]) -> dict[str, Any]:

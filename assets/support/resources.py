@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.support import dead_runs
 from assets.support.processes import pipes_client
 from lm.storage import Artifact, open_artifact
 from pipelines import paths
@@ -18,6 +19,12 @@ class LoamHome(dg.ConfigurableResource):
 
     path: str = ""
     """A folder, or a URL such as s3://bucket/prefix; empty means `$LOAM_HOME`, or `.loam` in the working folder."""
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """End the runs of processes that are gone, and mark this run as one of a living process."""
+        if context.instance is not None and context.run is not None and not context.instance.is_ephemeral:
+            dead_runs.bury(context.instance)
+            dead_runs.hold(context.instance, context.run.run_id)
 
     @property
     def root(self) -> Path:

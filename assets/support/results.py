@@ -1,17 +1,48 @@
-"""Materialization metadata: the artifact's path, size and digest, the counts of its manifest, and the time taken."""
+"""Materialization metadata: charts, the counts of the artifact's manifest, its size, digest and place, and the time."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
+from assets.support import plots
 from lm.storage import Artifact
 
 Plots = Mapping[str, dg.MetadataValue[Any]]
+
+HEADLINES = (
+    "bits_per_byte", "validation_loss", "num_kept", "num_in", "num_removed", "num_lost", "num_pages", "num_tokens",
+    "vocab_size", "bytes_per_token", "fertility", "num_parameters", "flops",
+)  # fmt: skip
+"""Entries of summaries that are shown first."""
+
+COLUMNS = {
+    "doc_id": "UUID of the WARC-Record-ID",
+    "url": "Address of the page",
+    "crawl": "Crawl, or collection of added documents",
+    "warc_path": "WARC file of the record",
+    "warc_offset": "Byte of the record in the stored file",
+    "fetched_at": "WARC-Date, ISO 8601 in UTC",
+    "text": "Main text",
+    "language": "ISO 639-1 code",
+    "language_score": "Confidence in the language, 0 to 1",
+    "toxic_score": "Score of the classifier of toxic text, 0 to 1",
+    "adult_score": "Score of the classifier of adult content, 0 to 1",
+    "quality_score": "Score of the quality classifier, 0 to 1",
+}
+"""Descriptions of the columns of documents."""
+
+_HIDDEN = frozenset({"sources", "signature_scheme"})
+"""Entries of a summary that a program reads: digests of other artifacts."""
+
+_ROW_COUNTS = ("num_kept", "num_documents", "num_texts", "num_warc_files")
+_DIGEST_DIGITS = 12
+_DIGITS = 4
 
 
 class Stopwatch:
@@ -32,28 +63,35 @@ def in_log(context: dg.AssetExecutionContext) -> Callable[[Mapping[str, object]]
 
 
 def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """Return the artifact's path and digest, and every count of its summary as a number that Dagster plots over
-    time.
+    """Return the artifact's summary, headline figures first, then its size, digest and place.
+
+    Numbers are numbers, which Dagster plots over time, rounded to four digits; tables of counts are tables.
     """
-    metadata: dict[str, dg.MetadataValue[Any]] = {
-        "path": dg.MetadataValue.path(str(artifact.path)),
-        "size_bytes": dg.MetadataValue.int(artifact.size_bytes),
-        "digest": dg.MetadataValue.text(artifact.digest),
+    summary = {name: artifact.summary[name] for name in (*HEADLINES, *artifact.summary) if name in artifact.summary}
+    return {
+        **{name: value for key, found in summary.items() for name, value in _values(key, found)},
+        **_rows_and_columns(artifact),
+        "size": dg.MetadataValue.text(plots.bytes_text(artifact.size_bytes)),
         "num_files": dg.MetadataValue.int(len(artifact.files)),
+        "digest": dg.MetadataValue.text(artifact.digest[:_DIGEST_DIGITS]),
+        "code": dg.MetadataValue.text(artifact.code[:_DIGEST_DIGITS]),
+        "path": dg.MetadataValue.path(str(artifact.path)),
     }
-    for name, value in artifact.summary.items():
-        metadata[name] = _value(value)
-    return metadata
+
+
+def rounded(value: float, digits: int = _DIGITS) -> float:
+    """Return a number with `digits` significant digits; zero and non-finite numbers as they are."""
+    return float(f"{value:.{digits}g}")
 
 
 def result(
     artifact: Artifact,
     watch: Stopwatch,
-    plots: Plots | None = None,
+    shown: Plots | None = None,
     checks: Sequence[dg.AssetCheckResult] = (),
 ) -> dg.MaterializeResult[Any]:
     """The result of an asset that published one artifact; its digest is the data version."""
-    metadata = {"seconds": dg.MetadataValue.float(watch.seconds), **group_metadata(plots or {}, artifact)}
+    metadata = {**group_metadata(shown or {}, artifact), "seconds": dg.MetadataValue.float(watch.seconds)}
     return dg.MaterializeResult(
         metadata=metadata, data_version=dg.DataVersion(artifact.digest), check_results=list(checks)
     )
@@ -63,22 +101,27 @@ def partition_results(
     context: dg.AssetExecutionContext,
     artifacts: Mapping[str, Artifact],
     watch: Stopwatch,
-    plots_of: Callable[[str, Artifact], Plots] | None = None,
+    shown_of: Callable[[str, Artifact], Plots] | None = None,
     joint: Plots | None = None,
 ) -> dg.MaterializeResult[Any]:
     """The result of a partitioned asset: each partition gets the metadata of its own artifact, and `joint`."""
     for partition, artifact in artifacts.items():
-        metadata = group_metadata(plots_of(partition, artifact) if plots_of else {}, artifact)
-        context.add_asset_metadata(metadata, partition_key=partition)
-    return dg.MaterializeResult(
-        metadata={"seconds": dg.MetadataValue.float(watch.seconds), **(joint or {})},
-        data_version=dg.DataVersion(joint_digest(artifacts.values())),
-    )
+        metadata = group_metadata(shown_of(partition, artifact) if shown_of else {}, artifact)
+        everything = {**metadata, **(joint or {}), "seconds": dg.MetadataValue.float(watch.seconds)}
+        context.add_asset_metadata(everything, partition_key=partition)
+    return dg.MaterializeResult(data_version=dg.DataVersion(joint_digest(artifacts.values())))
 
 
-def group_metadata(plots: Plots, artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """Return plots, then the artifact's metadata; a plot replaces metadata of the same name."""
-    return {**plots, **{name: value for name, value in artifact_metadata(artifact).items() if name not in plots}}
+def group_metadata(shown: Plots, artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """Return inline charts, headline figures, what else is `shown`, and the rest of the artifact's metadata.
+
+    An entry of `shown` replaces metadata of the same name.
+    """
+    metadata = {name: value for name, value in artifact_metadata(artifact).items() if name not in shown}
+    first = [name for name, value in shown.items() if plots.is_inline(value)]
+    headlines = [name for name in HEADLINES if name in metadata]
+    everything = {**shown, **metadata}
+    return {name: everything[name] for name in dict.fromkeys([*first, *headlines, *shown, *metadata])}
 
 
 def joint_digest(artifacts: Iterable[Artifact]) -> str:
@@ -87,13 +130,48 @@ def joint_digest(artifacts: Iterable[Artifact]) -> str:
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _value(value: Any) -> dg.MetadataValue[Any]:
+def _values(name: str, value: Any) -> Iterator[tuple[str, dg.MetadataValue[Any]]]:
+    """Yield the metadata of one entry of a summary; none of an empty one."""
+    if name in _HIDDEN or (isinstance(value, Mapping | list) and not value):
+        return
     if isinstance(value, bool):
-        return dg.MetadataValue.bool(value)
-    if isinstance(value, int):
-        return dg.MetadataValue.int(value)
+        yield name, dg.MetadataValue.bool(value)
+    elif isinstance(value, int):
+        yield name, dg.MetadataValue.int(value)
+    elif isinstance(value, float):
+        yield name, dg.MetadataValue.float(rounded(value))
+    elif isinstance(value, str):
+        yield name, dg.MetadataValue.text(value[:_DIGEST_DIGITS] if name.endswith("digest") else value)
+    elif isinstance(value, Mapping) and all(isinstance(each, int | float | str) for each in value.values()):
+        yield name, plots.table([{"name": key, "value": _plain(each)} for key, each in value.items()])
+    elif isinstance(value, Mapping) and all(isinstance(each, Mapping) for each in value.values()):
+        columns = list(dict.fromkeys(column for each in value.values() for column in each))
+        rows = [{"name": key, **{c: _plain(each.get(c)) for c in columns}} for key, each in value.items()]
+        yield name, plots.table(rows)
+    elif isinstance(value, list) and all(isinstance(each, str) for each in value):
+        yield name, dg.MetadataValue.text(", ".join(value))
+    else:
+        yield name, dg.MetadataValue.json(value)
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        return dg.MetadataValue.float(value)
-    if isinstance(value, str):
-        return dg.MetadataValue.text(value)
-    return dg.MetadataValue.json(value)
+        return rounded(value)
+    return value if value is None or isinstance(value, str | int) else json.dumps(value)
+
+
+def _rows_and_columns(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """Return Dagster's own entries of a table: its number of rows, and for documents the columns."""
+    rows = next((artifact.summary[name] for name in _ROW_COUNTS if name in artifact.summary), None)
+    if rows is None:
+        return {}
+    found: dict[str, dg.MetadataValue[Any]] = {"dagster/row_count": dg.MetadataValue.int(rows)}
+    if artifact.kind == "documents":
+        from pipelines.documents.view import read_schema
+
+        columns = [
+            dg.TableColumn(field.name, str(field.type), description=COLUMNS.get(field.name))
+            for field in read_schema(artifact)
+        ]
+        found["dagster/column_schema"] = dg.MetadataValue.table_schema(dg.TableSchema(columns))
+    return found

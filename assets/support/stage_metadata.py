@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets.support import plots
 from assets.support.resources import LoamHome
+from assets.support.results import rounded
 from lm.errors import AbsentError
 from lm.storage import Artifact
 from pipelines.curation.funnel import funnel
@@ -23,7 +24,6 @@ _NOT_YET_JUDGED = "\nThese pages have not been judged for harmful text yet.\n"
 def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) -> Metadata:
     """Charts and samples of one artifact of a step, made of `groups`."""
     # Here, since loading the definitions should not wait for what only a run needs.
-    from pipelines.report import charts
     from pipelines.report.html_page import stage_charts
     from pipelines.report.samples import HARMFUL_STAGE, markdown_table
     from pipelines.report.step_facts import stage_facts
@@ -33,7 +33,7 @@ def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) ->
     facts = stage_facts([artifact], _published(home, before[-1], groups) if before else [])
     earlier = [each for other in before for each in _published(home, other, groups)]
     rows = funnel([*earlier, artifact])
-    metadata: Metadata = {"funnel": plots.svg("Documents at each step", charts.funnel("Documents at each step", rows))}
+    metadata: Metadata = funnel_charts(rows)
     for name, drawn in stage_charts(facts).items():
         metadata[name] = plots.svg(name, drawn)
     if facts.languages:
@@ -45,6 +45,17 @@ def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) ->
     if facts.removed:
         metadata["removed_samples"] = dg.MetadataValue.md(markdown_table(facts.removed, "why") + note)
     return metadata
+
+
+def funnel_charts(rows: Sequence[Mapping[str, Any]]) -> Metadata:
+    """Return the funnel twice: small, which Dagster's page shows at once, and with every figure."""
+    from pipelines.report import charts, small_charts
+
+    title = "Documents at each step"
+    return {
+        "funnel": plots.inline("funnel", small_charts.funnel(rows)),
+        "funnel_chart": plots.svg(title, charts.funnel(title, rows)),
+    }
 
 
 def digests(home: LoamHome, name: str, partitions: Iterable[str | None]) -> dict[str | None, str]:
@@ -72,8 +83,8 @@ def throughput(
     summaries = [artifact.summary for artifact in artifacts.values()]
     size = num_bytes if num_bytes is not None else sum(summary["text_bytes_in"] for summary in summaries)
     return {
-        "documents_per_second": dg.MetadataValue.float(round(sum(s["num_in"] for s in summaries) / seconds, 1)),
-        "megabytes_per_second": dg.MetadataValue.float(round(size / 1e6 / seconds, 3)),
+        "documents_per_second": dg.MetadataValue.float(rounded(sum(s["num_in"] for s in summaries) / seconds)),
+        "megabytes_per_second": dg.MetadataValue.float(rounded(size / 1e6 / seconds)),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from lm.configuration import Doc, Range, settle, unknown_key
+from lm.configuration import Doc, OneOf, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
 from lm.model.presets import preset
@@ -76,13 +76,7 @@ class PretrainConfig:
             `num_tokens`.
     """
 
-    preset: Annotated[
-        str,
-        Doc(
-            "Shape of the model and recipe of its training, by name: test, tiny_cpu, small_cpu, gpt2_124m, "
-            "gpt2_355m, gpt2_1558m, llama_1b, llama_3b, qwen3_0_6b, qwen3_1_7b."
-        ),
-    ] = "tiny_cpu"
+    preset: Annotated[str, Doc("Shape of the model, and recipe of its training."), OneOf(RECIPES)] = "tiny_cpu"
     model: Annotated[
         Mapping[str, Any], Doc("Fields of the preset to replace; the vocabulary size always comes from the shards.")
     ] = field(default_factory=dict)

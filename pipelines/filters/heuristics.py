@@ -34,7 +34,7 @@ from typing import Annotated, ClassVar, Literal
 
 import pyarrow as pa
 
-from lm.configuration import Doc, Range, settle, unknown_key
+from lm.configuration import Doc, OneOf, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import Judgement, Stage, Verdict, judged
 from pipelines.filters.language_rules import (
@@ -220,7 +220,7 @@ class HeuristicFilter(Stage):
         ConfigurationError: at construction, an unknown preset or rule.
     """
 
-    preset: Annotated[str, Doc("Rule set: loam, or a paper's: gopher, c4, fineweb, refinedweb.")] = "loam"
+    preset: Annotated[str, Doc("Rule set: Loam's own, or a paper's."), OneOf(PRESETS)] = "loam"
     overrides: Annotated[
         Mapping[str, float | None],
         Doc(
@@ -234,8 +234,6 @@ class HeuristicFilter(Stage):
 
     def __post_init__(self) -> None:
         settle(self, "heuristics")
-        if self.preset not in PRESETS:
-            raise ConfigurationError(unknown_key(self.preset, PRESETS, "heuristics.preset"))
         for rule in self.overrides:
             if rule not in RULES:
                 raise ConfigurationError(unknown_key(rule, RULES, "heuristics.overrides"))

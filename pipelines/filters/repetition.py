@@ -20,7 +20,7 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from lm.configuration import Doc, Range, settle, unknown_key
+from lm.configuration import Doc, OneOf, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import MEASURED, Judgement, Stage, Verdict, judged
 from pipelines.filters.text_statistics import Array, TextStatistics, measure
@@ -93,7 +93,7 @@ class RepetitionFilter(Stage):
         ConfigurationError: at construction, an unknown preset or rule.
     """
 
-    preset: Annotated[str, Doc("Thresholds: loam, or gopher as in its paper.")] = "loam"
+    preset: Annotated[str, Doc("Thresholds: Loam's own, or those of Gopher's paper."), OneOf(PRESETS)] = "loam"
     overrides: Annotated[
         Mapping[str, float | None],
         Doc("Thresholds by rule, in place of the preset's; null switches a rule off."),
@@ -104,8 +104,6 @@ class RepetitionFilter(Stage):
 
     def __post_init__(self) -> None:
         settle(self, "repetition")
-        if self.preset not in PRESETS:
-            raise ConfigurationError(unknown_key(self.preset, PRESETS, "repetition.preset"))
         for rule in self.overrides:
             if rule not in THRESHOLDS:
                 raise ConfigurationError(unknown_key(rule, THRESHOLDS, "repetition.overrides"))

@@ -87,18 +87,19 @@ def list_groups(
     source: WarcSource,
     *,
     known: Mapping[str, Sequence[str]] | None = None,
+    without: Sequence[str] = (),
     downloads: Path | None = None,
     downloader: Downloader | None = None,
 ) -> dict[str, list[str]]:
     """Return the names of the files of each partition, by partition key. `downloads` keeps a remote listing for the
-    next call.
+    next call. Files named by `without` join no new partition.
 
     Raises:
         InputError: the folder or the crawl has no WARC files, or cannot be read.
     """
     names = _list_names(source, downloads, downloader, known)[: source.max_files]
     groups = {key: list(known[key]) for key in sorted(known or {}) if known and parse_partition(key)[0] == source.crawl}
-    taken = {name for group in groups.values() for name in group}
+    taken = {name for group in groups.values() for name in group} | set(without)
     first = 1 + max((parse_partition(key)[1] for key in groups), default=-1)
     new = group_paths([name for name in names if name not in taken], source.files_per_group)
     return groups | {partition_key(source.crawl, first + number): group for number, group in enumerate(new)}

@@ -3,7 +3,7 @@
 import dagster as dg
 import pytest
 
-from tests.assets.runs import defs, jobs, run_demo
+from tests.assets.runs import defs, demo_run, run_demo
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +22,7 @@ def tiny_home(tmp_path_factory):
 def instance():
     """An instance of this test session, with the demo's groups."""
     with dg.DagsterInstance.ephemeral() as ephemeral:
-        jobs.register_demo_groups(ephemeral)
+        demo_run.register_demo_groups(ephemeral)
         yield ephemeral
 
 

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets.automation import jobs
+from assets.automation import demo_run
 from assets.definitions import defs
 from assets.support.resources import LoamHome
 
@@ -40,7 +40,7 @@ def run_demo(instance, home, changes=None, only=None):
     return defs.resolve_job_def("demo").execute_in_process(
         run_config={"ops": config, "resources": {"home": {"config": {"path": str(home)}}}},
         instance=instance,
-        tags=jobs.demo_tags(),
+        tags=demo_run.demo_tags(),
         raise_on_error=False,
         asset_selection=None if only is None else [dg.AssetKey(name) for name in only],
     )

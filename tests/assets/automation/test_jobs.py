@@ -1,10 +1,9 @@
 """Jobs: the assets that each selects, and their partitions."""
 
-import dagster as dg
 import pytest
 
 from assets.automation import jobs
-from assets.automation.partitions import ABLATION_QUESTIONS, PER_GROUP, WARC_GROUPS
+from assets.automation.partitions import ABLATION_QUESTIONS, WARC_GROUPS
 from tests.assets.runs import defs
 
 
@@ -24,34 +23,3 @@ def test_jobs_divide_the_graph_between_them():
 )
 def test_a_job_has_the_partitions_of_its_assets(name, partitions):
     assert defs.resolve_job_def(name).partitions_def == partitions
-
-
-CRAWL = "CC-MAIN-2024-22/g0000"
-
-
-@pytest.mark.parametrize(
-    "before",
-    [
-        [],
-        ["demo/g0000", "demo/g0001"],
-        ["demo/g0001", "demo/g0000"],
-        ["demo/g0001"],
-        ["demo/g0000", CRAWL],
-        ["demo/g0000", CRAWL, "demo/g0001"],
-        [CRAWL, "demo/g0001", "demo/g0000", "own/g0000"],
-    ],
-)
-def test_the_demos_range_covers_its_groups_alone(before):
-    seen = []
-
-    @dg.asset(**PER_GROUP)
-    def warc_files(context: dg.AssetExecutionContext) -> None:
-        seen.extend(context.partition_keys)
-
-    with dg.DagsterInstance.ephemeral() as instance:
-        for key in before:
-            instance.add_dynamic_partitions("warc_groups", [key])
-        jobs.register_demo_groups(instance)
-        assert set(instance.get_dynamic_partitions("warc_groups")) == {*before, "demo/g0000", "demo/g0001"}
-        assert dg.materialize([warc_files], instance=instance, tags=jobs.demo_tags()).success
-    assert seen == ["demo/g0000", "demo/g0001"]

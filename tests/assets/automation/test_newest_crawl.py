@@ -19,7 +19,8 @@ GROUPS = [f"{CRAWL}/g0000", f"{CRAWL}/g0001"]
 
 
 def tick(instance):
-    return newest_crawl(dg.build_sensor_context(instance=instance, definitions=defs))
+    with dg.build_sensor_context(instance=instance, definitions=defs) as context:
+        return newest_crawl(context)
 
 
 def registered(instance):

@@ -8,13 +8,15 @@ import re
 import dagster as dg
 import pytest
 
+from assets.support import plots
 from assets.support.resources import LoamHome
+from assets.support.results import rounded
 from lm.shards import TokenShards
 from lm.tokenizer import Tokenizer
 from pipelines.curation.steps import CURATION
 from pipelines.documents.view import read_removals, read_table
 from pipelines.filters.trained import measurements
-from tests.assets.runs import materializations
+from tests.assets.runs import defs, materializations
 
 STEPS = [step.artifact for step in CURATION]
 PNG_SIZE = (374, 770)
@@ -72,7 +74,7 @@ def titles(markdown):
 @pytest.mark.parametrize("step", CURATION, ids=lambda step: step.artifact)
 def test_the_funnel_has_the_counts_of_the_step(shown, artifact_of, step):
     summary = artifact_of(step.artifact).summary
-    svg = picture(shown(step.artifact, "funnel")).decode()
+    svg = picture(shown(step.artifact, "funnel_chart")).decode()
     drawn = {tuple(each) for each in re.findall(rf"<title>{step.stage}: ([\d,]+) (\w+)</title>", svg)}
     counts = {(f"{summary[f'num_{kind}']:,}", kind) for kind in ("kept", "removed", "lost") if summary[f"num_{kind}"]}
     assert drawn == counts
@@ -165,7 +167,10 @@ def test_tables_of_tokens(shown, artifact_of):
     tokenizer = Tokenizer.load(artifact_of("tokenizer"))
     left, right = tokenizer.merges[0]
     first = shown("tokenizer", "first_merges")[0]
-    assert (first["merge"], first["left"], first["right"]) == (0, left.decode(), right.decode())
+    assert (first["merge"], first["left"], first["right"]) == (
+        0,
+        *(each.decode().replace(" ", "␣") for each in (left, right)),
+    )
     longest = shown("tokenizer", "longest_tokens")[0]
     assert longest["bytes"] == max(map(len, tokenizer.vocab.values()))
     (source,) = shown("training_mixture", "sources")
@@ -176,7 +181,7 @@ def test_tables_of_the_plan(shown, artifact_of):
     tables = json.loads(artifact_of("training_plan").file("plan.json").read_text())
     assert set(tables) == {"budgets", "presets"}
     for name, rows in tables.items():
-        assert shown("training_plan", name) == rows
+        assert shown("training_plan", name) == [plots.readable(row) for row in rows]
 
 
 @pytest.mark.parametrize("name", ["sft_model", "dpo_model", "grpo_model"])
@@ -191,6 +196,53 @@ def test_samples_of_a_model_answer_held_out_prompts(shown, artifact_of, name):
     assert rows
     for row in rows:
         assert prompts[row["id"]] == row["prompt"] and "heldout" in row["id"]
+
+
+INLINE = [
+    *((step.artifact, "funnel") for step in CURATION),
+    ("curation_report", "funnel"),
+    ("pretrained_model", "loss_curve"),
+    ("sft_model", "loss_curve"),
+    ("dpo_model", "reward_margin_curve"),
+    ("grpo_model", "verified_rate_curve"),
+]
+
+
+@pytest.mark.parametrize(("name", "plot"), INLINE)
+def test_key_charts_are_shown_without_a_click(tiny_run, shown, name, plot):
+    """Dagster's page shows Markdown of fewer than 1,000 characters; such a chart comes before all other metadata."""
+    assert len(shown(name, plot)) < 1_000
+    assert picture(shown(name, plot)).startswith(b"<svg")
+    assert next(iter(materializations(tiny_run)[name].materialization.metadata)) == plot
+
+
+def test_rates_of_evaluations_are_numbers(shown, artifact_of):
+    summary = artifact_of("evaluation_report").summary
+    for stage in ("pretrained", "sft", "dpo", "grpo"):
+        assert shown("evaluation_report", f"{stage}/bits_per_byte") == rounded(summary[stage]["bits_per_byte"])
+
+
+def test_documents_have_rows_and_columns(shown, artifact_of):
+    for step in CURATION:
+        made = artifact_of(step.artifact)
+        assert shown(step.artifact, "dagster/row_count") == made.summary["num_kept"]
+        columns = shown(step.artifact, "dagster/column_schema").columns
+        assert [column.name for column in columns] == read_table(made).schema.names
+
+
+@pytest.mark.fault(45)
+def test_the_code_version_is_that_of_the_artifact(tiny_run, artifact_of):
+    """An edit changes both, so what Dagster's graph shows as changed is what is made again."""
+    versions = {spec.key.to_user_string(): spec.code_version for spec in defs.resolve_all_asset_specs()}
+    for name in materializations(tiny_run):
+        assert versions[name] == artifact_of(name).code, name
+
+
+def test_nothing_empty_is_shown(tiny_run):
+    """An empty [Show JSON] is a click for nothing."""
+    for name, event in materializations(tiny_run).items():
+        for key, value in event.materialization.metadata.items():
+            assert not (isinstance(value, dg.JsonMetadataValue) and not value.value), (name, key)
 
 
 @pytest.mark.parametrize(("name", "plot", "num_curves"), CURVES)

@@ -25,7 +25,7 @@ shards, output, num_processes = sys.argv[1:4]
 
 @dg.asset
 def model(context: dg.AssetExecutionContext) -> None:
-    config = PretrainConfig(preset="test", num_steps=100_000, batch_size=2, checkpoint_interval=0, num_threads=1,
+    config = PretrainConfig(preset="test", num_steps=100_000, batch_size=2, checkpoint_interval=INTERVAL, num_threads=1,
                             num_processes=int(num_processes))
     run_training(context, pipes_client(), "pretrain", config, {"shards": shards, "output": output})
 
@@ -44,20 +44,37 @@ def children_of(pid):
     return [*children, *(below for child in children for below in children_of(child))]
 
 
+def begin(home, output, interval, until, num_processes=1):
+    """Start a training, and give its process once `until` holds."""
+    code = RUNNER.replace("INTERVAL", str(interval))
+    command = [sys.executable, "-c", code, str(home / "artifacts" / "token_shards"), str(output), str(num_processes)]
+    environment = {**os.environ, "DAGSTER_HOME": "", "PYTHONWARNINGS": "ignore"}
+    run = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not until():
+        assert run.poll() is None, run.stderr.read()
+        assert time.monotonic() < deadline, "no step was taken"
+        time.sleep(0.1)
+    return run
+
+
+def test_a_killed_training_says_so_and_where_the_next_launch_begins(tiny_run, tiny_home, tmp_path):
+    checkpoints = tmp_path / "model.work" / "checkpoints"
+    run = begin(tiny_home, tmp_path / "model", 5, lambda: any(checkpoints.glob("step-*/manifest.json")))
+    (child,) = children_of(run.pid)
+    os.kill(child, signal.SIGKILL)
+    _, message = run.communicate(timeout=90)
+    steps = [int(path.parent.name.removeprefix("step-")) for path in checkpoints.glob("step-*/manifest.json")]
+    said = f"killed (SIGKILL; out of memory?), launch again to go on from step {max(steps):,}"
+    assert message.splitlines()[-1] == f"error: model: pretrain: {said}"
+
+
 @pytest.mark.fault(28)
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_an_interrupted_training_leaves_a_checkpoint_and_no_child(tiny_run, tiny_home, tmp_path, num_processes):
     output = tmp_path / "model"
     live = tmp_path / "model.work" / "live.jsonl"
-    command = [sys.executable, "-c", RUNNER, str(tiny_home / "artifacts" / "token_shards"), str(output),
-               str(num_processes)]  # fmt: skip
-    environment = {**os.environ, "DAGSTER_HOME": "", "PYTHONWARNINGS": "ignore"}
-    run = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 90
-    while not (live.exists() and live.stat().st_size > 0):
-        assert run.poll() is None, run.stderr.read()
-        assert time.monotonic() < deadline, "no step was taken"
-        time.sleep(0.1)
+    run = begin(tiny_home, output, 0, lambda: live.exists() and live.stat().st_size > 0, num_processes)
     children = children_of(run.pid)
     run.send_signal(signal.SIGINT)
     _, message = run.communicate(timeout=90)

@@ -3,7 +3,7 @@
 import json
 import re
 
-from assets.automation.jobs import demo_partitions
+from assets.automation.demo_run import demo_partitions
 from assets.support.summary import curated_artifacts, summary_lines
 from lm.storage import open_artifact
 from pipelines.curation.steps import CURATION

@@ -1,0 +1,31 @@
+"""The instance of `make ui` and `make demo`."""
+
+import dagster as dg
+import pytest
+
+from assets.__main__ import main
+from assets.automation.instance import prepare
+from lm.errors import ConfigurationError
+
+
+def test_prepare_makes_the_instance_and_keeps_its_settings(tmp_path, monkeypatch):
+    folder = tmp_path / "new" / "dagster"
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    assert main(["prepare"]) == 0
+    settings = folder / "dagster.yaml"
+    assert "free_slots_after_run_end_seconds" in settings.read_text()
+    assert groups() == ["demo/g0000", "demo/g0001"]
+    settings.write_text("telemetry:\n  enabled: false\n")
+    assert main(["prepare"]) == 0
+    assert settings.read_text() == "telemetry:\n  enabled: false\n"
+
+
+def groups():
+    with dg.DagsterInstance.get() as instance:
+        return sorted(instance.get_dynamic_partitions("warc_groups"))
+
+
+def test_without_a_folder_it_says_what_to_do(monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    with pytest.raises(ConfigurationError, match="DAGSTER_HOME is not set"):
+        prepare()

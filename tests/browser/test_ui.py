@@ -1,0 +1,147 @@
+"""The UI in a browser, from an empty instance on: launch, look, curate, preview, cancel, go on.
+
+The tests build on each other, in their order. `make test-browser` runs them; `make test` does not.
+"""
+
+import re
+import time
+import urllib.parse
+
+import pytest
+import yaml
+
+from tests.assets.runs import TINY
+from tests.pipelines import warc_making as making
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1_800)]
+
+GROUP = "local/g0000"
+
+
+def launchpad(page, job, config):
+    """Open a job's launchpad with a configuration, as the link on the page of the job `demo` does."""
+    ops = {name: {"config": values} for name, values in config.items()}
+    query = urllib.parse.urlencode({"mode": "default", "config": yaml.safe_dump({"ops": ops})})
+    page.goto(f"/locations/loam/jobs/{job}/playground/setup?{query}")
+    page.get_by_text("No errors").wait_for()
+
+
+def write_config(page, text):
+    """Replace the text of the configuration editor."""
+    page.locator(".CodeMirror").last.evaluate("(editor, text) => editor.CodeMirror.setValue(text)", text)
+
+
+def lines_of(ui, run_id):
+    """The messages of a run's log."""
+    events = "... on EventConnection { events { ... on MessageEvent { message } } }"
+    query = f'{{ logsForRun(runId: "{run_id}", limit: 10000) {{ {events} }} }}'
+    return "\n".join(event.get("message", "") for event in ui.ask(query)["logsForRun"]["events"])
+
+
+def test_the_demo_starts_from_the_launchpad_of_an_empty_instance(ui, page):
+    page.goto("/locations/loam/jobs/demo")
+    link = page.get_by_role("link", name="open the launchpad with its settings")
+    assert "num_warc_files" in urllib.parse.unquote(link.get_attribute("href"))
+    link.click()
+    page.get_by_text("No errors").wait_for()
+    ops = {name: {"config": values} for name, values in TINY.items()}
+    write_config(page, yaml.safe_dump({"ops": ops}))
+    page.get_by_text("No errors").wait_for()
+    page.get_by_role("button", name="Launch Run").click()
+    page.get_by_role("button", name="Confirm").click()
+    page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
+    run_id = re.search(r"[0-9a-f-]{36}", page.url)[0]
+    assert ui.end_of(run_id) == "SUCCESS", lines_of(ui, run_id)
+    page.goto("/locations/loam/jobs/demo/runs")
+    page.get_by_role("link", name=run_id[:8]).first.wait_for()
+
+
+def test_one_asset_is_materialized(ui, page):
+    before = {run["runId"] for run in ui.runs()}
+    page.goto("/assets/training_plan")
+    page.get_by_role("button", name="Materialize").first.click()
+    run_id = ui.newest_run(before)
+    assert ui.end_of(run_id) == "SUCCESS", lines_of(ui, run_id)
+
+
+def test_an_inline_chart_a_plot_and_a_check_are_read(page):
+    page.goto("/assets/pretrained_model?view=overview")
+    chart = page.locator('img[src^="data:image/svg+xml"]').first
+    chart.wait_for()
+    assert chart.bounding_box()["height"] > 50
+    page.get_by_role("button", name="Plots").click()
+    page.locator("canvas").first.wait_for()
+    page.goto("/assets/pretrained_model?view=checks")
+    page.get_by_text("loss_is_finite_and_falls").first.wait_for()
+
+
+def test_the_graph_shows_whole_names(page):
+    page.goto("/locations/loam/asset-groups/curation/lineage")
+    page.get_by_text("masked_documents").first.wait_for()
+    for name in ("raw_documents", "language_documents", "prose_documents", "varied_documents", "harmless_documents"):
+        assert page.get_by_text(name, exact=True).first.is_visible()
+
+
+def test_a_folder_of_warc_files_is_added_and_curated(ui, page, tmp_path):
+    """In the dialog of the job: a partition, its folder, and go."""
+    folder = making.folder_of(tmp_path, {"a": [making.article(f"page {number}") for number in range(4)]})
+    before = {run["runId"] for run in ui.runs()}
+    page.goto("/locations/loam/jobs/curate_crawl")
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_text("Add a partition").click()
+    page.keyboard.type(GROUP)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Config", exact=True).click()
+    page.get_by_role("button", name="Add config").click()
+    unjudged = {"config": {"judge": "none"}}
+    ops = {
+        "warc_files": {"config": {"folder": str(folder)}},
+        "harmless_documents": unjudged,
+        "quality_documents": unjudged,
+    }
+    write_config(page, yaml.safe_dump({"ops": ops}))
+    page.get_by_role("button", name="Save config").click()
+    page.get_by_role("button", name="Launch 1 run").click()
+    run_id = ui.newest_run(before)
+    assert ui.end_of(run_id) == "SUCCESS", lines_of(ui, run_id)
+    page.goto(f"/assets/masked_documents?view=partitions&partition={urllib.parse.quote(GROUP, safe='')}")
+    page.get_by_text("num_kept").first.wait_for()
+
+
+def test_the_sensor_is_previewed(ui, page):
+    page.goto("/locations/loam/sensors/local_warc_folder")
+    page.get_by_role("button", name="Preview tick result").click()
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("holds no files named .warc").wait_for()
+
+
+def test_a_training_is_cancelled_and_goes_on_from_its_checkpoint(ui, page):
+    config = TINY["pretrained_model"] | {"num_steps": 4_000, "checkpoint_interval": 10}
+    before = {run["runId"] for run in ui.runs()}
+    page.goto("/assets/pretrained_model")
+    page.get_by_role("button", name="Materialize").first.click(modifiers=["Shift"])
+    page.locator(".CodeMirror").last.wait_for()
+    write_config(page, yaml.safe_dump({"ops": {"pretrained_model": {"config": config}}}))
+    page.get_by_role("button", name=re.compile("Materialize|Launch Run")).last.click()
+    run_id = ui.newest_run(before)
+    checkpoints = ui.home / "artifacts" / "pretrained_model.work" / "checkpoints"
+    deadline = time.monotonic() + 300
+    while not list(checkpoints.glob("step-*/manifest.json")):
+        assert time.monotonic() < deadline, lines_of(ui, run_id)
+        time.sleep(0.5)
+    page.goto(f"/runs/{run_id}")
+    page.get_by_role("button", name="Terminate").click()
+    page.get_by_role("dialog").get_by_role("button", name=re.compile("terminate", re.IGNORECASE)).click()
+    assert ui.end_of(run_id) == "CANCELED", lines_of(ui, run_id)
+    before = {run["runId"] for run in ui.runs()}
+    page.goto(f"/runs/{run_id}")
+    page.get_by_role("button", name=re.compile("Re-execute")).first.click()
+    again = ui.newest_run(before)
+    deadline = time.monotonic() + 300
+    while "resumed from" not in lines_of(ui, again):
+        assert time.monotonic() < deadline, lines_of(ui, again)
+        time.sleep(1)
+    page.goto(f"/runs/{again}")
+    page.get_by_role("button", name="Terminate").click()
+    page.get_by_role("dialog").get_by_role("button", name=re.compile("terminate", re.IGNORECASE)).click()
+    assert ui.end_of(again) == "CANCELED"
