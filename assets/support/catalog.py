@@ -113,7 +113,7 @@ ENTRIES = {
     "ngram_baseline": _entry("numpy", "model.md", "lm.evaluation.ngram_baseline.write_ngram_baseline",
         "lm.evaluation.config.NgramConfig"),
     "pretrained_model": _entry("pytorch safetensors", "model.md", "lm.training.pretrain.pretrain"),
-    "training_plan": _entry("json", "your_own_gpu.md", "lm.scaling.training_plan.write_training_plan"),
+    "training_plan": _entry("json", "your_own_gpu.md", "lm.scaling.training_plan.write_training_plan", "lm.scaling.config.PlanConfig"),
     "ablations": _entry("pytorch", "your_own_gpu.md", "lm.ablations.run.run_ablation"),
     "ablation_report": _entry("markdown", "your_own_gpu.md", "lm.ablations.report.write_ablation_report"),
     "sft_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.sft.train_sft"),

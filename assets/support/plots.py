@@ -145,6 +145,8 @@ def bytes_text(size_bytes: float) -> str:
 
 
 def _with_unit(name: str, value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {each}" for key, each in value.items())
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     if name.endswith("bytes"):

@@ -61,7 +61,7 @@ def begin(home, output, interval, until, num_processes=1):
 def test_a_killed_training_says_so_and_where_the_next_launch_begins(tiny_run, tiny_home, tmp_path):
     checkpoints = tmp_path / "model.work" / "checkpoints"
     run = begin(tiny_home, tmp_path / "model", 5, lambda: any(checkpoints.glob("step-*/manifest.json")))
-    (child,) = children_of(run.pid)
+    child, *_ = children_of(run.pid)
     os.kill(child, signal.SIGKILL)
     _, message = run.communicate(timeout=90)
     steps = [int(path.parent.name.removeprefix("step-")) for path in checkpoints.glob("step-*/manifest.json")]
