@@ -22,6 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.subject == "promote":
         kept = promote(root_at(arguments.home) if arguments.home else home())
         print(f"promoted {MODEL} {kept['digest'][:12]}, {kept['bits_per_byte']:.4f} bits per byte")
+        return 0
     if arguments.subject == "prepare":
         prepare()
         return 0
