@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from benchmarks.report import Row, finish, parser
 from lm.accounting import activation_bytes_per_token, training_memory
@@ -61,6 +62,11 @@ def _loss(model: TransformerLM, ids: Tensor) -> Tensor:
     )
 
 
+def id_of(tensor: Tensor) -> int:
+    """Return what tells the memory of a tensor from that of another one."""
+    return int(tensor.untyped_storage()._cdata)
+
+
 class _Results(TorchDispatchMode):
     """Notes the memory of every operation's results."""
 
@@ -71,11 +77,11 @@ class _Results(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
         results = operation(*arguments, **(options or {}))
-        for part in results if isinstance(results, tuple | list) else (results,):
-            if isinstance(part, Tensor):
+        given = {id_of(part) for part in tree_leaves((arguments, options)) if isinstance(part, Tensor)}
+        for part in tree_leaves(results):
+            if isinstance(part, Tensor) and id_of(part) not in given:  # a view has the memory of what it was given
                 storage = part.untyped_storage()
-                reference = StorageWeakRef(storage)
-                self.storages[reference.cdata], self.sizes[reference.cdata] = reference, storage.nbytes()
+                self.storages[id_of(part)], self.sizes[id_of(part)] = StorageWeakRef(storage), storage.nbytes()
         return results
 
 
