@@ -16,8 +16,8 @@ from lm.errors import run_command
 
 SIZES_MB = (1, 16, 128, 1_000)
 _MB = 1_000_000
-_BATCH, _STEPS, _WARM = 2, 3, 1
-_PRESET = "small_cpu"
+_BATCH, _STEPS, _WARM = 2, 5, 1
+_PRESET = "tiny_cpu"
 
 
 def rows(num_ranks: int, sizes_mb: list[int]) -> Iterator[Row]:
@@ -116,16 +116,21 @@ def _steps(num_ranks: int) -> dict[str, Any]:
                  "bucketed": (bucketed, False), "zero1": (bucketed, True), "fsdp": (FSDP, False)}  # fmt: skip
     config = preset(_PRESET)
     ids = torch.randint(0, config.vocab_size, (_BATCH, config.context_length + 1))
-    seconds, state = {}, {}
+    steps: dict[str, Callable[[], None]] = {}
+    optimizers, before = {}, {}
     for name, (wrap, is_sharded) in ways.items():
         torch.manual_seed(0)
         model = TransformerLM(config)
         wrapped = model if wrap is None else wrap(model)
         made = ShardedOptimizer(model.parameters(), AdamW) if is_sharded else AdamW(model.parameters())
-        before = _state_bytes(made)
-        step = functools.partial(_step, wrapped, made, ids)
-        seconds[name] = _median(step, repeats=_STEPS, warm=_WARM)
-        state[name] = {"before": before, "after": _state_bytes(made)}
+        optimizers[name], before[name] = made, _state_bytes(made)
+        steps[name] = functools.partial(_step, wrapped, made, ids)
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(_WARM + _STEPS):  # in turn, so that other work on the machine falls on all alike
+        for name, step in steps.items():
+            times[name].append(_seconds(step))
+    seconds = {name: statistics.median(found[_WARM:]) for name, found in times.items()}
+    state = {name: {"before": before[name], "after": _state_bytes(made)} for name, made in optimizers.items()}
     kept = {name: state[name] for name in ("no synchronization", "zero1", "fsdp") if name in state}
     return {"seconds": seconds, "state": kept, "tokens": _BATCH * config.context_length}
 
@@ -148,17 +153,18 @@ def _state_bytes(optimizer: Any) -> int:
     return sum(value.numel() * value.element_size() for value in values if isinstance(value, torch.Tensor))
 
 
-def _median(work: Callable[[], Any], *, repeats: int, warm: int = 1) -> float:
+def _median(work: Callable[[], Any], *, repeats: int) -> float:
+    return statistics.median([_seconds(work) for _ in range(1 + repeats)][1:])
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    """Return the seconds of a call that all ranks begin together."""
     import torch.distributed as dist
 
-    times = []
-    for index in range(warm + repeats):
-        dist.barrier()
-        started = time.perf_counter()
-        work()
-        if index >= warm:
-            times.append(time.perf_counter() - started)
-    return statistics.median(times)
+    dist.barrier()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def main(argv: list[str] | None = None) -> int:
