@@ -43,7 +43,7 @@ def decoding_twin(model: TransformerLM) -> TransformerLM:
             _lay_side_by_side((module.w1, module.w3), dtype)
         if isinstance(module, Linear) and not name.endswith("router") and module is not twin.lm_head:
             _set(module, module.weight.to(dtype))
-    twin.padded_head = padded_rows(model.lm_head.weight, dtype)
+    twin.padded_head = padded_rows(model.lm_head.weight.detach(), dtype)
     return twin.requires_grad_(False).eval()
 
 

@@ -88,6 +88,7 @@ def test_the_twin_for_decoding_computes_the_same_without_copying_a_weight(name, 
         monkeypatch.setattr(torch, "cat", _refused(torch.cat))
         twin.logits(twin.hidden(ids))
     assert not any(weight.requires_grad for weight in twin.parameters())
+    assert all(weight.requires_grad for weight in model.parameters())
 
 
 def _refused(cat):
