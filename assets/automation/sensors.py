@@ -10,6 +10,7 @@ import dagster as dg
 from assets.automation.jobs import curate_crawl
 from assets.automation.partitions import WARC_GROUPS
 from assets.support.failures import explained
+from lm.errors import InputError
 from lm.locations import is_remote, locate
 from pipelines.sources.warc_groups import WarcSource, list_groups
 
@@ -44,7 +45,10 @@ def local_warc_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     source = WarcSource(kind="folder", crawl=crawl, folder=folder, files_per_group=size)
     before = json.loads(context.cursor or "{}")
     known: dict[str, list[str]] = before.get("groups", {})
-    groups = list_groups(source, known=known)
+    try:
+        groups = list_groups(source, known=known)
+    except InputError as error:  # a folder that is empty or not there yet
+        return dg.SkipReason(str(error))
     sizes = _sizes(folder, [name for key in groups if key not in known for name in groups[key]])
     growing = sorted(name for name, size in sizes.items() if before.get("sizes", {}).get(name) != size)
     groups = list_groups(source, known=known, without=growing)

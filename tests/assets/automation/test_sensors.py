@@ -61,3 +61,8 @@ def test_a_preview_changes_nothing(empty_instance, tmp_path, monkeypatch):
 def test_the_sensor_without_a_folder_skips(empty_instance, monkeypatch):
     monkeypatch.delenv(sensors.FOLDER_VARIABLE, raising=False)
     assert "LOAM_WARC_FOLDER is not set" in sensor_tick(empty_instance).skip_message
+
+
+def test_an_empty_folder_is_a_reason_to_skip(empty_instance, tmp_path, monkeypatch):
+    monkeypatch.setenv(sensors.FOLDER_VARIABLE, str(tmp_path))
+    assert "holds no files named .warc" in sensor_tick(empty_instance).skip_message
