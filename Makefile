@@ -21,7 +21,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # What the tests hold Loam against, and the optional engines: not needed to run it.
 $(VENV)/.peers: $(VENV)/.installed
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[dev,hf,peers,ray,s3]"
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable ".[api,dev,hf,peers,ray,s3]"
 	@touch $@
 
 # Machine code depends on all that its module imports; where nothing is stale, warming takes seconds.

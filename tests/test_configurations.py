@@ -16,7 +16,14 @@ from lm.errors import ConfigurationError
 from lm.model.presets import PRESETS
 
 ROOMS = ("lm", "pipelines", *(["assets.graph"] if importlib.util.find_spec("dagster") else []))
-REQUIRED = {"ModelConfig": dict(PRESETS["test"]), "PretrainConfig": {"num_steps": 8}}
+REQUIRED = {
+    "ModelConfig": dict(PRESETS["test"]),
+    "PretrainConfig": {"num_steps": 8},
+    "PlannedTraining": {"num_steps": 8},
+    "TrainingRequest": {
+        "train_flops": 1e9, "d_model": 16, "num_layers": 1, "num_heads": 2, "learning_rate": 0.1,
+    },
+}  # fmt: skip
 """Values for configurations that do without defaults."""
 
 

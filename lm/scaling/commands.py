@@ -12,7 +12,8 @@ from lm.accounting.budget import budget, duration
 from lm.accounting.devices import DEVICES
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError, InputError
-from lm.scaling.fits import fits_of, law_in, predicted_interval
+from lm.scaling.fits import fits_of
+from lm.scaling.fitted_law import law_in, predicted_interval
 from lm.scaling.law import CHINCHILLA
 from lm.scaling.plan import Plan, plan, twenty_to_one
 from lm.scaling.points import Count, read_points
@@ -34,14 +35,15 @@ def fit(path: Path, count: Count, num_draws: int, seed: int) -> dict[str, Any]:
 def fit_page(found: Mapping[str, Any], budgets: Sequence[float] = ()) -> str:
     """Return the fits as text, one method after the other, each by its name."""
     lines = [f"{found['num_points']} points, N counts {found['count'].replace('_', '-')} parameters"]
-    for method, each in found["isoflop"].items():
-        lines += ["", f"IsoFLOP minima, {method}"]
+    methods = {f"IsoFLOP minima, {method}": each for method, each in found["isoflop"].items()}
+    for method, each in {**methods, "Minimum over training curves": found["curves"]}.items():
+        lines += ["", method]
         if "refused" in each:
             lines.append(f"  refused: {each['refused']}")
             continue
         laws = {name: PowerLaw(**each[name]) for name in ("parameters", "tokens")}
-        lines.append(f"  N* ∝ C^{_with(laws['parameters'].exponent, each['a'])}")
-        lines.append(f"  D* ∝ C^{_with(laws['tokens'].exponent, each['b'])}")
+        lines.append(f"  N* ∝ C^{_with(laws['parameters'].exponent, each.get('a'))}")
+        lines.append(f"  D* ∝ C^{_with(laws['tokens'].exponent, each.get('b'))}")
         lines += [_optimum(flops, laws["parameters"].at(flops), laws["tokens"].at(flops)) for flops in budgets]
     lines += ["", "Parametric law, L = E + A / N^α + B / D^β"]
     law = found["parametric"]
@@ -133,7 +135,9 @@ def _epochs(found: Plan, unique_tokens: float) -> str:
     return f", {found.num_tokens / unique_tokens:.3g} epochs" if unique_tokens < found.num_tokens else ""
 
 
-def _with(value: float, bounds: Mapping[str, float]) -> str:
+def _with(value: float, bounds: Mapping[str, float] | None) -> str:
+    if bounds is None:
+        return f"{value:.4g} (no interval)"
     return f"{value:.4g} (95%: {bounds['low']:.4g} to {bounds['high']:.4g})"
 
 

@@ -25,8 +25,10 @@ from lm.accounting.parameters import count_parameters
 from lm.configuration import to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.progress import track
-from lm.scaling.fits import fits_of, law_in, predicted_interval
+from lm.scaling.fits import fits_of
+from lm.scaling.fitted_law import law_in, predicted_interval
 from lm.scaling.grid_config import GridConfig
+from lm.scaling.grid_files import LAW, POINTS, PREDICTION, RUNS
 from lm.scaling.points import points_of
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
@@ -34,7 +36,6 @@ from lm.training.config import PretrainConfig
 from lm.training.metrics import Report
 from lm.training.pretrain import pretrain, silent
 
-POINTS, LAW, PREDICTION, RUNS = "points.json", "law.json", "prediction.json", "runs.json"
 _LEAST_STEPS = 10
 
 
@@ -144,7 +145,7 @@ def _write_prediction(
 def _non_embedding(rows: Sequence[Mapping[str, Any]], config: GridConfig) -> dict[str, Any]:
     """Return the same fits with the layers' parameters alone, as Kaplan et al. 2020 count them."""
     counted = [{**row, "parameters": row["non_embedding_parameters"]} for row in rows]
-    return fits_of(points_of(counted, "non_embedding"), num_draws=0, seed=config.grid_seed)
+    return fits_of(points_of(counted, "non_embedding"), num_draws=config.num_draws, seed=config.grid_seed)
 
 
 def _prediction(config: GridConfig, law: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from lm.model.config import ModelConfig
 from lm.training.config import PretrainConfig
 
 _ANY_VOCABULARY = 512
+MOST_BUDGETS = 8
+"""Budgets of a grid at most: each is a partition."""
 _OWN = ("preset", "model", "num_steps", "num_tokens", "seed", "batch_size", "learning_rate", "warmup_steps")
 
 
@@ -59,6 +61,8 @@ class GridConfig:
             values = getattr(self, name)
             if len(values) < 2 or list(values) != sorted(set(values)):
                 raise ConfigurationError(f"grid.{name}: {list(values)}, expected two or more rising numbers")
+        if len(self.budgets_flops) > MOST_BUDGETS:
+            raise ConfigurationError(f"grid.budgets_flops: {len(self.budgets_flops)}, expected at most {MOST_BUDGETS}")
         if not self.prediction_seeds or len(set(self.prediction_seeds)) != len(self.prediction_seeds):
             raise ConfigurationError(f"grid.prediction_seeds: {self.prediction_seeds}, expected one or more, each once")
         for width in (*self.widths, self.base_width):

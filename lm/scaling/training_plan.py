@@ -8,8 +8,6 @@ measured.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,6 @@ from lm.scaling.config import PlanConfig
 from lm.scaling.plan import plan
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
-from lm.training.config import PretrainConfig
 from lm.training.metrics import Report
 
 
@@ -95,29 +92,3 @@ def shape_fields(config: ModelConfig) -> dict[str, Any]:
     """Return the fields of `PretrainConfig.model` that make a planned shape out of the preset tiny_cpu."""
     names = ("context_length", "d_model", "num_layers", "num_heads", "d_ff", "tie_embeddings")
     return {name: getattr(config, name) for name in names}
-
-
-def follow_plan(config: PretrainConfig, tables: Mapping[str, Any], flops: float) -> PretrainConfig:
-    """Return the training with the shape, tokens, learning rate and batch of one row of `plan.json`.
-
-    Raises:
-        ConfigurationError: the plan has no such budget, or no model for it.
-    """
-    rows = {row["flops"]: row for row in tables["budgets"]}
-    if flops not in rows:
-        known = ", ".join(f"{budget:g}" for budget in rows)
-        raise ConfigurationError(f"plan_flops: {flops:g}, expected a budget of training_plan: {known}")
-    row = rows[flops]
-    if row["parameters"] is None:
-        raise ConfigurationError(f"plan_flops: {row['note']}")
-    context = row["model"]["context_length"]
-    return dataclasses.replace(
-        config,
-        preset="tiny_cpu",
-        model={**row["model"], **config.model},
-        num_steps=0,
-        num_tokens=row["num_tokens"],
-        batch_size=max(1, row["batch_tokens"] // context),
-        optimizer="adamw",
-        learning_rate=row["learning_rate"],
-    )

@@ -11,8 +11,9 @@ from lm.scaling.config import PlanConfig
 from lm.scaling.hyperparameters import fit_best, suggested
 from lm.scaling.law import CHINCHILLA
 from lm.scaling.plan import plan, planned, twenty_to_one
+from lm.scaling.planned_training import PlannedTraining, follow_plan, training_of
 from lm.scaling.shapes import shapes_near
-from lm.scaling.training_plan import budget_row, follow_plan
+from lm.scaling.training_plan import budget_row
 from lm.training.config import PretrainConfig
 
 BUDGETS = [10.0**exponent for exponent in range(13, 28, 4)]
@@ -100,5 +101,10 @@ def test_a_training_follows_a_row_of_the_plan():
     assert count_parameters(shape).total == rows[1]["parameters"] and training.num_tokens == rows[1]["num_tokens"]
     with pytest.raises(ConfigurationError, match=r"plan_flops: 1e\+10, expected a budget of training_plan: 1000, 1e"):
         follow_plan(training, {"budgets": rows}, 1e10)
+    asked = PlannedTraining(num_tokens=1, plan=True, plan_flops=1e15)
+    assert training_of(asked, {"budgets": rows}) == training
+    assert training_of(PlannedTraining(num_tokens=7), None) == PretrainConfig(num_tokens=7)
+    with pytest.raises(ConfigurationError, match="training_plan has not been materialized"):
+        training_of(asked, None)
     with pytest.raises(ConfigurationError, match="plan_flops: flops: 1e"):
         follow_plan(training, {"budgets": rows}, 1e3)

@@ -1,0 +1,162 @@
+"""Scaling laws and accounting: fit seconds, recovery of planted laws, the own law's error, predicted and counted costs.
+
+The own law's error is read from the artifact `law_test` of `LOAM_HOME`, and is not measured where there is none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.report import Row, finish, parser
+from lm.accounting.flops import training_flops
+from lm.accounting.measured_memory import peak_new_bytes
+from lm.accounting.memory import training_memory
+from lm.errors import run_command
+from lm.model import TransformerLM, preset
+from lm.progress import track
+from lm.scaling.law import CHINCHILLA
+from lm.scaling.parametric import ParametricFit, fit_parametric
+from lm.scaling.points import Points
+from lm.storage import find_artifact
+from lm.training.batches import Batch
+from lm.training.config import PretrainConfig
+from lm.training.trainer import Trainer
+from pipelines import paths
+
+NUM_POINTS, NUM_BUDGETS, DEVIATION = 240, 12, 0.005
+_TRUE = {
+    "E": CHINCHILLA.e,
+    "A": CHINCHILLA.a,
+    "B": CHINCHILLA.b,
+    "alpha": CHINCHILLA.alpha,
+    "beta": CHINCHILLA.beta,
+    "a": CHINCHILLA.exponents[0],
+}
+
+
+def rows(num_laws: int = 100, num_draws: int = 200) -> Iterator[Row]:
+    """Yield all rows; `num_laws` synthetic sets of points, each with `num_draws` bootstrap draws."""
+    started = time.perf_counter()
+    fit_parametric(planted(0), num_draws=400)
+    yield Row(
+        name="fit: 240 points, 400 bootstrap draws",
+        value=time.perf_counter() - started,
+        unit="s",
+        target=120.0,
+        better="lower",
+    )
+    hits = dict.fromkeys(_TRUE, 0)
+    for seed in track(range(num_laws), "planted laws", unit="law"):
+        fit = fit_parametric(planted(seed), num_draws=num_draws, seed=seed)
+        for name in hits:
+            hits[name] += _inside(fit, name)
+    for name, count in hits.items():
+        yield Row(
+            name=f"planted laws with {name} in its 95% interval",
+            value=100 * count / num_laws,
+            unit="of 100",
+            peer=f"{num_laws} sets of {NUM_POINTS} points, noise {DEVIATION:.1%}",
+            target=90.0,
+        )
+    yield _own_law()
+    yield from _accounting()
+
+
+def planted(seed: int) -> Points:
+    """Return IsoFLOP points of the published law, their log losses moved by normal noise."""
+    generator = np.random.default_rng(seed)
+    flops = np.repeat(np.logspace(18, 21.5, NUM_BUDGETS), NUM_POINTS // NUM_BUDGETS)
+    optimum = np.array([CHINCHILLA.optimal(each)[0] for each in flops])
+    parameters = optimum * np.exp(generator.uniform(-1.6, 1.6, len(flops)))
+    tokens = flops / 6 / parameters
+    losses = np.array([CHINCHILLA.loss(n, d) for n, d in zip(parameters, tokens, strict=True)])
+    return Points(parameters, tokens, flops, losses * np.exp(DEVIATION * generator.standard_normal(len(flops))))
+
+
+def _inside(fit: ParametricFit, name: str) -> bool:
+    return _TRUE[name] in fit.intervals[name]
+
+
+def _own_law() -> Row:
+    artifact = find_artifact(paths.artifact_path("law_test", None, paths.home()))
+    if artifact is None:
+        return Row(
+            name="own law: error at 4 times the largest budget", value=None, unit="%", target=2.0, better="lower"
+        )
+    found = artifact.summary
+    told = f"predicted {found['predicted_loss']:.4f}, measured {found['measured_loss']:.4f}"
+    return Row(
+        name="own law: error at 4 times the largest budget",
+        value=100 * abs(found["relative_error"]),
+        unit="%",
+        peer=f"{told}, seeds: {found['num_seeds']}",
+        target=2.0,
+        better="lower",
+    )
+
+
+def _accounting() -> Iterator[Row]:
+    """Yield FLOPs against torch's count, and bytes of a step against the allocations that torch's profiler sees."""
+    config = preset("tiny_cpu", attention="reference")
+    model, ids = TransformerLM(config), torch.zeros(2, config.context_length, dtype=torch.long)
+    with FlopCounterMode(display=False) as counted:
+        model(ids).sum().backward()
+    predicted = 2 * training_flops(config, convention="square").total
+    yield Row(
+        name="tiny_cpu: FLOPs of forward and backward",
+        value=predicted,
+        unit="FLOPs",
+        peer=f"torch's count: {counted.get_total_flops():.6g}",
+        ratio=predicted / counted.get_total_flops(),
+        target=0.99,
+    )
+    for optimizer in ("muon", "adamw", "sgd"):
+        yield _memory_row(PretrainConfig(preset="tiny_cpu", num_steps=5, batch_size=8, optimizer=optimizer))
+
+
+class _OneBatch:
+    """A loader of one random batch."""
+
+    def __init__(self, vocab_size: int, batch_size: int, context_length: int) -> None:
+        self._ids = torch.randint(vocab_size, (batch_size, context_length + 1))
+
+    def next_batch(self) -> Batch:
+        """Return the batch."""
+        return Batch(self._ids, None, None, (), self._ids[:, 1:].numel())
+
+
+def _memory_row(config: PretrainConfig) -> Row:
+    shape = config.model_config(4_096)
+    loader = _OneBatch(shape.vocab_size, config.batch_size, shape.context_length)
+    trainer = Trainer(config, TransformerLM(shape), loader)  # type: ignore[arg-type]
+    trainer.train_step()
+    _, new = peak_new_bytes(trainer.train_step)
+    states = (value for state in trainer.optimizer.state.values() for value in state.values())
+    kept = sum(value.nbytes for value in states if torch.is_tensor(value))
+    measured = new + kept + sum(parameter.nbytes for parameter in trainer.model.parameters())
+    predicted = training_memory(shape, config.batch_size, optimizer=config.optimizer, device="cpu").total
+    return Row(
+        name=f"tiny_cpu, {config.optimizer}, 8 windows: peak of a step",
+        value=predicted / 1e6,
+        unit="MB",
+        peer=f"measured: {measured / 1e6:.1f}",
+        ratio=predicted / measured,
+        target=0.9,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """The command line."""
+    options = parser("scaling", (__doc__ or "").strip())
+    options.add_argument("--laws", type=int, default=100, help="synthetic sets of points (default: 100)")
+    arguments = options.parse_args(argv)
+    return finish("scaling", rows(arguments.laws), arguments)
+
+
+if __name__ == "__main__":
+    run_command(main)
