@@ -84,7 +84,7 @@ def test_the_graph_shows_whole_names(page):
 
 def test_a_folder_of_warc_files_is_added_and_curated(ui, page, tmp_path):
     """In the dialog of the job: a partition, its folder, and go."""
-    folder = making.folder_of(tmp_path, {"a": [making.article(f"page {number}") for number in range(4)]})
+    folder = making.folder_of(tmp_path / "warcs", {"a": [making.article(f"page {number}") for number in range(4)]})
     before = {run["runId"] for run in ui.runs()}
     page.goto("/locations/loam/jobs/curate_crawl")
     page.get_by_role("button", name="Materialize all").click()
@@ -112,7 +112,7 @@ def test_the_sensor_is_previewed(ui, page):
     page.goto("/locations/loam/sensors/local_warc_folder")
     page.get_by_role("button", name="Preview tick result").click()
     page.get_by_role("button", name="Continue").click()
-    page.get_by_text("holds no files named .warc").wait_for()
+    page.get_by_text("holds no files named .warc").first.wait_for()
 
 
 def test_a_training_is_cancelled_and_goes_on_from_its_checkpoint(ui, page):
