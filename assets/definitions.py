@@ -6,8 +6,9 @@ import warnings
 
 import dagster as dg
 
-# Single-run backfills and pools are what this project is built on; their beta status is known and pinned.
+# Pools, single-run backfills and checks by partition: their status is known, and their version pinned.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
+warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from assets.automation.conditions import automated, automation  # noqa: E402
 from assets.automation.failure_reports import failure_reports  # noqa: E402
