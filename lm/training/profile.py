@@ -13,7 +13,11 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +28,7 @@ from lm.training.metrics import PROFILE
 from lm.training.spans import Spans
 from lm.training.trainer import StepResult, Trainer
 
+_NOISE = (b"SyncActivityProfilerHandler", b"allocated before the profiling started")
 TRACE, MEMORY, SNAPSHOT = "trace.json.gz", "memory.json", "memory.pickle"
 REST = "the rest"
 
@@ -49,7 +54,12 @@ def traced_step(trainer: Trainer, folder: Path) -> StepResult:
     if on_gpu:
         torch.cuda.memory._record_memory_history()
     watched = spans.watching(trainer.model, parts=trainer.runs_by_operation)
-    with profile(activities=activities, profile_memory=True) as profiler, watched, trainer.named_by(spans):
+    with (
+        _without_noise(),
+        profile(activities=activities, profile_memory=True) as profiler,
+        watched,
+        trainer.named_by(spans),
+    ):
         result = trainer.train_step()
     profiler.export_chrome_trace(str(folder / TRACE))
     if on_gpu:
@@ -59,6 +69,22 @@ def traced_step(trainer: Trainer, folder: Path) -> StepResult:
     (folder / MEMORY).write_text(json.dumps(curve) + "\n")
     _note_peak(folder / PROFILE, max((held for _, held in curve), default=0))
     return result
+
+
+@contextmanager
+def _without_noise() -> Iterator[None]:
+    """Leave out the lines that torch's profiler writes to standard error while nothing is wrong."""
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+            written.seek(0)
+            os.write(2, b"".join(line for line in written if not any(sign in line for sign in _NOISE)))
 
 
 def read_trace(path: Path) -> dict[str, Any]:

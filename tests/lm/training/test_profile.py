@@ -1,6 +1,7 @@
 """The profile of a step: named ranges in its trace, a table that adds up, and a training that stays the same."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -46,6 +47,20 @@ def test_the_memory_of_a_step_rises_and_falls_back(shards, tmp_path):
     weights = sum(parameter.nbytes for parameter in trainer.model.parameters())
     assert peak == max(held) > held[0] + weights and held[-1] < peak - weights
     assert memory_curve({"traceEvents": []}) == []
+
+
+def test_the_profilers_own_lines_are_left_out_and_others_stay(shards, tmp_path, capfd):
+    trainer = make_trainer(TokenShards.open(shards))
+    timed_step(trainer, tmp_path)
+    train_step = trainer.train_step
+
+    def warned():
+        os.write(2, b"a warning of the step\n")
+        return train_step()
+
+    trainer.train_step = warned
+    traced_step(trainer, tmp_path)
+    assert capfd.readouterr().err == "a warning of the step\n"
 
 
 def test_the_table_covers_the_step(shards, tmp_path):
