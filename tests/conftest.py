@@ -12,8 +12,10 @@ from hypothesis import settings
 from lm import store_access
 from tests.stores import s3_server
 
-settings.register_profile("loam", deadline=None)  # a busy machine fails no test
-settings.load_profile("loam")
+# A busy machine fails no test, and one commit has one result; `explore` draws other examples at each run.
+settings.register_profile("loam", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("LOAM_EXAMPLES", "loam"))
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -101,4 +101,5 @@ def _thinned(points: Sequence[tuple[float, float]], number: int) -> list[tuple[f
 
 
 def _share(value: float, low: float, high: float) -> float:
-    return (value - low) / (high - low) if high > low else 0.5
+    span = high / 2 - low / 2  # halves, since the difference of two large numbers may overflow
+    return (value / 2 - low / 2) / span if span > 0 else 0.5

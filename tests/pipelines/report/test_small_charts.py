@@ -4,7 +4,7 @@ import math
 import re
 from xml.etree import ElementTree
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.report import small_charts
@@ -20,6 +20,9 @@ def row(stage, counts):
     return {"stage": stage, **dict(zip(names, (kept + removed + lost, *counts), strict=True))}
 
 
+@example([1.7976931348623157e308, -9.9792015476736e291], "")
+@example([1.7976931348623157e308, -1.7976931348623157e308], "")
+@example([5e-324, 0.0], "")
 @given(st.lists(NUMBERS, max_size=300), st.text(max_size=12))
 def test_any_curve_fits_and_is_well_formed(ys, unit):
     svg = small_charts.curve(
