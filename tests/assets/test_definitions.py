@@ -3,8 +3,10 @@
 import graphlib
 import subprocess
 import sys
+import tomllib
 
 import dagster as dg
+import yaml
 
 from tests.assets.runs import defs
 from tests.conftest import REPOSITORY
@@ -31,6 +33,16 @@ def test_definitions_load_and_are_described():
     for key, spec in ((spec.key, spec) for spec in defs.resolve_all_asset_specs()):
         assert spec.description, key
         assert len(key.to_user_string()) <= LONGEST_NAME, key
+
+
+def test_the_workspace_and_the_project_name_one_code_location():
+    """Dagster's own commands read `workspace.yaml`, and `dg` reads the project file."""
+    (entry,) = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text())["load_from"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    assert entry["python_module"] == {
+        "module_name": project["code_location_target_module"],
+        "location_name": project["code_location_name"],
+    }
 
 
 def test_no_group_is_in_a_circle_with_another():
