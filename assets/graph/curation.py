@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.automation.partitions import PER_GROUP, WARC_GROUPS, chosen_partitions
 from assets.graph.crawl import content_digests, read_listing, warc_files
-from assets.graph.curation_checks import BLOCKING, CHECKS, specs
+from assets.graph.curation_checks import CHECKS, GROUP_CHECKS, specs
 from assets.graph.group_results import each_group, report_groups
 from assets.support import plots
 from assets.support.checks import Made, check_groups, results
@@ -188,7 +188,7 @@ def unique_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     """Deduplicate all chosen groups together."""
     config = config_of(context, Deduplication)
     chosen = chosen_partitions(context.instance, config.partitions)
-    check_groups(context.instance, chosen, BLOCKING)
+    check_groups(home, chosen, GROUP_CHECKS)
     sources = _last_of(home, chosen)
     if not config.mixed_settings:
         check_same_settings(sources)

@@ -234,14 +234,8 @@ CHECKS: dict[str, tuple[Check, ...]] = {
 }
 """The checks of every asset of documents."""
 
-BLOCKING = [
-    dg.AssetCheckKey(dg.AssetKey(step.artifact), check.name)
-    for step in CURATION
-    if step.partitioned
-    for check in CHECKS[step.artifact]
-    if check.blocking
-]
-"""The checks of groups that keep a group out of the corpus."""
+GROUP_CHECKS = {step.artifact: CHECKS[step.artifact] for step in CURATION if step.partitioned}
+"""The checks of a group's assets; those that block keep the group out of the corpus."""
 
 
 def specs(asset: str, partitions: dg.PartitionsDefinition[Any] | None = None) -> list[dg.AssetCheckSpec]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from assets.automation.partitions import WARC_GROUPS
 from assets.support.checks import Check, Found, Made, evaluations
@@ -14,6 +13,9 @@ from assets.support.resources import LoamHome
 from assets.support.results import Plots, Stopwatch, group_metadata, joint_digest
 from lm.errors import LoamError, UnreachableError, as_loam_error
 from lm.storage import Artifact
+
+DATA_VERSION_TAG = "dagster/data_version"
+"""The tag by which a materialization gives its data version, as Dagster's docs of external assets have it."""
 
 Value = TypeVar("Value")
 Events = Iterator[Any]

@@ -11,17 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # no public name in 1.13
     AssetCheckEvaluationTargetMaterializationData,
 )
-from dagster._core.event_api import PartitionKeyFilter
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from assets.support.resources import LoamHome
 from lm.errors import InputError
-from lm.storage import Artifact
+from lm.storage import Artifact, find_artifact
 
-_ENDED = {AssetCheckExecutionRecordStatus.FAILED, AssetCheckExecutionRecordStatus.SUCCEEDED}
 WARN, ERROR = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
 
 
@@ -111,31 +108,30 @@ def evaluations(
             )
 
 
-def check_groups(instance: dg.DagsterInstance, groups: Sequence[str], blocking: Sequence[dg.AssetCheckKey]) -> None:
-    """Refuse groups whose latest blocking check failed; Dagster holds only the run of the check to it.
+def check_groups(home: LoamHome, groups: Sequence[str], checks: Mapping[str, Sequence[Check]]) -> None:
+    """Refuse groups with an artifact that a blocking check fails; `checks` has the checks of each asset of a group.
+
+    The checks look anew, so that a group is held to them whatever made its artifacts: another run, or the command.
 
     Raises:
-        InputError: names every such group with its check and the check's line.
+        InputError: names every such group with its asset, its check and the check's line.
     """
     bad = []
     for group in groups:
-        for key in blocking:
-            found = _latest(instance, key, group)
-            if found is not None and not found.passed:
-                bad.append(f"{group}: {key.asset_key.to_user_string()}.{key.name} failed: {found.description}")
+        for asset, checks_of in checks.items():
+            if (artifact := find_artifact(home.target(asset, group))) is None:
+                continue
+            made = Made(home=home, artifact=artifact, group=group)
+            looked = [(check, check.look(made)) for check in checks_of if check.blocking]
+            bad += [
+                f"{group}: {asset}.{check.name} failed: {found.description}"
+                for check, found in looked
+                if check.blocks(found)
+            ]
     if bad:
         raise InputError(
             f"{'; '.join(bad)}. Make the groups again from that asset on, or leave them out with `partitions`"
         )
-
-
-def _latest(instance: dg.DagsterInstance, key: dg.AssetCheckKey, group: str) -> dg.AssetCheckEvaluation | None:
-    """Return the latest result of a group's check; runs that ended before they had one do not count."""
-    records = instance.event_log_storage.get_asset_check_execution_history(
-        key, limit=1, status=_ENDED, partition_filter=PartitionKeyFilter(key=group)
-    )
-    found = records[0].evaluation if records else None
-    return found if isinstance(found, dg.AssetCheckEvaluation) else None
 
 
 def _target(context: dg.AssetExecutionContext, group: str) -> AssetCheckEvaluationTargetMaterializationData | None:

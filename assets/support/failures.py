@@ -36,7 +36,7 @@ def explained(body: Callable[P, R]) -> Callable[P, R]:
 
     made = cast(Callable[P, R], iterate if inspect.isgeneratorfunction(body) else run)
     # Dagster reads the parameters' types from the signature and cannot resolve strings of another module's. Where an
-    # asset has checks beside its own output, it knows results by their plain class alone.
+    # asset has checks beside its own output, it recognizes results by their plain class alone.
     signature = inspect.signature(body, eval_str=True)
     returned = signature.return_annotation
     if made is not run or get_origin(returned) is dg.MaterializeResult:

@@ -28,7 +28,7 @@ class Device:
     memory_bytes: int
     memory_bytes_per_s: float
     link_bytes_per_s: float
-    """To other devices of its node, both directions together (NVLink's advertised figure); 0 where there is no link."""
+    """To other devices of its node, both directions together (NVLink's advertised figure); 0 without a link."""
     source: str
     name_parts: tuple[str, ...] = ()
     """Words that all stand in the name that the driver gives to this device."""

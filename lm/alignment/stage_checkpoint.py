@@ -64,7 +64,7 @@ class StageCheckpoint:
         self._saved_at = time.monotonic()
 
     def load(self, model: TransformerLM, optimizer: torch.optim.Optimizer) -> StageState | None:
-        """Put model and optimizer into the saved state and return its counters; None where there is no such state.
+        """Put model and optimizer into the saved state and return its counters; None without a saved state.
 
         A checkpoint of another fingerprint, or one that cannot be read, is left aside: the stage begins anew.
         """

@@ -33,7 +33,7 @@ from lm.rewards.answer_line import parse_answer
 Row = dict[str, Any]
 _Convert = Callable[[Mapping[str, Any], str], Iterator[Row]]
 HELDOUT_ONE_IN = 20
-"""One prompt in so many is held out where data has no splits."""
+"""Of this many prompts one is held out where the data has no splits."""
 
 _HELDOUT_NAMES = frozenset({"test", "validation", "valid", "dev", "heldout", "eval"})
 _TURN = re.compile(r"\n\n(Human|Assistant):")

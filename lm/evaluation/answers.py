@@ -54,7 +54,7 @@ class AnswerRates:
     well_formed_rate: float
     verified_rate: float
     verified_standard_error: float
-    """√(p (1 − p) / n): how far the rate would scatter over other samples of so many problems."""
+    """√(p (1 − p) / n), where p is `verified_rate` and n is `num_responses`."""
 
 
 def answer_problems(

@@ -12,6 +12,7 @@ made anew for every batch. A choice is made once for a shape, on random inputs, 
 from __future__ import annotations
 
 import functools
+import logging
 import statistics
 from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lm.errors import ConfigurationError
 from lm.kernels.flash_attention import flash_attention
+
+_log = logging.getLogger(__name__)
 
 Backend = Literal["kernel", "flash", "cudnn", "flex"]
 _SDPA = {"flash": SDPBackend.FLASH_ATTENTION, "cudnn": SDPBackend.CUDNN_ATTENTION}
@@ -87,7 +90,8 @@ def fastest(
 ) -> Backend:
     """Return the fastest backend for a shape; `known` has earlier choices, and takes this one.
 
-    A backend that fails here (a GPU that is too old, a head that it does not take) is left out.
+    A backend that fails here (a GPU that is too old, a head that it does not take) is left out, and the log names it
+    with its error.
     """
     key = f"{shape}, torch {torch.__version__}, {_name(device)}"
     if key not in known:
@@ -116,8 +120,10 @@ def _times(
             blocks = causal_blocks(shape.seq, shape.window, device) if backend == "flex" else None
             forward = functools.partial(attend_by, backend, q, k, v, window=shape.window, blocks=blocks)
             yield backend, measure(functools.partial(_both, forward, (q, k, v), slope))
-        except (RuntimeError, NotImplementedError):
-            continue
+        except RuntimeError as error:
+            _log.warning(
+                "attention backend %s: %s; left out of the choice for %s", backend, " ".join(str(error).split()), shape
+            )
 
 
 def _both(forward: Callable[[], Tensor], parts: tuple[Tensor, ...], slope: Tensor) -> Any:

@@ -79,7 +79,7 @@ class RankWatch:
         self._beat = _Beat(0, 0, socket.gethostname(), os.getpid(), os.getppid())
         self._seen, self._seen_at = "", time.monotonic()
         self.failure: Failure | None = None
-        self._ended = threading.Event()
+        self._failed, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="rank-watch", daemon=True)
         store.set(_FAILURE, "")
 
@@ -118,9 +118,7 @@ class RankWatch:
             raise RankLostError(failure.message, failure.exit_code) from error
 
     def _await_failure(self) -> Failure | None:
-        end = time.monotonic() + self.silence_s + _GRACE_S
-        while self.failure is None and time.monotonic() < end:
-            time.sleep(_INTERVAL_S / 5)
+        self._failed.wait(self.silence_s + _GRACE_S)
         return self.failure
 
     def _watch(self) -> None:
@@ -179,6 +177,7 @@ class RankWatch:
     def _end(self, failure: Failure) -> None:
         """Let the main thread end by the error of its collective; after a while end the process."""
         self.failure = failure
+        self._failed.set()
         if self._ended.wait(_GRACE_S):
             return
         print(f"error: {failure.message}", file=sys.stderr, flush=True)

@@ -8,8 +8,6 @@ from assets.support.resources import LoamHome
 from lm import storage
 from lm.errors import InputError
 
-KEY = dg.AssetCheckKey(dg.AssetKey("masked_documents"), "accounts_are_exact")
-
 
 @pytest.mark.parametrize(
     ("check", "found", "severity", "blocks"),
@@ -59,32 +57,27 @@ def test_a_blocking_check_in_its_step_stops_what_follows(tmp_path, passed, warns
     assert (found.passed, found.description, found.blocking, found.metadata["n"].value) == (passed, "x", True, 1)
 
 
-def evaluated(instance, group, passed):
-    @dg.asset(
-        name="masked_documents",
-        partitions_def=dg.StaticPartitionsDefinition(["a/g0000", "b/g0000"]),
-        check_specs=[dg.AssetCheckSpec("accounts_are_exact", asset="masked_documents", blocking=True)],
+def test_groups_are_held_to_what_their_blocking_checks_find_now(tmp_path):
+    home = LoamHome(path=str(tmp_path))
+    for group, number in (("a/g0000", 1), ("b/g0000", 2)):
+        with storage.publish(
+            home.target("masked_documents", group), kind="x", config={}, inputs={}, code=""
+        ) as publication:
+            publication.summary["n"] = number
+
+    def small(made):
+        number = made.artifact.summary["n"]
+        return Found(number < 2, f"{made.group} has {number}")
+
+    checks = [
+        Check(name="blocks", description="", look=small, blocking=True),
+        Check(name="x", description="", look=small),
+    ]
+    groups = ["a/g0000", "b/g0000", "c/g0000"]  # of the last, nothing is there
+    check_groups(home, ["a/g0000", "c/g0000"], {"masked_documents": checks})
+    check_groups(home, groups, {"masked_documents": checks[1:], "raw_documents": checks})
+    with pytest.raises(InputError) as refused:
+        check_groups(home, groups, {"masked_documents": checks})
+    assert str(refused.value).startswith(
+        "b/g0000: masked_documents.blocks failed: b/g0000 has 2. Make the groups again"
     )
-    def asset(context: dg.AssetExecutionContext):
-        evaluation = dg.AssetCheckEvaluation(
-            asset_key=KEY.asset_key, check_name=KEY.name, passed=passed, metadata={}, partition=group,
-            description="2 in, 1 kept",
-        )  # fmt: skip
-        yield dg.MaterializeResult()
-        yield evaluation
-        yield dg.Output(None, output_name="masked_documents_accounts_are_exact")
-
-    dg.materialize([asset], instance=instance, partition_key=group, raise_on_error=False)
-
-
-def test_groups_are_held_to_the_latest_result_of_each():
-    with dg.DagsterInstance.ephemeral() as instance:
-        check_groups(instance, ["a/g0000", "b/g0000"], [KEY])  # nothing is known of them
-        evaluated(instance, "a/g0000", False)
-        evaluated(instance, "b/g0000", True)
-        check_groups(instance, ["b/g0000"], [KEY])
-        with pytest.raises(InputError) as refused:
-            check_groups(instance, ["a/g0000", "b/g0000"], [KEY])
-        assert str(refused.value).startswith("a/g0000: masked_documents.accounts_are_exact failed: 2 in, 1 kept. ")
-        evaluated(instance, "a/g0000", True)
-        check_groups(instance, ["a/g0000", "b/g0000"], [KEY])

@@ -49,7 +49,7 @@ def test_documents_and_windows_go_to_backends_that_have_them():
     assert "cudnn" in AttentionShape(1, 1, 1, 64, 16, torch.bfloat16, window=64).candidates()
 
 
-def test_the_fastest_that_works_is_chosen_once_for_a_shape(monkeypatch):
+def test_the_fastest_that_works_is_chosen_once_for_a_shape(monkeypatch, caplog):
     times = {"kernel": 3.0, "flash": 2.0, "flex": 1.0}
     calls = []
 
@@ -69,6 +69,8 @@ def test_the_fastest_that_works_is_chosen_once_for_a_shape(monkeypatch):
 
     known = {}
     assert fastest(SHAPE, CPU, known, measure) == "flex" and set(calls) == {"kernel", "flash", "cudnn", "flex"}
+    (line,) = caplog.messages
+    assert line.startswith("attention backend cudnn: no such kernel on this GPU; left out")
     calls.clear()
     assert fastest(SHAPE, CPU, known, measure) == "flex" and not calls and len(known) == 1
     times.clear()
