@@ -35,6 +35,17 @@ def shared_data():
 
 
 @pytest.fixture
+def one_thread():
+    """One thread of torch: threads that wait for each other on a busy machine cost tiny tensors more than they give."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def loam_home(tmp_path, monkeypatch):
     """An empty `LOAM_HOME` for one test."""
     home = tmp_path / "home"

@@ -21,16 +21,12 @@ Packing = Literal["padded", "best_fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TuningConfig:
-    """The settings of every alignment stage; each stage has its own defaults. One step is one optimizer update."""
+class UpdateConfig:
+    """The settings of every training on examples: its batches, its learning rate, and where it runs."""
 
     seed: Annotated[int, Doc("Draws the order of batches and every sample."), Range(0)] = 0
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
     batch_size: Annotated[int, Doc("Examples a step: instructions, pairs or problems."), Range(1, 2**24)] = 32
-    optimizer: Annotated[
-        Optimizer,
-        Doc("Muon for the layers' matrices, or AdamW for everything; both take about the same learning rate."),
-    ] = "muon"
     learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-4
     warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 5
     final_lr_fraction: Annotated[
@@ -40,16 +36,27 @@ class TuningConfig:
     max_gradient_norm: Annotated[float, Doc("Gradients with a larger norm are scaled down to it."), Range(above=0)] = (
         1.0
     )
+    too_long: Annotated[
+        TooLong,
+        Doc("An example longer than the context stops the stage, is left out, or loses its end."),
+    ] = "refuse"
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningConfig(UpdateConfig):
+    """The settings of every alignment stage; each stage has its own defaults. One step is one optimizer update."""
+
+    optimizer: Annotated[
+        Optimizer,
+        Doc("Muon for the layers' matrices, or AdamW for everything; both take about the same learning rate."),
+    ] = "muon"
     replay_windows: Annotated[
         int, Doc("Windows of pre-training text a step, so that the language stays; 0 leaves them out."), Range(0, 2**16)
     ] = 0
     replay_weight: Annotated[
         float, Doc("Weight of the replayed text's mean loss beside the stage's own."), Range(above=0)
     ] = 1.0
-    too_long: Annotated[
-        TooLong,
-        Doc("An example longer than the context stops the stage, is left out, or loses its end."),
-    ] = "refuse"
     max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
     evaluation_problems: Annotated[
         int,
@@ -58,7 +65,6 @@ class TuningConfig:
         ),
         Range(1),
     ] = 200
-    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
     precision: Precision = "auto"
     compile: Compilation = "auto"
     recomputation: Recomputation = "none"
@@ -128,25 +134,11 @@ class DPOConfig(TuningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardModelConfig:
+class RewardModelConfig(UpdateConfig):
     """A Bradley–Terry reward model, trained by AdamW."""
 
-    seed: Annotated[int, Doc("Draws the order of batches."), Range(0)] = 0
-    num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
     batch_size: Annotated[int, Doc("Pairs a step."), Range(1, 2**24)] = 32
     learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
-    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 5
-    final_lr_fraction: Annotated[
-        float, Doc("The learning rate at the end, as a share of the highest."), Range(0, 1)
-    ] = 0.1
-    weight_decay: Annotated[float, Doc("Decoupled decay of matrices."), Range(0)] = 0.0
-    max_gradient_norm: Annotated[float, Doc("Gradients with a larger norm are scaled down to it."), Range(above=0)] = (
-        1.0
-    )
-    too_long: Annotated[
-        TooLong, Doc("A pair longer than the context stops the stage, is left out, or loses its end.")
-    ] = "refuse"
-    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
 
     def __post_init__(self) -> None:
         settle(self)

@@ -28,17 +28,12 @@ WAVERING = {"learning_rate": 1e-6, "final_lr_fraction": 0.0}
 NUM_KILLS = int(os.environ.get("LOAM_TEST_KILLS", "12"))
 
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     return make_shards(tmp_path_factory.mktemp("shards") / "s")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _config(**changes):

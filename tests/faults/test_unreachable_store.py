@@ -198,13 +198,11 @@ def test_a_disk_that_fails_is_not_an_empty_one(tmp_path, monkeypatch):
 
 
 @pytest.mark.fault(39)
-def test_a_training_keeps_its_checkpoints_and_its_result(s3, cache, little_patience, monkeypatch, tmp_path):
-    torch = pytest.importorskip("torch")
+def test_a_training_keeps_its_checkpoints_and_its_result(s3, cache, little_patience, one_thread, monkeypatch, tmp_path):
     from lm.training.pretrain import pretrain, work_folder
     from lm.training.run_checkpoint import checkpoint_folders
     from tests.lm.training.corpora import config_of, make_shards
 
-    torch.set_num_threads(1)
     shards, output = make_shards(tmp_path / "s"), locate(f"{s3.bucket()}/model")
     config = config_of(num_steps=4, checkpoint_interval=1)
     steps = []

@@ -3,7 +3,6 @@
 import contextlib
 
 import pytest
-import torch
 
 from tests.lm.parallel.pool import Ranks
 
@@ -30,8 +29,5 @@ def two(pools):
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def on_one_thread(one_thread):
+    """Every test here."""

@@ -1,9 +1,6 @@
-"""Shards to train on; and one thread, since the tensors are tiny and threads that wait for each other on a busy machine
-cost more than they give.
-"""
+"""Shards to train on; and one thread for every test here."""
 
 import pytest
-import torch
 
 from lm.shards import ShardWriter
 from lm.storage import publish
@@ -12,11 +9,8 @@ from tests.lm.training.corpora import make_shards
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def on_one_thread(one_thread):
+    """Every test here."""
 
 
 @pytest.fixture(scope="session")
