@@ -42,6 +42,9 @@ class UpdateConfig:
     ] = "refuse"
     device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
 
+    def __post_init__(self) -> None:
+        settle(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TuningConfig(UpdateConfig):
@@ -80,7 +83,7 @@ class TuningConfig(UpdateConfig):
         return self.num_steps
 
     def __post_init__(self) -> None:
-        settle(self)
+        super().__post_init__()
         if self.precision == "float16":
             raise ConfigurationError(
                 "precision: float16, expected auto, float32 or bfloat16: alignment does not scale its loss"
@@ -139,9 +142,6 @@ class RewardModelConfig(UpdateConfig):
 
     batch_size: Annotated[int, Doc("Pairs a step."), Range(1, 2**24)] = 32
     learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
-
-    def __post_init__(self) -> None:
-        settle(self)
 
 
 @dataclass(frozen=True, kw_only=True)
