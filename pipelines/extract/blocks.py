@@ -162,8 +162,9 @@ class _Reader:
         if self.pieces:
             self.flush()
         candidate = name in CONTAINERS and may_be_article(name, attributes)
-        counts = len(self.blocks), self._num_characters, self._num_linked_before, self._num_cells
-        self._open.append((self._kind, *counts, candidate))
+        self._open.append(
+            (self._kind, len(self.blocks), self._num_characters, self._num_linked_before, self._num_cells, candidate)
+        )
         kind = _KINDS[name]
         if kind:
             self._kind = kind

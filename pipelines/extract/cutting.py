@@ -107,8 +107,8 @@ def _cut(html: str, position: int, end: int, forgiven: Set[str | int]) -> Cut:
     dropped: list[Dropped] = []
     reasons: dict[str, str] = {}
     done = position
-    while (found := _OPENING.search(html, position, end)) is not None:
-        start, position = found.span()
+    openings = _OPENING.finditer(html, position, end)
+    while (found := next(openings, None)) is not None:
         kind = found.lastindex
         if kind == _ATTRIBUTES:
             tag = found[0]
@@ -118,20 +118,23 @@ def _cut(html: str, position: int, end: int, forgiven: Set[str | int]) -> Cut:
         elif kind == _ATTRIBUTES_OF_NAMED:
             reason = _reason_by_name(html, found)
         else:
-            pieces.append(html[done:start])
+            pieces.append(html[done : found.start()])
             if found[1] in ("xmp", "plaintext"):
                 pieces.append(f"<pre>{escape(found[2])}</pre>")
-            done = position
+            done = found.end()
             continue
-        if not reason or reason in forgiven or start in forgiven:
+        if not reason:
+            continue
+        start, position = found.span()
+        if reason in forgiven or start in forgiven:
             continue
         if html.startswith("<math", position):  # hidden, for a picture of the formula is shown beside it
             reason = FORMULA
-        stop = _end_of_element(html, found[kind - 1], position, end)
         kept.append("".join([*pieces, html[done:start]]))
+        done = _end_of_element(html, found[kind - 1], position, end)
         pieces.clear()
-        dropped.append(Dropped(reason, start, stop))
-        done = position = stop
+        dropped.append(Dropped(reason, start, done))
+        openings = _OPENING.finditer(html, done, end)
     return Cut([*kept, "".join([*pieces, html[done:end]])], dropped)
 
 
