@@ -79,9 +79,9 @@ def read_blocks(html: str, forgiven: Set[str | int] = frozenset(), earlier: Read
     """Read the markup of a body; `forgiven` and the cut of an `earlier` reading are as in `cut_markup`."""
     cut = cut_markup(html, forgiven, None if earlier is None else earlier.cut)
     reader = _Reader()
-    pieces, handlers = reader.pieces, _HANDLERS
+    pieces, handler_of = reader.pieces, _HANDLERS.get
     for name, attributes, text in TAG.findall(cut.markup):
-        handler = handlers.get(name)
+        handler = handler_of(name)
         if handler is not None:
             handler(reader, name, attributes)
         if text and (pieces or not text.isspace()):
