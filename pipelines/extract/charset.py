@@ -42,11 +42,12 @@ _FEW_WRONG = 8
 _ENOUGH_UTF8 = 4
 _ESCAPES_OF_ISO_2022_JP = (b"\x1b$B", b"\x1b$@")
 # Sequences that lack their end, as no Latin text has them: typographic marks and emoji, a capital letter in mid-word,
-# and the end of the page. Each branch begins with a byte beyond ASCII, so that a search passes over all others.
+# and the end of the page. One set of bytes comes first, so that a search passes over all others.
 _CUT_UTF8 = re.compile(
-    rb"\xe2[\x80-\x8f](?![\x80-\xbf])|\xf0\x9f[\x80-\xbf]?(?![\x80-\xbf])"
-    rb"|[\xc3-\xd6\xd8-\xde](?<=[a-z].)(?![A-Za-z\x80-\xff])"
-    rb"|[\xc2-\xf4]\Z|[\xe0-\xf4][\x80-\xbf]\Z|[\xf0-\xf4][\x80-\xbf]{2}\Z"
+    rb"[\xc2-\xf4](?:"
+    rb"(?<=\xe2)[\x80-\x8f](?![\x80-\xbf])|(?<=\xf0)\x9f[\x80-\xbf]?(?![\x80-\xbf])"
+    rb"|(?<=[a-z][\xc3-\xd6\xd8-\xde])(?![A-Za-z\x80-\xff])"
+    rb"|\Z|(?<=[\xe0-\xf4])[\x80-\xbf]\Z|(?<=[\xf0-\xf4])[\x80-\xbf]{2}\Z)"
 )
 
 
