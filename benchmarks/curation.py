@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.report import Row, finish, parser, peak_bytes
+from benchmarks.shared_data import shared_data
 from benchmarks.web import refinery, rivals
-from benchmarks.web.pages import TruePage, precision_recall_f1, shared_data, true_pages, write_warc
+from benchmarks.web.pages import TruePage, precision_recall_f1, true_pages, write_warc
 from lm.errors import run_command
 from lm.progress import track
 from pipelines.curation.steps import CURATION, EXTRACTION

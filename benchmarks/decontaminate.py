@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from benchmarks.open_text import open_text
 from benchmarks.report import Row, finish, parser, timed
-from benchmarks.web.pages import shared_data
+from benchmarks.shared_data import shared_data
 from lm.errors import IntegrityError, run_command
 from lm.progress import track
 from pipelines.decontamination.index import EvaluationIndex

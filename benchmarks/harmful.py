@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import Row, finish, parser
-from benchmarks.web.pages import shared_data
+from benchmarks.shared_data import shared_data
 from benchmarks.web.real_pages import real_pages
 from lm.errors import run_command
 from pipelines.classifiers.fasttext_training import load_classifier, split_examples

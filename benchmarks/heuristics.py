@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from benchmarks.report import Row, finish, parser
+from benchmarks.shared_data import shared_data
 from benchmarks.web.datatrove_filters import FILTERS, Verdicts, is_installed, ours, theirs, white_space_words, why
 from benchmarks.web.documents import documents
-from benchmarks.web.pages import shared_data
 from lm.errors import run_command
 from lm.progress import track
 from pipelines.filters.text_statistics import measure

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.language_candidates import CANDIDATES, Candidate, Identify, iso_639_1
 from benchmarks.report import Row, finish, parser, timed
-from benchmarks.web.pages import shared_data
+from benchmarks.shared_data import shared_data
 from lm.errors import run_command
 from lm.progress import track
 

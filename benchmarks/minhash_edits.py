@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from benchmarks.report import Row, finish, parser
-from benchmarks.web.pages import shared_data
+from benchmarks.shared_data import shared_data
 from benchmarks.web.real_pages import real_pages
 from lm.errors import run_command
 from pipelines.dedup import minhash, minhash_reference

@@ -9,28 +9,26 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import pyarrow as pa
 
 from benchmarks.open_text import open_text
 from benchmarks.report import Row, timed
+from benchmarks.shared_data import shared_data
 from lm.progress import track
 from pipelines.dedup.minhash import Signatures, shingle_sets, sign
 from pipelines.dedup.minhash_config import MinHashConfig
 
 NUM_HASHES, NGRAM, SEED = 128, 5, 1
 _WORDS_PER_PAGE, _REPEATS = 500, 7
-_SHARED_DATA = Path(os.environ.get("LOAM_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
 def pages() -> list[str]:
     """4 MB of pages of 500 words: real prose where the shared data is, else words of an open vocabulary."""
-    prose = _SHARED_DATA / "prose" / "public_domain.jsonl.gz"
+    prose = shared_data() / "prose" / "public_domain.jsonl.gz"
     if prose.exists():
         with gzip.open(prose, "rt", encoding="utf-8") as stream:
             documents = [json.loads(line)["text"] for line in stream]

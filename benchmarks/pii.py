@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from benchmarks import pii_texts
 from benchmarks.pii_innocent import innocent_texts
 from benchmarks.report import Row, finish, parser, timed
-from benchmarks.web.pages import shared_data, true_pages
+from benchmarks.shared_data import shared_data
+from benchmarks.web.pages import true_pages
 from lm.errors import run_command
 from lm.progress import track
 from pipelines.extract import extract_text

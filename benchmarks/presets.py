@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks.report import Row, finish, parser
-from benchmarks.web.pages import shared_data, true_pages
+from benchmarks.shared_data import shared_data
+from benchmarks.web.pages import true_pages
 from benchmarks.web.real_pages import FOLDERS, RealPage, real_pages
 from lm.errors import run_command
 from pipelines.extract.html import decode_html

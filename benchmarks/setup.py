@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.report import Row, finish, parser
+from benchmarks.shared_data import REPOSITORY
 from lm.errors import run_command
 from lm.progress import track
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 MB, GB = 10**6, 10**9
 _UNITS = {"bytes": 1, "kB": 1000, "MB": MB}
 _FETCHED = re.compile(r"\bDownloading \S+ \(([0-9.]+) (bytes|kB|MB)\)")

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.report import Row, finish, parser
-from benchmarks.web.pages import REPOSITORY, shared_data
+from benchmarks.shared_data import REPOSITORY, shared_data
 from lm.errors import run_command
 from pipelines.filters.language_rules import UNSPACED, lower_words
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import tempfile
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from benchmarks.shared_data import shared_data
 from lm.code_version import code_digest
 from lm.tokenizer import Tokenizer, train_bpe
 from pipelines.demo_crawl import DemoCrawlConfig, write_demo_crawl
@@ -25,7 +25,6 @@ from pipelines.sources.warc_file import WarcFile
 
 CRAWL = DemoCrawlConfig(num_pages=15_000)
 END_OF_TEXT = "<|endoftext|>"
-_SHARED_DATA = Path(os.environ.get("LOAM_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Corpus:
 
 def corpora() -> list[Corpus]:
     """The texts of the tokenizer benchmarks."""
-    prose = _SHARED_DATA / "prose" / "public_domain.jsonl.gz"
+    prose = shared_data() / "prose" / "public_domain.jsonl.gz"
     found = [Corpus("crawl", crawl_documents())]
     if prose.exists():
         with gzip.open(prose, "rt", encoding="utf-8") as stream:
@@ -77,7 +76,7 @@ def crawl_documents(config: DemoCrawlConfig = CRAWL) -> list[str]:
 
 def tokenizer_to_measure(documents: list[str]) -> Tokenizer:
     """GPT-2's published one; without the shared data one of 32,000 tokens, trained on `documents`."""
-    vocab, merges = _SHARED_DATA / "tokenizer" / "gpt2_vocab.json", _SHARED_DATA / "tokenizer" / "gpt2_merges.txt"
+    vocab, merges = shared_data() / "tokenizer" / "gpt2_vocab.json", shared_data() / "tokenizer" / "gpt2_merges.txt"
     if vocab.exists():
         return Tokenizer.from_files(vocab, merges, [END_OF_TEXT])
     return train_bpe(documents, 32_000, [END_OF_TEXT], "gpt2")

@@ -9,10 +9,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.shared_data import shared_data
 from lm.shards import ShardWriter
 from lm.storage import Artifact, Publication, make
 from lm.tokenizer import SPECIAL_TOKENS, train_bpe
@@ -23,8 +23,7 @@ VALIDATION_SHARE = 0.1
 
 def prose_path() -> Path | None:
     """Return the folder of the documents; None if it is missing."""
-    root = Path(os.environ.get("LOAM_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    path = root / _PATH
+    path = shared_data() / _PATH
     return path if path.exists() else None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import random
 import re
 import uuid
@@ -17,9 +16,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.shared_data import shared_data
 from pipelines.demo_crawl.records import fields_of, gzip_member, http_message, sha1_digest, warc_record
 
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _TEXT = re.compile(rb">[^<>]{20,}<")
 _WORD = re.compile(rb"(?<![&#\w])[A-Za-z]{3,}(?![\w;])")
 _SHARE_OF_WORDS = 8
@@ -36,11 +35,6 @@ class TruePage:
     url: str
     html: bytes
     text: str
-
-
-def shared_data() -> Path:
-    """The folder of real inputs: `LOAM_SHARED_DATA`, or `shared/data` beside the checkout."""
-    return Path(os.environ.get("LOAM_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")
 
 
 def true_pages() -> list[TruePage]:

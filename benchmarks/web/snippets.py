@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.web.pages import shared_data
+from benchmarks.shared_data import shared_data
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -12,14 +9,10 @@ from lm.scaling.points import Points, read_points
 from lm.scaling.power_law import PowerLaw, fit_power_law
 from tests.lm.scaling.laws import planted
 
-CURVES = Path(os.environ.get("LOAM_SHARED_DATA", "absent")) / "scaling" / "isoflops_curves.json"
-
 
 @pytest.fixture
-def curves():
-    if not CURVES.exists():
-        pytest.skip(f"no {CURVES}")
-    return read_points(CURVES)
+def curves(shared_data):
+    return read_points(shared_data("scaling/isoflops_curves.json"))
 
 
 def test_known_answer_lowest_runs(curves):
