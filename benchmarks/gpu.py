@@ -45,7 +45,7 @@ PARTS = (
     Part("memory", 1.0),
     Part("precision", 1.0),
 )
-TEST_FILES = ("flash_attention", "cross_entropy", "rms_norm", "swiglu_and_rope", "adamw", "minhash")
+TEST_FILES = ("flash_attention", "cross_entropy", "rms_norm", "layer_norm", "swiglu_and_rope", "adamw", "minhash")
 
 
 def part_rows(name: str, *, toy: bool) -> Iterator[Row]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lm.kernels.adamw import AdamWSettings, AdamWUpdate, adamw_
 from lm.kernels.cross_entropy import linear_cross_entropy
+from lm.kernels.layer_norm import add_layer_norm, layer_norm
 from lm.kernels.rms_norm import add_rms_norm, rms_norm
 from lm.kernels.rope import rope_
 from lm.kernels.swiglu import swiglu
@@ -55,6 +56,8 @@ def cases(*, toy: bool) -> list[Case]:
     return [
         *(Case(f"RMSNorm, width {w:,}", partial(_norm, rows, w, False), 0.9 if w >= 4_096 else None) for w in widths),
         *(Case(f"RMSNorm with residual, width {w:,}", partial(_norm, rows, w, True), None) for w in widths),
+        *(Case(f"LayerNorm, width {w:,}", partial(_layer_norm, rows, w, False)) for w in widths[:3]),
+        *(Case(f"LayerNorm with residual, width {w:,}", partial(_layer_norm, rows, w, True)) for w in widths[:1]),
         *(Case(f"linear + cross-entropy, vocabulary {s[2]:,}", partial(_cross_entropy, *s)) for s in shapes),
         Case("SwiGLU", partial(_swiglu, rows, 32 if toy else 8_192)),
         Case("RoPE in place", partial(_rope, 2, 8 if toy else 4_096, 16 if toy else 128)),
@@ -81,22 +84,39 @@ def _liger(name: str) -> Callable[..., Any]:
 
 
 def _norm(rows: int, width: int, fused: bool, device: torch.device) -> Work:
-    x, residual = (torch.randn(rows, width, device=device, dtype=_type(device), requires_grad=True) for _ in range(2))
+    x, residual = _streams(rows, width, device)
     weight = torch.randn(width, device=device, requires_grad=True)
-    slope = torch.randn_like(x)
     call = partial(add_rms_norm, x, residual, weight) if fused else partial(rms_norm, x, weight)
-    inputs = (x, residual, weight) if fused else (x, weight)
+    liger = None
+    if device.type == "cuda" and not fused and find_spec("liger_kernel"):
+        liger = partial(_liger("liger_rms_norm"), x, weight, 1e-5)
+    return _norm_work(call, (x, residual, weight) if fused else (x, weight), liger)
+
+
+def _layer_norm(rows: int, width: int, fused: bool, device: torch.device) -> Work:
+    x, residual = _streams(rows, width, device)
+    weight, bias = (torch.randn(width, device=device, requires_grad=True) for _ in range(2))
+    if fused:
+        return _norm_work(partial(add_layer_norm, x, residual, weight, bias), (x, residual, weight, bias))
+    return _norm_work(partial(layer_norm, x, weight, bias), (x, weight, bias))
+
+
+def _streams(rows: int, width: int, device: torch.device) -> list[Tensor]:
+    return [torch.randn(rows, width, device=device, dtype=_type(device), requires_grad=True) for _ in range(2)]
+
+
+def _norm_work(call: Callable[[], Any], inputs: tuple[Tensor, ...], liger: Callable[..., Any] | None = None) -> Work:
+    """The work of a norm; a call with a residual returns the sum too."""
+    x = inputs[0]
+    fused, slope = inputs[1].shape == x.shape, torch.randn_like(x)
 
     def backward(result: Any) -> Any:
         return torch.autograd.grad(result, inputs, [slope] * len(result) if fused else slope)
 
-    liger = None
-    if device.type == "cuda" and not fused and find_spec("liger_kernel"):
-        liger = partial(_liger("liger_rms_norm"), x, weight, 1e-5)
     size = x.numel() * x.element_size()
     # Forward: x (and the residual) in, y (and the sum) out. Backward: x, dy (and the sum's gradient) in, dx out.
     forward, back = (4, 4) if fused else (2, 3)
-    return Work(call, _peers(device, call, liger), backward, forward * size, (forward + back) * size)
+    return Work(call, _peers(x.device, call, liger), backward, forward * size, (forward + back) * size)
 
 
 def _cross_entropy(tokens: int, d_model: int, vocab: int, device: torch.device) -> Work:

@@ -25,6 +25,15 @@ def _rms_norm(width: int, dtype: torch.dtype, fused: bool) -> None:
     rms_norm.backward(x, residual, stream if fused else x, weight, inverse)
 
 
+def _layer_norm(width: int, dtype: torch.dtype, fused: bool) -> None:
+    from lm.kernels.triton import layer_norm
+
+    x, weight = empty(8_192, width, dtype=dtype), empty(width)
+    residual = x if fused else None
+    _, stream, mean, inverse = layer_norm.forward(x, residual, weight, weight, 1e-5, dtype)
+    layer_norm.backward(x, residual, stream if fused else x, weight, mean, inverse)
+
+
 def _flash_attention(d_head: int, dtype: torch.dtype, seq: int, is_causal: bool, packed: bool) -> None:
     from lm.kernels.triton import flash_attention, flash_attention_backward
 
@@ -87,7 +96,8 @@ def _named(kernel: str, *parts: object) -> str:
 
 LAUNCHES: dict[str, Callable[[], None]] = {
     **{
-        _named("rms_norm", width, dtype, "residual" if fused else ""): partial(_rms_norm, width, dtype, fused)
+        _named(name, width, dtype, "residual" if fused else ""): partial(launches, width, dtype, fused)
+        for name, launches in (("rms_norm", _rms_norm), ("layer_norm", _layer_norm))
         for width in WIDTHS
         for dtype in (torch.bfloat16, torch.float32)
         for fused in (False, True)

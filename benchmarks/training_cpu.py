@@ -1,7 +1,9 @@
-"""Training speed on a CPU against transformers' Llama, and the overhead of the training loop.
+"""Training speed on a CPU against transformers' Llama and against plain products, and the overhead of the loop.
 
 The peer has the same shape, weights in float32, the same AdamW with the same groups, the same clipping, the same ids.
-Steps alternate, one of each, so that other work on the machine hits both alike; the median of steps counts.
+Steps alternate, one of each, so that other work on the machine hits both alike; the median of steps counts. Matrix
+products of float32 alternate with them: the share of their rate is that of the model's own operations, so optimizer,
+norms and attention's exponentials count as loss.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.report import Row
+from lm.accounting import model_flops_utilization
 from lm.model import TransformerLM
 from lm.model.config import ModelConfig
 from lm.model.presets import preset
@@ -36,7 +39,9 @@ NUM_THREADS = 2
 BATCH_SIZE = 2
 MAX_OVERHEAD = 0.03
 MIN_RATIO = 1.0
+MIN_PRODUCT_SHARE = 0.85
 _LEARNING_RATE = 1e-3
+_PRODUCT, _PRODUCT_SIZE, _NUM_PRODUCTS = "products", 1_024, 20
 
 Step = Callable[[Tensor], None]
 
@@ -56,10 +61,13 @@ def random_shards(target: Path, vocab_size: int, num_tokens: int) -> Artifact:
 
 
 def speed_rows(rounds: int = 8) -> list[Row]:
-    """Tokens a second of a whole step, eager and compiled, against transformers' Llama, eager and compiled."""
+    """Tokens a second of a whole step, eager and compiled, against transformers' Llama, eager and compiled; then the
+    share of the rate of products.
+    """
     torch.set_num_threads(NUM_THREADS)
     config = preset(SHAPE)
     steps: dict[str, Step] = {"ours": _our_step(config), "ours, compiled": _our_step(config, compiled=True)}
+    steps[_PRODUCT] = _products()
     try:
         steps["Llama"] = _llama_step(config)
         steps["Llama, compiled"] = _llama_step(config, compiled=True)
@@ -67,10 +75,34 @@ def speed_rows(rounds: int = 8) -> list[Row]:
         pass
     seconds = _alternate(steps, config, rounds)
     tokens = BATCH_SIZE * config.context_length
+    flops = _NUM_PRODUCTS * 2 * _PRODUCT_SIZE**3 / statistics.median(seconds.pop(_PRODUCT))
     speed = {name: tokens / statistics.median(times) for name, times in seconds.items()}
     pairs = [("ours", "Llama", MIN_RATIO), ("ours, compiled", "Llama", MIN_RATIO)]
     pairs.append(("ours, compiled", "Llama, compiled", MIN_RATIO))
-    return [_speed_row(ours, peer, speed, target) for ours, peer, target in pairs]
+    shares = {name: model_flops_utilization(config, tokens_per_s, flops) for name, tokens_per_s in speed.items()}
+    return [*(_speed_row(ours, peer, speed, target) for ours, peer, target in pairs), _share_row(shares, flops)]
+
+
+def _share_row(shares: Mapping[str, float], flops: float) -> Row:
+    others = ", ".join(f"{name} {share:.2f}" for name, share in shares.items() if name != "ours, compiled")
+    return Row(
+        name=f"CPU training, {SHAPE}, compiled, of the rate of products",
+        value=shares["ours, compiled"],
+        unit="share",
+        peer=f"{others}; products {flops / 1e9:,.0f} GFLOP/s",
+        target=MIN_PRODUCT_SHARE,
+    )
+
+
+def _products() -> Step:
+    left, right = (torch.randn(_PRODUCT_SIZE, _PRODUCT_SIZE) for _ in range(2))
+    result = torch.empty_like(left)
+
+    def step(_: Tensor) -> None:
+        for _ in range(_NUM_PRODUCTS):
+            torch.mm(left, right, out=result)
+
+    return step
 
 
 def _speed_row(ours: str, peer: str, speed: Mapping[str, float], target: float) -> Row:

@@ -63,12 +63,28 @@ def minhash_signatures(
     A document without a hash gets 2**32 - 1 everywhere. Runs where `hashes` lie: a CUDA device, or anywhere in
     Triton's interpreter.
     """
-    num_documents, num_permutations = offsets.numel() - 1, multipliers.numel()
-    signatures = torch.full((num_documents, num_permutations), _ALL_ONES, dtype=torch.int32, device=hashes.device)
+    found: Tensor = torch.ops.loam.minhash(hashes, offsets, multipliers, increments)
+    return found
+
+
+@torch.library.custom_op(
+    "loam::minhash",
+    mutates_args=(),
+    schema="(Tensor hashes, Tensor offsets, Tensor multipliers, Tensor increments) -> Tensor",
+)
+def _signed(hashes: Tensor, offsets: Tensor, multipliers: Tensor, increments: Tensor) -> Tensor:
+    signatures = torch.full(
+        (offsets.numel() - 1, multipliers.numel()), _ALL_ONES, dtype=torch.int32, device=hashes.device
+    )
     documents, starts, ends = _segments(offsets)
     if documents.numel():
         launch(hashes, (documents, starts, ends), multipliers, increments, signatures)
     return signatures
+
+
+@_signed.register_fake
+def _signed_fake(hashes: Tensor, offsets: Tensor, multipliers: Tensor, increments: Tensor) -> Tensor:
+    return hashes.new_empty((offsets.numel() - 1, multipliers.numel()), dtype=torch.int32)
 
 
 def minhash_signatures_reference(

@@ -29,7 +29,7 @@ def rms_norm(
     dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "... d_model"]:
     """Scale each vector to a root mean square of 1, then by the gain `weight`; the result is in `dtype` or x's type."""
-    if not runs_kernel("rms_norm", x, _limits(x, None, weight), fuses=True):
+    if not runs_kernel("rms_norm", x, row_limits(x, None, weight), fuses=True):
         return rms_norm_reference(x, weight, epsilon, dtype=dtype)
     return torch.ops.loam.rms_norm(x, None, weight, epsilon, dtype or x.dtype)[0]
 
@@ -43,7 +43,7 @@ def add_rms_norm(
     dtype: torch.dtype | None = None,
 ) -> tuple[Float[Tensor, "... d_model"], Float[Tensor, "... d_model"]]:
     """Compute `rms_norm(x + residual)` and the sum itself, the next residual; the sum has the wider of both types."""
-    if not runs_kernel("rms_norm", x, _limits(x, residual, weight), fuses=True):
+    if not runs_kernel("rms_norm", x, row_limits(x, residual, weight), fuses=True):
         stream = x + residual
         return rms_norm_reference(stream, weight, epsilon, dtype=dtype), stream
     stream_type = torch.promote_types(x.dtype, residual.dtype)
@@ -63,14 +63,15 @@ def rms_norm_reference(
     return F.rms_norm(wide, (x.shape[-1],), weight.to(wide.dtype), epsilon).to(dtype or x.dtype)
 
 
-def _limits(x: Tensor, residual: Tensor | None, weight: Tensor) -> str:
+def row_limits(x: Tensor, residual: Tensor | None, *weights: Tensor) -> str:
+    """Name what exceeds the limits of a norm's kernel: vectors too wide, shapes that differ, a type; else empty."""
     width = x.shape[-1]
     if not 1 <= width <= MAX_WIDTH:
         return f"vectors of {width}, expected 1 to {MAX_WIDTH:,}"
-    if weight.shape != (width,) or (residual is not None and residual.shape != x.shape):
-        shapes = [list(t.shape) for t in (x, residual, weight) if t is not None]
-        return f"shapes {shapes}, expected equal vectors and one gain for each of their elements"
-    return type_limits(x, residual, weight)
+    if any(weight.shape != (width,) for weight in weights) or (residual is not None and residual.shape != x.shape):
+        shapes = [list(t.shape) for t in (x, residual, *weights) if t is not None]
+        return f"shapes {shapes}, expected equal vectors and one weight for each of their elements"
+    return type_limits(x, residual, *weights)
 
 
 @torch.library.custom_op(

@@ -2,7 +2,7 @@
 
 What a norm `gives`: the type of its `input`; that of the `products` after it, so that no product casts its input again;
 or that of its `weights`, float32 whatever the stream. `add` joins the addition to the stream with the norm of the sum:
-on a GPU one kernel for RMSNorm, or torch's compiler.
+on a GPU one kernel, or torch's compiler.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from lm.kernels.layer_norm import add_layer_norm, layer_norm
 from lm.kernels.rms_norm import add_rms_norm, rms_norm
 from lm.model.config import ModelConfig
 from lm.model.precision import autocast_type, widened
@@ -42,9 +42,8 @@ class RMSNorm(nn.Module):
         self, stream: Float[Tensor, "... d_model"], x: Float[Tensor, "... d_model"]
     ) -> tuple[Float[Tensor, "... d_model"], Float[Tensor, "... d_model"]]:
         """Return `stream + x` in the type of the stream, and the norm of it."""
-        if x.element_size() > stream.element_size():
-            x = x.to(stream.dtype)
-        normed, total = add_rms_norm(x, stream, self.weight, self.epsilon, dtype=_result_type(self, stream))
+        dtype = _result_type(self, stream)
+        normed, total = add_rms_norm(_narrowed(x, stream), stream, self.weight, self.epsilon, dtype=dtype)
         return total, normed
 
 
@@ -68,21 +67,25 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "... d_model"]) -> Float[Tensor, "... d_model"]:
         """Shift and scale each vector to mean 0 and variance 1, then by the learned gain and bias."""
-        wide = widened(x)
-        gain, bias = self.weight.to(wide.dtype), self.bias.to(wide.dtype)
-        return F.layer_norm(wide, (x.shape[-1],), gain, bias, self.epsilon).to(_result_type(self, x))
+        return layer_norm(x, self.weight, self.bias, self.epsilon, dtype=_result_type(self, x))
 
     def add(
         self, stream: Float[Tensor, "... d_model"], x: Float[Tensor, "... d_model"]
     ) -> tuple[Float[Tensor, "... d_model"], Float[Tensor, "... d_model"]]:
         """Return `stream + x` in the type of the stream, and the norm of it."""
-        total = added(stream, x)
-        return total, self(total)
+        dtype = _result_type(self, stream)
+        normed, total = add_layer_norm(_narrowed(x, stream), stream, self.weight, self.bias, self.epsilon, dtype=dtype)
+        return total, normed
 
 
 def added(stream: Float[Tensor, "*axes"], x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """Return the sum in the type of the stream."""
     return stream + x.to(stream.dtype)
+
+
+def _narrowed(x: Tensor, stream: Tensor) -> Tensor:
+    """Return x in the type of the stream where it is the wider one: a sum never widens the stream."""
+    return x.to(stream.dtype) if x.element_size() > stream.element_size() else x
 
 
 def _result_type(norm: RMSNorm | LayerNorm, x: Tensor) -> torch.dtype:

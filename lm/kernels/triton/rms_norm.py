@@ -17,13 +17,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from lm.kernels.triton.launch import rows_of, wide, wide_dtype
+from lm.kernels.triton.launch import row_tile, rows_of, wide, wide_dtype
 
-TILE = 4_096
 NUM_PARTS = 264  # two programs for each of an H100's 132 multiprocessors
 WIDEST_TILE = 8_192
-ELEMENTS_PER_WARP = 512
-MAX_WARPS = 16
 
 
 def forward(
@@ -36,7 +33,7 @@ def forward(
     stream_type = x.dtype if residual is None else torch.promote_types(x.dtype, residual.dtype)
     stream = torch.empty(0 if residual is None else x.shape, dtype=stream_type, device=x.device)
     inverse = torch.empty(num_rows, dtype=wide_dtype(stream_type), device=x.device)
-    rows, block, num_warps = _tile(width)
+    rows, block, num_warps = row_tile(width)
     if num_rows:
         _forward[(triton.cdiv(num_rows, rows),)](
             flat, other, weight, y, stream, inverse, num_rows, width, flat.stride(0),
@@ -54,7 +51,7 @@ def backward(
     passed = None if stream_gradient is None else rows_of(stream_gradient)
     num_rows, width = flat.shape
     moved = torch.empty(stream.shape, dtype=stream.dtype, device=stream.device)
-    rows, block, num_warps = _tile(width)
+    rows, block, num_warps = row_tile(width)
     num_parts = min(NUM_PARTS, triton.cdiv(num_rows, rows))
     parts = torch.empty(num_parts, width, dtype=inverse.dtype, device=stream.device)
     halves = 2 if block > WIDEST_TILE else 1
@@ -66,14 +63,6 @@ def backward(
             WIDE=wide(inverse), STAGES=2 if halves == 1 else 1, num_warps=num_warps,
         )  # fmt: skip
     return moved, parts.sum(0).to(weight.dtype)
-
-
-def _tile(width: int) -> tuple[int, int, int]:
-    """Rows a tile, columns a tile (a power of two), and warps."""
-    block = triton.next_power_of_2(width)
-    rows = max(1, TILE // block)
-    num_warps = min(MAX_WARPS, max(4, rows * block // ELEMENTS_PER_WARP))
-    return rows, block, num_warps
 
 
 @triton.jit

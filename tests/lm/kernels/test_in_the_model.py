@@ -11,6 +11,7 @@ from lm.training.optimizers import AdamW
 SHAPES = {
     "documents": {"num_kv_heads": 2},
     "window and documents": {"layer_pattern": ["window", "full"], "window": 5, "qk_norm": True},
+    "LayerNorm": {"norm": "layer", "position": "learned", "ffn": "gelu"},
     "half layout": {"rope_layout": "half", "tie_embeddings": True, "logit_soft_cap": 20.0},
 }
 

@@ -48,6 +48,10 @@ def test_kernel_gives_the_same_bits(device, num_permutations):
     check(num_permutations, device)
 
 
+def test_survives_the_compiler(device):
+    torch.library.opcheck(torch.ops.loam.minhash.default, inputs(5, device))
+
+
 def test_no_cuda_device_is_told(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
