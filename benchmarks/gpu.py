@@ -47,6 +47,9 @@ PARTS = (
 )
 TEST_FILES = ("flash_attention", "cross_entropy", "rms_norm", "layer_norm", "swiglu_and_rope", "adamw", "minhash")
 
+_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu or kernel")
+_COUNTS = re.compile(r"(\d+)(?:/\d+)? (passed|failed|errors?|tests collected)")
+
 
 def part_rows(name: str, *, toy: bool) -> Iterator[Row]:
     """The rows of a part, imported here so that a broken part breaks no other."""
@@ -125,16 +128,19 @@ def _part(report: Report, name: str, command: list[str], limit: float, *, toy: b
 
 
 def _tests(report: Report, limit: float, *, toy: bool) -> bool:
-    """The GPU tests, a process for each file, side by side; a dry run takes the smallest file."""
+    """The GPU tests, a process for each file, side by side; a dry run runs the smallest file and loads the others."""
     names = ("minhash",) if toy else (*TEST_FILES, "")
     processes = {name or "the rest": _start(_test_command(name), toy=toy) for name in names}
+    if toy:
+        processes["every file"] = _start([*_PYTEST, "--collect-only", "tests/lm"], toy=toy)
     failed = False
     for name, process in processes.items():
         output = "\n".join(_lines(process, limit))
         code = _ended(process)
-        counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|errors?)", output)}
-        wrong = sum(count for word, count in counts.items() if word != "passed")
-        report.add(Row(name=f"tests of {name}: passed", value=counts.get("passed"), unit="tests"))
+        counts = {word: int(number) for number, word in _COUNTS.findall(output)}
+        wrong = sum(count for word, count in counts.items() if word not in ("passed", "tests collected"))
+        good = "tests collected" if "tests collected" in counts else "passed"
+        report.add(Row(name=f"tests of {name}: {good.removeprefix('tests ')}", value=counts.get(good), unit="tests"))
         if code not in (0, 5):  # 5: no test was chosen
             print(output[-4_000:], file=sys.stderr)
             state = "stopped" if code is None else "failed"
@@ -146,11 +152,10 @@ def _tests(report: Report, limit: float, *, toy: bool) -> bool:
 
 
 def _test_command(name: str) -> list[str]:
-    common = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu or kernel"]
     if name:
-        return [*common, f"tests/lm/kernels/test_{name}.py"]
+        return [*_PYTEST, f"tests/lm/kernels/test_{name}.py"]
     ignored = [f"--ignore=tests/lm/kernels/test_{other}.py" for other in TEST_FILES]
-    return [*common, *ignored, "tests/lm"]
+    return [*_PYTEST, *ignored, "tests/lm"]
 
 
 def _start(command: Sequence[str], *, toy: bool) -> subprocess.Popen[str]:
