@@ -28,6 +28,7 @@ from assets.graph import (  # noqa: E402 - the warnings come at import
     model_checks,
     pretraining,
     scaling,
+    systems,
     tokens,
 )
 from assets.support.catalog import described  # noqa: E402
@@ -45,6 +46,7 @@ _ROOMS = [
     scaling,
     alignment,
     evaluation,
+    systems,
 ]
 
 _ASSETS = [each for each in dg.load_assets_from_modules(_ROOMS) if isinstance(each, dg.AssetsDefinition)]

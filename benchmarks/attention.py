@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.report import Row, finish, parser
-from benchmarks.timing import timed_on
 from lm.errors import run_command
 from lm.kernels.backend import use_kernels
 from lm.kernels.flash_attention import flash_attention
 from lm.progress import track
+from lm.systems.timing import timed_on
 
 CONTEXTS = (8_192, 2_048, 32_768, 512, 65_536, 128, 1_024, 4_096, 16_384, 256)
 D_HEADS = (128, 64, 32, 16)

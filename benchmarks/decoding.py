@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from benchmarks.report import Row, finish, parser
-from benchmarks.timing import copy_bandwidth
 from lm.accounting import count_parameters, kv_cache_bytes
 from lm.errors import run_command
 from lm.inference.decoding import Decoder, Graphed, Stepwise
@@ -21,6 +20,7 @@ from lm.inference.kv_cache import KVCache
 from lm.inference.weights import decoding_twin
 from lm.model import TransformerLM, preset
 from lm.progress import track
+from lm.systems.timing import copy_bandwidth
 from lm.training.compute import prepare
 
 CASES = (("qwen3_0_6b", 1_024, 256), ("llama_1b", 1_024, 256), ("gpt2_124m", 512, 256))

@@ -47,7 +47,9 @@ PARTS = (
 )
 TEST_FILES = ("flash_attention", "cross_entropy", "rms_norm", "layer_norm", "swiglu_and_rope", "adamw", "minhash")
 
-_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "gpu or kernel")
+# The interpreter of triton 3.6 converts arrays in a way that NumPy 2.3 deprecates.
+_QUIET = ("-W", "ignore:Conversion of an array:DeprecationWarning")
+_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *_QUIET, "-m", "gpu or kernel")
 _COUNTS = re.compile(r"(\d+)(?:/\d+)? (passed|failed|errors?|tests collected)")
 
 

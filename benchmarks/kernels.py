@@ -19,10 +19,10 @@ import torch
 
 from benchmarks.kernel_cases import Work, cases
 from benchmarks.report import Row, finish, parser
-from benchmarks.timing import copy_bandwidth, product_rate, timed_on
 from lm.errors import run_command
 from lm.kernels.backend import use_kernels
 from lm.progress import track
+from lm.systems.timing import copy_bandwidth, product_rate, timed_on
 
 
 @dataclass(frozen=True, slots=True)

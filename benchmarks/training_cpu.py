@@ -99,7 +99,7 @@ def _products() -> Step:
     result = torch.empty_like(left)
 
     def step(_: Tensor) -> None:
-        for _ in range(_NUM_PRODUCTS):
+        for _number in range(_NUM_PRODUCTS):
             torch.mm(left, right, out=result)
 
     return step

@@ -27,6 +27,7 @@ FUNCTIONS = {
     "ablation": "lm.ablations.run:run_ablation",
     "ngram": "lm.evaluation.ngram_baseline:write_ngram_baseline",
     "plan": "lm.scaling.training_plan:write_training_plan",
+    "systems": "lm.systems.report:write_systems_report",
     "sft": "lm.alignment.sft:train_sft",
     "dpo": "lm.alignment.dpo:train_dpo",
     "grpo": "lm.alignment.grpo:train_grpo",

@@ -29,6 +29,11 @@ TINY = {
 }  # fmt: skip
 """What makes a run of the whole graph small enough for a test; far too small to learn anything."""
 
+EXPERIMENTS = {
+    key.to_user_string() for key in dg.AssetSelection.groups("experiments").resolve(defs.resolve_asset_graph())
+}
+"""Assets that are no part of the demo."""
+
 
 def run_demo(instance, home, changes=None, only=None):
     """Run the job `demo` at the tiny size, or those of its assets that `only` names."""

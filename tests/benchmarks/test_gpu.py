@@ -62,7 +62,7 @@ def test_every_part_has_rows_at_a_toy_size():
 
 
 def test_a_machine_with_the_packages_of_lm_alone(tmp_path):
-    """Every part loads, every GPU test is found, and a model trains where no package of the other rooms is installed."""
+    """Every part loads, every GPU test is found and a model trains without the packages of the other rooms."""
     (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({ABSENT}))\n")
     path = os.pathsep.join([str(tmp_path), str(gpu.ROOT)])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}

@@ -10,6 +10,8 @@ from pathlib import Path
 import numba
 import pytest
 
+pytest.importorskip("resiliparse")  # the code that is followed here is that of the extraction
+
 from lm import code_version, source_names, storage
 from lm.code_version import code_digest, contributing_modules, follow, starting_names
 from lm.errors import ConfigurationError

@@ -6,7 +6,7 @@ import dagster as dg
 
 from lm.storage import MANIFEST
 from pipelines.curation.steps import CURATION
-from tests.assets.runs import materializations, run_demo
+from tests.assets.runs import EXPERIMENTS, materializations, run_demo
 
 LEARNING = {
     "beats_ngram",
@@ -43,7 +43,7 @@ def test_every_asset_materializes(tiny_run, definitions):
     failed = [event.step_key for event in tiny_run.filter_events(lambda event: event.is_step_failure)]
     assert not failed
     everything = {key.to_user_string() for key in definitions.resolve_all_asset_keys()}
-    expected = everything - {"ablations", "ablation_report"}  # experiments are no part of the demo
+    expected = everything - EXPERIMENTS  # which are no part of the demo
     assert set(materializations(tiny_run)) == expected
 
 

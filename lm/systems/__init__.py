@@ -1,0 +1,1 @@
+"""Measurements of this machine: rates, kernels, attention, and ranks that train together."""
