@@ -12,7 +12,7 @@ from lm.model.presets import PRESETS
 
 @dataclass(frozen=True, kw_only=True)
 class SystemsConfig:
-    """What is measured, and for how long."""
+    """Shapes, contexts and ranks of the systems report, and the seconds of each figure."""
 
     device: Annotated[str, Doc("Where rates, kernels and attention are measured: auto, cpu or cuda.")] = "auto"
     num_rows: Annotated[int, Doc("Vectors that a kernel takes."), Range(1, 2**20)] = 4_096

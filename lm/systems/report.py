@@ -116,8 +116,9 @@ def _model_seconds(config: SystemsConfig, found: Mapping[str, Any], bandwidth: f
 
 
 def faults(rows: list[Row], num_ranks: int) -> list[str]:
-    """Name what cannot be: a figure that is not above 0, or a sharded optimizer with more than its share of the state
-    (one whole weight more, since weights are not cut).
+    """Name figures that are not above 0, and sharded optimizers with more than their share of the state.
+
+    ZeRO-1 cuts no weight, so a rank may keep half a share more.
     """
     found = [f"{row['section']}, {row['name']}: {row['value']}" for row in rows if not 0 < row["value"] < float("inf")]
     state = {row["name"]: row["value"] for row in rows if row["section"] == "optimizer's state"}
