@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from lm.configuration import from_mapping, to_mapping
 from lm.errors import ConfigurationError, InputError
@@ -22,7 +22,6 @@ from lm.storage import Artifact, write_json
 
 WEIGHTS = "model.safetensors"
 SHAPE = "model.json"
-_TIED = "lm_head.weight"
 
 
 def save_model(folder: Path, model: TransformerLM, tokenizer_digest: str) -> None:
@@ -57,15 +56,14 @@ def load_model(
     return model, digest
 
 
-def model_state(model: TransformerLM) -> dict[str, Tensor]:
+def model_state(model: nn.Module) -> dict[str, Tensor]:
     """The weights by name, a tied matrix once."""
-    state = model.state_dict()
-    if model.config.tie_embeddings:
-        del state[_TIED]
-    return state
+    once = {name for name, _ in model.named_parameters()}
+    again = {name for name, _ in model.named_parameters(remove_duplicate=False)} - once
+    return {name: tensor for name, tensor in model.state_dict().items() if name not in again}
 
 
-def load_state(model: TransformerLM, state: dict[str, Tensor], where: str) -> None:
+def load_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
     """Copy the tensors of `state` into the weights.
 
     Raises:

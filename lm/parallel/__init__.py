@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lm.parallel.ddp_naive import NaiveDDP
     from lm.parallel.ddp_overlapped import DDP
     from lm.parallel.fsdp import FSDP
+    from lm.parallel.fully_sharded import FullySharded
     from lm.parallel.sharded_gradients import ShardedGradients
     from lm.parallel.sharded_optimizer import ShardedOptimizer
     from lm.parallel.tensor import TensorParallel, grid

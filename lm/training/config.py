@@ -62,6 +62,9 @@ _OF_THE_RUN = {
     "separate_documents": "follows from document_masks and packing",
 }
 
+_SLICED = ("fsdp", "fully_shard")
+"""Ways of data parallelism with slices of every weight on each rank."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PretrainConfig:
@@ -235,10 +238,11 @@ class PretrainConfig:
         Range(1, 65_536),
     ] = 1
     data_parallel: Annotated[
-        Literal["ddp", "zero1", "zero2", "fsdp"],
+        Literal["ddp", "zero1", "zero2", "fsdp", "fully_shard"],
         Doc(
             "What each rank keeps: all weights, gradients and moments (ddp), a share of the moments (zero1), of the "
-            "gradients too (zero2), or of everything (fsdp). The model is the same but for the rounding of sums."
+            "gradients too (zero2), or of everything, by Loam's code (fsdp) or torch's (fully_shard). The model is the "
+            "same but for the rounding of sums."
         ),
     ] = "ddp"
     rank_silence_s: Annotated[
@@ -281,8 +285,8 @@ class PretrainConfig:
 
     @property
     def compilation(self) -> Compilation:
-        """Return `compile`; off for `fsdp`, whose weights are whole only while a layer computes."""
-        return "off" if self.data_parallel == "fsdp" else self.compile
+        """Return `compile`; off where weights are whole only while a layer computes."""
+        return "off" if self.data_parallel in _SLICED else self.compile
 
     def _run_shape(self) -> dict[str, Any]:
         """Fields of the model that follow from the run rather than from the preset's shape."""
@@ -311,8 +315,9 @@ class PretrainConfig:
         self._expect(
             "batch_size", self.batch_size % self.num_processes == 0, f"a multiple of {self.num_processes} ranks"
         )
-        sliced = self.data_parallel == "fsdp"
-        self._expect("compile", not sliced or self.compile in ("auto", "off"), "auto or off with data_parallel = fsdp")
+        sliced = self.data_parallel in _SLICED
+        expected = f"auto or off with data_parallel = {self.data_parallel}"
+        self._expect("compile", not sliced or self.compile in ("auto", "off"), expected)
         for name in self.learning_rate_multipliers:
             if name not in ROLES:
                 raise ConfigurationError(unknown_key(name, ROLES, "learning_rate_multipliers"))

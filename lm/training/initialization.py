@@ -42,7 +42,7 @@ def start_from(
         _apply_with_moments(start, trainer)
     else:
         weights = cut(read_tensors(start, WEIGHTS), trainer.replicas.slices())
-        load_state(trainer.model, weights, str(start.path / WEIGHTS))
+        load_state(trainer.replicas.held, weights, str(start.path / WEIGHTS))
 
 
 def _apply_with_moments(start: Artifact, trainer: Trainer) -> None:
@@ -50,7 +50,7 @@ def _apply_with_moments(start: Artifact, trainer: Trainer) -> None:
     optimizer = trainer.optimizer
     settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     facts = json.loads(start.file(STATE).read_bytes())["optimizer"]
-    apply_state(start, trainer.model, optimizer, facts, trainer.replicas.slices())
+    apply_state(start, trainer.replicas.held, optimizer, facts, trainer.replicas.slices())
     for group, own in zip(optimizer.param_groups, settings, strict=True):
         group.update(own)
 

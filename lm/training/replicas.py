@@ -7,6 +7,7 @@ the ranks, and the sums are those of one process.
     zero1    moments and updates are shared out, whole weights each (`lm.parallel.ShardedOptimizer`)
     zero2    gradients too (`lm.parallel.ShardedGradients`)
     fsdp     weights, gradients and moments in slices; a layer is whole while it computes (`lm.parallel.FSDP`)
+    fully_shard    the same by torch's own `fully_shard` (`lm.parallel.FullySharded`)
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lm.model import TransformerLM
 from lm.model.moe import MixtureOfExperts
@@ -25,6 +26,7 @@ from lm.parallel.collectives import all_reduce, num_ranks, rank_in, sum_over_ran
 from lm.parallel.ddp_bucketed import BucketedDDP
 from lm.parallel.ddp_overlapped import OverlappedDDP
 from lm.parallel.fsdp import FSDP
+from lm.parallel.fully_sharded import FullySharded
 from lm.parallel.sharded_gradients import ShardedGradients
 from lm.parallel.sharded_optimizer import ShardedOptimizer
 from lm.training.clipping import clip_gradients
@@ -95,6 +97,11 @@ class Replicas:
         """While entered, on all ranks together, the model has all its weights."""
         yield self.model
 
+    @property
+    def held(self) -> nn.Module:
+        """Return what this rank keeps of the model: a module whose parameters the optimizer moves."""
+        return self.model
+
     def slices(self) -> Mapping[str, tuple[Sequence[int], int, int]]:
         """Return of each weight that this rank keeps a slice of: the whole shape, the first element and the end."""
         return {}
@@ -158,10 +165,66 @@ class Slices(Replicas):
         return self._fsdp.slices()
 
 
+class TorchSlices(Replicas):
+    """Slices of the model's weights, gathered by torch's `fully_shard`."""
+
+    def __init__(self, model: TransformerLM) -> None:
+        super().__init__(model, wraps=False)
+        self._sharded = FullySharded(model, methods=("hidden",), reduction="sum")
+
+    @property
+    def shares_state(self) -> bool:
+        return True
+
+    @property
+    def held(self) -> nn.Module:
+        return self._sharded.held
+
+    def make_optimizer(
+        self, kind: type[torch.optim.Optimizer], groups: list[dict[str, Any]], **settings: Any
+    ) -> torch.optim.Optimizer:
+        sliced = self._sharded.groups_of_slices(groups)
+        if issubclass(kind, Muon):
+            named, places = dict(self.held.named_parameters()), self._sharded.slices()
+            return SlicedMuon(
+                sliced, places={id(named[name]): places[name] for name in named}, by_rows=True, **settings
+            )
+        return kind(sliced, **settings)
+
+    def sum_gradients(self) -> None:
+        self._sharded.finish_gradient_synchronization()
+
+    def clip(self, max_norm: float) -> Tensor:
+        return self._sharded.clip_gradients(max_norm)
+
+    @contextlib.contextmanager
+    def whole_model(self) -> Iterator[TransformerLM]:
+        yield whole_twin(self.model, self._sharded.gather_full_parameters())
+
+    def slices(self) -> Mapping[str, tuple[Sequence[int], int, int]]:
+        return self._sharded.slices()
+
+
+@torch.no_grad()
+def whole_twin(model: TransformerLM, weights: Mapping[str, Tensor]) -> TransformerLM:
+    """Return a model of the same shape and types with these weights, and with the buffers of `model`."""
+    with torch.random.fork_rng(devices=[]):
+        twin = TransformerLM(model.config).to(model.device)
+    twin.compute_type, twin.stream_type = model.compute_type, model.stream_type
+    for name, parameter in twin.named_parameters(remove_duplicate=False):
+        parameter.copy_(weights[name])
+    buffers = dict(model.named_buffers())
+    for name, buffer in twin.named_buffers():
+        buffer.copy_(buffers[name])
+    return twin
+
+
 def make_replicas(model: TransformerLM, strategy: str) -> Replicas:
     """Return the way of the ranks to share the work: `strategy` is `data_parallel` of the configuration."""
     if strategy == "fsdp" and num_ranks() > 1:
         return Slices(model)
+    if strategy == "fully_shard" and num_ranks() > 1:
+        return TorchSlices(model)
     if strategy == "zero2" and num_ranks() > 1:
         return OwnedGradients(model)
     return Replicas(model, shares_moments=strategy == "zero1")

@@ -156,11 +156,12 @@ class Run:
             self._stop_if_signalled()
             check_finite_scores(evaluation, f"last evaluation, after step {trainer.step}")
             save_model(publication.path, model, self.tokenizer_digest)
+            num_parameters = model.num_parameters
         self.log.write(publication.path / METRICS)
         write_json(publication.path / "evaluation.json", evaluation)
         losses = self.log.values("loss")
         publication.summary.update(
-            parameters=trainer.model.num_parameters,
+            parameters=num_parameters,
             tokens=trainer.tokens,
             steps=trainer.step,
             first_loss=losses[0],
@@ -244,7 +245,7 @@ class Run:
         self._clock.restart()
 
     def _check_weights(self) -> None:
-        weights = dict(self.trainer.model.named_parameters())
+        weights = dict(self.trainer.replicas.held.named_parameters())
         finite = torch.stack([weight.isfinite().all() for weight in weights.values()]).tolist()
         bad = [name for name, whole in zip(weights, finite, strict=True) if not whole]
         if bad:

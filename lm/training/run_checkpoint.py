@@ -67,7 +67,7 @@ class Snapshot:
 
 def take_snapshot(trainer: Trainer, log: MetricsLog, tokenizer_digest: str = "") -> Snapshot:
     """Copy this rank's share of the run's state to the host's memory."""
-    moments, facts = optimizer_state(trainer.model, trainer.optimizer)
+    moments, facts = optimizer_state(trainer.replicas.held, trainer.optimizer)
     state = {
         "step": trainer.step,
         "tokens": trainer.tokens,
@@ -83,7 +83,7 @@ def take_snapshot(trainer: Trainer, log: MetricsLog, tokenizer_digest: str = "")
     slices = replicas.slices()
     return Snapshot(
         step=trainer.step,
-        weights=_copied(module_state(trainer.model)) if slices or replicas.rank == 0 else {},
+        weights=_copied(module_state(trainer.replicas.held)) if slices or replicas.rank == 0 else {},
         moments=_copied(moments),
         state=state,
         log=log.copy(),
@@ -138,7 +138,7 @@ def restore_run(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> None
     """
     verify(checkpoint)
     state = json.loads(checkpoint.file(STATE).read_bytes())
-    apply_state(checkpoint, trainer.model, trainer.optimizer, state["optimizer"], trainer.replicas.slices())
+    apply_state(checkpoint, trainer.replicas.held, trainer.optimizer, state["optimizer"], trainer.replicas.slices())
     trainer.step, trainer.tokens, trainer.num_skipped = state["step"], state["tokens"], state["num_skipped"]
     trainer.spikes.restore(state["losses"])
     if trainer.scaler is not None:

@@ -21,6 +21,7 @@ class SlicedMuon(Muon):
 
     Args:
         places: of each slice by its `id`: the whole shape, the first element and the end.
+        by_rows: slices are of ceil(rows / N) whole rows; else of ceil(elements / N) elements.
     """
 
     def __init__(
@@ -28,10 +29,11 @@ class SlicedMuon(Muon):
         params: Iterable[Any],
         *,
         places: Mapping[int, tuple[Sequence[int], int, int]],
+        by_rows: bool = False,
         group: Group = None,
         **settings: Any,
     ) -> None:
-        self._places, self._ranks = places, group
+        self._places, self._by_rows, self._ranks = places, by_rows, group
         super().__init__(params, **settings)
 
     def _whole(self, parts: list[Tensor], parameters: list[Tensor]) -> list[Tensor]:
@@ -39,7 +41,8 @@ class SlicedMuon(Muon):
         for part, parameter in zip(parts, parameters, strict=True):
             shape = list(self._places[id(parameter)][0])
             numel = math.prod(shape)
-            padded = part.new_zeros(-(-numel // num_ranks(self._ranks)))
+            unit = numel // shape[0] if self._by_rows else 1
+            padded = part.new_zeros(-(-(numel // unit) // num_ranks(self._ranks)) * unit)
             padded[: len(part)] = part
             whole = part.new_empty(len(padded) * num_ranks(self._ranks))
             waiting.append((whole, numel, shape, all_gather(whole, padded, self._ranks)))

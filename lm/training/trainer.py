@@ -98,7 +98,7 @@ class Trainer:
             self.replicas.sum_gradients()
         with self.span("clipping"):
             if self.scaler is not None:
-                self.scaler.unscale(self.model.parameters())
+                self.scaler.unscale(self.replicas.held.parameters())
             norm = self.replicas.clip(self.config.max_gradient_norm)
         # The step's one wait for the GPU.
         *parts, norm_value = torch.stack([*losses, norm.to(losses[0].device)]).tolist()

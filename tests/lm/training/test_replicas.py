@@ -43,7 +43,7 @@ def train(rank, world_size, path, poisoned=False, model=None, changes=None):
     trainer, error, told = make_trainer(path, rank, world_size, model, **(changes or {})), "", []
     documents = []
     for step in range(1, NUM_STEPS + 1):
-        before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+        before = {name: tensor.clone() for name, tensor in trainer.replicas.held.state_dict().items()}
         if rank == 1 and poisoned and step == BAD_STEP:
             state = trainer.loader.state()
             documents = trainer.loader.doc_ids(trainer.loader.next_batch().places)
@@ -54,7 +54,7 @@ def train(rank, world_size, path, poisoned=False, model=None, changes=None):
         except NonFiniteError as raised:
             error = str(raised)
             break
-    after = trainer.model.state_dict()
+    after = trainer.replicas.held.state_dict()
     unchanged = all(torch.equal(before[name], after[name]) for name in after)
     with trainer.replicas.whole_model() as whole:
         weights = {name: tensor.detach().clone() for name, tensor in whole.state_dict().items()}
@@ -75,8 +75,10 @@ def path(tmp_path_factory):
         {"optimizer": "muon", "data_parallel": "fsdp", "epsilon": 1e-3, "recomputation": "blocks"},
         {"optimizer": "adamw", "data_parallel": "fsdp", "epsilon": 1e-3},
         {"optimizer": "muon", "data_parallel": "zero2", "epsilon": 1e-3},
+        {"optimizer": "muon", "data_parallel": "fully_shard", "epsilon": 1e-3, "recomputation": "blocks"},
+        {"optimizer": "adamw", "data_parallel": "fully_shard", "epsilon": 1e-3},
     ],
-    ids=["ddp", "zero1", "fsdp, recomputing", "fsdp", "zero2"],
+    ids=["ddp", "zero1", "fsdp, recomputing", "fsdp", "zero2", "torch's fsdp, recomputing", "torch's fsdp"],
 )
 def test_ranks_train_as_one(two, path, model, changes):
     first, second = two(train, path, False, model, changes)
