@@ -28,6 +28,7 @@ from assets.graph import (  # noqa: E402 - the warnings come at import
     model_checks,
     pretraining,
     scaling,
+    scaling_law,
     systems,
     tokens,
 )
@@ -44,6 +45,7 @@ _ROOMS = [
     model_checks,
     ablations,
     scaling,
+    scaling_law,
     alignment,
     evaluation,
     systems,

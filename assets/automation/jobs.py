@@ -9,7 +9,7 @@ from pipelines.curation.steps import CURATION
 
 _PARTITIONED = dg.AssetSelection.assets("warc_files", *(step.artifact for step in CURATION if step.partitioned))
 
-_EXPERIMENTS = dg.AssetSelection.groups("experiments")
+_EXPERIMENTS = dg.AssetSelection.groups("experiments", "scaling_law")
 
 demo = dg.define_asset_job(
     "demo",
@@ -63,4 +63,10 @@ ablate = dg.define_asset_job(
     description="Short trainings of equal budget on the token shards, one question a partition. Then: ablation_report.",
 )
 
-JOBS = [demo, curate_crawl, pretrain, align, evaluate, ablate]
+scaling_law = dg.define_asset_job(
+    "scaling_law",
+    selection=dg.AssetSelection.assets("law_runs"),
+    description="The own law's grid, one budget a partition. Then: law_prediction, law_test, law_report.",
+)
+
+JOBS = [demo, curate_crawl, pretrain, align, evaluate, ablate, scaling_law]

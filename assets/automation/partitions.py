@@ -10,6 +10,7 @@ import dagster as dg
 
 from lm.ablations.config import QUESTIONS
 from lm.errors import ConfigurationError, InputError
+from lm.scaling.grid_config import MOST_BUDGETS
 from pipelines.paths import DEMO_CRAWL, parse_partition
 
 WARC_GROUPS = dg.DynamicPartitionsDefinition(name="warc_groups")
@@ -26,6 +27,9 @@ ABLATION_QUESTIONS = dg.StaticPartitionsDefinition(list(QUESTIONS))
 
 EVERY_CRAWL = "*"
 """The pattern of all groups: of the built-in crawl alone, or of all others where there are any."""
+
+LAW_BUDGETS = dg.StaticPartitionsDefinition([str(index) for index in range(MOST_BUDGETS)])
+"""One partition is one budget of the own law's grid, by its index."""
 
 
 def chosen_partitions(instance: dg.DagsterInstance, patterns: Sequence[str]) -> list[str]:

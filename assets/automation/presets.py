@@ -16,6 +16,7 @@ def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
         "demo_crawl": {"seed": seed, "num_warc_files": NUM_DEMO_WARC_FILES},
         "quality_documents": {"keep_share": None},  # its labels are of its own pages, so their threshold is right
         "unique_documents": {"partitions": [f"{DEMO_CRAWL}/*"]},
+        "training_budget": {"seed": seed},
         "pretrained_model": {"seed": seed},
         "sft_model": {"seed": seed},
         "dpo_model": {"seed": seed},

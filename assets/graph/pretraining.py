@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from assets.graph.mixture import NUM_TOKENS, mixed, training_mixture
+from assets.graph.scaling import SAMPLE_INTERVAL, against_plan, planned, training_budget, training_plan
 from assets.graph.tokens import token_shards, tokenizer
 from assets.support import plots
 from assets.support.failures import explained
@@ -21,13 +22,12 @@ from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result, rounded
 from lm.evaluation.config import NgramConfig
+from lm.scaling.budget_comparison import MOST_BYTES_ERROR, MOST_SECONDS_ERROR, comparison
+from lm.scaling.planned_training import PlannedTraining
 from lm.storage import Artifact
-from lm.training.config import PretrainConfig
 from lm.training.metrics import METRICS, PROFILE_FOLDER, live_rows, time_table, work_folder
 from pipelines.report import small_charts
 
-SAMPLE_INTERVAL = 250
-"""Steps between two samples of text, by default."""
 PROFILE_STEP = 100
 """The step that is profiled, by default."""
 
@@ -46,10 +46,10 @@ def ngram_baseline(
 
 @dg.asset(
     group_name="pretraining",
-    deps=[token_shards, tokenizer, training_mixture],
+    deps=[token_shards, tokenizer, training_mixture, training_plan, training_budget],
     config_schema=schema_of(
         "pretrained_model",
-        PretrainConfig,
+        PlannedTraining,
         num_tokens=NUM_TOKENS,
         sample_interval=SAMPLE_INTERVAL,
         profile_step=PROFILE_STEP,
@@ -62,13 +62,15 @@ def pretrained_model(
 ) -> dg.MaterializeResult[Any]:
     """A Transformer trained from scratch on the token shards. A new launch resumes from the last checkpoint."""
     watch = Stopwatch()
+    training, row = planned(config_of(context, PlannedTraining), home)
     output = home.target("pretrained_model")
     paths = {"shards": home.target("token_shards"), "tokenizer": home.target("tokenizer"), "output": output}
-    config = mixed(config_of(context, PretrainConfig), home, context.log.warning)
+    config = mixed(training, home, context.log.warning)
     with observed(context, output):
         run_training(context, pipes, "pretrain", config, paths)
     artifact = home.artifact("pretrained_model")
     shown = {**loss_plots(artifact), **samples(artifact), **speed(live_rows(output)), **profile(output)}
+    shown |= against_plan(artifact, row)
     return result(artifact, watch, shown)
 
 
@@ -100,6 +102,31 @@ def beats_ngram(home: LoamHome) -> dg.AssetCheckResult:
         passed=ours < theirs,
         description=f"{ours:.3f} bits per byte; the n-gram model has {theirs:.3f}",
         metadata={"bits_per_byte": ours, "ngram_bits_per_byte": theirs},
+    )
+
+
+@dg.asset_check(
+    asset=pretrained_model,
+    additional_deps=[training_budget],
+    description="Predicted memory is within 10% of a measured step's, predicted time within 20% of the run's.",
+)
+def budget_was_right(home: LoamHome) -> dg.AssetCheckResult:
+    """The budget agrees with the run: a warning where it does not, since other work on the machine slows a run down."""
+    budget, model = home.artifact("training_budget"), home.artifact("pretrained_model")
+    found = comparison(budget, home.target("training_budget"), model, home.target("pretrained_model"))
+    off = [
+        f"{name} off by {found[f'{name}_error']:+.0%}"
+        for name, most in (("bytes", MOST_BYTES_ERROR), ("seconds", MOST_SECONDS_ERROR))
+        if found[f"{name}_error"] is not None and abs(found[f"{name}_error"]) > most
+    ]
+    if not found["same"]:
+        off = ["the budget is of another configuration: materialize training_budget with pretrained_model's settings"]
+    metadata = {name: value for name, value in found.items() if value is not None}
+    return dg.AssetCheckResult(
+        passed=not off,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(off) or "memory within 10% and time within 20%, where measured",
+        metadata=metadata,
     )
 
 

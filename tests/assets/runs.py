@@ -19,6 +19,10 @@ TINY = {
         "preset": "test", "model": {"context_length": 192}, "num_tokens": 0, "num_steps": 8, "batch_size": 2,
         "num_threads": 1,
     },
+    "training_budget": {
+        "preset": "test", "model": {"context_length": 192}, "num_tokens": 0, "num_steps": 8, "batch_size": 2,
+        "num_threads": 1,
+    },
     "sft_model": {"num_steps": 3, "batch_size": 4, "max_new_tokens": 8, "evaluation_problems": 4, "num_threads": 1},
     "dpo_model": {"num_steps": 2, "batch_size": 4, "max_new_tokens": 8, "evaluation_problems": 4, "num_threads": 1},
     "grpo_model": {
@@ -30,7 +34,7 @@ TINY = {
 """What makes a run of the whole graph small enough for a test; far too small to learn anything."""
 
 EXPERIMENTS = {
-    key.to_user_string() for key in dg.AssetSelection.groups("experiments").resolve(defs.resolve_asset_graph())
+    key.to_user_string() for key in dg.AssetSelection.groups("experiments", "scaling_law").resolve(defs.resolve_asset_graph())
 }
 """Assets that are no part of the demo."""
 

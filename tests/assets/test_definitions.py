@@ -20,7 +20,7 @@ print(*sorted(job.name for job in defs.resolve_all_job_defs()))
 
 GROUPS = (
     "sources", "classifiers", "curation", "corpus", "tokens", "pretraining", "scaling", "alignment", "evaluation",
-    "experiments",
+    "experiments", "scaling_law",
 )  # fmt: skip
 """In the order of a document's way."""
 

@@ -22,6 +22,7 @@ TRAININGS = {
     "pretrained_model",
     "ngram_baseline",
     "training_plan",
+    "training_budget",
     "sft_model",
     "dpo_model",
     "grpo_model",
@@ -50,7 +51,9 @@ def test_every_asset_materializes(tiny_run, definitions):
 def test_every_check_of_the_data_passes(tiny_run):
     evaluations = {f"{e.asset_key.to_user_string()}.{e.check_name}": e for e in tiny_run.get_asset_check_evaluations()}
     failed = {
-        name: dict(e.metadata) for name, e in evaluations.items() if not e.passed and e.check_name not in LEARNING
+        name: dict(e.metadata)
+        for name, e in evaluations.items()
+        if not e.passed and e.check_name not in LEARNING | {"budget_was_right"}  # whose time is the machine's
     }
     assert not failed
     assert {e.check_name for e in evaluations.values()} >= LEARNING | {"accounts_are_exact", "text_is_the_body"}
