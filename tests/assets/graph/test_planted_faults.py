@@ -6,11 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assets.graph import alignment, classifiers, evaluation, mixture, pretraining, tokens
+from assets.graph import alignment, classifiers, evaluation, mixture, pretraining, scaling_law, tokens
 from assets.support.resources import LoamHome
 from lm import storage
+from lm.scaling.budget_comparison import BUDGET, CALIBRATION
 from lm.shards import ShardWriter
 from lm.tokenizer import Tokenizer
+from lm.training.metrics import work_folder
 from tests.assets.runs import defs
 
 ELSEWHERE = {
@@ -31,8 +33,8 @@ def home(tmp_path):
     return LoamHome(path=str(tmp_path))
 
 
-def publish(home, name, files=(), **summary):
-    with storage.publish(home.target(name), kind=name, config={}, inputs={}, code="") as publication:
+def publish(home, name, files=(), config=None, **summary):
+    with storage.publish(home.target(name), kind=name, config=config or {}, inputs={}, code="") as publication:
         for file, content in dict(files).items():
             (publication.path / file).write_text(content)
         (publication.path / "x").write_text("x")
@@ -67,6 +69,16 @@ def scored(home, ours, theirs):
     publish(home, "ngram_baseline", bits_per_byte=theirs)
 
 
+def budgeted(home, predicted, measured):
+    config = {"num_steps": 1}
+    publish(home, "pretrained_model", config=config)
+    publish(home, "training_budget", {BUDGET: json.dumps({"peak_bytes": predicted})}, config=config)
+    work = work_folder(home.target("training_budget"))
+    work.mkdir(parents=True, exist_ok=True)
+    found = {"digest": home.artifact("training_budget").digest, "peak_bytes": measured}
+    (work / CALIBRATION).write_text(json.dumps(found))
+
+
 def greedy(home, sft, grpo, well_formed):
     publish(
         home, "evaluation_report", sft={"greedy_verified_rate": sft},
@@ -95,6 +107,11 @@ FAULTS = [
         alignment.dpo_prefers_the_chosen_answer,
         lambda home, rate: publish(home, "dpo_model", preference={"after": {"reward_accuracy": rate}}),
         (0.95,), (0.85,),
+    ),
+    (pretraining.budget_was_right, budgeted, (105, 100), (85, 100)),
+    (
+        scaling_law.law_predicts,
+        lambda home, error: publish(home, "law_test", relative_error=error), (-0.015,), (-0.025,),
     ),
 ]  # fmt: skip
 """By check: what publishes its artifact, the right figures, and the fault."""
