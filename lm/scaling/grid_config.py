@@ -32,9 +32,9 @@ class GridConfig:
 
     budgets_flops: Annotated[
         tuple[float, ...], Doc("Training budgets of the grid, in FLOPs, rising."), Range(above=0)
-    ] = (1e11, 2e11, 4e11, 8e11)
-    widths: Annotated[tuple[int, ...], Doc("d_model of the sizes, rising."), Range(8, 2**16)] = (16, 24, 32, 48, 64)
-    num_layers: Annotated[int, Doc("Layers of every size."), Range(1, 4_096)] = 3
+    ] = (2e11, 4e11, 8e11, 1.6e12)
+    widths: Annotated[tuple[int, ...], Doc("d_model of the sizes, rising."), Range(8, 2**16)] = (16, 24, 32, 40, 56)
+    num_layers: Annotated[int, Doc("Layers of every size."), Range(1, 4_096)] = 2
     d_head: Annotated[int, Doc("Coordinates of a head, of every size."), Range(2, 2**12)] = 8
     context_length: Annotated[int, Doc("Tokens of a window."), Range(8, 2**20)] = 128
     batch_tokens: Annotated[int, Doc("Tokens of a step."), Range(8, 2**26)] = 512

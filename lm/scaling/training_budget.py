@@ -7,6 +7,7 @@ OUTPUT.work/    calibration.json: seconds and memory of a few real steps, which 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,14 +34,12 @@ _EVALUATION_SHARE = 1 / 3
 def write_training_budget(config: PretrainConfig, *, shards: Path, output: Path, report: Report) -> Artifact:
     """Publish the budget of this training at `output`, and calibrate it on this machine beside."""
     source = storage.open_artifact(shards)
-
-    def write(publication: Publication) -> None:
-        facts = budget_facts(config, TokenShards.open(source, "train").vocab_size)
-        storage.write_json(publication.path / BUDGET, facts)
-        publication.summary.update({name: facts[name] for name in ("parameters", "tokens", "flops", "peak_bytes")})
-
     artifact = storage.make(
-        output, write, kind="training_budget", config=to_mapping(config), inputs={"token_shards": source.digest}
+        output,
+        functools.partial(_write, config, source),
+        kind="training_budget",
+        config=to_mapping(config),
+        inputs={"token_shards": source.digest},
     )
     measured = dataclasses.asdict(calibrate(config, shards))
     facts = json.loads(artifact.file(BUDGET).read_text())
@@ -52,6 +51,12 @@ def write_training_budget(config: PretrainConfig, *, shards: Path, output: Path,
     twin.replace(work / CALIBRATION)
     report({"message": f"about {measured['predicted_seconds']:.0f} s, {facts['peak_bytes'] / 1e6:.0f} MB of tensors"})
     return artifact
+
+
+def _write(config: PretrainConfig, source: Artifact, publication: Publication) -> None:
+    facts = budget_facts(config, TokenShards.open(source, "train").vocab_size)
+    storage.write_json(publication.path / BUDGET, facts)
+    publication.summary.update({name: facts[name] for name in ("parameters", "tokens", "flops", "peak_bytes")})
 
 
 def budget_facts(config: PretrainConfig, vocab_size: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from lm import storage
 from lm.scaling.budget_comparison import BUDGET, CALIBRATION
 from lm.shards import ShardWriter
 from lm.tokenizer import Tokenizer
-from lm.training.metrics import work_folder
+from lm.training.metrics import LIVE, work_folder
 from tests.assets.runs import defs
 
 ELSEWHERE = {
@@ -69,14 +69,18 @@ def scored(home, ours, theirs):
     publish(home, "ngram_baseline", bits_per_byte=theirs)
 
 
-def budgeted(home, predicted, measured):
-    config = {"num_steps": 1}
-    publish(home, "pretrained_model", config=config)
-    publish(home, "training_budget", {BUDGET: json.dumps({"peak_bytes": predicted})}, config=config)
-    work = work_folder(home.target("training_budget"))
-    work.mkdir(parents=True, exist_ok=True)
-    found = {"digest": home.artifact("training_budget").digest, "peak_bytes": measured}
-    (work / CALIBRATION).write_text(json.dumps(found))
+def budgeted(home, predicted, measured, num_steps=1):
+    """Predicted and measured (bytes, seconds); None is not measured."""
+    publish(home, "pretrained_model", config={"num_steps": 1})
+    publish(home, "training_budget", {BUDGET: json.dumps({"peak_bytes": predicted[0]})}, {"num_steps": num_steps})
+    calibration = work_folder(home.target("training_budget")) / CALIBRATION
+    calibration.parent.mkdir(parents=True, exist_ok=True)
+    digest = home.artifact("training_budget").digest
+    found = {"digest": digest, "peak_bytes": measured[0], "predicted_seconds": predicted[1]}
+    calibration.write_text(json.dumps(found))
+    live = work_folder(home.target("pretrained_model")) / LIVE
+    live.parent.mkdir(parents=True, exist_ok=True)
+    live.write_text("" if measured[1] is None else json.dumps({"step": 1, "seconds": measured[1]}) + "\n")
 
 
 def greedy(home, sft, grpo, well_formed):
@@ -108,7 +112,9 @@ FAULTS = [
         lambda home, rate: publish(home, "dpo_model", preference={"after": {"reward_accuracy": rate}}),
         (0.95,), (0.85,),
     ),
-    (pretraining.budget_was_right, budgeted, (105, 100), (85, 100)),
+    (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((85, 60.0), (100, 65.0))),
+    (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((105, 60.0), (100, 80.0))),
+    (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((105, 60.0), (100, 65.0), 2)),
     (
         scaling_law.law_predicts,
         lambda home, error: publish(home, "law_test", relative_error=error), (-0.015,), (-0.025,),
@@ -133,6 +139,18 @@ def test_a_planted_fault_is_seen(home, check, publishing, right, wrong):
         found = check(home=home)
         assert found.passed is passed
         assert found.description and "\n" not in found.description
+
+
+def test_a_budget_without_measurements_says_so(home):
+    budgeted(home, (105, 60.0), (100, None))
+    found = pretraining.budget_was_right(home=home)
+    assert found.passed and found.description == (
+        "bytes off by +5%; not measured: seconds, of which this machine has no record"
+    )
+    (work_folder(home.target("training_budget")) / CALIBRATION).unlink()
+    found = pretraining.budget_was_right(home=home)
+    assert found.passed and found.description.count("not measured: ") == 2 and "off by" not in found.description
+    assert not any(name.endswith("_error") for name in found.metadata)
 
 
 @pytest.mark.parametrize(

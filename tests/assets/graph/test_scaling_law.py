@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 
 from assets.definitions import defs
+from lm.storage import open_artifact
 from tests.lm.scaling.test_grid import SMALL
 from tests.lm.training.corpora import make_shards
 
@@ -39,6 +40,10 @@ def test_the_law_is_predicted_tested_and_shown(tmp_path):
         assert check.check_name == "law_predicts" and "%" in check.description
         assert check.passed == (abs(check.metadata["relative_error"].value) <= 0.02)
         done = run("law_report", {})
+    versions = {spec.key.to_user_string(): spec.code_version for spec in defs.resolve_all_asset_specs()}
+    for name in NAMES:
+        made = open_artifact(home / "artifacts" / name / ("0" if name == "law_runs" else ""))
+        assert made.code == versions[name], name
     (event,) = done.get_asset_materialization_events()
     assert event.materialization.metadata["relative_error"].value == pytest.approx(0, abs=1)
     assert (home / "artifacts" / "law_report").exists()
