@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mfu", type=float, default=DEFAULT_MFU, help="the share of the peak rate (default: .4)")
     parser.add_argument("--microbatch", type=int, help="windows a device computes at once (default: what fits)")
     parser.add_argument("--optimizer", choices=("adamw", "muon", "sgd"), default="adamw")
-    parser.add_argument("--recompute", choices=("none", "blocks"), default="none", help="activation checkpointing")
+    parser.add_argument(
+        "--recompute", choices=("none", "blocks", "selective"), default="none", help="activation checkpointing"
+    )
     parser.add_argument("--dollars", type=float, default=0.0, help="price of a device for an hour")
     return parser
 

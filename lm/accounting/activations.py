@@ -22,25 +22,31 @@ def activation_bytes_per_token(config: ModelConfig, precision: Precision = "floa
     parts = _Parts(config, FLOAT32 if precision == "float32" else 2)
     layers = (
         config.num_layers * (parts.norms() + parts.feed_forward())
-        + config.num_attention_layers * (parts.latent_attention() if config.latent_rank else parts.attention())
-        + config.num_layers_of("ssm") * parts.state_space()
+        + config.num_attention_layers * parts.mixer(is_state_space=False)
+        + config.num_layers_of("ssm") * parts.mixer(is_state_space=True)
     )
     final = parts.norm(config.d_model) if config.norm_placement in ("pre", "sandwich") else 0
     # The gradient that the fused output layer has made already, and the id.
     return layers + final + parts.product * config.d_model + _INT64
 
 
-def recomputed_bytes_per_token(config: ModelConfig, precision: Precision = "float32") -> int:
+def recomputed_bytes_per_token(
+    config: ModelConfig, precision: Precision = "float32", *, selective: bool = False
+) -> int:
     """Return the most bytes at once where only the inputs of the layers are kept and each layer is computed again: the
     inputs, one layer's own activations, and the gradients that its feed-forward layer makes on the way.
+
+    Where recomputation is `selective`, the results of products and of attention are kept too. The backward pass comes
+    from the last layer, so beside a layer's own activations stand the results of the layers before it.
     """
-    product = FLOAT32 if precision == "float32" else 2
-    parts = _Parts(config, product)
-    mixers = [parts.latent_attention() if config.latent_rank else parts.attention()] * bool(config.num_attention_layers)
-    mixers += [parts.state_space()] * bool(config.num_layers_of("ssm"))
-    widened = 2 * product * config.d_ff * max(1, config.experts_per_token * bool(config.num_experts))
-    layer = parts.norms() + parts.feed_forward() + max(mixers)
-    return FLOAT32 * config.d_model * (config.num_layers + 1) + layer + widened + _INT64
+    parts = _Parts(config, FLOAT32 if precision == "float32" else 2)
+    most = before = 0
+    for index in range(config.num_layers):
+        is_state_space = config.layer_kind(index) == "ssm"
+        most = max(most, before + parts.norms() + parts.feed_forward() + parts.mixer(is_state_space))
+        before += selective * parts.products(is_state_space)
+    widened = 2 * parts.product * config.d_ff * max(1, config.experts_per_token * bool(config.num_experts))
+    return FLOAT32 * config.d_model * (config.num_layers + 1) + most + widened + _INT64
 
 
 def mask_bytes(config: ModelConfig) -> int:
@@ -109,3 +115,31 @@ class _Parts:
         between = 2 * inner * states // chunk
         kept = self.product * (config.d_model + projected + inner) + FLOAT32 * (widened + scan + between)
         return kept + self.norm(inner)
+
+    def mixer(self, is_state_space: bool) -> int:
+        """Return the bytes of a layer's attention, or of its state-space layer."""
+        if is_state_space:
+            return self.state_space()
+        return self.latent_attention() if self.config.latent_rank else self.attention()
+
+    def products(self, is_state_space: bool) -> int:
+        """Return the bytes of a layer's results of products and of attention, which alone are not computed again."""
+        config = self.config
+        feed_forward = (2 if config.is_gated else 1) * config.d_ff + config.d_model
+        if config.num_experts:
+            feed_forward = config.experts_per_token * feed_forward + 2 * config.num_experts
+        if is_state_space:
+            return self.product * feed_forward + self._state_space_products()
+        heads, rotated = config.num_heads, config.num_heads * (config.d_head + config.d_rope)
+        joined = config.d_attention + 2 * config.num_kv_heads * config.d_head
+        if config.latent_rank:
+            joined = config.query_rank + rotated + config.latent_rank + config.d_rope + 2 * config.d_attention
+        result = rotated if config.latent_rank else config.d_attention
+        return self.product * (feed_forward + joined + result + config.d_model) + FLOAT32 * heads
+
+    def _state_space_products(self) -> int:
+        """Return the bytes of both projections, and of the products within and between chunks."""
+        config, inner, states = self.config, self.config.d_inner, self.config.d_state
+        chunk = min(config.chunk_length, config.context_length)
+        projected = 2 * inner + 2 * states + inner // config.d_head + config.d_model
+        return self.product * projected + FLOAT32 * (chunk + 2 * inner + inner * states // chunk)

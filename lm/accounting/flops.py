@@ -24,7 +24,8 @@ from lm.accounting.parameters import attention_matrices, mlp_matrices, state_spa
 from lm.model.config import ModelConfig
 
 Convention = Literal["causal", "square"]
-Recomputation = Literal["none", "blocks"]
+Recomputation = Literal["none", "blocks", "selective"]
+"""As in `lm.training.recomputation`; `selective` computes no product again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def training_flops(
     count = forward.times(3.0)
     unused = config.num_layers_of("ssm") * _gradients_of_no_state(config, num_tokens or config.context_length)
     count = replace(count, state_space=count.state_space - unused)
-    if recompute == "none":
+    if recompute != "blocks":
         return count
     unread = config.norm_placement in ("pre", "none") and not config.num_experts
     kept = forward.feed_forward / (3 if config.is_gated else 2) if unread else 0.0

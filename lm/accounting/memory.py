@@ -9,7 +9,8 @@ Not counted: the allocator's rounding, the kernels' workspaces, the copies of we
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +31,12 @@ BYTES_A_PARAMETER = 16
 """AdamW in float32: weight, gradient and two moments."""
 _CHUNK_COPIES = {"cpu": 3, "cuda": 2}
 """Arrays of a chunk's logits that exist at once: torch's own operations make one more than the kernels do."""
+
+_BYTES_A_TOKEN: Mapping[Recomputation, Callable[[ModelConfig, Precision], int]] = {
+    "none": activation_bytes_per_token,
+    "blocks": recomputed_bytes_per_token,
+    "selective": functools.partial(recomputed_bytes_per_token, selective=True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def training_memory(
     weights = FLOAT32 * count_parameters(config).total
     tokens = microbatch_size * config.context_length
     chunk = min(tokens, chunk_tokens(device, config.vocab_size))
-    a_token = activation_bytes_per_token if recompute == "none" else recomputed_bytes_per_token
+    a_token = _BYTES_A_TOKEN[recompute]
     # A chunk's logits and their gradient, and the weight's gradient that waits for the backward pass.
     logits = _CHUNK_COPIES[device] * chunk * config.vocab_size * FLOAT32
     return TrainingMemory(

@@ -16,7 +16,7 @@ from typing import Any
 from lm import storage
 from lm.accounting.budget import shares_by_context
 from lm.accounting.calibration import calibrate
-from lm.accounting.flops import Recomputation, six_n_d, training_flops, training_flops_per_token
+from lm.accounting.flops import six_n_d, training_flops, training_flops_per_token
 from lm.accounting.memory import training_memory
 from lm.accounting.parameters import count_parameters
 from lm.configuration import to_mapping
@@ -64,14 +64,12 @@ def budget_facts(config: PretrainConfig, vocab_size: int) -> dict[str, Any]:
     shape = config.model_config(vocab_size)
     steps = config.steps(shape.context_length)
     tokens = steps * config.batch_size * shape.context_length
-    # Selective recomputation runs no product again; its bytes are not modelled, those of `none` bound them.
-    recompute: Recomputation = "blocks" if config.recomputation == "blocks" else "none"
     memory = training_memory(
         shape,
         config.microbatch_size or config.batch_size,
         precision="float32" if _computes_wide(config) else "bfloat16",
         optimizer=config.optimizer,
-        recompute=recompute,
+        recompute=config.recomputation,
         accumulated=0 < config.microbatch_size < config.batch_size,
         device="cuda" if choose_device(config.device).type == "cuda" else "cpu",
     )

@@ -53,13 +53,14 @@ def test_every_phase_is_torchs_count(switches, seq):
     assert decode == 2 * decode_flops(square, seq, convention="square").total
 
 
+@pytest.mark.parametrize("strategy", ["blocks", "selective"])
 @every_variant
-def test_recomputed_blocks_are_torchs_count(switches):
+def test_recomputed_layers_are_torchs_count(switches, strategy):
     config = preset("test", attention="reference", **switches)
     model, ids = TransformerLM(config), torch.zeros(2, 32, dtype=torch.long)
-    recompute(model.layers, "blocks")
+    recompute(model.layers, strategy)
     _, found = counted(lambda: model(ids).sum().backward())
-    assert found == 2 * training_flops(whole_square(config), convention="square", recompute="blocks").total
+    assert found == 2 * training_flops(whole_square(config), convention="square", recompute=strategy).total
 
 
 def test_components_are_those_of_their_modules():

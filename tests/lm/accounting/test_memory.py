@@ -48,9 +48,13 @@ def test_optimizer_state_is_what_the_optimizer_keeps(optimizer, switches):
         {"batch_size": 8, "optimizer": "adamw"},
         {"batch_size": 8, "microbatch_size": 2, "optimizer": "adamw"},
         {"batch_size": 8, "optimizer": "adamw", "recomputation": "blocks"},
+        {"batch_size": 8, "optimizer": "adamw", "recomputation": "selective"},
+        {"batch_size": 4, "optimizer": "adamw", "recomputation": "selective", "model": VARIANTS["hybrid"]},
+        {"batch_size": 4, "optimizer": "adamw", "recomputation": "selective", "model": VARIANTS["latent_queries"]},
+        {"batch_size": 4, "optimizer": "adamw", "recomputation": "selective", "model": VARIANTS["experts"]},
         {"batch_size": 4, "optimizer": "muon", "model": {"context_length": 512, "num_kv_heads": 2}},
     ],
-    ids=["muon", "adamw", "microbatches", "recomputed", "long"],
+    ids=["muon", "adamw", "microbatches", "blocks", "selective", "state space", "latent", "experts", "long"],
 )
 def test_the_peak_of_a_step_is_predicted_within_a_tenth(settings):
     trainer = trainer_of(preset="tiny_cpu", **settings)
