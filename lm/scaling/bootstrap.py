@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from lm.errors import InputError
 from lm.scaling.points import Array, Points
 
+T = TypeVar("T")
 _LEVEL = 0.95
 
 
@@ -41,7 +43,7 @@ def resampled_by_budget(points: Points, num_draws: int, seed: int) -> Iterator[P
         yield points.take(np.concatenate([generator.choice(group, len(group)) for group in groups]))
 
 
-def estimates(draws: Iterator[Points], estimate: Callable[[Points], tuple[float, ...]]) -> Array:
+def estimates(draws: Iterable[T], estimate: Callable[[T], tuple[float, ...]]) -> Array:
     """Return `estimate` of every draw, `[draws values]`; a draw that cannot be fitted is a row of NaN."""
     rows: list[tuple[float, ...] | None] = []
     for drawn in draws:

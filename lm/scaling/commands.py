@@ -14,9 +14,10 @@ from lm.configuration import to_mapping
 from lm.errors import ConfigurationError, InputError
 from lm.scaling.fits import fits_of
 from lm.scaling.fitted_law import law_in, predicted_interval
+from lm.scaling.hyperparameters import settings_in
 from lm.scaling.law import CHINCHILLA
 from lm.scaling.plan import Plan, plan, twenty_to_one
-from lm.scaling.points import Count, read_points
+from lm.scaling.points import Count, points_of, read_rows
 from lm.scaling.power_law import PowerLaw
 from lm.scaling.training_plan import shape_fields
 
@@ -27,9 +28,9 @@ def fit(path: Path, count: Count, num_draws: int, seed: int) -> dict[str, Any]:
     Raises:
         InputError: the file does not exist, lacks a column, or has too few points.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    return fits_of(read_points(path, count), num_draws=num_draws, seed=seed)
+    rows = read_rows(path)
+    points = points_of(rows, count, where=str(path))
+    return fits_of(points, num_draws=num_draws, seed=seed, settings=settings_in(rows, str(path)))
 
 
 def fit_page(found: Mapping[str, Any], budgets: Sequence[float] = ()) -> str:
@@ -45,6 +46,10 @@ def fit_page(found: Mapping[str, Any], budgets: Sequence[float] = ()) -> str:
         lines.append(f"  N* ∝ C^{_with(laws['parameters'].exponent, each.get('a'))}")
         lines.append(f"  D* ∝ C^{_with(laws['tokens'].exponent, each.get('b'))}")
         lines += [_optimum(flops, laws["parameters"].at(flops), laws["tokens"].at(flops)) for flops in budgets]
+        if each["largest_left_out"] is not None:
+            lines.append(f"  largest budget left out: its N* is predicted with {each['largest_left_out']:+.2%}")
+    for name, each in found["best"].items():
+        lines += ["", f"Best {name.replace('_', ' ')} against compute", _best_line(each)]
     lines += ["", "Parametric law, L = E + A / N^α + B / D^β"]
     law = found["parametric"]
     if "refused" in law:
@@ -133,6 +138,13 @@ def launch_command(found: Plan, microbatch_size: int) -> str:
 
 def _epochs(found: Plan, unique_tokens: float) -> str:
     return f", {found.num_tokens / unique_tokens:.3g} epochs" if unique_tokens < found.num_tokens else ""
+
+
+def _best_line(fit: Mapping[str, Any]) -> str:
+    if "refused" in fit:
+        return f"  refused: {fit['refused']}"
+    law = PowerLaw(**fit["law"])
+    return f"  {law.coefficient:.4g} · C^{_with(law.exponent, fit['exponent'])}"
 
 
 def _with(value: float, bounds: Mapping[str, float] | None) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from lm.errors import InputError
-from lm.scaling import curves, isoflop, parametric
+from lm.scaling import curves, hyperparameters, isoflop, parametric
 from lm.scaling.bootstrap import Interval
-from lm.scaling.points import Points
+from lm.scaling.points import Array, Points
 
 
-def fits_of(points: Points, *, num_draws: int = 400, seed: int = 0) -> dict[str, Any]:
-    """Fit everything that the points allow; a fit that they do not allow has the reason as `refused`.
+def fits_of(
+    points: Points, *, num_draws: int = 400, seed: int = 0, settings: Mapping[str, Array] | None = None
+) -> dict[str, Any]:
+    """Fit everything that the points allow; a fit that they do not allow has the reason as `refused`. `settings` are
+    the points' learning rates and batch sizes, by name.
 
     Raises:
         InputError: the points allow no fit at all.
@@ -25,7 +29,7 @@ def fits_of(points: Points, *, num_draws: int = 400, seed: int = 0) -> dict[str,
         except InputError as error:
             found["isoflop"][method] = {"refused": str(error)}
     try:
-        found["curves"] = asdict(curves.fit_curves(points))
+        found["curves"] = _curves(points, num_draws, seed)
     except InputError as error:
         found["curves"] = {"refused": str(error)}
     try:
@@ -36,6 +40,10 @@ def fits_of(points: Points, *, num_draws: int = 400, seed: int = 0) -> dict[str,
     refusals = [fit["refused"] for fit in fits if "refused" in fit]
     if len(refusals) == len(fits):
         raise InputError("; ".join(dict.fromkeys(refusals)))
+    found["best"] = {
+        name: _best(points, values, name.replace("_", " "), num_draws, seed)
+        for name, values in (settings or {}).items()
+    }
     return found
 
 
@@ -53,6 +61,23 @@ def _isoflop(points: Points, method: isoflop.Method, num_draws: int, seed: int) 
     except InputError:
         found["largest_left_out"] = None
     return found
+
+
+def _curves(points: Points, num_draws: int, seed: int) -> dict[str, Any]:
+    fit = curves.fit_curves(points, num_draws=num_draws, seed=seed)
+    bounds = {"a": _bounds(fit.a), "b": _bounds(fit.b)}
+    try:
+        return {**asdict(fit), **bounds, "largest_left_out": curves.leave_largest_out(points)}
+    except InputError:
+        return {**asdict(fit), **bounds, "largest_left_out": None}
+
+
+def _best(points: Points, values: Array, what: str, num_draws: int, seed: int) -> dict[str, Any]:
+    try:
+        fit = hyperparameters.fit_best(points.flops, values, points.loss, what, num_draws=num_draws, seed=seed)
+    except InputError as error:
+        return {"refused": str(error)}
+    return {**asdict(fit), "exponent": _bounds(fit.exponent)}
 
 
 def _parametric(points: Points, num_draws: int, seed: int) -> dict[str, Any]:

@@ -54,15 +54,20 @@ class Points:
 
     def budgets(self) -> list[float]:
         """Return the distinct FLOPs, the smallest first; budgets within 1% of each other are one."""
-        found: list[float] = []
-        for flops in np.sort(self.flops):
-            if not found or flops > 1.01 * found[-1]:
-                found.append(float(flops))
-        return found
+        return budgets_of(self.flops)
 
     def of_budget(self, flops: float) -> Points:
         """Return the points of one of `budgets`."""
         return self.take((self.flops >= flops * 0.9999) & (self.flops <= flops * 1.01))
+
+
+def budgets_of(flops: Array) -> list[float]:
+    """Return the distinct FLOPs, the smallest first; those within 1% above one are that one."""
+    found: list[float] = []
+    for each in np.sort(flops):
+        if not found or each > 1.01 * found[-1]:
+            found.append(float(each))
+    return found
 
 
 def read_points(path: Path, count: Count = "total") -> Points:
@@ -71,6 +76,17 @@ def read_points(path: Path, count: Count = "total") -> Points:
     Raises:
         InputError: names the file, and the row or column that is missing or not a positive number.
     """
+    return points_of(read_rows(path), count, where=str(path))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of a `.csv` file, or of a `.json` file with a list of objects.
+
+    Raises:
+        InputError: a file that does not exist, or is not JSON with a list of objects.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
     text = path.read_text(encoding="utf-8-sig")
     if path.suffix == ".json":
         try:
@@ -79,8 +95,8 @@ def read_points(path: Path, count: Count = "total") -> Points:
             raise InputError(f"{path}: {error}, expected JSON") from None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise InputError(f"{path}: expected a list of objects")
-        return points_of(rows, count, where=str(path))
-    return points_of(list(csv.DictReader(text.splitlines())), count, where=str(path))
+        return rows
+    return list(csv.DictReader(text.splitlines()))
 
 
 def points_of(rows: Sequence[Mapping[Any, Any]], count: Count = "total", *, where: str = "points") -> Points:
@@ -91,18 +107,14 @@ def points_of(rows: Sequence[Mapping[Any, Any]], count: Count = "total", *, wher
     """
     if not rows:
         raise InputError(f"{where}: no rows, expected one a training")
-    columns = {key: _column(rows[0], names) for key, names in _NAMES.items()}
+    columns = {key: column_of(rows[0], names) for key, names in _NAMES.items()}
     missing = [key for key, column in columns.items() if column is None]
     if "loss" in missing or len(missing) > 1:
         known = "; ".join(f"{key} ({', '.join(_NAMES[key])})" for key in missing)
         found = ", ".join(str(name) for name in rows[0])
         expected = "a loss and two of parameters, tokens, flops"
         raise InputError(f"{where}: columns {found}; expected {expected}; lacks {known}")
-    values = {
-        key: np.array([_positive(row.get(column), f"{where}: row {i}: {column}") for i, row in enumerate(rows, 1)])
-        for key, column in columns.items()
-        if column is not None
-    }
+    values = {key: positive_column(rows, column, where) for key, column in columns.items() if column is not None}
     if "tokens" in missing:
         values["tokens"] = values["flops"] / (6 * values["parameters"])
     if "parameters" in missing:
@@ -122,9 +134,19 @@ def require(points: Points, least: int, what: str) -> None:
         raise InputError(f"{what}: {len(points)} points, expected at least {least}")
 
 
-def _column(row: Mapping[Any, Any], names: Iterable[str]) -> Any:
+def column_of(row: Mapping[Any, Any], names: Iterable[str]) -> Any:
+    """Return the row's own spelling of the first of `names` that it has; None where it has none."""
     by_name = {str(key).strip().lower(): key for key in row}
     return next((by_name[name] for name in names if name in by_name), None)
+
+
+def positive_column(rows: Sequence[Mapping[Any, Any]], column: Any, where: str) -> Array:
+    """Return the numbers of a column.
+
+    Raises:
+        InputError: names the row that has no finite number above 0.
+    """
+    return np.array([_positive(row.get(column), f"{where}: row {i}: {column}") for i, row in enumerate(rows, 1)])
 
 
 def _positive(value: Any, where: str) -> float:

@@ -11,7 +11,10 @@ from tests.lm.scaling.laws import planted
 def points(tmp_path):
     path, made = tmp_path / "points.csv", planted(num_points=48, budgets=8)
     rows = zip(made.parameters, made.tokens, made.loss, strict=True)
-    path.write_text("N,D,loss\n" + "".join(f"{n},{d},{loss}\n" for n, d, loss in rows))
+    # At every budget the loss has its minimum at a rate of .01.
+    rates = [0.01 * 2.0 ** (index % 6 - 2.5) for index in range(len(made))]
+    lines = [f"{n},{d},{loss},{rate}\n" for (n, d, loss), rate in zip(rows, rates, strict=True)]
+    path.write_text("N,D,loss,lr\n" + "".join(lines))
     return path
 
 
@@ -20,7 +23,8 @@ def test_points_of_a_paper_become_a_law_and_the_law_a_plan(points, tmp_path, cap
     assert main(["fit", str(points), "--draws", "20", "--json", str(law), "--flops", "1e22"]) == 0
     page = capsys.readouterr().out
     assert "48 points, N counts total parameters" in page and "IsoFLOP minima, quadratic" in page
-    assert "tokens a parameter" in page and "95%" in page
+    assert "tokens a parameter" in page and "95%" in page and "its N* is predicted with" in page
+    assert "Best learning rate against compute" in page
     assert len(json.loads(law.read_text())["parametric"]["draws"]) == 20
     assert main(["plan", "--flops", "1e20", "--law", str(law)]) == 0
     page = capsys.readouterr().out

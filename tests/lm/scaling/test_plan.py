@@ -1,14 +1,13 @@
 import itertools
 import math
 
-import numpy as np
 import pytest
 
 from lm.accounting import count_parameters, training_flops_per_token
 from lm.errors import ConfigurationError
 from lm.model import preset
 from lm.scaling.config import PlanConfig
-from lm.scaling.hyperparameters import fit_best, suggested
+from lm.scaling.hyperparameters import suggested
 from lm.scaling.law import CHINCHILLA
 from lm.scaling.plan import plan, planned, twenty_to_one
 from lm.scaling.planned_training import PlannedTraining, follow_plan, training_of
@@ -83,14 +82,6 @@ def test_learning_rate_and_batch_follow_compute():
     assert small.learning_rate > large.learning_rate and small.batch_tokens < large.batch_tokens
     assert not small.extrapolated and suggested(1e13, 1_024, 1e6).extrapolated
     assert suggested(1e13, 1_024, 1e5).batch_tokens == 1_024
-
-
-def test_the_best_value_against_compute_is_found():
-    flops = np.repeat([1e15, 1e16, 1e17], 5)
-    best = 2.0 * flops**-0.1
-    values = best * np.tile([0.25, 0.5, 1.0, 2.0, 4.0], 3)
-    law = fit_best(flops, values, 3 + np.log(values / best) ** 2)
-    assert (law.coefficient, law.exponent) == pytest.approx((2.0, -0.1), rel=1e-6)
 
 
 def test_a_training_follows_a_row_of_the_plan():

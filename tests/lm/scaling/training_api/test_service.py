@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from lm.configuration import to_mapping
 from lm.errors import ConfigurationError, InputError, UnreachableError
 from lm.scaling.training_api.client import HttpClient
 from lm.scaling.training_api.queue import OverBudgetError
@@ -46,9 +49,26 @@ class Service:
                 return
         raise AssertionError("the service did not start")
 
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
         self.process.wait(120)
+
+    def wait_for(self, identity, state):
+        """The record of a request once it has reached a state."""
+        for _ in range(1_200):
+            _, found = self.curl(f"/runs/{identity}")
+            if found["state"] == state:
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"{found['state']}, expected {state}")
+
+    def curl(self, path, body=None, key=KEY):
+        """The status and the answer that `curl` gets."""
+        command = ["curl", "--silent", "--show-error", "--write-out", "\n%{http_code}", "--header", f"X-API-Key: {key}"]
+        command += [] if body is None else ["--data", body if isinstance(body, str) else json.dumps(body)]
+        done = subprocess.run([*command, self.url + path], capture_output=True, text=True, check=True, timeout=60)
+        answer, _, status = done.stdout.rpartition("\n")
+        return int(status), json.loads(answer)
 
 
 @pytest.mark.slow
@@ -87,6 +107,31 @@ def test_the_service_trains_answers_refuses_and_survives_a_restart(tmp_path):
             found = client.result(each.id, timeout_s=200)
             assert found.state == "done" and found.charged_flops == pytest.approx(each.planned_flops)
         assert client.budget().held_flops == 0
+    finally:
+        service.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+def test_curl_drives_the_service_through_a_kill(tmp_path):
+    shards, body = make_shards(tmp_path / "shards"), to_mapping(request(train_flops=1e9))
+    service = Service(tmp_path / "home", shards.path)
+    service.start()
+    try:
+        status, made = service.curl("/runs", body)
+        assert status == 201 and made["state"] == "queued"
+        service.wait_for(made["id"], "running")
+        service.stop(signal.SIGKILL)
+        service.start()
+        assert service.curl("/runs", body)[0] == 200
+        status, refused = service.curl("/runs", {**body, "train_flops": 2.9e10})
+        assert status == 409 and "expected at most the remaining" in refused["detail"]
+        assert service.curl("/runs", {**body, "d_model": 15})[0] == 422
+        assert service.curl("/budget", key="another key")[0] == 401
+        done = service.wait_for(made["id"], "done")
+        assert done["loss"] > 0 and done["charged_flops"] == pytest.approx(made["planned_flops"])
+        assert service.curl("/budget")[1]["charged_flops"] == done["charged_flops"]
+        assert [each["id"] for each in service.curl("/runs")[1]] == [made["id"]]
     finally:
         service.stop()
 
