@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from assets.graph.curation_checks import BLOCKING, CHECKS, FEWEST_OTHERS
+from assets.graph.curation_checks import CHECKS, FEWEST_OTHERS, GROUP_CHECKS
 from assets.support.checks import Made
 from assets.support.resources import LoamHome
 from lm import storage
@@ -405,9 +405,8 @@ def test_every_check_is_seen_failing():
 def test_accounts_and_decontamination_block():
     blocking = {name for name, (_, check) in all_checks().items() if check.blocking}
     assert blocking == {name for name in all_checks() if name.endswith("accounts_are_exact")} | {ITEMS_LEFT}
-    assert {f"{key.asset_key.to_user_string()}.{key.name}" for key in BLOCKING} == {
-        f"{name}.accounts_are_exact" for name in PARTITIONED
-    }
+    of_groups = {f"{asset}.{each.name}" for asset, checks in GROUP_CHECKS.items() for each in checks if each.blocking}
+    assert of_groups == {f"{name}.accounts_are_exact" for name in PARTITIONED}
 
 
 def test_a_real_crawl_is_not_measured_and_has_no_figures(home, tmp_path):
