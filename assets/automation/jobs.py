@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dagster as dg
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.automation.demo_run import demo_run_config, demo_tags, launchpad_link
+from assets.automation.demo_run import RANGE_END, RANGE_START, demo_run_config, demo_tags, launchpad_link
+from lm.configuration import to_mapping
+from lm.scaling.grid_config import GRIDS, GridConfig
 from pipelines.curation.steps import CURATION
 
 _PARTITIONED = dg.AssetSelection.assets("warc_files", *(step.artifact for step in CURATION if step.partitioned))
@@ -63,10 +66,25 @@ ablate = dg.define_asset_job(
     description="Short trainings of equal budget on the token shards, one question a partition. Then: ablation_report.",
 )
 
-scaling_law = dg.define_asset_job(
+
+def law_job(name: str, grid: GridConfig, description: str) -> UnresolvedAssetJobDefinition:
+    """Return the job of the own law with one of the grids: all budgets, the fit, the prediction, its test, the page."""
+    config = {asset: {"config": to_mapping(grid)} for asset in ("law_runs", "law_prediction", "law_test")}
+    return dg.define_asset_job(
+        name,
+        selection=dg.AssetSelection.groups("scaling_law") - dg.AssetSelection.assets("scaling_runs"),
+        config={"ops": config},
+        tags={RANGE_START: "0", RANGE_END: str(len(grid.budgets_flops) - 1)},
+        description=description,
+    )
+
+
+scaling_law = law_job(
     "scaling_law",
-    selection=dg.AssetSelection.assets("law_runs"),
-    description="The own law's grid, one budget a partition. Then: law_prediction, law_test, law_report.",
+    GRIDS["demo"],
+    "The own scaling law on a CPU: a grid of trainings, a prediction for four times the largest budget, its test.",
 )
 
-JOBS = [demo, curate_crawl, pretrain, align, evaluate, ablate, scaling_law]
+scaling_law_gpu = law_job("scaling_law_gpu", GRIDS["gpu"], "The own scaling law with larger models, for one GPU.")
+
+JOBS = [demo, curate_crawl, pretrain, align, evaluate, ablate, scaling_law, scaling_law_gpu]

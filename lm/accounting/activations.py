@@ -32,21 +32,21 @@ def activation_bytes_per_token(config: ModelConfig, precision: Precision = "floa
 
 def recomputed_bytes_per_token(
     config: ModelConfig, precision: Precision = "float32", *, selective: bool = False
-) -> int:
-    """Return the most bytes at once where only the inputs of the layers are kept and each layer is computed again: the
-    inputs, one layer's own activations, and the gradients that its feed-forward layer makes on the way.
+) -> tuple[int, int]:
+    """Return the bytes that are kept where layers are computed again, and the most that the backward pass adds.
 
-    Where recomputation is `selective`, the results of products and of attention are kept too. The backward pass comes
-    from the last layer, so beside a layer's own activations stand the results of the layers before it.
+    Kept are the inputs of the layers and, where recomputation is `selective`, the results of products and of attention.
+    The backward pass adds one layer's own activations and the gradients that its feed-forward layer makes on the way.
+    It comes from the last layer, and by then the results of the layers behind are gone.
     """
     parts = _Parts(config, FLOAT32 if precision == "float32" else 2)
-    most = before = 0
+    results = most = 0
     for index in range(config.num_layers):
         is_state_space = config.layer_kind(index) == "ssm"
-        most = max(most, before + parts.norms() + parts.feed_forward() + parts.mixer(is_state_space))
-        before += selective * parts.products(is_state_space)
+        most = max(most, results + parts.norms() + parts.feed_forward() + parts.mixer(is_state_space))
+        results += selective * parts.products(is_state_space)
     widened = 2 * parts.product * config.d_ff * max(1, config.experts_per_token * bool(config.num_experts))
-    return FLOAT32 * config.d_model * (config.num_layers + 1) + most + widened + _INT64
+    return FLOAT32 * config.d_model * (config.num_layers + 1) + results + _INT64, most - results + widened
 
 
 def mask_bytes(config: ModelConfig) -> int:

@@ -141,6 +141,7 @@ def facts(found: Budget) -> dict[str, Any]:
         "optimizer_state_bytes": memory.optimizer_state,
         "activations_bytes": memory.activations,
         "output_layer_bytes": memory.output_layer,
+        "recomputed_bytes": memory.recomputed,
         "peak_bytes": memory.total,
         "device": found.device.name,
         "device_memory_bytes": found.device.memory_bytes,
@@ -169,7 +170,8 @@ def readable(name: str, found: Budget) -> str:
         f"windows a microbatch{'' if found.fits else ': DOES NOT FIT'}",
         f"              weights {memory.weights / gb:.2f}, gradients {memory.gradients / gb:.2f}, optimizer "
         f"{memory.optimizer_state / gb:.2f}, activations {memory.activations / gb:.2f}, "
-        f"output layer {memory.output_layer / gb:.2f}",
+        f"output layer {memory.output_layer / gb:.2f}"
+        + (f", layers computed again {memory.recomputed / gb:.2f}" if memory.recomputed else ""),
         f"fits          {found.largest_microbatch:,} windows a microbatch, or one window of {found.largest_context:,} "
         "tokens",
         f"KV cache      {kv_cache_bytes(config, config.context_length, 2) / 1e6:.1f} MB a whole context in 16 bits",

@@ -9,8 +9,7 @@ Not counted: the allocator's rounding, the kernels' workspaces, the copies of we
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,31 +31,31 @@ BYTES_A_PARAMETER = 16
 _CHUNK_COPIES = {"cpu": 3, "cuda": 2}
 """Arrays of a chunk's logits that exist at once: torch's own operations make one more than the kernels do."""
 
-_BYTES_A_TOKEN: Mapping[Recomputation, Callable[[ModelConfig, Precision], int]] = {
-    "none": activation_bytes_per_token,
-    "blocks": recomputed_bytes_per_token,
-    "selective": functools.partial(recomputed_bytes_per_token, selective=True),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class TrainingMemory:
-    """Bytes by purpose; `accumulated` where a step has several microbatches, whose gradients wait for one another."""
+    """Bytes by purpose; `accumulated` where a step has several microbatches, whose gradients wait for one another.
+    `logits` are a part of `output_layer`, and gone before the backward pass enters the layers; `recomputed` is the most
+    that layers add there when they are computed again.
+    """
 
     weights: int
     gradients: int
     optimizer_state: int
     activations: int
     output_layer: int
+    logits: int
+    recomputed: int = 0
     accumulated: bool = False
 
     @property
     def total(self) -> int:
-        """The peak of a step: the end of a forward pass, which a microbatch before has left its gradients; or the end
-        of the backward pass, when only the gradients are left.
+        """The peak of a step: the end of a forward pass, or a layer that is computed again, beside the gradients of the
+        microbatch before; or the end of the backward pass, with all gradients.
         """
-        forward = self.activations + self.output_layer + (self.gradients if self.accumulated else 0)
-        return self.weights + self.optimizer_state + max(forward, self.gradients)
+        waiting = self.gradients if self.accumulated else 0
+        middle = self.activations + self.output_layer + max(0, self.recomputed - self.logits) + waiting
+        return self.weights + self.optimizer_state + max(middle, self.gradients + self.recomputed)
 
 
 def training_memory(
@@ -73,15 +72,19 @@ def training_memory(
     weights = FLOAT32 * count_parameters(config).total
     tokens = microbatch_size * config.context_length
     chunk = min(tokens, chunk_tokens(device, config.vocab_size))
-    a_token = _BYTES_A_TOKEN[recompute]
+    kept, recomputed = activation_bytes_per_token(config, precision), 0
+    if recompute != "none":
+        kept, recomputed = recomputed_bytes_per_token(config, precision, selective=recompute == "selective")
     # A chunk's logits and their gradient, and the weight's gradient that waits for the backward pass.
     logits = _CHUNK_COPIES[device] * chunk * config.vocab_size * FLOAT32
     return TrainingMemory(
         weights=weights,
         gradients=weights,
         optimizer_state=optimizer_state_bytes(config, optimizer),
-        activations=tokens * a_token(config, precision) + mask_bytes(config),
+        activations=tokens * kept + mask_bytes(config),
         output_layer=config.vocab_size * config.d_model * FLOAT32 + logits,
+        logits=logits,
+        recomputed=tokens * recomputed,
         accumulated=accumulated,
     )
 

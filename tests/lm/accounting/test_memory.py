@@ -21,9 +21,9 @@ class RandomBatches:
         return Batch(self.ids, None, None, (), self.ids[:, 1:].numel())
 
 
-def trainer_of(**settings):
+def trainer_of(vocab_size=512, **settings):
     config = PretrainConfig(num_steps=5, **settings)
-    shape = config.model_config(512)
+    shape = config.model_config(vocab_size)
     return Trainer(config, TransformerLM(shape), RandomBatches(shape, config.batch_size))
 
 
@@ -41,6 +41,7 @@ def test_optimizer_state_is_what_the_optimizer_keeps(optimizer, switches):
     assert state_bytes(trainer) == optimizer_state_bytes(trainer.model.config, optimizer)
 
 
+@pytest.mark.parametrize("vocab_size", [512, 4_096])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -56,8 +57,8 @@ def test_optimizer_state_is_what_the_optimizer_keeps(optimizer, switches):
     ],
     ids=["muon", "adamw", "microbatches", "blocks", "selective", "state space", "latent", "experts", "long"],
 )
-def test_the_peak_of_a_step_is_predicted_within_a_tenth(settings):
-    trainer = trainer_of(preset="tiny_cpu", **settings)
+def test_the_peak_of_a_step_is_predicted_within_a_tenth(settings, vocab_size):
+    trainer = trainer_of(vocab_size=vocab_size, preset="tiny_cpu", **settings)
     trainer.train_step()  # moments exist from the second step on
     _, new = peak_new_bytes(trainer.train_step)
     config = trainer.config
