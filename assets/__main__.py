@@ -1,4 +1,6 @@
-"""`python -m assets partitions add CRAWL/gNNNN [--folder FOLDER]`: groups of WARC files, and the promoted model."""
+"""`python -m assets partitions add CRAWL/gNNNN [--folder FOLDER]`: groups of WARC files, the promoted model,
+and the grids of the own scaling law.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,14 @@ import argparse
 import os
 
 import dagster as dg
+import yaml
 
 from assets.automation.instance import prepare
+from assets.automation.law_run import law_run_config
 from assets.automation.partitions import WARC_GROUPS
 from assets.support.promotion import MODEL, promote
 from lm.errors import ConfigurationError, run_command
+from lm.scaling.grid_config import GRIDS
 from pipelines.common_crawl import DATA_URL
 from pipelines.paths import home, root_at
 from pipelines.sources.group_source import GroupSource, add_group, stored_groups
@@ -22,6 +27,9 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.subject == "promote":
         kept = promote(root_at(arguments.home) if arguments.home else home())
         print(f"promoted {MODEL} {kept['digest'][:12]}, {kept['bits_per_byte']:.4f} bits per byte")
+        return 0
+    if arguments.subject == "grid":
+        print(yaml.safe_dump(law_run_config(GRIDS[arguments.name]), sort_keys=False), end="")
         return 0
     if arguments.subject == "prepare":
         prepare()
@@ -55,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
     subjects.add_parser("promote", help="hold later pre-trained models against the current one (check no_regression)")
     subjects.add_parser("prepare", help="make the instance: its settings, and the groups of the job demo")
+    grid = subjects.add_parser("grid", help="print the configuration of the job scaling_law for one of the grids")
+    grid.add_argument("name", choices=[*GRIDS])
     partitions = subjects.add_parser("partitions", help="groups of WARC files")
     actions = partitions.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="print the registered groups and their sources")

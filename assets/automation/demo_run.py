@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -49,11 +50,11 @@ def demo_run_config(num_pages: int | None = None, seed: int = 0) -> dict[str, An
     return {"ops": {name: {"config": config} for name, config in ops.items()}}
 
 
-def launchpad_link() -> str:
-    """Return the address of the launchpad, below the UI's own, with the configuration of `demo` filled in.
+def launchpad_link(job: str, run_config: Mapping[str, Any]) -> str:
+    """Return the address of a job's launchpad, below the UI's own, with a configuration filled in.
 
     Dagster's launchpad shows the assets' own defaults, not those of a job.
     """
-    config = yaml.safe_dump(demo_run_config(), sort_keys=False)
+    config = yaml.safe_dump(dict(run_config), sort_keys=False)
     query = urllib.parse.urlencode({"mode": "default", "config": config}, quote_via=urllib.parse.quote)
-    return f"/locations/loam/jobs/demo/playground/setup?{query}"
+    return f"/locations/loam/jobs/{job}/playground/setup?{query}"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from assets.automation.demo_run import RANGE_END, RANGE_START, demo_run_config, demo_tags, launchpad_link
-from lm.configuration import to_mapping
-from lm.scaling.grid_config import GRIDS, GridConfig
+from assets.automation.demo_run import demo_run_config, demo_tags, launchpad_link
+from assets.automation.law_run import law_run_config, law_tags
+from lm.scaling.grid_config import GRIDS
 from pipelines.curation.steps import CURATION
 
 _PARTITIONED = dg.AssetSelection.assets("warc_files", *(step.artifact for step in CURATION if step.partitioned))
@@ -20,8 +19,9 @@ demo = dg.define_asset_job(
     config=demo_run_config(),
     tags=demo_tags(),
     description="Everything but experiments, on the built-in crawl, at a size for a laptop's CPU: about ten minutes on "
-    f"two cores. `make demo` runs it. To start it here: [open the launchpad with its settings]({launchpad_link()}), "
-    "*Launch Run*, *Confirm*. No partition has to be picked: the tags name the groups.",
+    "two cores. `make demo` runs it. To start it here: [open the launchpad with its settings]"
+    f"({launchpad_link('demo', demo_run_config())}), *Launch Run*, *Confirm*. No partition has to be picked: the tags "
+    "name the groups.",
 )
 
 curate_crawl = dg.define_asset_job(
@@ -66,25 +66,13 @@ ablate = dg.define_asset_job(
     description="Short trainings of equal budget on the token shards, one question a partition. Then: ablation_report.",
 )
 
-
-def law_job(name: str, grid: GridConfig, description: str) -> UnresolvedAssetJobDefinition:
-    """Return the job of the own law with one of the grids: all budgets, the fit, the prediction, its test, the page."""
-    config = {asset: {"config": to_mapping(grid)} for asset in ("law_runs", "law_prediction", "law_test")}
-    return dg.define_asset_job(
-        name,
-        selection=dg.AssetSelection.groups("scaling_law") - dg.AssetSelection.assets("scaling_runs"),
-        config={"ops": config},
-        tags={RANGE_START: "0", RANGE_END: str(len(grid.budgets_flops) - 1)},
-        description=description,
-    )
-
-
-scaling_law = law_job(
+scaling_law = dg.define_asset_job(
     "scaling_law",
-    GRIDS["demo"],
-    "The own scaling law on a CPU: a grid of trainings, a prediction for four times the largest budget, its test.",
+    selection=dg.AssetSelection.groups("scaling_law") - dg.AssetSelection.assets("scaling_runs"),
+    tags=law_tags(),
+    description="The own scaling law in one run: a grid of trainings, a prediction for four times its largest budget, "
+    "the test of the prediction, the page. By default at a size for a CPU, half an hour for the grid. For one GPU: "
+    f"[open the launchpad with the larger grid]({launchpad_link('scaling_law', law_run_config(GRIDS['gpu']))}).",
 )
 
-scaling_law_gpu = law_job("scaling_law_gpu", GRIDS["gpu"], "The own scaling law with larger models, for one GPU.")
-
-JOBS = [demo, curate_crawl, pretrain, align, evaluate, ablate, scaling_law, scaling_law_gpu]
+JOBS = [demo, curate_crawl, pretrain, align, evaluate, ablate, scaling_law]

@@ -23,8 +23,9 @@ _LEAST_CURVES = 3
 
 @dataclass(frozen=True, slots=True)
 class CurveFit:
-    """The lowest sizes along the FLOPs, and the laws N* ∝ C^a and D* ∝ C^b through them, with 95% intervals of the
-    exponents over whole curves drawn with replacement.
+    """The lowest sizes along the FLOPs, and the laws N* ∝ C^a and D* ∝ C^b through them.
+
+    The 95% intervals of the exponents are over whole curves drawn with replacement.
     """
 
     minima: tuple[Minimum, ...]

@@ -102,7 +102,7 @@ class GridConfig:
 
 
 LARGE_GRID = GridConfig(
-    budgets_flops=(1e16, 3e16, 1e17, 3e17, 1e18),
+    budgets_flops=(3e16, 1e17, 3e17, 1e18),
     widths=(256, 384, 512, 640, 768, 1_024),
     num_layers=12,
     d_head=64,

@@ -13,9 +13,10 @@ from tests.assets.runs import defs
 
 
 def test_the_launchpads_link_has_the_configuration_of_the_demo():
-    found = urllib.parse.parse_qs(urllib.parse.urlsplit(demo_run.launchpad_link()).query)
+    link = demo_run.launchpad_link("demo", demo_run.demo_run_config())
+    found = urllib.parse.parse_qs(urllib.parse.urlsplit(link).query)
     assert yaml.safe_load(found["config"][0]) == demo_run.demo_run_config()
-    assert demo_run.launchpad_link() in jobs.demo.description
+    assert link in jobs.demo.description
     dg.validate_run_config(defs.resolve_job_def("demo"), demo_run.demo_run_config())
     check_run(demo_run.demo_run_config())
 

@@ -15,7 +15,7 @@ def test_jobs_divide_the_graph_between_them():
     experiments = {"ablations", "ablation_report", "systems_report"} | law
     assert selected["demo"] == everything - experiments
     assert selected["ablate"] == {"ablations"}
-    assert selected["scaling_law"] == selected["scaling_law_gpu"] == law - {"scaling_runs"}
+    assert selected["scaling_law"] == law - {"scaling_runs"}
     parts = selected["curate_crawl"] | selected["pretrain"] | selected["align"]
     assert everything - experiments - parts == {"demo_crawl", "quality_classifier", "harm_classifiers"}
 
