@@ -142,7 +142,7 @@ TESTED_ELSEWHERE = {
         *(
             f"assets.graph.{name}"
             for name in (
-                "alignment", "evaluation", "mixture", "pretraining", "scaling", "tokens"
+                "alignment", "evaluation", "mixture", "pretraining", "tokens"
             )
         ),
     ),

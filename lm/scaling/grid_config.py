@@ -12,6 +12,8 @@ from lm.model.config import ModelConfig
 from lm.training.config import PretrainConfig
 
 _ANY_VOCABULARY = 512
+_WIDENING = 3
+"""d_ff over d_model: the default's rounding to whole 64s would give small widths other shapes."""
 MOST_BUDGETS = 8
 """Budgets of a grid at most: each is a partition."""
 _OWN = ("preset", "model", "num_steps", "num_tokens", "seed", "batch_size", "learning_rate", "warmup_steps")
@@ -32,14 +34,14 @@ class GridConfig:
 
     budgets_flops: Annotated[
         tuple[float, ...], Doc("Training budgets of the grid, in FLOPs, rising."), Range(above=0)
-    ] = (2e11, 4e11, 8e11, 1.6e12)
-    widths: Annotated[tuple[int, ...], Doc("d_model of the sizes, rising."), Range(8, 2**16)] = (16, 24, 32, 40, 56)
+    ] = (1e11, 2e11, 4e11, 8e11)
+    widths: Annotated[tuple[int, ...], Doc("d_model of the sizes, rising."), Range(8, 2**16)] = (24, 32, 48, 64, 80)
     num_layers: Annotated[int, Doc("Layers of every size."), Range(1, 4_096)] = 2
     d_head: Annotated[int, Doc("Coordinates of a head, of every size."), Range(2, 2**12)] = 8
     context_length: Annotated[int, Doc("Tokens of a window."), Range(8, 2**20)] = 128
     batch_tokens: Annotated[int, Doc("Tokens of a step."), Range(8, 2**26)] = 512
     base_width: Annotated[int, Doc("The d_model whose learning rate is `learning_rate`."), Range(8, 2**16)] = 32
-    learning_rate: Annotated[float, Doc("The highest learning rate at `base_width`."), Range(above=0)] = 4e-2
+    learning_rate: Annotated[float, Doc("The highest learning rate at `base_width`."), Range(above=0)] = 2e-2
     warmup_share: Annotated[
         float, Doc("The share of each run's steps in which its learning rate rises."), Range(0, 1)
     ] = 0.1
@@ -85,6 +87,7 @@ class GridConfig:
             "d_model": width,
             "num_layers": self.num_layers,
             "num_heads": heads,
+            "d_ff": _WIDENING * width,
             "base_width": self.base_width,
         }
         settings = {

@@ -25,6 +25,7 @@ CURVES = [
     ("harm_classifiers", "calibration", 2),
     ("quality_classifier", "roc_curve", 1),
     ("tokenizer_report", "compression", 1),
+    ("training_budget", "shares_by_context", 2),
     ("pretrained_model", "loss", 1),
     ("pretrained_model", "learning_rate", 1),
     ("pretrained_model", "gradient_norm", 1),

@@ -124,7 +124,7 @@ def test_curl_drives_the_service_through_a_kill(tmp_path):
         service.stop(signal.SIGKILL)
         service.start()
         assert service.curl("/runs", body)[0] == 200
-        status, refused = service.curl("/runs", {**body, "train_flops": 2.9e10})
+        status, refused = service.curl("/runs", {**body, "train_flops": 3.1e10})
         assert status == 409 and "expected at most the remaining" in refused["detail"]
         assert service.curl("/runs", {**body, "d_model": 15})[0] == 422
         assert service.curl("/budget", key="another key")[0] == 401
