@@ -5,6 +5,7 @@ import json
 import dagster as dg
 import pytest
 
+from assets.graph.systems import _soundness
 from tests.assets import runs
 
 SMALL = {
@@ -37,3 +38,8 @@ def test_the_check_is_one_line(measured):
     found = json.loads(runs.artifact(measured[1], "systems_report").file("systems.json").read_text())
     assert check.passed == (not found["faults"]) and check.description and "\n" not in check.description
     assert check.passed, found["faults"]
+
+
+def test_a_fault_of_the_measurements_is_seen():
+    found = _soundness(["a bandwidth of 0", "a share above 1"], 3)
+    assert not found.passed and found.description == "a bandwidth of 0; a share above 1"
