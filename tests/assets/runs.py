@@ -34,7 +34,8 @@ TINY = {
 """What makes a run of the whole graph small enough for a test; far too small to learn anything."""
 
 EXPERIMENTS = {
-    key.to_user_string() for key in dg.AssetSelection.groups("experiments", "scaling_law").resolve(defs.resolve_asset_graph())
+    key.to_user_string()
+    for key in dg.AssetSelection.groups("experiments", "scaling_law").resolve(defs.resolve_asset_graph())
 }
 """Assets that are no part of the demo."""
 
