@@ -16,6 +16,9 @@ from tests.conftest import REPOSITORY
 PAGES = sorted([*(REPOSITORY / "docs").glob("*.md"), REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"])
 NOT_RUN = {
     "make demo": "takes ten minutes; tests/assets/graph/test_chain.py runs the same graph at a tiny size",
+    "dagster job execute -m assets.definitions -j scaling_law": (
+        "takes an hour; tests/assets/graph/test_scaling_law.py runs the same job at a tiny size"
+    ),
     "make test": "this is it",
     "make ui": "a server that runs until it is stopped",
     "make check": "CI runs it before the tests",
