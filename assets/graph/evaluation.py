@@ -34,7 +34,7 @@ _STAGES = ("pretrained", "sft", "dpo", "grpo")
 def evaluation_report(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Bits per byte, rates of well-formed and correct answers, and sample answers of every training stage."""
+    """Every training stage on the same prompts: bits per byte, alignment tax, answers, their length and their KL."""
     watch = Stopwatch()
     data = home.artifact("alignment_data")
     paths = {
@@ -48,9 +48,27 @@ def evaluation_report(
     run_training(context, pipes, "evaluate", config_of(context, ReportConfig), paths)
     artifact = home.artifact("evaluation_report")
     report = dg.MetadataValue.md(artifact.file("report.md").read_text())
-    rates = {stage: artifact.summary[stage]["greedy_verified_rate"] for stage in _STAGES}
-    verified = plots.bars("Verified answers, greedy", rates, x="share")
-    return result(artifact, watch, {**_numbers(artifact), "verified": verified, "report": report})
+    return result(artifact, watch, {**_numbers(artifact), **_plots(artifact), "report": report})
+
+
+_PLOTTED = {
+    "bits_per_byte": ("Bits per byte of held-out documents", "bits"),
+    "greedy_verified_rate": ("Verified answers, greedy", "share"),
+    "greedy_well_formed_rate": ("Well-formed answers, greedy", "share"),
+    "response_tokens": ("Length of sampled answers", "tokens"),
+    "kl_from_first": ("KL from the pre-trained model, on sampled answers", "nats a token"),
+    "prefers_chosen": ("Held-out pairs whose chosen response is likelier", "share"),
+}
+"""Figures of a stage that are drawn: the title and the unit."""
+
+
+def _plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
+    """Return one bar chart a figure, over the stages that have it."""
+    drawn: dict[str, dg.MetadataValue[Any]] = {}
+    for name, (title, unit) in _PLOTTED.items():
+        values = {stage: artifact.summary[stage][name] for stage in _STAGES}
+        drawn[name] = plots.bars(title, {stage: v for stage, v in values.items() if v is not None}, x=unit)
+    return drawn
 
 
 def _numbers(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
@@ -70,16 +88,20 @@ def _numbers(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 def grpo_raises_the_verified_rate(home: LoamHome) -> dg.AssetCheckResult:
     """GRPO answers more held-out problems correctly than SFT, in the required format."""
     rows = home.artifact("evaluation_report").summary
-    gain = round(rows["grpo"]["greedy_verified_rate"] - rows["sft"]["greedy_verified_rate"], 6)
+    found = next(each for each in rows["gains"] if (each["from"], each["to"]) == ("sft", "grpo"))
+    gain = round(found["gain"], 6)
     well_formed = rows["grpo"]["greedy_well_formed_rate"]
     return dg.AssetCheckResult(
         passed=gain >= MIN_GRPO_GAIN and well_formed >= MIN_WELL_FORMED,
-        description=f"{gain * 100:+.1f} points over SFT, {well_formed:.1%} of the answers well-formed",
+        description=f"{gain * 100:+.1f} ± {found['standard_error'] * 100:.1f} points over SFT, "
+        f"{well_formed:.1%} of the answers well-formed",
         metadata={
             "gain": gain,
+            "standard_error": found["standard_error"],
+            **({} if found["error_removed"] is None else {"error_removed": found["error_removed"]}),
             "minimum_gain": MIN_GRPO_GAIN,
             "well_formed_rate": well_formed,
-            "sft_verified_rate": rows["sft"]["greedy_verified_rate"],
-            "grpo_verified_rate": rows["grpo"]["greedy_verified_rate"],
+            **{f"{name}_verified_rate": rows[name]["greedy_verified_rate"] for name in ("sft", "grpo")},
+            **{f"{name}_standard_error": rows[name]["greedy_standard_error"] for name in ("sft", "grpo")},
         },
     )

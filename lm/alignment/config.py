@@ -137,6 +137,26 @@ class DPOConfig(TuningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PairsConfig:
+    """Preference pairs of a model's own samples."""
+
+    num_problems: Annotated[int, Doc("Training problems to answer: the first of the file."), Range(1)] = 256
+    num_samples: Annotated[int, Doc("Answers sampled to each problem."), Range(2, 2**16)] = 4
+    temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
+    max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
+    seed: Annotated[int, Doc("Draws the samples."), Range(0)] = 0
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+    num_threads: Annotated[
+        int,
+        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
+        Range(0, 4_096),
+    ] = 0
+
+    def __post_init__(self) -> None:
+        settle(self, "preference_pairs")
+
+
+@dataclass(frozen=True, kw_only=True)
 class RewardModelConfig(UpdateConfig):
     """A Bradley–Terry reward model, trained by AdamW."""
 
@@ -185,6 +205,15 @@ class GRPOConfig(TuningConfig):
     normalization: Annotated[
         Normalization, Doc("What the summed loss of tokens is divided by: all tokens, each sequence's, or a constant.")
     ] = "token"
+    signal_floor: Annotated[
+        float,
+        Doc(
+            "Draw further batches of problems into a step until this share of batch_size has groups whose rewards "
+            "differ: DAPO's dynamic sampling; 0 draws once."
+        ),
+        Range(0, 1),
+    ] = 0.0
+    most_draws: Annotated[int, Doc("Batches that a step draws at most, where signal is rare."), Range(1)] = 4
     patience: Annotated[
         int, Doc("Stop with an error when no response has earned a reward in the first so many steps."), Range(1)
     ] = 20
@@ -202,6 +231,21 @@ class GRPOConfig(TuningConfig):
                 f"updates_per_rollout: {self.updates_per_rollout}, expected at most batch_size = {self.batch_size}: "
                 "an update needs a problem"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """The device of the control of the alignment tax; its schedule comes from the stages that it follows."""
+
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+    num_threads: Annotated[
+        int,
+        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
+        Range(0, 4_096),
+    ] = 0
+
+    def __post_init__(self) -> None:
+        settle(self, "control")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,53 +1,122 @@
-"""The control of the alignment tax: the same replay by the same schedule, and nothing else.
+"""The control of the alignment tax: the replay of every stage by its own schedule, and nothing else.
 
-A stage with replay also goes on with pre-training, at an annealed rate, which by itself lowers the loss of text. What
-alignment costs the language is therefore read against a model that had this much more pre-training:
+A stage with replay also goes on with pre-training, which by itself lowers the loss of text. What alignment costs the
+language is therefore read against a model that had this much more pre-training, at the same rates:
 
     tax = bits per byte of the stage / bits per byte of the control − 1
+
+The control passes through the stages in their order, as the aligned model did. A stage without replay adds nothing to
+it. A stage that ended early is followed for as many updates as it made.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from lm.alignment.config import SFTConfig
-from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, silent, tune_to_artifact
-from lm.errors import ConfigurationError
+import torch
+
+from lm.alignment.config import ControlConfig, DPOConfig, GRPOConfig, SFTConfig, TuningConfig
+from lm.alignment.policy import Report, StepLog, Tuner, silent
+from lm.alignment.replay import Replay
+from lm.artifact import Artifact
+from lm.code_version import code_digest
+from lm.configuration import from_mapping, to_mapping
+from lm.errors import InputError
+from lm.evaluation.perplexity import evaluate_perplexity
+from lm.model import TransformerLM, choose_device, load_model, save_model
 from lm.progress import track
-from lm.storage import Artifact
+from lm.storage import find_whole, fingerprint, open_artifact, publish, write_json
+from lm.tokenizer import Tokenizer
+from lm.training.compute import prepare
+from lm.training.metrics import METRICS
+from lm.training.stop import StopSignals
+
+KIND = "replay_control"
+_CONFIGS: Mapping[str, type[TuningConfig]] = {"sft": SFTConfig, "dpo": DPOConfig, "grpo": GRPOConfig}
 
 
 def train_control(
-    config: SFTConfig, *, model: Path, tokenizer: Path, shards: Path, output: Path, report: Report = silent
+    config: ControlConfig,
+    *,
+    model: Path,
+    stages: Mapping[str, Path],
+    tokenizer: Path,
+    shards: Path,
+    output: Path,
+    report: Report = silent,
 ) -> Artifact:
-    """Train the model at `model` on the replay of the SFT stage `config` alone and publish it at `output`.
+    """Train the model at `model` on the replay of `stages` (name to artifact, in their order) and publish it.
+
+    `evaluation.json` has for every stage its `bits_per_byte` on the held-out documents, those of the control at the
+    same point (`control_bits_per_byte`), the `tax`, and the `num_updates` that both made.
 
     Raises:
-        ConfigurationError: a configuration without replay.
-        InputError: shards of another tokenizer, or another tokenizer's model.
+        InputError: no stages, an unknown one, another tokenizer's model or shards, or no held-out documents.
+        Interrupted: stopped by a signal; nothing is published.
     """
-    if not config.replay_windows:
-        raise ConfigurationError("replay_windows: 0, expected at least 1: the control is made of nothing else")
+    followed = {name: _Stage(name, path) for name, path in stages.items()}
+    if not followed:
+        raise InputError("stages: none given, expected at least one stage's artifact")
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
+    start, vocabulary, corpus = open_artifact(model), Tokenizer.load(tokenizer), open_artifact(shards)
+    inputs = {"model": start.digest, "tokenizer": vocabulary.digest, "shards": corpus.digest}
+    inputs |= {f"stage {name}": stage.artifact.digest for name, stage in followed.items()}
+    settings, code = to_mapping(config), code_digest(train_control)
+    if (whole := find_whole(output, fingerprint(KIND, settings, inputs, code))) is not None:
+        return whole
+    network, _ = load_model(start, choose_device(config.device), vocabulary.digest)
+    publication_of = publish(output, kind=KIND, config=settings, inputs=inputs, code=code)
+    taxes: dict[str, dict[str, Any]] = {}
+    with StopSignals() as signals, publication_of as publication:
+        with StepLog(publication.path / METRICS, report, signals) as log:
+            for name, stage in followed.items():
+                stage.replay(network, corpus, vocabulary.digest, log)
+                taxes[name] = stage.tax(network, corpus, vocabulary.digest)
+                report({"message": f"{name}: alignment tax {taxes[name]['tax']:+.2%}"})
+                log.check_signals(f"after the replay of {name}")
+        save_model(publication.path, network, vocabulary.digest)
+        write_json(publication.path / "evaluation.json", taxes)
+        publication.summary.update(taxes)
+    return publication.artifact
 
-    def tune(policy: Policy, log: StepLog) -> Outcome:
-        tuner = Tuner(policy.model.train(), config, policy.replay)
-        done = log.resume(tuner)
-        steps = range(done + 1, config.num_steps + 1)
-        for step in track(steps, "control", total=len(steps), unit="step"):
-            log(step, tuner.step())
-        return Outcome({"num_steps": config.num_steps}, [])
 
-    return tune_to_artifact(
-        "control",
-        config,
-        tune,
-        model=model,
-        tokenizer=tokenizer,
-        data=None,
-        output=output,
-        shards=shards,
-        report=report,
-    )
+class _Stage:
+    """One stage that the control follows."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        """Raises:
+        InputError: an unknown stage.
+        """
+        if name not in _CONFIGS:
+            raise InputError(f"stage '{name}', expected one of {', '.join(_CONFIGS)}")
+        self.name, self.artifact = name, open_artifact(path, kind=f"{name}_model")
+        self.config = from_mapping(_CONFIGS[name], self.artifact.config)
+        parts = self.config.updates_per_rollout if isinstance(self.config, GRPOConfig) else 1
+        self.num_updates = parts * len(self.artifact.file(METRICS).read_text(encoding="utf-8").splitlines())
+
+    def replay(self, network: TransformerLM, corpus: Artifact, tokenizer_digest: str, log: StepLog) -> None:
+        """Make the updates of the stage by its replay alone; none where the stage had no replay."""
+        if not self.config.replay_windows:
+            return
+        prepare(network, precision=self.config.precision, compile=self.config.compile)
+        text = Replay.of(self.config, corpus, network, tokenizer_digest)
+        tuner = Tuner(network.train(), self.config, text)
+        for _ in track(range(self.num_updates), f"control of {self.name}", total=self.num_updates, unit="step"):
+            log(len(log.rows) + 1, tuner.step())
+
+    def tax(self, network: TransformerLM, corpus: Artifact, tokenizer_digest: str) -> dict[str, Any]:
+        """Return the bits per byte of stage and control, and the tax."""
+        tuned, _ = load_model(self.artifact, network.device, tokenizer_digest)
+        ours, control = (evaluate_perplexity(each.eval(), corpus).bits_per_byte for each in (tuned, network))
+        return {
+            "bits_per_byte": ours,
+            "control_bits_per_byte": control,
+            "tax": alignment_tax(ours, control),
+            "num_updates": self.num_updates,
+        }
 
 
 def alignment_tax(bits_per_byte: float, control: float) -> float:

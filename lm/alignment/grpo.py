@@ -41,7 +41,7 @@ from lm.alignment.policy import (
     tune_to_artifact,
 )
 from lm.alignment.policy_losses import kl_estimate, token_weights
-from lm.alignment.rollouts import Rollouts, roll_out
+from lm.alignment.rollouts import Rollouts, joined, roll_out
 from lm.alignment.sequences import shuffled_batches
 from lm.alignment.shared_prompt import group_log_probs
 from lm.chat.records import Problem, of_split, read_records
@@ -120,31 +120,44 @@ def reinforce(
     tuner = Tuner(model, config, policy.replay)
     done = log.resume(tuner)
     rewarded = any(row["reward"] for row in log.rows)
-    batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), done, config.num_steps)
-    for step, indices in enumerate(track(batches, "grpo", total=config.num_steps - done, unit="step"), start=done + 1):
-        rollouts = roll_out(
-            model.eval(),
-            policy.tokenizer,
-            [problems[i] for i in indices],
-            generation,
-            group_size=config.group_size,
-            reward_fn=reward_fn,
-            seed=(config.seed * 1_000_003 + step) % 2**63,
-        )
+    drawn = sum(int(row["draws"]) for row in log.rows)
+    batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), drawn, None)
+    for step in track(range(done + 1, config.num_steps + 1), "grpo", total=config.num_steps - done, unit="step"):
+        parts: list[Rollouts] = []
+        while _wants_more(parts, config):
+            part = roll_out(
+                model.eval(),
+                policy.tokenizer,
+                [problems[i] for i in next(batches)],
+                generation,
+                group_size=config.group_size,
+                reward_fn=reward_fn,
+                seed=(config.seed * 1_000_003 + drawn + 1) % 2**63,
+            )
+            parts.append(part)
+            drawn += 1
+        rollouts = joined(parts)
         rewarded = rewarded or bool(rollouts.rewards.any())
         if step == config.patience and not rewarded:
             raise InputError(
                 f"no response earned a reward in the first {step} steps of {rollouts.rewards.numel()} responses; "
                 "expected a model that answers some problem rightly"
             )
-        parts = [
-            _accumulate_gradients(model.train(), reference, part, config, step) | tuner.step()
+        updates = [
+            accumulate_policy_gradients(model.train(), reference, part, config, step) | tuner.step()
             for part in rollouts.split(config.updates_per_rollout)
         ]
-        log(step, _rollout_numbers(rollouts) | {name: fmean(part[name] for part in parts) for name in parts[0]})
+        numbers = {name: fmean(update[name] for update in updates) for name in updates[0]}
+        log(step, _rollout_numbers(rollouts) | {"draws": len(parts)} | numbers)
 
 
-def _accumulate_gradients(
+def _wants_more(parts: Sequence[Rollouts], config: GRPOConfig) -> bool:
+    """Return whether a step draws a further batch: too few groups have a signal, and it may draw more."""
+    with_signal = sum(part.num_with_signal for part in parts)
+    return not parts or (len(parts) < config.most_draws and with_signal < config.signal_floor * config.batch_size)
+
+
+def accumulate_policy_gradients(
     model: TransformerLM, reference: TransformerLM | None, rollouts: Rollouts, config: GRPOConfig, step: int
 ) -> dict[str, float]:
     """Gradients of the whole batch's loss, one microbatch of groups at a time."""

@@ -210,7 +210,7 @@ def tune_to_artifact(
     *,
     model: Path,
     tokenizer: Path,
-    data: Path | None,
+    data: Path,
     output: Path,
     shards: Path | None = None,
     report: Report,
@@ -229,9 +229,7 @@ def tune_to_artifact(
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     started_from, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
-    inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest}
-    if data is not None:
-        inputs["data"] = _digest(data)
+    inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest, "data": _digest(data)}
     corpus = open_artifact(shards) if shards is not None and config.replay_windows else None
     if corpus is not None:
         inputs["shards"] = corpus.digest
@@ -243,16 +241,7 @@ def tune_to_artifact(
     checkpoint = StageCheckpoint(work, identity)
     network, _ = load_model(started_from, choose_device(config.device), vocabulary.digest)
     prepare(network, precision=config.precision, compile=config.compile, recomputation=config.recomputation)
-    replay = None
-    if corpus is not None:
-        replay = Replay(
-            corpus,
-            network,
-            num_windows=config.replay_windows,
-            weight=config.replay_weight,
-            seed=config.seed,
-            tokenizer_digest=vocabulary.digest,
-        )
+    replay = None if corpus is None else Replay.of(config, corpus, network, vocabulary.digest)
     if config.warmup_steps >= config.num_updates:
         short = f"warmup_steps {config.warmup_steps} of {config.num_updates} updates"
         report({"message": f"{short}: the learning rate does not get to {config.learning_rate:g}"})

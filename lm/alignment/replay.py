@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from lm.alignment.config import TuningConfig
 from lm.errors import InputError
 from lm.kernels.cross_entropy import linear_losses
 from lm.model import TransformerLM, autocast
@@ -51,6 +52,18 @@ class Replay:
         order = make_reading_order(split, packing=packing, context_length=length, seed=seed)
         self._model, self._weight = model, weight
         self._loader = BatchLoader(order, batch_size=num_windows, document_masks=model.config.separate_documents)
+
+    @classmethod
+    def of(cls, config: TuningConfig, shards: Artifact, model: TransformerLM, tokenizer_digest: str) -> Replay:
+        """Return the replay of a stage's configuration; errors as at construction."""
+        return cls(
+            shards,
+            model,
+            num_windows=config.replay_windows,
+            weight=config.replay_weight,
+            seed=config.seed,
+            tokenizer_digest=tokenizer_digest,
+        )
 
     def accumulate(self) -> float:
         """Add the gradients of the next windows' weighted loss; return their mean loss, in nats a token."""

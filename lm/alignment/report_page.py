@@ -13,8 +13,11 @@ def render_report(facts: Mapping[str, Any]) -> str:
         "# Evaluation",
         f"{facts['num_problems']} held-out problems, answered greedily and by one sample at temperature 1. An answer "
         "is well-formed when it ends in a line `#### <number>` and ends its turn, verified when its number is right; "
-        "± is one standard error. Bits per byte over those of the first stage are what alignment costs the language.",
+        "± is one standard error. All columns are of the same problems; chosen responses are preferred in held-out "
+        f"pairs of the alignment data ({_count(facts.get('num_pairs'))}). Length and KL are of the samples; KL is from "
+        "the first stage, in nats a token. The tax is bits per byte over the control's, which had the same replay.",
         _stage_table(stages),
+        *_paired_gains(facts.get("gains", [])),
         *_gains(stages),
         "## Before and after",
         _sample_table(facts["samples"]),
@@ -39,28 +42,44 @@ def _stage_table(stages: Sequence[Mapping[str, Any]]) -> str:
     head = [
         "stage",
         "bits per byte",
-        "over the first",
+        "tax",
         "prefers chosen",
         "well-formed",
         "verified",
         "well-formed, sampled",
         "verified, sampled",
+        "tokens",
+        "KL",
     ]
     rows = [
         [
             escape(stage["stage"]),
             _number(stage["bits_per_byte"]),
-            _over_the_first(stage, stages),
+            _signed_percent(stage.get("tax")),
             _percent(stage["prefers_chosen"]),
             *(
                 cell
                 for way in ("greedy", "sampled")
                 for cell in (_percent(stage[way]["well_formed_rate"]), _with_error(stage[way]))
             ),
+            _tenths(stage.get("response_tokens")),
+            _number(stage.get("kl_from_first")),
         ]
         for stage in stages
     ]
     return table(head, rows)
+
+
+def _paired_gains(gains: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each stage's gain over each one before."""
+    lines = []
+    for gain in gains:
+        removed = "" if gain["error_removed"] is None else f"; {_percent(gain['error_removed'])} of the errors removed"
+        lines.append(
+            f"- {escape(gain['to'])} over {escape(gain['from'])}: {100 * gain['gain']:+.1f} ± "
+            f"{100 * gain['standard_error']:.1f} points of verified greedy answers{removed}."
+        )
+    return ["\n".join(lines)] if lines else []
 
 
 def _gains(stages: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -108,9 +127,16 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _over_the_first(stage: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> str:
-    now, first = stage["bits_per_byte"], stages[0]["bits_per_byte"]
-    return "–" if now is None or first is None or stage is stages[0] else f"{100 * (now / first - 1):+.1f}%"
+def _tenths(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+def _count(value: int | None) -> str:
+    return "none given" if value is None else f"{value:,}"
+
+
+def _signed_percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:+.2f}%"
 
 
 def _with_error(rates: Mapping[str, Any]) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn import functional as F
 
+from lm.alignment.advantages import have_equal_rewards
 from lm.alignment.sequences import SequenceBatch, pad
 from lm.chat.records import Problem
 from lm.chat.template import ChatExample, encode_prompt, end_id
@@ -36,6 +38,11 @@ class Rollouts:
         finished = torch.tensor([answer.finished for answer in self.answers], device=self.batch.ids.device)
         return self.batch.response_mask & finished[:, None]
 
+    @property
+    def num_with_signal(self) -> int:
+        """Groups whose rewards differ: only they move the policy."""
+        return int((~have_equal_rewards(self.rewards)).sum())
+
     def split(self, num_parts: int) -> list[Rollouts]:
         """The problems in `num_parts` parts as even as can be, each with its whole groups."""
         group_size = self.rewards.shape[1]
@@ -46,6 +53,21 @@ class Rollouts:
             log_probs = self.log_probs[rows, : batch.response_mask.shape[1]]
             parts.append(Rollouts(batch, log_probs, self.rewards[problems], [self.answers[i] for i in rows.tolist()]))
         return parts
+
+
+def joined(parts: Sequence[Rollouts]) -> Rollouts:
+    """Return the problems of all parts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    width = max(part.log_probs.shape[1] for part in parts)
+    padded = [
+        (F.pad(p.batch.ids, (0, more)), F.pad(p.batch.response_mask, (0, more)), F.pad(p.log_probs, (0, more)))
+        for p in parts
+        for more in [width - p.log_probs.shape[1]]
+    ]
+    ids, masks, log_probs = (torch.cat(each) for each in zip(*padded, strict=True))
+    answers = [answer for part in parts for answer in part.answers]
+    return Rollouts(SequenceBatch(ids, masks), log_probs, torch.cat([part.rewards for part in parts]), answers)
 
 
 def roll_out(

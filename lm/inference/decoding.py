@@ -48,7 +48,9 @@ class Stepwise:
 
     def __call__(self, token_ids: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:
         """Run the model on the new tokens."""
-        logits: Tensor = self._model.logits(self._model.hidden(token_ids[:, None], kv_cache=self.cache)[:, -1])
+        positions = self.cache.positions(1)
+        hidden = self._model.hidden(token_ids[:, None], positions=positions, kv_cache=self.cache)
+        logits: Tensor = self._model.logits(hidden[:, -1])
         return logits
 
 
@@ -84,7 +86,7 @@ class Graphed:
         return self._logits
 
     def _run(self) -> Tensor:
-        hidden = self._model.hidden(self._ids, positions=self._fixed.position, kv_cache=self._fixed)
+        hidden = self._model.hidden(self._ids, positions=self._fixed.positions(), kv_cache=self._fixed)
         logits: Tensor = self._model.logits(hidden[:, -1])
         return logits
 
@@ -109,6 +111,7 @@ class FixedCache:
 
     def __init__(self, cache: KVCache, device: torch.device) -> None:
         self._cache, self.num_keys = cache, 0
+        self._padding, self._last_position = cache.padding, cache.context_length - 1
         self.position = torch.tensor([cache.length], device=device)
         self.states: MutableMapping[int, tuple[Tensor, ...]] = _FixedStates(cache.states)
         cache.clear_unwritten()  # masked keys must still be numbers
@@ -118,10 +121,19 @@ class FixedCache:
         """Tokens already held by every row."""
         return self._cache.length
 
-    def mask(self, num_queries: int) -> Bool[Tensor, "1 1 1 keys"]:
-        """The keys up to the new token."""
+    def mask(self, num_queries: int) -> Bool[Tensor, "#batch 1 1 keys"]:
+        """The keys of each row's own tokens, up to the new one."""
         places = torch.arange(self.num_keys, device=self.position.device)
-        return (places <= self.position)[None, None, None]
+        shown = (places <= self.position)[None]
+        if self._padding is not None:
+            shown = shown & (places >= self._padding[:, None])
+        return shown[:, None, None]
+
+    def positions(self) -> Int[Tensor, "#batch 1"]:
+        """The position of the new token within its row."""
+        if self._padding is None:
+            return self.position[None]
+        return (self.position - self._padding[:, None]).clamp(0, self._last_position)
 
     def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Write the new token's key and value at the position; return those of all positions that a step reads."""

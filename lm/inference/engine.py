@@ -1,9 +1,9 @@
 """Batched generation.
 
 Decisions:
-- Prompts of equal length share a batch, so nothing is padded and batched results are those of each prompt alone, up
-  to float rounding. A model of this size is bound by arithmetic from a few dozen rows on, so mixing lengths would win
-  nothing on a CPU.
+- Prompts of like length share a batch: the shorter ones are padded on the left, and the padding is masked, so batched
+  results are those of each prompt alone, up to float rounding. State-space layers read what they are given, so with
+  them only prompts of equal length share a batch.
 - A prompt is read once; its samples share that work by copying its rows of the KV cache.
 - Rows that have ended leave the batch when a quarter of it is idle; a batch stops when all have ended.
 - Every sample has its own uniform number at each step, drawn from `seed` when the first batch gets there: a completion
@@ -15,7 +15,6 @@ Not covered: continuous batching of requests that arrive over time.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -81,11 +80,12 @@ def generate(
     model = decoding_model(model)
     draws = _Draws(seed, len(prompts), num_samples)
     completions: list[list[Completion]] = [[] for _ in prompts]
-    for members in _batches_of_equal_length(prompts, max(1, max_batch // num_samples)):
-        ids = torch.tensor([prompts[i] for i in members], device=model.device)
+    mixed = not model.config.num_layers_of("ssm")
+    for members in _batches(prompts, max(1, max_batch // num_samples), mixed=mixed):
+        batch = [prompts[i] for i in members]
         for samples in torch.arange(num_samples).split(max_batch):
             owners = torch.cartesian_prod(torch.tensor(members), samples)
-            rows = _continue_batch(model, ids, owners, draws, config, stop_ids)
+            rows = _continue_batch(model, batch, owners, draws, config, stop_ids)
             for position, i in enumerate(members):
                 completions[i] += rows[position * len(samples) : (position + 1) * len(samples)]
     return completions
@@ -98,9 +98,8 @@ def stream(
     """The ids that follow one prompt, as they are drawn; the same ids as `generate`'s first sample. The stop id is
     not given out."""
     draws, alone = _Draws(seed, 1, 1), torch.zeros((1, 2), dtype=torch.long)
-    ids = torch.tensor([prompt], device=model.device)
     model = decoding_model(model)
-    cache, logits = _read_prompts(model, ids, config.max_new_tokens)
+    cache, logits = _read_prompts(model, [prompt], config.max_new_tokens)
     decode = make_decoder(model, cache)
     for step in range(cache.capacity - cache.length):
         token_ids, _ = _sample(logits, draws.at(step, alone), config)
@@ -112,30 +111,31 @@ def stream(
 
 def _continue_batch(
     model: TransformerLM,
-    ids: Int[Tensor, "batch seq"],
+    prompts: Sequence[Sequence[int]],
     owners: Int[Tensor, "rows 2"],
     draws: _Draws,
     config: GenerationConfig,
     stop_ids: Collection[int],
 ) -> list[Completion]:
     """Continue each prompt of the batch as often as `owners` (prompt, sample) has rows for it."""
-    cache, logits = _read_prompts(model, ids, config.max_new_tokens)
-    num_rows = len(owners)
-    live = torch.arange(num_rows, device=ids.device)  # which completion each row of the batch continues
-    repeated = live // (num_rows // len(ids))
+    cache, logits = _read_prompts(model, prompts, config.max_new_tokens)
+    num_rows, device = len(owners), model.device
+    live = torch.arange(num_rows, device=device)  # which completion each row of the batch continues
+    repeated = live // (num_rows // len(prompts))
     decode, logits = make_decoder(model, cache.select(repeated)), logits[repeated]
-    stops = torch.tensor(sorted(stop_ids), dtype=torch.long, device=ids.device)
+    stops = torch.tensor(sorted(stop_ids), dtype=torch.long, device=device)
     steps = cache.capacity - cache.length
-    drawn_ids = torch.zeros((num_rows, steps), dtype=torch.long, device=ids.device)
-    drawn_log_probs = torch.zeros((num_rows, steps), device=ids.device)
-    lengths = torch.full((num_rows,), steps, device=ids.device)
-    finished = torch.zeros(num_rows, dtype=torch.bool, device=ids.device)
+    drawn_ids = torch.zeros((num_rows, steps), dtype=torch.long, device=device)
+    drawn_log_probs = torch.zeros((num_rows, steps), device=device)
+    rooms = [min(steps, model.config.context_length - len(prompt)) for prompt in prompts]
+    lengths = torch.tensor(rooms, device=device)[repeated]
+    finished = torch.zeros(num_rows, dtype=torch.bool, device=device)
     for step in range(steps):
         token_ids, log_probs = _sample(logits, draws.at(step, owners)[live.cpu()], config)
         drawn_ids[live, step], drawn_log_probs[live, step] = token_ids, log_probs.float()
-        ended = live[torch.isin(token_ids, stops) & ~finished[live]]
+        ended = live[torch.isin(token_ids, stops) & (step < lengths[live])]
         finished[ended], lengths[ended] = True, step + 1
-        running = (~finished[live]).nonzero().squeeze(-1)
+        running = (step + 1 < lengths[live]).nonzero().squeeze(-1)
         if len(running) == 0 or step + 1 == steps:
             break
         if len(running) <= 0.75 * len(live):
@@ -149,20 +149,29 @@ def _continue_batch(
 
 
 def _read_prompts(
-    model: TransformerLM, ids: Int[Tensor, "batch seq"], max_new_tokens: int
+    model: TransformerLM, prompts: Sequence[Sequence[int]], max_new_tokens: int
 ) -> tuple[KVCache, Float[Tensor, "batch vocab"]]:
-    batch, seq = ids.shape
+    lengths = torch.tensor([len(prompt) for prompt in prompts])
+    shortest, longest = int(lengths.min()), int(lengths.max())
     context_length = model.config.context_length
-    if not 0 < seq < context_length:
-        raise InputError(f"prompt: {seq} tokens, expected 1 to {context_length - 1} for a context of {context_length}")
+    for seq in (shortest, longest):
+        if not 0 < seq < context_length:
+            raise InputError(
+                f"prompt: {seq} tokens, expected 1 to {context_length - 1} for a context of {context_length}"
+            )
+    padding = None if shortest == longest else (longest - lengths).to(model.device)
     cache = KVCache(
         model.config,
-        batch=batch,
-        capacity=min(context_length, seq + max_new_tokens),
+        batch=len(prompts),
+        capacity=longest + min(max_new_tokens, context_length - shortest),
+        padding=padding,
         dtype=model.cache_type,
         device=model.device,
     )
-    return cache, model.logits(model.hidden(ids, kv_cache=cache)[:, -1])
+    ids = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=model.device)
+    counted = None if padding is None else torch.arange(longest, device=model.device) >= padding[:, None]
+    hidden = model.hidden(ids, positions=cache.positions(longest), kv_cache=cache, counted=counted)
+    return cache, model.logits(hidden[:, -1])
 
 
 def _sample(logits: Tensor, uniforms: Tensor, config: GenerationConfig) -> tuple[Tensor, Tensor]:
@@ -172,14 +181,20 @@ def _sample(logits: Tensor, uniforms: Tensor, config: GenerationConfig) -> tuple
     return sample(logits, uniforms, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
 
 
-def _batches_of_equal_length(prompts: Sequence[Sequence[int]], max_prompts: int) -> Iterator[list[int]]:
-    """Indices of prompts, cut into batches of one length each, shortest first."""
-    by_length: defaultdict[int, list[int]] = defaultdict(list)
-    for i, prompt in enumerate(prompts):
-        by_length[len(prompt)].append(i)
-    for _, indices in sorted(by_length.items()):
-        for start in range(0, len(indices), max_prompts):
-            yield indices[start : start + max_prompts]
+def _batches(prompts: Sequence[Sequence[int]], max_prompts: int, *, mixed: bool) -> Iterator[list[int]]:
+    """Indices of prompts, cut into batches of like length, shortest first; of equal length unless `mixed`.
+
+    The longest prompt of a batch has at most twice the tokens of its shortest: less than half of a batch is padding.
+    """
+    batch: list[int] = []
+    for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
+        shortest = len(prompts[batch[0]]) if batch else 0
+        if batch and (len(batch) == max_prompts or len(prompts[i]) > shortest * (2 if mixed else 1)):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
 
 
 class _Draws:

@@ -1,9 +1,9 @@
 """KV cache: the state of earlier tokens, so that each new token costs one position's work: keys and values of
 attention layers, the latent vectors of latent attention, the states of state-space layers.
 
-Decisions: one static buffer for all attention layers, allocated once for the longest continuation; all rows have the
-same length (the engine batches prompts of equal length), so no padding is ever attended to and no mask is needed; rows
-can be repeated (one prompt, many samples) and dropped.
+Decisions: one static buffer for all attention layers, allocated once for the longest continuation; all rows are
+filled to the same length, the shorter ones with `padding` before their first token, which a mask hides; without padding
+no mask is needed; rows can be repeated (one prompt, many samples) and dropped.
 
 Not covered: layers with a window keep all keys too, and attend to the last only.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lm.model.config import ModelConfig
@@ -32,11 +32,17 @@ class KVCache:
         *,
         batch: int,
         capacity: int,
+        padding: Int[Tensor, " batch"] | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
+        """Args:
+        capacity: positions of a row, padding included.
+        padding: positions before each row's first token; None where no row has any.
+        """
         heads, d_key, d_value = config.cache_shape
         self.batch, self.capacity, self.length = batch, capacity, 0
+        self.padding, self.context_length = padding, config.context_length
         attention = [index for index in range(config.num_layers) if config.layer_kind(index) != "ssm"]
         self._rows = {layer_index: row for row, layer_index in enumerate(attention)}
         shape = (len(attention), batch, heads, capacity)
@@ -44,9 +50,27 @@ class KVCache:
         self._values = torch.empty((*shape, d_value), dtype=dtype, device=device)
         self.states: dict[int, tuple[Tensor, ...]] = {}
 
-    def mask(self, num_queries: int) -> None:
-        """Causal for every row: the new tokens are the last ones of all rows alike."""
-        return
+    def mask(self, num_queries: int) -> Bool[Tensor, "batch 1 queries keys"] | None:
+        """Return the keys of each row's own tokens up to the query; None is causal, where no row has padding.
+
+        A query that is padding itself attends to itself, so that its softmax has a value.
+        """
+        if self.padding is None:
+            return None
+        keys = torch.arange(self.length + num_queries, device=self.padding.device)
+        queries = keys[self.length :, None]
+        shown = (keys <= queries) & (keys >= self.padding[:, None, None])
+        return (shown | (keys == queries))[:, None]
+
+    def positions(self, num_tokens: int) -> Int[Tensor, "batch new"] | None:
+        """Return the positions of the next tokens within their rows; None where all rows have the cache's own.
+
+        A row that has ended and goes on with its batch stays at the context's last position.
+        """
+        if self.padding is None:
+            return None
+        places = torch.arange(self.length, self.length + num_tokens, device=self.padding.device)
+        return (places - self.padding[:, None]).clamp(0, self.context_length - 1)
 
     def update(
         self,
@@ -87,6 +111,7 @@ class KVCache:
         """A cache of these rows, in this order; a row may come several times or not at all."""
         chosen = copy.copy(self)
         chosen.batch = len(rows)
+        chosen.padding = None if self.padding is None else self.padding[rows]
         chosen._keys = self._gather(self._keys, rows)
         chosen._values = self._gather(self._values, rows)
         chosen.states = {

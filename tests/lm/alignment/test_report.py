@@ -48,6 +48,12 @@ def test_a_taught_model_stands_beside_the_one_it_came_from(start, tmp_path):  # 
     assert before["bits_per_byte"] is None
     assert after["stored"]["num_train_examples"] == 16
     assert artifact.summary["sft"]["greedy_well_formed_rate"] == after["greedy"]["well_formed_rate"]
+    assert before["kl_from_first"] == pytest.approx(0.0, abs=1e-5) and after["kl_from_first"] > 0.1
+    assert before["response_tokens"] > after["response_tokens"] > 1  # who ends a turn says less
+    [gain] = facts["gains"]
+    found = [stage["greedy"]["verified_rate"] for stage in (before, after)]
+    assert gain["gain"] == pytest.approx(found[1] - found[0]) and facts["num_pairs"] == 16
+    assert gain["error_removed"] == pytest.approx(gain["gain"] / (1 - found[0]))
     assert len(facts["samples"]) == 3
     page = artifact.file("report.md").read_text()
     assert "| pretrained | – |" in page
@@ -77,6 +83,11 @@ def test_the_page_shows_what_a_stage_costs_the_language_and_how_sure_a_rate_is()
         {"stage": name, "bits_per_byte": bits, "prefers_chosen": None, "greedy": rates, "sampled": rates, "stored": {}}
         for name, bits in (("pretrained", 0.5), ("sft", 0.51), ("dpo", 1.0))
     ]
-    page = render_report({"num_problems": 400, "stages": stages, "samples": []})
+    for stage, tax in zip(stages, (None, 0.02, 1.0), strict=True):
+        stage |= {"tax": tax, "response_tokens": 21.04, "kl_from_first": 0.25}
+    gain = {"from": "sft", "to": "dpo", "gain": 0.2, "standard_error": 0.025, "error_removed": 0.5}
+    page = render_report({"num_problems": 400, "num_pairs": 300, "stages": stages, "gains": [gain], "samples": []})
     assert "| pretrained | 0.500 | – | – | 100.0% | 80.0% ± 2.0 |" in page
-    assert "| sft | 0.510 | +2.0% |" in page and "| dpo | 1.000 | +100.0% |" in page
+    assert "| sft | 0.510 | +2.00% |" in page and "| dpo | 1.000 | +100.00% |" in page and "| 21.0 | 0.250 |" in page
+    assert "- dpo over sft: +20.0 ± 2.5 points of verified greedy answers; 50.0% of the errors removed." in page
+    assert "of the same problems" in page and "(300)" in page

@@ -174,10 +174,11 @@ def test_a_signal_ends_a_stage_at_a_step(start, tmp_path, number, code):
     assert [path.name for path in (tmp_path / "sft").iterdir()] == [".lock"]
 
 
+DRAWS = {"group_size": 4, "signal_floor": 0.75, "most_draws": 3}
 STAGES = {
     "sft": (train_sft, SFTConfig, "instructions", {}),
     "dpo": (train_dpo, DPOConfig, "preferences", {}),
-    "grpo": (train_grpo, GRPOConfig, "problems", {"kl_weight": 0.1, "group_size": 4, "updates_per_rollout": 2}),
+    "grpo": (train_grpo, GRPOConfig, "problems", {**DRAWS, "kl_weight": 0.1, "updates_per_rollout": 2}),
 }
 
 

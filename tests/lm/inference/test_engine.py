@@ -89,6 +89,31 @@ def test_the_context_ends_a_completion(model):
     assert not completion.finished
 
 
+def test_each_row_of_a_mixed_batch_ends_where_the_context_does(model):
+    room = model.config.context_length
+    prompts = [[3] * (room - 2), [4] * (room - 9), [5] * (room // 2)]
+    config = GenerationConfig(max_new_tokens=12, temperature=0.0)
+    completions = generate(model, prompts, config, stop_ids=())
+    assert [len(each.token_ids) for [each] in completions] == [2, 9, 12]
+    alone = [generate(model, [prompt], config, stop_ids=())[0][0] for prompt in prompts]
+    assert [each.token_ids for [each] in completions] == [each.token_ids for each in alone]
+
+
+def test_prompts_of_like_length_share_a_batch(monkeypatch):
+    """A prompt of more than twice the shortest's tokens begins a batch; before state-space layers any longer one."""
+    shapes, hidden = [], TransformerLM.hidden
+    monkeypatch.setattr(
+        TransformerLM, "hidden", lambda self, ids, **how: shapes.append(tuple(ids.shape)) or hidden(self, ids, **how)
+    )
+    prompts = [[1] * length for length in (6, 3, 13, 4, 3)]
+    config = GenerationConfig(max_new_tokens=1)
+    generate(make_model({}), prompts, config, stop_ids=())
+    assert shapes == [(4, 6), (1, 13)]
+    shapes.clear()
+    generate(make_model(VARIANTS["hybrid"]), prompts, config, stop_ids=())
+    assert shapes == [(2, 3), (1, 4), (1, 6), (1, 13)]
+
+
 @pytest.mark.parametrize("length", [0, 32])
 def test_a_prompt_that_does_not_fit_is_named(model, length):
     with pytest.raises(InputError, match=f"prompt: {length} tokens, expected 1 to 31"):

@@ -50,3 +50,18 @@ def test_a_full_cache_says_so():
     cache = make_cache(1, 4)
     with pytest.raises(ValueError, match="5 positions, capacity 4"):
         cache.update(0, torch.ones(1, 2, 5, 8), torch.ones(1, 2, 5, 8))
+
+
+def test_padding_is_hidden_and_not_counted_in_positions():
+    cache = KVCache(preset("test"), batch=3, capacity=8, padding=torch.tensor([0, 2, 1]))
+    mask = cache.mask(3)
+    assert mask.shape == (3, 1, 3, 3)
+    assert mask[1, 0].int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert mask[2, 0].int().tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
+    assert torch.equal(mask[0, 0], torch.ones(3, 3).tril().bool())
+    assert cache.positions(3).tolist() == [[0, 1, 2], [0, 0, 0], [0, 0, 1]]
+    cache.advance(3)
+    chosen = cache.select(torch.tensor([1, 1]))
+    assert chosen.positions(1).tolist() == [[1], [1]]
+    assert chosen.mask(1)[:, 0, 0].int().tolist() == [[0, 0, 1, 1]] * 2
+    assert make_cache(1, 4).mask(3) is None and make_cache(1, 4).positions(3) is None
