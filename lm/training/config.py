@@ -23,6 +23,7 @@ FREE_TO_CHANGE = frozenset(
         "prefetch_batches",
         "profile_step",
         "rank_silence_s",
+        "tensor_parallel",
     }
 )
 """Fields that shape no line of the log, and no weight but by the rounding of sums: a run may be resumed with others."""
@@ -245,6 +246,14 @@ class PretrainConfig:
             "same but for the rounding of sums."
         ),
     ] = "ddp"
+    tensor_parallel: Annotated[
+        int,
+        Doc(
+            "Neighbouring ranks that share each layer; heads, inner width and vocabulary are multiples of them. Over "
+            "the rest, data parallelism (ddp). For AdamW and SGD, dense layers, no z_loss."
+        ),
+        Range(1, 64),
+    ] = 1
     rank_silence_s: Annotated[
         float,
         Doc("Seconds without a sign of life after which a rank is lost and all end; a dead process is seen at once."),
@@ -285,8 +294,8 @@ class PretrainConfig:
 
     @property
     def compilation(self) -> Compilation:
-        """Return `compile`; off where weights are whole only while a layer computes."""
-        return "off" if self.data_parallel in _SLICED else self.compile
+        """Return `compile`; off where no rank keeps the whole weights of a layer."""
+        return "off" if self._is_cut else self.compile
 
     def _run_shape(self) -> dict[str, Any]:
         """Fields of the model that follow from the run rather than from the preset's shape."""
@@ -312,15 +321,31 @@ class PretrainConfig:
         self._expect("decay_last", not self.decay_last or self.optimizer != "sgd", "false where optimizer is sgd")
         self._expect("skip_spikes", not self.skip_spikes or self.spike_threshold > 0, "false without spike_threshold")
         self._expect("init_state", self.init_state == "weights" or bool(self.init_from), "weights without init_from")
-        self._expect(
-            "batch_size", self.batch_size % self.num_processes == 0, f"a multiple of {self.num_processes} ranks"
-        )
-        sliced = self.data_parallel in _SLICED
-        expected = f"auto or off with data_parallel = {self.data_parallel}"
-        self._expect("compile", not sliced or self.compile in ("auto", "off"), expected)
+        self._check_ranks()
         for name in self.learning_rate_multipliers:
             if name not in ROLES:
                 raise ConfigurationError(unknown_key(name, ROLES, "learning_rate_multipliers"))
+
+    def _check_ranks(self) -> None:
+        ranks, split = self.num_processes, self.tensor_parallel
+        self._expect("tensor_parallel", ranks == 1 or ranks % split == 0, f"a divisor of {ranks} ranks")
+        readers = max(1, ranks // split)
+        self._expect("batch_size", self.batch_size % readers == 0, f"a multiple of {readers} ranks")
+        if split > 1:
+            for name, holds, expected in (
+                ("data_parallel", self.data_parallel == "ddp", "ddp"),
+                ("optimizer", self.optimizer != "muon", "adamw or sgd"),
+                ("z_loss", not self.z_loss, "0"),
+                ("fp8", not self.fp8, "false"),
+            ):
+                self._expect(name, holds, f"{expected} with tensor_parallel = {split}")
+        way = f"tensor_parallel = {split}" if split > 1 else f"data_parallel = {self.data_parallel}"
+        self._expect("compile", not self._is_cut or self.compile in ("auto", "off"), f"auto or off with {way}")
+
+    @property
+    def _is_cut(self) -> bool:
+        """Return whether no rank keeps the whole weights of a layer."""
+        return self.data_parallel in _SLICED or self.tensor_parallel > 1
 
     def _expect(self, name: str, holds: bool, expected: str) -> None:
         if not holds:

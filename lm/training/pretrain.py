@@ -65,6 +65,8 @@ def pretrain(
     """
     with joined(silence_s=config.rank_silence_s):
         config = dataclasses.replace(config, num_processes=num_ranks())
+        if num_ranks() % config.tensor_parallel:
+            raise ConfigurationError(f"tensor_parallel: {config.tensor_parallel}, expected a divisor of 1 rank")
         return _pretrain(config, shards, output, report if rank_in() == 0 else silent, tokenizer)
 
 

@@ -13,13 +13,14 @@ the ranks, and the sums are those of one process.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lm.kernels.cross_entropy import linear_losses
 from lm.model import TransformerLM
 from lm.model.moe import MixtureOfExperts
 from lm.parallel.collectives import all_reduce, num_ranks, rank_in, sum_over_ranks
@@ -32,8 +33,9 @@ from lm.parallel.sharded_optimizer import ShardedOptimizer
 from lm.training.clipping import clip_gradients
 from lm.training.muon import Muon
 from lm.training.sliced_muon import SlicedMuon
+from lm.training.state_parts import NO_SLICES, Slices
 
-_BUCKET_MB = 25
+BUCKET_MB = 25
 
 
 class Replicas:
@@ -49,12 +51,22 @@ class Replicas:
         self.shares_moments = shares_moments and self.num_ranks > 1
         self._ddp: OverlappedDDP | None = None
         if wraps and self.num_ranks > 1:
-            self._ddp = BucketedDDP(model, _BUCKET_MB, reduction="sum")
+            self._ddp = BucketedDDP(model, BUCKET_MB, reduction="sum")
 
     @property
     def shares_state(self) -> bool:
         """Return whether a checkpoint needs a part of every rank."""
         return self.shares_moments
+
+    @property
+    def keeps_state(self) -> bool:
+        """Return whether what this rank holds belongs into a checkpoint; false for a copy of another rank's part."""
+        return True
+
+    @property
+    def num_readers(self) -> int:
+        """Return the number of parts that a batch is cut into."""
+        return self.num_ranks
 
     def make_optimizer(
         self, kind: type[torch.optim.Optimizer], groups: list[dict[str, Any]], **settings: Any
@@ -74,6 +86,11 @@ class Replicas:
     def clip(self, max_norm: float) -> Tensor:
         """Clip the gradients by their norm over all weights; returns the norm before."""
         return clip_gradients(self.model.parameters(), max_norm)
+
+    def losses(self, hidden: Tensor, targets: Tensor, *, z_loss: float) -> tuple[Tensor, Tensor]:
+        """Return the sum of the losses with the z-loss, and the sum without it, in nats."""
+        cap = self.model.config.logit_soft_cap
+        return linear_losses(hidden, self.output_weight(), targets, soft_cap=cap, z_loss=z_loss)
 
     def output_weight(self) -> Tensor:
         """Return the weight of the output layer, for a product outside of the layer."""
@@ -102,9 +119,9 @@ class Replicas:
         """Return what this rank keeps of the model: a module whose parameters the optimizer moves."""
         return self.model
 
-    def slices(self) -> Mapping[str, tuple[Sequence[int], int, int]]:
-        """Return of each weight that this rank keeps a slice of: the whole shape, the first element and the end."""
-        return {}
+    def slices(self) -> Slices:
+        """Return of each weight that this rank keeps a slice of: the whole shape, and the place of the slice."""
+        return NO_SLICES
 
 
 class OwnedGradients(Replicas):
@@ -118,7 +135,7 @@ class OwnedGradients(Replicas):
         self, kind: type[torch.optim.Optimizer], groups: list[dict[str, Any]], **settings: Any
     ) -> torch.optim.Optimizer:
         made = ShardedOptimizer(groups, kind, **settings)
-        self._ddp = self._owned = ShardedGradients(self.model, made, bucket_size_mb=_BUCKET_MB, reduction="sum")
+        self._ddp = self._owned = ShardedGradients(self.model, made, bucket_size_mb=BUCKET_MB, reduction="sum")
         return made
 
     def clip(self, max_norm: float) -> Tensor:
@@ -126,7 +143,7 @@ class OwnedGradients(Replicas):
         return self._owned.clip_gradients(max_norm)
 
 
-class Slices(Replicas):
+class LoamSlices(Replicas):
     """Slices of the model's weights on all ranks of the default group."""
 
     def __init__(self, model: TransformerLM) -> None:
@@ -161,7 +178,7 @@ class Slices(Replicas):
         with self._fsdp.full_parameters():
             yield self.model
 
-    def slices(self) -> Mapping[str, tuple[Sequence[int], int, int]]:
+    def slices(self) -> Slices:
         return self._fsdp.slices()
 
 
@@ -201,7 +218,7 @@ class TorchSlices(Replicas):
     def whole_model(self) -> Iterator[TransformerLM]:
         yield whole_twin(self.model, self._sharded.gather_full_parameters())
 
-    def slices(self) -> Mapping[str, tuple[Sequence[int], int, int]]:
+    def slices(self) -> Slices:
         return self._sharded.slices()
 
 
@@ -222,7 +239,7 @@ def whole_twin(model: TransformerLM, weights: Mapping[str, Tensor]) -> Transform
 def make_replicas(model: TransformerLM, strategy: str) -> Replicas:
     """Return the way of the ranks to share the work: `strategy` is `data_parallel` of the configuration."""
     if strategy == "fsdp" and num_ranks() > 1:
-        return Slices(model)
+        return LoamSlices(model)
     if strategy == "fully_shard" and num_ranks() > 1:
         return TorchSlices(model)
     if strategy == "zero2" and num_ranks() > 1:

@@ -178,8 +178,8 @@ class Run:
             batch_size=config.batch_size,
             document_masks=config.document_masks,
             pin_memory=self.device.type == "cuda",
-            rank=rank_in(),
-            world_size=num_ranks(),
+            rank=rank_in() // config.tensor_parallel,
+            world_size=num_ranks() // config.tensor_parallel,
         )
         return PrefetchedLoader(loader, config.prefetch_batches) if config.prefetch_batches else loader
 

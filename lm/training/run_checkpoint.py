@@ -83,8 +83,8 @@ def take_snapshot(trainer: Trainer, log: MetricsLog, tokenizer_digest: str = "")
     slices = replicas.slices()
     return Snapshot(
         step=trainer.step,
-        weights=_copied(module_state(trainer.replicas.held)) if slices or replicas.rank == 0 else {},
-        moments=_copied(moments),
+        weights=_copied(module_state(replicas.held)) if replicas.keeps_state and (slices or replicas.rank == 0) else {},
+        moments=_copied(moments) if replicas.keeps_state else {},
         state=state,
         log=log.copy(),
         slices=slices,

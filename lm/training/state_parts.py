@@ -3,9 +3,9 @@
     model.safetensors, optimizer.safetensors                     one process, and ddp: rank 0 has everything
     NAME-RRRRR-of-NNNNN.safetensors, part-RRRRR-of-NNNNN.json    of each rank that keeps a share
 
-A part holds whole tensors, or slices of flattened ones; its JSON says which (`slices`: the whole shape, the first
-element and the end) and has the optimizer's numbers of its weights. A reader joins all parts and cuts its own slices,
-so every world size reads every other's checkpoint without a change of a bit.
+A part holds whole tensors, or slices; its JSON says which (`slices`: the whole shape, and from where to where in the
+flattened tensor, or along an axis) and has the optimizer's numbers of its weights. A reader joins all parts and cuts
+its own slices, so every world size reads every other's checkpoint without a change of a bit.
 
 A rank other than 0 writes its files into `WORK/checkpoints/parts/step-N`, each at once by a rename; rank 0 moves them
 into its publication, whose manifest makes the checkpoint. All ranks share the file system of the work folder.
@@ -27,7 +27,10 @@ from lm.errors import InputError
 from lm.model.files import load_tensors, save_tensors
 from lm.storage import Artifact, write_json
 
-Slices = Mapping[str, tuple[Sequence[int], int, int]]
+Place = tuple[Sequence[int], int, int] | tuple[Sequence[int], int, int, int]
+"""The whole shape, the first element and the end: of the flattened tensor, or along the axis that comes last."""
+
+Slices = Mapping[str, Place]
 NO_SLICES: Slices = {}
 PARTS = "parts"
 _POLL_S = 0.02
@@ -89,13 +92,17 @@ def read_tensors(checkpoint: Artifact, name: str) -> dict[str, Tensor]:
     for file, described in _parts(checkpoint, name):
         for key, tensor in load_tensors(checkpoint.file(file)).items():
             place = described["slices"].get(_weight_of(key, described["slices"]))
-            if place is None or tensor.ndim != 1 or len(tensor) != place[2] - place[1]:
+            if place is None:
                 found[key] = tensor
                 continue
-            shape, start, end = place
-            whole = found.setdefault(key, torch.empty(shape, dtype=tensor.dtype))
-            whole.view(-1)[start:end] = tensor
-            filled[key] = filled.get(key, 0) + end - start
+            whole = found.get(key, torch.empty(place[0], dtype=tensor.dtype))
+            target = _part_of(whole, place)
+            if tensor.shape != target.shape:  # a number that the optimizer keeps for the weight
+                found[key] = tensor
+                continue
+            found[key] = whole
+            target.copy_(tensor)
+            filled[key] = filled.get(key, 0) + tensor.numel()
     if not found:
         raise InputError(f"{checkpoint.path}: has no {name} and no parts of it")
     for key, number in filled.items():
@@ -118,8 +125,15 @@ def cut(tensors: Mapping[str, Tensor], slices: Slices) -> dict[str, Tensor]:
     for key, tensor in tensors.items():
         place = slices.get(_weight_of(key, slices))
         is_whole = place is not None and list(tensor.shape) == list(place[0])
-        found[key] = tensor.reshape(-1)[place[1] : place[2]].clone() if place is not None and is_whole else tensor
+        found[key] = _part_of(tensor, place).clone() if place is not None and is_whole else tensor
     return found
+
+
+def _part_of(whole: Tensor, place: Place) -> Tensor:
+    """Return the view of a slice: along its axis, or of the flattened tensor."""
+    if len(place) == 4:
+        return whole.narrow(place[3], place[1], place[2] - place[1])
+    return whole.view(-1)[place[1] : place[2]]
 
 
 def _parts(checkpoint: Artifact, name: str) -> list[tuple[str, dict[str, Any]]]:

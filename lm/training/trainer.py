@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.autograd.profiler import record_function
 
 from lm.errors import NonFiniteError
-from lm.kernels.cross_entropy import linear_losses
 from lm.model import TransformerLM, autocast
 from lm.training.attention_choice import choose_attention
 from lm.training.batches import Batch, Loader
@@ -26,6 +25,7 @@ from lm.training.parameter_groups import make_parameter_groups, set_learning_rat
 from lm.training.replicas import Replicas, make_replicas
 from lm.training.schedule import scheduled_rate
 from lm.training.spikes import SpikeDetector
+from lm.training.tensor_split import TensorSplit
 
 _NAMED_DOCUMENTS = 8
 
@@ -62,7 +62,8 @@ class Trainer:
     def __init__(self, config: PretrainConfig, model: TransformerLM, loader: Loader) -> None:
         self.config, self.model, self.loader = config, model, loader
         groups = make_groups(config, model)
-        self.replicas = make_replicas(model, config.data_parallel)
+        split = config.tensor_parallel
+        self.replicas = TensorSplit(model, split) if split > 1 else make_replicas(model, config.data_parallel)
         self.optimizer = make_optimizer(config, groups, self.replicas)
         self.num_steps = config.steps(model.config.context_length)
         self.step, self.tokens, self.num_skipped = 0, 0, 0
@@ -77,7 +78,7 @@ class Trainer:
         )
         self.attention = choose_attention(
             model,
-            batch=config.microbatch_size or config.batch_size // self.replicas.num_ranks,
+            batch=config.microbatch_size or config.batch_size // self.replicas.num_readers,
             documents=config.document_masks,
             deterministic=config.deterministic,
         )
@@ -179,8 +180,7 @@ class Trainer:
             targets = ids[:, 1:].flatten()
             if chosen is not None:
                 hidden, targets = hidden.index_select(0, chosen), targets.index_select(0, chosen)
-            cap, z_loss = model.config.logit_soft_cap, self.config.z_loss
-            total, nats = linear_losses(hidden, self.replicas.output_weight(), targets, soft_cap=cap, z_loss=z_loss)
+            total, nats = self.replicas.losses(hidden, targets, z_loss=self.config.z_loss)
         if model.config.num_experts:
             total = total + model.auxiliary_loss() * len(targets)
         scale = 1.0 if self.scaler is None else self.scaler.scale

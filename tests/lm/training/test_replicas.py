@@ -31,7 +31,9 @@ def make_trainer(path, rank=0, world_size=1, model=None, **changes):
     order = make_reading_order(
         TokenShards.open(open_artifact(path), "train"), context_length=32, packing="padded", seed=0
     )
-    return Trainer(config, made, BatchLoader(order, batch_size=4, rank=rank, world_size=world_size))
+    split = config.tensor_parallel
+    loader = BatchLoader(order, batch_size=4, rank=rank // split, world_size=max(1, world_size // split))
+    return Trainer(config, made, loader)
 
 
 def poisoned_hidden(hidden, *arguments, **masks):
