@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,9 +28,11 @@ from lm.errors import ConfigurationError, InputError
 from lm.progress import track
 from lm.scaling.fits import fits_of
 from lm.scaling.fitted_law import law_in, predicted_interval
+from lm.scaling.frontier import fit_frontier
 from lm.scaling.grid_config import GridConfig
 from lm.scaling.grid_files import LAW, POINTS, PREDICTION, RUNS
-from lm.scaling.points import points_of
+from lm.scaling.parametric import lowest_left_out
+from lm.scaling.points import Points, points_of
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
 from lm.training.config import PretrainConfig
@@ -149,19 +152,64 @@ def _non_embedding(rows: Sequence[Mapping[str, Any]], config: GridConfig) -> dic
 
 
 def _prediction(config: GridConfig, law: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the width with the lowest predicted loss at the larger budget, and that loss with its interval."""
-    flops = config.prediction_factor * config.budgets_flops[-1]
+    """Return width, tokens and expected loss at the larger budget, with the interval.
+
+    Both the parametric law and the frontier predict. The one that comes nearer to the lowest loss of the grid's largest
+    budget from all smaller budgets is believed; the other's loss stands beside.
+    """
+    points = points_of(law["points"], "total")
+    told = {"parametric": _by_law(config, law), "frontier": _by_frontier(config, points, law["vocab_size"])}
+    errors: dict[str, float | None] = {"parametric": _lowest_left_out(points, config.grid_seed), "frontier": None}
+    if told["frontier"] is not None:
+        errors["frontier"] = told["frontier"].pop("left_out")
+    known = {name: abs(error) for name, error in errors.items() if error is not None}
+    method = min(known, key=known.__getitem__, default="parametric")
+    losses = {name: each["loss"] for name, each in told.items() if each is not None}
+    return {**(told[method] or {}), "method": method, "losses": losses, "largest_left_out": errors}
+
+
+def _lowest_left_out(points: Points, seed: int) -> float | None:
+    try:
+        return lowest_left_out(points, seed)
+    except InputError:
+        return None
+
+
+def _by_law(config: GridConfig, law: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the width with the lowest loss by the parametric law."""
     fitted = law_in(law)
-    best: dict[str, Any] | None = None
-    for width in range(config.widths[0], config.widths[-1] + 1, config.d_head):
-        steps = steps_for(config, width, flops, law["vocab_size"])
-        row = _spent(config, width, steps, law["vocab_size"])
-        row["loss"] = fitted.loss(row["parameters"], row["tokens"])
-        if best is None or row["loss"] < best["loss"]:
-            best = {**row, "steps": steps, "budget_flops": flops}
-    assert best is not None
+    rows = [_shape_at(config, width, law["vocab_size"]) for width in _widths(config)]
+    best = min(rows, key=lambda row: fitted.loss(row["parameters"], row["tokens"]))
     bounds = predicted_interval(law, best["parameters"], best["tokens"])
-    return {**best, "low": bounds.low, "high": bounds.high}
+    loss = fitted.loss(best["parameters"], best["tokens"])
+    return {**best, "loss": loss, "low": bounds.low, "high": bounds.high}
+
+
+def _by_frontier(config: GridConfig, points: Points, vocab_size: int) -> dict[str, Any] | None:
+    """Return the width nearest to N*(C) and the frontier's loss; None where two budgets alone are too few to choose."""
+    try:
+        frontier = fit_frontier(points)
+    except InputError:
+        return None
+    if frontier.largest_left_out is None:
+        return None
+    flops = config.prediction_factor * config.budgets_flops[-1]
+    wanted = frontier.parameters.at(flops)
+    rows = [_shape_at(config, width, vocab_size) for width in _widths(config)]
+    best = min(rows, key=lambda row: abs(math.log(row["parameters"] / wanted)))
+    bounds = frontier.interval(best["flops"])
+    told = {"loss": frontier.loss.at(best["flops"]), "low": bounds.low, "high": bounds.high}
+    return {**best, **told, "left_out": frontier.largest_left_out}
+
+
+def _widths(config: GridConfig) -> range:
+    return range(config.widths[0], config.widths[-1] + 1, config.d_head)
+
+
+def _shape_at(config: GridConfig, width: int, vocab_size: int) -> dict[str, Any]:
+    flops = config.prediction_factor * config.budgets_flops[-1]
+    steps = steps_for(config, width, flops, vocab_size)
+    return {**_spent(config, width, steps, vocab_size), "steps": steps, "budget_flops": flops}
 
 
 def _write_runs(

@@ -60,12 +60,15 @@ def page(law: Mapping[str, Any], told: Mapping[str, Any], measured: Mapping[str,
     ]
     seeds = ", ".join(f"{row['loss']:.4f} (seed {row['seed']})" for row in measured["runs"])
     verdict = (
-        f"Predicted {told['loss']:.4f} nats a token (95%: {told['low']:.4f} to {told['high']:.4f}), measured "
-        f"{measured['measured_loss']:.4f}: {seeds}. Error {measured['relative_error']:+.2%}."
+        f"Predicted by the {told['method']} {told['loss']:.4f} nats a token (95%: {told['low']:.4f} to "
+        f"{told['high']:.4f}), measured {measured['measured_loss']:.4f}: {seeds}. "
+        f"Error {measured['relative_error']:+.2%}."
     )
     how = (
         f"Trained: d_model {told['d_model']}, {told['parameters']:,} parameters, {told['tokens']:,} tokens, "
-        f"{told['flops']:.4g} FLOPs. The runs' manifest names the prediction {digest[:16]} among its inputs."
+        f"{told['flops']:.4g} FLOPs. Losses by method: {_named(told['losses'])}; errors at the largest budget of the "
+        f"grid, left out: {_named(told['largest_left_out'], '{:+.2%}')}. The runs' manifest names the prediction "
+        f"{digest[:16]} among its inputs."
     )
     parts = [f"<h2>{title}</h2>\n{_svg(title, draw)}" for title, draw in drawn]
     return "\n".join(
@@ -81,6 +84,10 @@ def page(law: Mapping[str, Any], told: Mapping[str, Any], measured: Mapping[str,
             "",
         ]
     )
+
+
+def _named(values: Mapping[str, float | None], form: str = "{:.4f}") -> str:
+    return ", ".join(f"{name} {form.format(value)}" for name, value in values.items() if value is not None)
 
 
 def _isoflops(law: Mapping[str, Any], axes: Axes) -> None:

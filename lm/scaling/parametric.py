@@ -96,6 +96,19 @@ def leave_largest_out(points: Points, seed: int = 0) -> float:
     return float(np.mean(predicted / held.loss - 1))
 
 
+def lowest_left_out(points: Points, seed: int = 0) -> float:
+    """Return the relative error of the lowest loss of the largest budget, predicted by the fit to all other points.
+
+    Raises:
+        InputError: too few points without the largest budget.
+    """
+    largest = points.budgets()[-1]
+    held = points.of_budget(largest)
+    best = int(np.argmin(held.loss))
+    law = fit_parametric(points.take(points.flops < largest * 0.9999), num_draws=0, seed=seed).law
+    return law.loss(float(held.parameters[best]), float(held.tokens[best])) / float(held.loss[best]) - 1
+
+
 class _Objective:
     """Huber loss of the five parameters θ = (e, a, b, α, β) at centered logarithms, with its gradient."""
 

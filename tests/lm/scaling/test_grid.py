@@ -1,12 +1,16 @@
 import json
+import math
 
 import pytest
 
 from lm.accounting import count_parameters, training_flops_per_token
 from lm.errors import ConfigurationError, InputError
+from lm.scaling import grid
+from lm.scaling.fits import fits_of
 from lm.scaling.grid import points_in, run_budget, run_prediction, steps_for, write_prediction
 from lm.scaling.grid_config import GRIDS, GridConfig
 from lm.scaling.law_page import PAGE, write_law_report
+from lm.scaling.points import points_of
 from lm.storage import open_artifact
 from tests.lm.training.corpora import make_shards
 
@@ -66,6 +70,7 @@ def test_the_prediction_is_an_input_of_its_runs(law):
     _, _, prediction, test, paths = law
     assert test.inputs["law_prediction"] == prediction.digest
     told = json.loads(prediction.file("prediction.json").read_text())
+    assert told["method"] == "parametric"  # two budgets are too few for the frontier
     assert told["low"] <= told["loss"] <= told["high"] and told["flops"] == pytest.approx(8e7, rel=0.1)
     found = json.loads(test.file("runs.json").read_text())
     losses = [row["loss"] for row in found["runs"]]
@@ -75,6 +80,28 @@ def test_the_prediction_is_an_input_of_its_runs(law):
     other = GridConfig(**{**SMALL, "learning_rate": 1e-3})
     with pytest.raises(InputError, match="another configuration or other shards"):
         run_prediction(other, **paths)
+
+
+@pytest.mark.parametrize(("gain", "method"), [(0.0, "parametric"), (0.3, "frontier")])
+def test_the_method_that_predicts_the_largest_budget_better_is_believed(gain, method):
+    """Losses of a parametric law; with `gain` they fall on and on with compute, as no such law does."""
+    config = GridConfig(**{**SMALL, "widths": (8, 16, 24, 32), "budgets_flops": (1e8, 2e8, 4e8, 8e8)})
+    rows = []
+    for flops in config.budgets_flops:
+        for width in config.widths:
+            row = grid._spent(config, width, steps_for(config, width, flops, 64), 64)
+            away = math.log(row["parameters"] / 3_000 / (flops / 1e8) ** 0.5) ** 2
+            summed = 1.0 + 30 / row["parameters"] ** 0.4 + 60 / row["tokens"] ** 0.4
+            falling = 3.0 * (flops / 1e8) ** -gain * (1 + 0.05 * away)
+            rows.append({**row, "loss": falling if gain else summed})
+    law = fits_of(points_of(rows), num_draws=10) | {"points": rows, "vocab_size": 64}
+    told = grid._prediction(config, law)
+    errors = told["largest_left_out"]
+    assert told["method"] == method and told["loss"] == told["losses"][method]
+    assert abs(errors[method]) == min(abs(error) for error in errors.values())
+    assert told["low"] <= told["loss"] <= told["high"]
+    if gain:
+        assert told["loss"] == pytest.approx(3.0 * 16**-gain, rel=0.05)
 
 
 def test_the_page_shows_the_prediction_and_has_the_same_bytes_again(law, tmp_path):

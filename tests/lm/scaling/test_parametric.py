@@ -4,7 +4,7 @@ from scipy.optimize import check_grad
 
 from lm.errors import InputError
 from lm.scaling.law import CHINCHILLA, LossLaw
-from lm.scaling.parametric import HUBER, _Objective, fit_parametric, leave_largest_out
+from lm.scaling.parametric import HUBER, _Objective, fit_parametric, leave_largest_out, lowest_left_out
 from lm.scaling.points import Points
 from tests.lm.scaling.laws import planted
 
@@ -52,6 +52,14 @@ def test_noise_is_in_the_intervals_and_repeats_by_seed():
 
 def test_the_largest_budget_is_predicted_from_the_others():
     assert abs(leave_largest_out(planted(deviation=0.002))) < 0.01
+
+
+def test_the_lowest_loss_of_the_largest_budget_is_predicted_from_the_others():
+    points = planted(deviation=0.0)
+    assert abs(lowest_left_out(points)) < 1e-4
+    largest = points.flops > 0.9 * points.flops.max()
+    lower = Points(points.parameters, points.tokens, points.flops, points.loss * np.where(largest, 0.9, 1.0))
+    assert lowest_left_out(lower) == pytest.approx(1 / 0.9 - 1, abs=1e-3)
 
 
 def test_too_few_points_are_refused():
