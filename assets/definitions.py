@@ -12,6 +12,7 @@ warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from assets.automation.conditions import automated, automation  # noqa: E402
 from assets.automation.failure_reports import failure_reports  # noqa: E402
+from assets.automation.freshness import fresh  # noqa: E402
 from assets.automation.jobs import JOBS  # noqa: E402
 from assets.automation.newest_crawl import newest_crawl  # noqa: E402
 from assets.automation.nightly import nightly_evaluation  # noqa: E402
@@ -54,7 +55,7 @@ _ROOMS = [
 _ASSETS = [each for each in dg.load_assets_from_modules(_ROOMS) if isinstance(each, dg.AssetsDefinition)]
 
 defs = dg.Definitions(
-    assets=dg.map_asset_specs(lambda spec: automated(described(spec)), _ASSETS),
+    assets=dg.map_asset_specs(lambda spec: fresh(automated(described(spec))), _ASSETS),
     asset_checks=dg.load_asset_checks_from_modules(_ROOMS),
     jobs=JOBS,
     schedules=[nightly_evaluation],

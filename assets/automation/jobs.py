@@ -20,8 +20,8 @@ demo = dg.define_asset_job(
     tags=demo_tags(),
     description="Everything but experiments, on the built-in crawl, at a size for a laptop's CPU: about ten minutes on "
     "two cores. `make demo` runs it. To start it here: [open the launchpad with its settings]"
-    f"({launchpad_link('demo', demo_run_config())}), *Launch Run*, *Confirm*. No partition has to be picked: the tags "
-    "name the groups.",
+    f"({launchpad_link('demo', demo_run_config())}), *Launch Run*. No partition has to be picked: the tags name "
+    "the groups.",
 )
 
 curate_crawl = dg.define_asset_job(

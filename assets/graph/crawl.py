@@ -106,7 +106,7 @@ def warc_source(group: GroupSource, home: LoamHome, crawl: str) -> WarcSource:
 
 def _files_table(listing: Artifact, home: LoamHome) -> dg.MetadataValue[Any]:
     rows: list[Mapping[str, Any]] = [
-        {"name": file.name, "size_bytes": file.size_bytes, "path": file.location}
+        {"name": file.name, "size": plots.bytes_text(file.size_bytes), "path": file.location}
         for file in read_listing(listing, home)
     ]
     return plots.table(rows)

@@ -202,7 +202,7 @@ def unique_documents(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     crawls = Counter(parse_partition(key)[0] for key in sources)
     partitions = {
         "crawls": dg.MetadataValue.text(", ".join(f"{name}: {number} groups" for name, number in crawls.items())),
-        "partitions": dg.MetadataValue.json(sorted(sources)),
+        "partitions": dg.MetadataValue.text(", ".join(sorted(sources))),
     }
     speed = throughput({None: artifact}, watch.seconds, before)
     shown = {**stage_metadata(home, artifact, sorted(sources)), **partitions, **speed}

@@ -14,7 +14,7 @@ from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
-from assets.support.results import Stopwatch, result, rounded
+from assets.support.results import Stopwatch, result
 from lm.alignment.config import ReportConfig
 from lm.alignment.data import PREFERENCES, PROBLEMS
 from lm.storage import Artifact
@@ -48,7 +48,15 @@ def evaluation_report(
     run_training(context, pipes, "evaluate", config_of(context, ReportConfig), paths)
     artifact = home.artifact("evaluation_report")
     report = dg.MetadataValue.md(artifact.file("report.md").read_text())
-    return result(artifact, watch, {**_numbers(artifact), **_plots(artifact), "report": report})
+    shown = {**_numbers(artifact), **_plots(artifact), "stages": _stages_table(artifact), "report": report}
+    return result(artifact, watch, shown, without=_STAGES)
+
+
+def _stages_table(artifact: Artifact) -> dg.MetadataValue[Any]:
+    """Return every figure of every stage, a row a stage."""
+    rows = {stage: artifact.summary[stage] for stage in _STAGES}
+    names = dict.fromkeys(name for row in rows.values() for name, value in row.items() if isinstance(value, int | float))
+    return plots.table([{"stage": stage, **{name: row.get(name) for name in names}} for stage, row in rows.items()])
 
 
 _PLOTTED = {
@@ -74,7 +82,7 @@ def _plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 def _numbers(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """Return every rate of every stage as a number of its own, which Dagster plots from run to run."""
     return {
-        f"{stage}/{name}": dg.MetadataValue.float(rounded(value))
+        f"{stage}/{name}": dg.MetadataValue.float(plots.rounded(value))
         for stage in reversed(_STAGES)
         for name, value in artifact.summary[stage].items()
         if isinstance(value, float)

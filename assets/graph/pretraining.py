@@ -20,7 +20,7 @@ from assets.support.launchpad import config_of, schema_of
 from assets.support.observing import observed
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
-from assets.support.results import Stopwatch, result, rounded
+from assets.support.results import Stopwatch, result
 from lm.evaluation.config import NgramConfig
 from lm.scaling.budget_comparison import MOST_BYTES_ERROR, MOST_SECONDS_ERROR, comparison
 from lm.scaling.planned_training import PlannedTraining
@@ -175,12 +175,12 @@ def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
         return {}
     found: dict[str, dg.MetadataValue[Any]] = {
         "speed": _curves("Speed", timed, {"speed": "tokens_per_s"}, y="tokens per second"),
-        "peak_memory_bytes": dg.MetadataValue.int(max(row["peak_memory_bytes"] for row in timed)),
+        "peak_memory": dg.MetadataValue.text(plots.bytes_text(max(row["peak_memory_bytes"] for row in timed))),
     }
     utilizations = (f"mfu_{machine}{count}" for machine in ("measured", "data_sheet") for count in ("", "_square"))
     for name in ("tokens_per_s", *utilizations):
         if name in timed[0]:
-            found[name] = dg.MetadataValue.float(rounded(statistics.median(row[name] for row in timed)))
+            found[name] = dg.MetadataValue.float(plots.rounded(statistics.median(row[name] for row in timed)))
     return found
 
 

@@ -5,6 +5,8 @@ its process, and begins by ending the runs whose lock is free.
 
 Decisions:
 - A lock is held until the process ends, not until the run's last step: a run that is about to end is not a dead one.
+- A dead run is not launched again by itself: the run that finds it may be the one that was launched in its place. A run
+  that is lost while the UI is there is another matter: the UI notices at once and launches it again.
 - A run is one process (`in_process_executor`). Runs without a lock, such as those of another executor, are left alone.
 """
 
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG  # no public name in 1.13
 
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _UNDER_WAY = [status for status in dg.DagsterRunStatus if status not in _ENDED]
@@ -33,7 +36,7 @@ def hold(instance: dg.DagsterInstance, run_id: str) -> None:
         return
     folder = Path(instance.root_directory) / "locks"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{run_id}.lock"
+    path = folder / _name_of(run_id)
     lock = path.open("w")
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     _HELD[run_id] = lock
@@ -44,12 +47,22 @@ def hold(instance: dg.DagsterInstance, run_id: str) -> None:
 def bury(instance: dg.DagsterInstance) -> list[str]:
     """Report runs as failed whose process is gone, and free their slots; returns their ids."""
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
-    gone = [run for run in runs if LOCK_TAG in run.tags and _is_free(Path(run.tags[LOCK_TAG]))]
+    gone = [run for run in runs if _has_lock(run) and _is_free(Path(run.tags[LOCK_TAG]))]
     for run in gone:
+        instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
         instance.report_run_failed(run, "the process of this run has ended; launch it again to go on from here")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         Path(run.tags[LOCK_TAG]).unlink(missing_ok=True)
     return [run.run_id for run in gone]
+
+
+def _has_lock(run: dg.DagsterRun) -> bool:
+    """Return whether the run's tag names its own lock: a re-executed run begins with its parent's tags."""
+    return Path(run.tags.get(LOCK_TAG, "")).name == _name_of(run.run_id)
+
+
+def _name_of(run_id: str) -> str:
+    return f"{run_id}.lock"
 
 
 def _is_free(path: Path) -> bool:

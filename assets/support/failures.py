@@ -1,4 +1,7 @@
-"""`LoamError` as a Dagster failure: one line, the error's exit code, and no retry, unless a store did not answer."""
+"""`LoamError` as a Dagster failure: one line, the error's exit code, and a retry only where the cause may pass.
+
+Causes that may pass: a store or server that did not answer, and a lost rank. Bad data and settings stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ from typing import Any, ParamSpec, TypeVar, cast, get_origin
 import dagster as dg
 
 from assets.support.launchpad import check_run
-from lm.errors import LoamError, UnreachableError, as_loam_error
+from lm.errors import LoamError, RankLostError, UnreachableError, as_loam_error
 
 _MAX_RETRIES, _RETRY_AFTER_S = 2, 30.0
-"""Of a step whose store did not answer; each attempt has asked for a minute already."""
+"""Of a step whose cause may pass; each attempt has asked a silent store for a minute already."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -57,7 +60,7 @@ def _explaining(steps: list[dg.AssetExecutionContext]) -> Iterator[None]:
         yield
     except LoamError as error:
         is_left = bool(steps) and steps[0].op_execution_context.retry_number < _MAX_RETRIES
-        if is_left and isinstance(error, UnreachableError):
+        if is_left and may_pass(error):
             raise dg.RetryRequested(max_retries=_MAX_RETRIES, seconds_to_wait=_RETRY_AFTER_S) from error
         raise failure_of(error) from error
     except OSError as error:
@@ -65,6 +68,13 @@ def _explaining(steps: list[dg.AssetExecutionContext]) -> Iterator[None]:
         if known is None:
             raise
         raise failure_of(known) from error
+
+
+def may_pass(error: LoamError) -> bool:
+    """Return whether the same work may succeed later. A rank that was lost by another rank's bad data has its code."""
+    return isinstance(error, UnreachableError) or (
+        isinstance(error, RankLostError) and error.exit_code == RankLostError("").exit_code
+    )
 
 
 def failure_of(error: LoamError) -> dg.Failure:

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.support.results import rounded
+from assets.support.plots import rounded
 from lm.training.metrics import live_rows
 
 _POLL_S = 2.0

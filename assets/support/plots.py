@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _SIZE_INCHES = (7.0, 3.4)
 _DOTS_PER_INCH = 110
 _SHOWN_INLINE = 1_000
+_TABLE_WIDTH, _CHARACTER, _PADDING = 460, 7.2, 16
+"""Pixels: of the column of values on an asset's page in a window of 1,500, and of a table's characters and cells."""
 
 
 class Picture:
@@ -124,14 +127,45 @@ def is_inline(value: Any) -> bool:
     return is_picture and len(value.value or "") < _SHOWN_INLINE
 
 
-def table(rows: Sequence[Mapping[str, Any]]) -> dg.TableMetadataValue | dg.TextMetadataValue:
-    """Rows of plain values as a table; all rows have the keys of the first."""
+def table(
+    rows: Sequence[Mapping[str, Any]],
+) -> dg.TableMetadataValue | dg.MarkdownMetadataValue | dg.TextMetadataValue:
+    """Rows of plain values as a table, numbers rounded to four digits; all rows have the keys of the first.
+
+    Dagster's page cuts a table that is wider than its column, so a wide one is Markdown, which wraps.
+    """
     if not rows:
         return dg.MetadataValue.text("no rows")
+    cells = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    if _width(cells) > _TABLE_WIDTH:
+        return dg.MetadataValue.md(_markdown_table(cells))
     kinds: dict[type, str] = {bool: "bool", int: "int", float: "float"}
-    columns = [dg.TableColumn(name, kinds.get(type(value), "string")) for name, value in rows[0].items()]
-    records = [dg.TableRecord({name: _cell(value) for name, value in row.items()}) for row in rows]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema(columns))
+    columns = [dg.TableColumn(name, kinds.get(type(value), "string")) for name, value in cells[0].items()]
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in cells], schema=dg.TableSchema(columns))
+
+
+def _width(cells: Sequence[Mapping[str, Any]]) -> float:
+    """Return the width of a table in pixels, as Dagster's page sets it."""
+    longest = (max(len(name), *(len(str(row[name])) for row in cells)) for name in cells[0])
+    return sum(_CHARACTER * width + _PADDING for width in longest)
+
+
+def _markdown_table(cells: Sequence[Mapping[str, Any]]) -> str:
+    """Return the rows in Markdown: numbers to the right, line ends visible, no markup of a text taken for markup."""
+    from pipelines.report.samples import cell  # here, since it loads what only a run needs
+
+    right = {name: isinstance(value, int | float) and not isinstance(value, bool) for name, value in cells[0].items()}
+    lines = [[name.replace("_", " ") for name in right], ["--:" if each else "---" for each in right.values()]]
+    lines += [[cell(_text(value)).replace("\n", " ⏎ ").replace("\r", " ") for value in row.values()] for row in cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def readable(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +189,7 @@ def _with_unit(name: str, value: Any) -> Any:
         return _scaled(value, {18: "EFLOP", 15: "PFLOP", 12: "TFLOP", 9: "GFLOP", 6: "MFLOP", 0: "FLOP"})
     if name in ("parameters", "tokens") or name.endswith(("_parameters", "_tokens")):
         return _scaled(value, {12: "T", 9: "B", 6: "M", 0: ""})
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+    return value
 
 
 def _scaled(value: float, units: Mapping[int, str]) -> str:
@@ -165,4 +199,13 @@ def _scaled(value: float, units: Mapping[int, str]) -> str:
 
 
 def _cell(value: Any) -> str | int | float | bool | None:
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    if isinstance(value, float):
+        return rounded(value)
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
+
+
+def rounded(value: float, digits: int = 4) -> float:
+    """Return a number with `digits` significant digits; whole parts, zero and non-finite numbers as they are."""
+    if abs(value) >= 10**digits:
+        return float(round(value)) if math.isfinite(value) else value
+    return float(f"{value:.{digits}g}")

@@ -19,6 +19,7 @@ from typing import Any
 import dagster as dg
 
 from lm.configuration import to_mapping
+from lm.errors import RankLostError, UnreachableError
 from lm.locations import locate
 from lm.storage import MANIFEST
 from lm.training.metrics import work_folder
@@ -45,6 +46,7 @@ def run_training(
 
     Raises:
         dagster.Failure: the process ended with an error; the message is the process's own.
+        UnreachableError, RankLostError: the process's own, where the cause may pass.
     """
     with tempfile.TemporaryDirectory(prefix="loam-") as folder:
         error_file = Path(folder) / "error.json"
@@ -82,13 +84,18 @@ def command_of(num_processes: int) -> list[str]:
     return [sys.executable, *ranks, *module]
 
 
-def _failure(function: str, error_file: Path, error: Exception, paths: Mapping[str, Any]) -> dg.Failure:
-    """Return the child's error message, or how it ended if it died without a message."""
+def _failure(function: str, error_file: Path, error: Exception, paths: Mapping[str, Any]) -> Exception:
+    """Return the child's error, or how it ended if it died without a message. A cause that may pass is the child's
+    `LoamError`, so that the step is tried again."""
     if not error_file.exists():
         return dg.Failure(
             description=f"{function}: {_end_of(error)}, launch again to {_way_on(paths)}", allow_retries=False
         )
     told = json.loads(error_file.read_text())
+    if told["kind"] == UnreachableError.__name__:
+        return UnreachableError(told["message"])
+    if told["kind"] == RankLostError.__name__:
+        return RankLostError(told["message"], told["exit_code"])
     metadata = {"exit_code": told["exit_code"], "error": told["kind"]}
     return dg.Failure(description=told["message"], metadata=metadata, allow_retries=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -42,7 +42,6 @@ _HIDDEN = frozenset({"sources", "signature_scheme"})
 
 _ROW_COUNTS = ("num_kept", "num_documents", "num_texts", "num_warc_files")
 _DIGEST_DIGITS = 12
-_DIGITS = 4
 
 
 class Stopwatch:
@@ -79,19 +78,19 @@ def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     }
 
 
-def rounded(value: float, digits: int = _DIGITS) -> float:
-    """Return a number with `digits` significant digits; zero and non-finite numbers as they are."""
-    return float(f"{value:.{digits}g}")
-
-
 def result(
     artifact: Artifact,
     watch: Stopwatch,
     shown: Plots | None = None,
     checks: Sequence[dg.AssetCheckResult] = (),
+    without: Collection[str] = (),
 ) -> dg.MaterializeResult[Any]:
-    """The result of an asset that published one artifact; its digest is the data version."""
-    metadata = {**group_metadata(shown or {}, artifact), "seconds": dg.MetadataValue.float(watch.seconds)}
+    """The result of an asset that published one artifact; its digest is the data version.
+
+    Entries `without` of the artifact's summary are left out: `shown` has their figures in another form.
+    """
+    found = {name: value for name, value in group_metadata(shown or {}, artifact).items() if name not in without}
+    metadata = {**found, "seconds": dg.MetadataValue.float(watch.seconds)}
     return dg.MaterializeResult(
         metadata=metadata, data_version=dg.DataVersion(artifact.digest), check_results=list(checks)
     )
@@ -137,9 +136,9 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, dg.MetadataValue[Any]]
     if isinstance(value, bool):
         yield name, dg.MetadataValue.bool(value)
     elif isinstance(value, int):
-        yield name, dg.MetadataValue.int(value)
+        yield name, dg.MetadataValue.text(plots.bytes_text(value)) if "bytes" in name else dg.MetadataValue.int(value)
     elif isinstance(value, float):
-        yield name, dg.MetadataValue.float(rounded(value))
+        yield name, dg.MetadataValue.float(plots.rounded(value))
     elif isinstance(value, str):
         yield name, dg.MetadataValue.text(value[:_DIGEST_DIGITS] if name.endswith("digest") else value)
     elif isinstance(value, Mapping) and all(isinstance(each, int | float | str) for each in value.values()):
@@ -155,9 +154,7 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, dg.MetadataValue[Any]]
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return rounded(value)
-    return value if value is None or isinstance(value, str | int) else json.dumps(value)
+    return value if value is None or isinstance(value, str | int | float) else json.dumps(value)
 
 
 def _rows_and_columns(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:

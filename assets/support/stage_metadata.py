@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from assets.support import plots
+from assets.support.plots import rounded
 from assets.support.resources import LoamHome
-from assets.support.results import rounded
 from lm.errors import AbsentError
 from lm.storage import Artifact
 from pipelines.curation.funnel import funnel

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import math
 import os
+import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +23,8 @@ from dagster_pipes import PipesMessageWriter, PipesMessageWriterChannel, open_da
 from lm.configuration import from_mapping
 from lm.errors import InputError, LoamError, run_command
 from lm.locations import locate
+
+_LOG_INTERVAL_S = 1.0
 
 FUNCTIONS = {
     "pretrain": "lm.training.pretrain:pretrain",
@@ -75,6 +79,23 @@ def _sentence(event: Mapping[str, object]) -> str:
     )
 
 
+def _sparing(report: Callable[[Mapping[str, object]], None]) -> Callable[[Mapping[str, object]], None]:
+    """Return `report` that passes on at most one event of a step a second, of those with the same entries.
+
+    The run's log is for reading; `metrics.jsonl` has every step.
+    """
+    last: dict[frozenset[str], float] = {}
+
+    def pass_on(event: Mapping[str, object]) -> None:
+        kind, now = frozenset(event), time.monotonic()
+        if "step" in event and now - last.get(kind, -math.inf) < _LOG_INTERVAL_S:
+            return
+        last[kind] = now
+        report(event)
+
+    return pass_on
+
+
 class _Unheard(PipesMessageWriter[PipesMessageWriterChannel]):
     """The message writer of a rank other than 0: Dagster reads one report of a run."""
 
@@ -121,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
                     pipes.get_extra("function"),
                     pipes.get_extra("config"),
                     pipes.get_extra("paths"),
-                    lambda event: pipes.log.info(_sentence(event)),
+                    _sparing(lambda event: pipes.log.info(_sentence(event))),
                     pipes.get_extra("values"),
                 )
         except LoamError as error:

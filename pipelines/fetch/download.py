@@ -28,7 +28,7 @@ import urllib3
 
 from lm import progress
 from lm.configuration import Doc, Range, settle
-from lm.errors import InputError
+from lm.errors import InputError, UnreachableError
 from lm.storage import sha256_of
 from pipelines.fetch.partial_file import PartFile, part_of
 from pipelines.fetch.urls import check_url, redirect_target
@@ -102,7 +102,8 @@ class Downloader:
         """Fetch `url` into the file `target`; resume an interrupted call.
 
         Raises:
-            InputError: the URL is refused, does not answer, or its bytes have another length or digest than expected.
+            InputError: the URL is refused, or its bytes have another digest than expected.
+            UnreachableError: the server did not answer, or not whole, in `max_attempts` attempts.
             ConflictError: another process is downloading the same file.
             NoSpaceError: the disk is full; the part file was removed.
         """
@@ -154,7 +155,12 @@ class Downloader:
         return bytes(content)
 
     def _retry(self, url: str, attempt: Callable[[], None]) -> None:
-        """Run `attempt` until it succeeds, with the server's or doubling pauses."""
+        """Run `attempt` until it succeeds, with the server's or doubling pauses.
+
+        Raises:
+            UnreachableError: it did not succeed in `max_attempts` attempts.
+            InputError: the server's pause is longer than `max_retry_after_s`.
+        """
         for number in range(self.policy.max_attempts):
             try:
                 return attempt()
@@ -166,7 +172,7 @@ class Downloader:
             if number + 1 < self.policy.max_attempts:
                 doubled_s = min(self.policy.backoff_s * 2**number, self.policy.max_backoff_s)
                 time.sleep(doubled_s if pause_s is None else pause_s)
-        raise InputError(f"{url}: gave up after {self.policy.max_attempts} attempts: {reason}")
+        raise UnreachableError(f"{url}: gave up after {self.policy.max_attempts} attempts: {reason}")
 
     def _request(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """One GET with its redirects.

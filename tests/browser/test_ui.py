@@ -48,7 +48,6 @@ def test_the_demo_starts_from_the_launchpad_of_an_empty_instance(ui, page):
     write_config(page, yaml.safe_dump({"ops": ops}))
     page.get_by_text("No errors").wait_for()
     page.get_by_role("button", name="Launch Run").click()
-    page.get_by_role("button", name="Confirm").click()
     page.wait_for_url(re.compile(r"/runs/[0-9a-f-]{36}"))
     run_id = re.search(r"[0-9a-f-]{36}", page.url)[0]
     assert ui.end_of(run_id) == "SUCCESS", lines_of(ui, run_id)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lm.errors import InputError
+from lm.errors import InputError, UnreachableError
 from pipelines.common_crawl import download_path, list_paths
 from pipelines.fetch.download import Downloader, DownloadPolicy
 from tests.pipelines.crawl_server import CrawlServer, Fault
@@ -99,7 +99,7 @@ def test_a_later_run_resumes_by_range(tmp_path):
     target = tmp_path / "a.warc.gz"
     with CrawlServer({"a.warc.gz": CONTENT}) as server:
         server.faults = [Fault(cut_at=1_000_000), *[Fault(status=503)] * 4]
-        with pytest.raises(InputError, match=r"a\.warc\.gz: gave up after 5 attempts: HTTP status 503"):
+        with pytest.raises(UnreachableError, match=r"a\.warc\.gz: gave up after 5 attempts: HTTP status 503"):
             Downloader(IMPATIENT).download(server.url + "a.warc.gz", target)
         assert not target.exists()
         Downloader(IMPATIENT).download(server.url + "a.warc.gz", target)
@@ -155,5 +155,5 @@ def test_a_wrong_digest_and_a_missing_file_are_not_retried(tmp_path):
 def test_a_server_that_is_not_there(tmp_path):
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as closed:
         port = closed.server_address[1]
-    with pytest.raises(InputError, match=f"127.0.0.1:{port}/a: gave up after 5 attempts"):
+    with pytest.raises(UnreachableError, match=f"127.0.0.1:{port}/a: gave up after 5 attempts"):
         Downloader(IMPATIENT).download(f"http://127.0.0.1:{port}/a", tmp_path / "a")

@@ -2,6 +2,8 @@
 
 import dagster as dg
 import pytest
+from dagster._core.events import RunFailureReason
+from dagster._core.execution.retries import auto_reexecution_should_retry_run
 
 from assets.__main__ import main
 from assets.automation.instance import prepare
@@ -29,3 +31,21 @@ def test_without_a_folder_it_says_what_to_do(monkeypatch):
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     with pytest.raises(ConfigurationError, match="DAGSTER_HOME is not set"):
         prepare()
+
+
+@pytest.mark.parametrize(
+    ("reason", "tags", "is_retried"),
+    [
+        (None, {}, True),  # the process was killed
+        (RunFailureReason.STEP_FAILURE, {}, False),
+        (None, {"dagster/max_retries": "0"}, False),  # found dead by the run after it
+    ],
+)
+def test_a_lost_run_is_launched_again_and_a_failed_step_is_not(tmp_path, monkeypatch, reason, tags, is_retried):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    prepare()
+    run_id = "00000000-0000-4000-8000-000000000001"
+    with dg.DagsterInstance.get() as instance:
+        run = dg.DagsterRun("train", run_id=run_id, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+        instance.add_run(run)
+        assert auto_reexecution_should_retry_run(instance, run, reason) == is_retried

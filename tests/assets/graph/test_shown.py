@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from assets.support import plots
+from assets.support.plots import rounded
 from assets.support.resources import LoamHome
-from assets.support.results import rounded
 from lm.shards import TokenShards
 from lm.tokenizer import Tokenizer
 from pipelines.curation.steps import CURATION
@@ -128,13 +128,15 @@ def test_masks_are_counted(shown, artifact_of):
 
 
 def test_the_table_of_the_report_sums_the_groups(shown, tiny_home, home):
-    rows = {row["stage"]: row for row in shown("curation_report", "stages")}
+    head, _, *lines = (line.strip("| ").split(" | ") for line in shown("curation_report", "stages").splitlines())
+    names = [name.replace(" ", "_") for name in head]
+    rows = {line[0]: dict(zip(names, line, strict=True)) for line in lines}
     assert list(rows) == [step.stage for step in CURATION]
     for step in CURATION:
         groups = ["demo/g0000", "demo/g0001"] if step.partitioned else [None]
         summaries = [home.artifact(step.artifact, group).summary for group in groups]
         for count in ("num_in", "num_kept", "num_removed", "num_lost", "text_bytes_kept"):
-            assert rows[step.stage][count] == sum(summary[count] for summary in summaries), (step.stage, count)
+            assert rows[step.stage][count] == f"{sum(summary[count] for summary in summaries):,}", (step.stage, count)
 
 
 @pytest.mark.parametrize(

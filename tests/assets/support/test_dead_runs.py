@@ -78,3 +78,14 @@ def test_a_run_that_goes_on_is_left_alone(start):
     with dg.DagsterInstance.get() as instance:
         assert dead_runs.bury(instance) == []
     assert statuses() == {FIRST: dg.DagsterRunStatus.STARTED}
+
+
+def test_a_re_executed_run_is_not_taken_for_its_dead_parent(tmp_path):
+    started = dg.DagsterRunStatus.STARTED
+    tags = {dead_runs.LOCK_TAG: str(tmp_path / f"{FIRST}.lock")}  # of a process that is gone; re-execution copies it
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        for run_id in (FIRST, SECOND):
+            instance.add_run(dg.DagsterRun("train", run_id=run_id, status=started, tags=tags))
+        assert dead_runs.bury(instance) == [FIRST]
+        found = {run.run_id: run.status for run in instance.get_runs()}
+    assert found == {FIRST: dg.DagsterRunStatus.FAILURE, SECOND: started}

@@ -5,8 +5,9 @@ import errno
 import dagster as dg
 import pytest
 
+from assets.support import failures
 from assets.support.failures import explained
-from lm.errors import ConfigurationError, PartialError
+from lm.errors import ConfigurationError, InputError, PartialError, RankLostError, UnreachableError
 
 
 def failure_of(error):
@@ -60,3 +61,28 @@ def test_dagster_reads_the_types_of_the_body():
 
     assert thing.op.description == "What it makes."
     assert "number" in thing.op.input_dict
+
+
+@pytest.mark.parametrize(
+    ("error", "num_attempts"),
+    [
+        (UnreachableError("https://example.org/a: gave up after 8 attempts"), 3),
+        (RankLostError("rank 1 of 2 died; run again to resume"), 3),
+        (RankLostError("rank 1: a.arrow: damaged", exit_code=2), 1),
+        (InputError("a.warc.gz: damaged"), 1),
+    ],
+)
+def test_what_may_pass_is_tried_again_and_bad_data_is_not(monkeypatch, error, num_attempts):
+    monkeypatch.setattr(failures, "_RETRY_AFTER_S", 0.0)
+    attempts = []
+
+    @dg.asset
+    @explained
+    def thing(context: dg.AssetExecutionContext) -> None:
+        attempts.append(1)
+        raise error
+
+    result = dg.materialize([thing], raise_on_error=False)
+    (event,) = result.filter_events(lambda event: event.is_step_failure)
+    assert len(attempts) == num_attempts
+    assert event.step_failure_data.user_failure_data.description == str(error)

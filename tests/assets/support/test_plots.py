@@ -82,3 +82,31 @@ def test_a_table_types_its_columns_and_shows_other_values_as_text():
     assert table.records[0].data == {"name": "a", "count": 1, "share": 0.5, "kept": True, "list": "[1, 2]"}
     assert table.records[1].data["name"] is None
     assert plots.table([]) == dg.MetadataValue.text("no rows")
+
+
+def test_a_wide_table_is_markdown_that_wraps_and_shows_texts_as_they_are():
+    rows = [
+        {"prompt": "2 | 3 *times*\nmore <b>" + " and more" * 9, "verified": True, "count": 12_345, "share": 1 / 3},
+        {"prompt": "", "verified": False, "count": 0, "share": None},
+    ]
+    table = plots.table(rows)
+    assert isinstance(table, dg.MarkdownMetadataValue)
+    head, rule, first, second = table.value.splitlines()
+    assert (head, rule) == ("| prompt | verified | count | share |", "| --- | --- | --: | --: |")
+    assert first.startswith("| 2 \\| 3 \\*times\\* ⏎ more &lt;b&gt; and more") and first.endswith(
+        "| yes | 12,345 | 0.3333 |"
+    )
+    assert second == "|  | no | 0 | – |"
+
+
+def test_a_table_as_wide_as_its_column_stays_one():
+    assert isinstance(plots.table([{"a": "x" * 61}]), dg.TableMetadataValue)
+    assert isinstance(plots.table([{"a": "x" * 62}]), dg.MarkdownMetadataValue)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.123456, 0.1235), (12_345.6, 12_346.0), (0.0, 0.0), (-0.00012345678, -0.0001235)]
+)
+def test_numbers_are_rounded_without_losing_whole_parts(value, shown):
+    assert plots.rounded(value) == shown
+    assert plots.rounded(float("inf")) == float("inf")

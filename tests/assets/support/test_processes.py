@@ -1,5 +1,6 @@
 """A run that is interrupted in mid-training: exit code 130, a checkpoint, no child left, and the next run goes on."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,9 +8,11 @@ import sys
 import time
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from assets.support.processes import command_of
+from assets.support.processes import _failure, command_of
+from lm.errors import RankLostError, UnreachableError
 from tests.conftest import REPOSITORY
 
 RUNNER = """
@@ -93,3 +96,23 @@ def test_the_command_starts_torchrun_or_the_launcher_of_the_environment(monkeypa
     assert command_of(8)[1:] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "8", *module]
     monkeypatch.setenv("LOAM_LAUNCHER", "srun --nodes 4 torchrun --nproc-per-node {num_processes} --rdzv-id 'a b'")
     assert command_of(8) == ["srun", "--nodes", "4", "torchrun", "--nproc-per-node", "8", "--rdzv-id", "a b", *module]
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit_code", "raised"),
+    [
+        ("UnreachableError", 3, UnreachableError),
+        ("RankLostError", 3, RankLostError),
+        ("InputError", 2, dg.Failure),
+        ("NonFiniteError", 3, dg.Failure),
+    ],
+)
+def test_a_childs_error_keeps_its_cause(tmp_path, kind, exit_code, raised):
+    file = tmp_path / "error.json"
+    file.write_text(json.dumps({"message": "what happened", "exit_code": exit_code, "kind": kind}))
+    found = _failure("pretrain", file, RuntimeError(), {})
+    assert type(found) is raised
+    if raised is dg.Failure:
+        assert (found.description, found.allow_retries) == ("what happened", False)
+    else:
+        assert (str(found), found.exit_code) == ("what happened", exit_code)

@@ -56,3 +56,16 @@ def test_a_setting_that_is_none_is_refused(asked):
 
 def test_an_event_is_a_line_of_the_log():
     assert training_process._sentence({"step": 3, "loss": 2.123456789, "note": "x"}) == "step 3  loss 2.123  note x"
+
+
+def test_the_log_has_at_most_one_step_a_second_and_every_other_event(monkeypatch):
+    clock, said = iter([0.0, 0.4, 0.5, 0.9, 1.1, 1.2, 1.3]), []
+    monkeypatch.setattr(training_process.time, "monotonic", lambda: next(clock))
+    say = training_process._sparing(said.append)
+    events = [
+        {"step": 1, "loss": 3.0}, {"step": 2, "loss": 3.0}, {"step": 2, "validation_loss": 3.0},
+        {"note": "a"}, {"step": 3, "loss": 3.0}, {"note": "b"}, {"step": 4, "loss": 3.0},
+    ]  # fmt: skip
+    for event in events:
+        say(event)
+    assert said == [events[place] for place in (0, 2, 3, 4, 5)]

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from lm.errors import ConflictError, InputError
+from lm.errors import ConflictError, InputError, UnreachableError
 from lm.locations import locate
 from pipelines.common_crawl import MissingPage, fetch_pages
 from pipelines.fetch.download import Downloader
@@ -64,7 +64,7 @@ def test_variants_of_one_url_share_a_record(server, downloader, tmp_path):
 def test_an_interrupted_fetch_goes_on_where_it_stopped(server, downloader, tmp_path):
     target = tmp_path / "pages.warc.gz"
     server.faults = [*[Fault()] * 5, *[Fault(status=503)] * 3]
-    with pytest.raises(InputError, match="gave up after 3 attempts: HTTP status 503"):
+    with pytest.raises(UnreachableError, match="gave up after 3 attempts: HTTP status 503"):
         fetch(server, downloader, target)
     assert not target.exists()
     part = target.with_name(".pages.warc.gz.part")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from lm.errors import ConfigurationError, InputError, NoSpaceError
+from lm.errors import ConfigurationError, InputError, NoSpaceError, UnreachableError
 from pipelines.fetch import download as download_module
 from pipelines.fetch.download import Downloader, DownloadPolicy
 from tests.pipelines.crawl_server import CrawlServer, Fault
@@ -76,7 +76,7 @@ def test_policy_is_checked():
 def test_a_part_that_is_whole_already_starts_over(server, downloader, tmp_path):
     target = tmp_path / "x"
     server.faults = [Fault(headers={"Content-Length": str(len(server.files[SMALL]) + 1)}), *[Fault(status=503)] * 2]
-    with pytest.raises(InputError, match="gave up"):
+    with pytest.raises(UnreachableError, match="gave up"):
         downloader.download(server.url + SMALL, target)
     assert target.with_name(".x.part").stat().st_size == len(server.files[SMALL])
     downloader.download(server.url + SMALL, target)
