@@ -1,6 +1,7 @@
 """`LoamError` as a Dagster failure: one line, the error's exit code, and a retry only where the cause may pass.
 
-Causes that may pass: a store or server that did not answer, and a lost rank. Bad data and settings stay as they are.
+Causes that may pass: a store or server that did not answer, a lost rank, and another process at the same artifact, such
+as the training of a run that was lost, on its way to a checkpoint. Bad data and settings stay as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar, cast, get_origin
 import dagster as dg
 
 from assets.support.launchpad import check_run
-from lm.errors import LoamError, RankLostError, UnreachableError, as_loam_error
+from lm.errors import ConflictError, LoamError, RankLostError, UnreachableError, as_loam_error
 
 _MAX_RETRIES, _RETRY_AFTER_S = 2, 30.0
 """Of a step whose cause may pass; each attempt has asked a silent store for a minute already."""
@@ -72,7 +73,7 @@ def _explaining(steps: list[dg.AssetExecutionContext]) -> Iterator[None]:
 
 def may_pass(error: LoamError) -> bool:
     """Return whether the same work may succeed later. A rank that was lost by another rank's bad data has its code."""
-    return isinstance(error, UnreachableError) or (
+    return isinstance(error, UnreachableError | ConflictError) or (
         isinstance(error, RankLostError) and error.exit_code == RankLostError("").exit_code
     )
 

@@ -1,6 +1,7 @@
 """Child processes for training: torch stays out of Dagster, and a run can be cancelled.
 
 Cancelling a run sends SIGINT to the child, which writes a checkpoint and ends; it has `_GRACE_S` seconds for that.
+A child whose run was killed ends in the same way.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +21,7 @@ from typing import Any
 import dagster as dg
 
 from lm.configuration import to_mapping
-from lm.errors import RankLostError, UnreachableError
+from lm.errors import ConflictError, RankLostError, UnreachableError
 from lm.locations import locate
 from lm.storage import MANIFEST
 from lm.training.metrics import work_folder
@@ -46,7 +48,7 @@ def run_training(
 
     Raises:
         dagster.Failure: the process ended with an error; the message is the process's own.
-        UnreachableError, RankLostError: the process's own, where the cause may pass.
+        UnreachableError, RankLostError, ConflictError: the process's own, where the cause may pass.
     """
     with tempfile.TemporaryDirectory(prefix="loam-") as folder:
         error_file = Path(folder) / "error.json"
@@ -56,6 +58,7 @@ def run_training(
             "paths": _as_strings(paths),
             "values": values,
             "error_file": str(error_file),
+            "parent": [socket.gethostname(), os.getpid()],
         }
         try:
             pipes.run(
@@ -92,10 +95,11 @@ def _failure(function: str, error_file: Path, error: Exception, paths: Mapping[s
             description=f"{function}: {_end_of(error)}, launch again to {_way_on(paths)}", allow_retries=False
         )
     told = json.loads(error_file.read_text())
-    if told["kind"] == UnreachableError.__name__:
-        return UnreachableError(told["message"])
     if told["kind"] == RankLostError.__name__:
         return RankLostError(told["message"], told["exit_code"])
+    for passing in (UnreachableError, ConflictError):
+        if told["kind"] == passing.__name__:
+            return passing(told["message"])
     metadata = {"exit_code": told["exit_code"], "error": told["kind"]}
     return dg.Failure(description=told["message"], metadata=metadata, allow_retries=False)
 

@@ -12,6 +12,9 @@ import importlib
 import json
 import math
 import os
+import signal
+import socket
+import threading
 import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +28,7 @@ from lm.errors import InputError, LoamError, run_command
 from lm.locations import locate
 
 _LOG_INTERVAL_S = 1.0
+_WATCH_INTERVAL_S = 0.5
 
 FUNCTIONS = {
     "pretrain": "lm.training.pretrain:pretrain",
@@ -77,6 +81,17 @@ def _sentence(event: Mapping[str, object]) -> str:
     return "  ".join(
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in event.items()
     )
+
+
+def _end_with(host: str, parent: int) -> None:
+    """Send SIGTERM to this process once the run that started it is gone, if that is a process of this machine."""
+    if host != socket.gethostname():
+        return
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(parent, 0)
+            time.sleep(_WATCH_INTERVAL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _sparing(report: Callable[[Mapping[str, object]], None]) -> Callable[[Mapping[str, object]], None]:
@@ -136,6 +151,7 @@ def main(argv: list[str] | None = None) -> int:
     writer = _Unheard() if os.environ.get("RANK", "0") != "0" else None
     with open_dagster_pipes(message_writer=writer) as pipes:
         error_file = Path(pipes.get_extra("error_file"))
+        threading.Thread(target=_end_with, args=pipes.get_extra("parent"), daemon=True).start()
         try:
             with _ranks(pipes.get_extra("config"), error_file):
                 call(

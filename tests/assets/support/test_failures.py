@@ -7,7 +7,7 @@ import pytest
 
 from assets.support import failures
 from assets.support.failures import explained
-from lm.errors import ConfigurationError, InputError, PartialError, RankLostError, UnreachableError
+from lm.errors import ConfigurationError, ConflictError, InputError, PartialError, RankLostError, UnreachableError
 
 
 def failure_of(error):
@@ -69,6 +69,7 @@ def test_dagster_reads_the_types_of_the_body():
         (UnreachableError("https://example.org/a: gave up after 8 attempts"), 3),
         (RankLostError("rank 1 of 2 died; run again to resume"), 3),
         (RankLostError("rank 1: a.arrow: damaged", exit_code=2), 1),
+        (ConflictError("model: process 7 is publishing here"), 3),
         (InputError("a.warc.gz: damaged"), 1),
     ],
 )

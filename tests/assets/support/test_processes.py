@@ -72,6 +72,19 @@ def test_a_killed_training_says_so_and_where_the_next_launch_begins(tiny_run, ti
     assert message.splitlines()[-1] == f"error: model: pretrain: {said}"
 
 
+def test_a_training_ends_with_its_killed_run_and_leaves_a_checkpoint(tiny_run, tiny_home, tmp_path):
+    live = tmp_path / "model.work" / "live.jsonl"
+    run = begin(tiny_home, tmp_path / "model", 0, lambda: live.exists() and live.stat().st_size > 0)
+    child, *_ = children_of(run.pid)
+    run.kill()
+    run.communicate(timeout=90)
+    deadline = time.monotonic() + 90
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < deadline, "the training goes on without its run"
+        time.sleep(0.1)
+    assert list((tmp_path / "model.work" / "checkpoints").glob("step-*/manifest.json"))
+
+
 @pytest.mark.fault(28)
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_an_interrupted_training_leaves_a_checkpoint_and_no_child(tiny_run, tiny_home, tmp_path, num_processes):
