@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ _PAGES = {
 }
 _RENDER_MS = 12_000
 _CLICK_MS = 120_000
+_DIALOG_MS = 2_000
 _START_S = 120
 
 
@@ -80,34 +82,46 @@ def _shoot(browser: Any, address: str, name: str, window: tuple[int, int]) -> No
 
 def _shoot_dialog(browser: Any, address: str) -> None:
     """The dialog of the job `curate_crawl`, with the registered groups chosen."""
-    page = browser.new_page(viewport={"width": 1200, "height": 760})
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
     page.set_default_timeout(_CLICK_MS)
-    page.goto(f"{address}/locations/loam/jobs/curate_crawl")
-    page.get_by_role("button", name="Materialize all").click()
-    page.get_by_text("Add a partition").wait_for()
+    end = time.monotonic() + _START_S
+    while True:  # the daemons have started once the dialog does not warn of them
+        page.goto(f"{address}/locations/loam/jobs/curate_crawl")
+        page.get_by_role("button", name="Materialize all").click()
+        page.get_by_text("Add a partition").wait_for()
+        page.wait_for_timeout(_DIALOG_MS)
+        if not page.get_by_text("daemon is not running").count():
+            break
+        if time.monotonic() > end:
+            raise InputError(f"{address}: Dagster's daemons did not start within {_START_S} s")
     page.get_by_role("button", name="All", exact=True).click()
     page.get_by_text("Config", exact=True).click()
-    page.wait_for_timeout(2_000)
+    page.wait_for_timeout(_DIALOG_MS)
     page.screenshot(path=str(IMAGES / "add_group.png"))
     page.close()
 
 
 @contextmanager
 def _server() -> Iterator[str]:
-    """Dagster's web server on a free port of this machine; yields its address."""
+    """Dagster's web server and daemons on a free port of this machine; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "dagster_webserver", "--host", "127.0.0.1", "--port", str(port)]
-    # The code location is that of pyproject.toml, as for `make ui`.
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    # The code location is that of the project file, as for `make ui`.
+    command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
     try:
         _wait(address, server)
         yield address
     finally:
-        server.terminate()
-        server.wait(30)
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
 
 
 def _wait(address: str, server: subprocess.Popen[bytes]) -> None:

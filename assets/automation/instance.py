@@ -13,6 +13,7 @@ from lm.errors import ConfigurationError
 
 SETTINGS = Path(__file__).parents[1] / "instance.yaml"
 _DAGSTERS_NAME = "dagster.yaml"
+_OF_RETRIES = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
 
 
 def prepare() -> Path:
@@ -31,4 +32,14 @@ def prepare() -> Path:
         shutil.copyfile(SETTINGS, folder / _DAGSTERS_NAME)
     with dg.DagsterInstance.get() as instance:
         register_demo_groups(instance)
+        _begin_retries(instance)
     return folder
+
+
+def _begin_retries(instance: dg.DagsterInstance) -> None:
+    """Store where the daemon that launches lost runs again begins to read; without it, its start prints warnings."""
+    keys = [f"EVENT_LOG_CONSUMER_CURSOR-{event.value}" for event in _OF_RETRIES]
+    stored = instance.daemon_cursor_storage.get_cursor_values(set(keys))
+    newest = str(instance.event_log_storage.get_maximum_record_id() or 0)
+    if missing := {key: newest for key in keys if not stored.get(key)}:
+        instance.daemon_cursor_storage.set_cursor_values(missing)

@@ -27,7 +27,9 @@ demo = dg.define_asset_job(
 curate_crawl = dg.define_asset_job(
     "curate_crawl",
     selection=_PARTITIONED,
-    description="One group of WARC files, from download to masked documents. Needs the trained classifiers.",
+    description="One group of WARC files, from download to masked documents: *Materialize all*, a partition such as "
+    "`local/g0000`, and under *Config* its folder (`warc_files: {config: {folder: …}}`); a group of Common Crawl needs "
+    "none. Harm and quality need classifiers that were trained on labels of such pages, or each `judge: none`.",
 )
 
 pretrain = dg.define_asset_job(

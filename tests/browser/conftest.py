@@ -107,7 +107,7 @@ def ui(tmp_path_factory):
                 os.killpg(server.pid, signal.SIGKILL)
                 server.wait()
     lines = log.read_text()
-    assert "Warning" not in lines.partition("Serving dagster-webserver")[0], lines
+    assert "warning" not in lines.partition("Serving dagster-webserver")[0].lower(), lines
 
 
 def wait_for(address, server, log):

@@ -1,9 +1,16 @@
 """The instance of `make ui` and `make demo`."""
 
+import logging
+
 import dagster as dg
 import pytest
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
+from dagster._daemon.auto_run_reexecution.event_log_consumer import (
+    DAGSTER_EVENT_TYPES,
+    _create_cursor_key,
+    _fetch_persisted_cursors,
+)
 
 from assets.__main__ import main
 from assets.automation.instance import prepare
@@ -25,6 +32,19 @@ def test_prepare_makes_the_instance_and_keeps_its_settings(tmp_path, monkeypatch
 def groups():
     with dg.DagsterInstance.get() as instance:
         return sorted(instance.get_dynamic_partitions("warc_groups"))
+
+
+def test_the_daemon_of_retries_begins_where_the_instance_does_and_without_a_warning(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    prepare()
+    with dg.DagsterInstance.get() as instance:
+        found = _fetch_persisted_cursors(instance, DAGSTER_EVENT_TYPES, logging.getLogger("daemon"))
+        instance.daemon_cursor_storage.set_cursor_values({_create_cursor_key(DAGSTER_EVENT_TYPES[0]): "7"})
+    assert set(found.values()) == {0} and not caplog.records
+    prepare()
+    with dg.DagsterInstance.get() as instance:
+        kept = _fetch_persisted_cursors(instance, DAGSTER_EVENT_TYPES, logging.getLogger("daemon"))
+    assert list(kept.values()) == [7, 0]
 
 
 def test_without_a_folder_it_says_what_to_do(monkeypatch):
