@@ -89,8 +89,9 @@ def test_a_folder_of_warc_files_is_added_and_curated(ui, page, tmp_path):
     page.goto("/locations/loam/jobs/curate_crawl")
     page.get_by_role("button", name="Materialize all").click()
     page.get_by_text("Add a partition").click()
-    page.keyboard.type(GROUP)
+    page.get_by_placeholder("name", exact=True).fill(GROUP)
     page.get_by_role("button", name="Save").click()
+    page.get_by_text("1 partition", exact=True).wait_for()
     page.get_by_text("Config", exact=True).click()
     page.get_by_role("button", name="Add config").click()
     unjudged = {"config": {"judge": "none"}}
@@ -124,7 +125,7 @@ def terminate(page, run_id):
 
 def test_a_training_is_cancelled_and_goes_on_from_its_checkpoint(ui, page):
     """By hand after a cancellation, by itself after the run's process was killed."""
-    config = TINY["pretrained_model"] | {"num_steps": 20_000, "checkpoint_interval": 10}
+    config = TINY["pretrained_model"] | {"batch_size": 1, "num_steps": 8_000, "checkpoint_interval": 10}
     before = {run["runId"] for run in ui.runs()}
     page.goto("/assets/pretrained_model")
     page.get_by_role("button", name="Materialize").first.click(modifiers=["Shift"])
