@@ -34,6 +34,7 @@ COLUMNS = {
     "toxic_score": "Score of the classifier of toxic text, 0 to 1",
     "adult_score": "Score of the classifier of adult content, 0 to 1",
     "quality_score": "Score of the quality classifier, 0 to 1",
+    "num_pii": "Pieces of personal data that were masked",
 }
 """Descriptions of the columns of documents."""
 
@@ -157,6 +158,12 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float) else json.dumps(value)
 
 
+def _description(column: str) -> str | None:
+    if column.startswith("num_pii_"):
+        return f"Those of the kind {column.removeprefix('num_pii_').replace('_', ' ')}"
+    return COLUMNS.get(column)
+
+
 def _rows_and_columns(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """Return Dagster's own entries of a table: its number of rows, and for documents the columns."""
     rows = next((artifact.summary[name] for name in _ROW_COUNTS if name in artifact.summary), None)
@@ -167,7 +174,7 @@ def _rows_and_columns(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
         from pipelines.documents.view import read_schema
 
         columns = [
-            dg.TableColumn(field.name, str(field.type), description=COLUMNS.get(field.name))
+            dg.TableColumn(field.name, str(field.type), description=_description(field.name))
             for field in read_schema(artifact)
         ]
         found["dagster/column_schema"] = dg.MetadataValue.table_schema(dg.TableSchema(columns))

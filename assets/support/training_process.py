@@ -87,11 +87,18 @@ def _end_with(host: str, parent: int) -> None:
     """Send SIGTERM to this process once the run that started it is gone, if that is a process of this machine."""
     if host != socket.gethostname():
         return
-    with contextlib.suppress(ProcessLookupError):
-        while True:
-            os.kill(parent, 0)
-            time.sleep(_WATCH_INTERVAL_S)
+    while _is_running(parent):
+        time.sleep(_WATCH_INTERVAL_S)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether a process has not ended; one that its parent has not waited for yet has (proc(5))."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in "ZX"
 
 
 def _sparing(report: Callable[[Mapping[str, object]], None]) -> Callable[[Mapping[str, object]], None]:
