@@ -55,7 +55,8 @@ def evaluation_report(
 def _stages_table(artifact: Artifact) -> dg.MetadataValue[Any]:
     """Return every figure of every stage, a row a stage."""
     rows = {stage: artifact.summary[stage] for stage in _STAGES}
-    names = dict.fromkeys(name for row in rows.values() for name, value in row.items() if isinstance(value, int | float))
+    figures = ((name, value) for row in rows.values() for name, value in row.items())
+    names = dict.fromkeys(name for name, value in figures if isinstance(value, int | float))
     return plots.table([{"stage": stage, **{name: row.get(name) for name in names}} for stage, row in rows.items()])
 
 
