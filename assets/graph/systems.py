@@ -14,7 +14,7 @@ from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
-from assets.support.results import Plots, Stopwatch, result, rounded
+from assets.support.results import Plots, Stopwatch, result
 from lm.systems.config import SystemsConfig
 
 _CHECK = "measurements_are_sound"
@@ -73,7 +73,7 @@ def _shown(rows: Sequence[Row]) -> Plots:
 def _table(rows: Sequence[Row], section: str) -> dg.MetadataValue[Any]:
     columns = ("name", "value", "unit", "beside")
     own = [{name: row[name] for name in columns} for row in rows if row["section"] == section]
-    return plots.table([{**row, "value": rounded(row["value"])} for row in own])
+    return plots.table([{**row, "value": plots.rounded(row["value"])} for row in own])
 
 
 def _values(rows: Sequence[Row], section: str) -> dict[str, float]:

@@ -83,7 +83,7 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(server, downloader, tmp_p
 @pytest.mark.fault(37)
 def test_other_urls_start_over(server, downloader, tmp_path):
     server.faults = [*[Fault()] * 4, *[Fault(status=503)] * 3]
-    with pytest.raises(InputError):
+    with pytest.raises(UnreachableError):
         fetch(server, downloader, tmp_path / "pages.warc.gz")
     fetch(server, downloader, tmp_path / "pages.warc.gz", URLS[3:])
     assert targets(tmp_path / "pages.warc.gz") == URLS[3:]
