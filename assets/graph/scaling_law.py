@@ -83,7 +83,9 @@ def law_prediction(
     run_training(context, pipes, "law_prediction", config, paths)
     artifact = home.artifact("law_prediction")
     told = json.loads(artifact.file(PREDICTION).read_text())
-    return result(artifact, watch, {"prediction": plots.table([told])})
+    errors, losses = told.pop("largest_left_out"), told.pop("losses")
+    methods = [{"method": name, "loss": loss, "error_at_the_largest": errors[name]} for name, loss in losses.items()]
+    return result(artifact, watch, {"prediction": plots.table([told]), "methods": plots.table(methods)})
 
 
 @dg.asset(

@@ -9,6 +9,7 @@ from assets.definitions import defs
 from assets.support.resources import LoamHome
 from lm.scaling.grid_config import GridConfig
 from lm.storage import open_artifact
+from tests.assets.graph.test_shown import rows_of
 from tests.assets.runs import materializations, materialize
 from tests.lm.scaling.test_grid import SMALL
 from tests.lm.scaling.test_sweep import SMALL as SWEEP
@@ -45,6 +46,8 @@ def test_the_law_is_predicted_tested_and_shown_in_one_run(law):
     assert check.check_name == "law_predicts" and "%" in check.description
     assert check.passed == (abs(check.metadata["relative_error"].value) <= 0.02)
     assert made["law_report"].materialization.metadata["relative_error"].value == pytest.approx(0, abs=1)
+    (method,) = rows_of(made["law_prediction"].materialization.metadata["methods"])
+    assert method["method"] == "parametric"  # two budgets are too few for the frontier
     assert home.artifact("law_report").file("report.html").exists()
 
 
@@ -66,7 +69,7 @@ def test_a_sweep_is_gathered(law):
     with dg.DagsterInstance.ephemeral() as instance:
         run = materialize(instance, home.path, ["scaling_runs"], config={"scaling_runs": config})
     (event,) = run.get_asset_materialization_events()
-    rows = [record.data for record in event.materialization.metadata["points"].records]
+    rows = rows_of(event.materialization.metadata["points"])
     assert [row["d_model"] for row in rows] == [8, 16] and all(row["loss"] > 0 for row in rows)
     versions = {spec.key.to_user_string(): spec.code_version for spec in defs.resolve_all_asset_specs()}
     assert home.artifact("scaling_runs").code == versions["scaling_runs"]
