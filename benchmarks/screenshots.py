@@ -95,7 +95,7 @@ def _shoot_dialog(browser: Any, address: str) -> None:
         if time.monotonic() > end:
             raise InputError(f"{address}: Dagster's daemons did not start within {_START_S} s")
     page.get_by_role("button", name="All", exact=True).click()
-    page.get_by_text("Config", exact=True).click()
+    page.get_by_role("dialog").get_by_text("Config", exact=True).click()
     page.wait_for_timeout(_DIALOG_MS)
     page.screenshot(path=str(IMAGES / "add_group.png"))
     page.close()

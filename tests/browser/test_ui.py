@@ -92,7 +92,7 @@ def test_a_folder_of_warc_files_is_added_and_curated(ui, page, tmp_path):
     page.get_by_placeholder("name", exact=True).fill(GROUP)
     page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Launch 1 run").wait_for()
-    page.get_by_text("Config", exact=True).click()
+    page.get_by_role("dialog").get_by_text("Config", exact=True).click()
     page.get_by_role("button", name="Add config").click()
     unjudged = {"config": {"judge": "none"}}
     ops = {
