@@ -1,9 +1,21 @@
 """One run of the whole graph at a tiny size, on an instance that leaves nothing behind; the tests share it."""
 
+from contextlib import nullcontext
+
 import dagster as dg
 import pytest
 
 from tests.assets.runs import defs, demo_run, run_demo
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_stored_definitions():
+    """Dagster's storage of definitions, unused here, is a context variable. The context of a tick puts back the former
+    value when it is collected as garbage: often in a later test, and the storage of an instance that is gone.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dagster._core.storage.defs_state.base.set_defs_state_storage", nullcontext)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -71,10 +71,10 @@ def test_a_preview_changes_nothing_and_the_next_tick_asks_for_the_same(empty_ins
 @pytest.mark.fault(43)
 def test_the_daemons_own_evaluation_asks_for_groups_that_are_not_registered_yet(empty_instance, server):
     repository = defs.get_repository_def()
-    context = dg.build_sensor_context(
+    with dg.build_sensor_context(
         instance=empty_instance, instance_ref=empty_instance.get_ref(), repository_def=repository
-    )
-    found = repository.get_sensor_def("newest_crawl").evaluate_tick(context)
+    ) as context:
+        found = repository.get_sensor_def("newest_crawl").evaluate_tick(context)
     assert [request.tags["dagster/partition"] for request in found.run_requests] == GROUPS
     assert registered(empty_instance) == []
 

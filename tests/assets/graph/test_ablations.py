@@ -5,6 +5,7 @@ import pytest
 
 from assets.definitions import defs
 from lm.storage import open_artifact
+from tests.assets.tables import rows_of
 from tests.lm.training.corpora import make_shards
 
 SMALL = {
@@ -57,7 +58,7 @@ def test_each_question_shows_its_curves_and_its_verdict(asked):
         assert metadata["winner"].value in variants
         assert metadata["verdict"].value.startswith(f"{question}: ")
         assert metadata["validation_loss_curves"].md_str.startswith("![")
-        assert {record.data["variant"] for record in metadata["standings"].records} == variants
+        assert {row["variant"] for row in rows_of(metadata["standings"])} == variants
 
 
 def test_the_report_joins_what_was_asked(asked, home):

@@ -10,6 +10,7 @@ from pipelines.fetch.download import Downloader
 from pipelines.filters.repetition import THRESHOLDS
 from pipelines.filters.trained import measurements
 from tests.assets.runs import artifact, materialize
+from tests.assets.tables import rows_of
 from tests.pipelines import warc_making as making
 from tests.pipelines.common_crawl.captured import CRAWL, FILE, QUICK, capture, payload_digest
 from tests.pipelines.crawl_server import CrawlServer
@@ -60,7 +61,7 @@ def test_pages_behind_urls_are_fetched_and_learned_from(tmp_path, monkeypatch):
     trained = artifact(tmp_path / "home", "quality_classifier")
     assert measurements(trained)["quality"]["roc_auc"] > 0.99
     (shown,) = made.asset_materializations_for_node("quality_classifier")
-    rates = shown.metadata["rates"].records[0].data
+    rates = rows_of(shown.metadata["rates"])[0]
     assert rates["precision"] == trained.summary["quality_precision"] > 0.9
     assert rates["recall"] == trained.summary["quality_recall"] > 0.9
     assert trained.summary["built_in_labels"] is False

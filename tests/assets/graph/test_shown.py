@@ -1,7 +1,6 @@
 """Metadata of assets agrees with their artifacts: counts, rules, samples, tables, curves."""
 
 import base64
-import html
 import io
 import json
 import re
@@ -18,6 +17,7 @@ from pipelines.curation.steps import CURATION
 from pipelines.documents.view import read_removals, read_table
 from pipelines.filters.trained import measurements
 from tests.assets.runs import defs, materializations
+from tests.assets.tables import rows_of
 
 STEPS = [step.artifact for step in CURATION]
 PNG_SIZE = (374, 770)
@@ -54,24 +54,6 @@ def shown(tiny_run):
         return rows_of(found) if is_table else found.value
 
     return value
-
-
-def rows_of(table):
-    """The rows of a table of `plots.table`, also of a wide one, which is Markdown."""
-    if isinstance(table, dg.TableMetadataValue):
-        return [record.data for record in table.records]
-    head, _, *lines = (line[2:-2].split(" | ") for line in table.value.splitlines())
-    names = [name.replace(" ", "_") for name in head]
-    return [dict(zip(names, map(plain, line), strict=True)) for line in lines]
-
-
-def plain(cell):
-    """What a cell of Markdown shows: a number, or a text."""
-    text = html.unescape(re.sub(r"\\(.)", r"\1", cell)).replace(" ⏎ ", "\n")
-    try:
-        return json.loads(text.replace(",", ""))
-    except ValueError:
-        return text
 
 
 @pytest.fixture
