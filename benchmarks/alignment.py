@@ -36,12 +36,11 @@ from lm.model import TransformerLM, preset, save_model
 from lm.progress import track
 from lm.rewards.answer_line import answer_line_reward
 from lm.storage import Artifact, publish
-from lm.tokenizer import train_bpe
+from lm.tokenizer import SPECIAL_TOKENS, train_bpe
 
 NUM_PROMPTS, NUM_SAMPLES, NEW_TOKENS = 32, 8, 64
 SHORTEST, LONGEST = 10, 60
 MIN_RATIO = 3.0
-SPECIAL_TOKENS = ["<|endoftext|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 
 
 def rows(shared: Path, *, toy: bool = False) -> Iterator[Row]:

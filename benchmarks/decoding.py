@@ -14,13 +14,13 @@ import torch
 
 from benchmarks.report import Row, finish, parser
 from lm.accounting import count_parameters, kv_cache_bytes
+from lm.accounting.throughput import measured_copy_bytes_per_s
 from lm.errors import run_command
 from lm.inference.decoding import Decoder, Graphed, Stepwise
 from lm.inference.kv_cache import KVCache
 from lm.inference.weights import decoding_twin
 from lm.model import TransformerLM, preset
 from lm.progress import track
-from lm.systems.timing import copy_bandwidth
 from lm.training.compute import prepare
 
 CASES = (("qwen3_0_6b", 1_024, 256), ("llama_1b", 1_024, 256), ("gpt2_124m", 512, 256))
@@ -46,6 +46,7 @@ def _measured(label: str, name: str, prompt: int, steps: int, toy: bool) -> Iter
     model = TransformerLM(preset(name, context_length=max(2_048, 4 * prompt)) if not toy else preset(name)).to(device)
     prepare(model, compile="off")
     twin = decoding_twin(model)
+    copy = measured_copy_bytes_per_s(device)
     speeds = {kind.__name__: _speed(kind, twin, prompt, steps) for kind in (Graphed, Stepwise)}
     size = 4 if twin.compute_type == torch.float32 else 2
     counted = count_parameters(model.config)
@@ -53,10 +54,10 @@ def _measured(label: str, name: str, prompt: int, steps: int, toy: bool) -> Iter
     read += kv_cache_bytes(model.config, prompt + steps // 2, size)
     yield Row(
         name=label,
-        value=read * speeds["Graphed"] / copy_bandwidth(device),
+        value=read * speeds["Graphed"] / copy,
         unit="of copy",
         target=None if toy else MIN_SHARE,
-        peer=f"without a graph {read * speeds['Stepwise'] / copy_bandwidth(device):.3f}",
+        peer=f"without a graph {read * speeds['Stepwise'] / copy:.3f}",
     )
     yield Row(name=f"{label}, speed", value=speeds["Graphed"], unit="tokens/s")
 

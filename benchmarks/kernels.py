@@ -19,10 +19,11 @@ import torch
 
 from benchmarks.kernel_cases import Work, cases
 from benchmarks.report import Row, finish, parser
+from lm.accounting.throughput import measured_copy_bytes_per_s, measured_matmul_flops
 from lm.errors import run_command
 from lm.kernels.backend import use_kernels
 from lm.progress import track
-from lm.systems.timing import copy_bandwidth, product_rate, timed_on
+from lm.systems.timing import timed_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,7 @@ class Machine:
     @classmethod
     def measured(cls, device: torch.device) -> Machine:
         """The rates of this device now."""
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        return cls(device, copy_bandwidth(device), product_rate(device, dtype))
+        return cls(device, measured_copy_bytes_per_s(device), measured_matmul_flops(device))
 
 
 def speed_rows(*, toy: bool = False) -> Iterator[Row]:

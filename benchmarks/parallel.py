@@ -14,13 +14,13 @@ _MB = 1_000_000
 _PRESET = "tiny_cpu"
 
 
-def rows(num_ranks: int, sizes_mb: list[int]) -> Iterator[Row]:
-    """Measure with `num_ranks` processes of one thread each, and with one."""
+def rows(ranks: list[int], sizes_mb: list[int]) -> Iterator[Row]:
+    """Measure all-reduces with so many processes of one thread each; steps with the first number of them, and one."""
+    num_ranks = ranks[0]
     many, alone = measured_ranks(num_ranks, sizes_mb, _PRESET), measured_ranks(1, [], _PRESET)
-    for size in sizes_mb:
-        seconds = many["all_reduce"][size]
-        moved = 2 * (num_ranks - 1) / num_ranks * size / 1_000 / seconds
-        yield Row(name=f"all-reduce of {size} MB, {num_ranks} ranks", value=moved, unit="GB/s a rank")
+    yield from _all_reduce_rows(num_ranks, many["all_reduce"])
+    for number in ranks[1:]:
+        yield from _all_reduce_rows(number, measured_ranks(number, sizes_mb, None)["all_reduce"])
     local = many["seconds"][LOCAL]
     for name, seconds in many["seconds"].items():
         yield Row(name=f"step, {name}", value=1_000 * seconds, unit="ms", peer=LOCAL,
@@ -34,6 +34,12 @@ def rows(num_ranks: int, sizes_mb: list[int]) -> Iterator[Row]:
     yield Row(name=f"tokens/s of {num_ranks} ranks", value=many["tokens"] * num_ranks / many["seconds"]["bucketed"],
               unit="tokens/s", peer="one rank", ratio=speedup)  # fmt: skip
     yield from _model_rows(num_ranks, sizes_mb, many)
+
+
+def _all_reduce_rows(num_ranks: int, seconds: Mapping[int, float]) -> Iterator[Row]:
+    for size, taken in seconds.items():
+        moved = 2 * (num_ranks - 1) / num_ranks * size / 1_000 / taken
+        yield Row(name=f"all-reduce of {size} MB, {num_ranks} ranks", value=moved, unit="GB/s a rank")
 
 
 def _model_rows(num_ranks: int, sizes_mb: list[int], many: Mapping[str, Any]) -> Iterator[Row]:
@@ -57,7 +63,13 @@ def _model_rows(num_ranks: int, sizes_mb: list[int], many: Mapping[str, Any]) ->
 def main(argv: list[str] | None = None) -> int:
     """The command line."""
     options = parser("parallel", (__doc__ or "").strip())
-    options.add_argument("--ranks", type=int, default=2, help="processes of one thread each (default: 2)")
+    options.add_argument(
+        "--ranks",
+        type=int,
+        nargs="+",
+        default=[2, 4],
+        help="processes of one thread each; the first number takes steps",
+    )
     options.add_argument("--sizes-mb", type=int, nargs="+", default=list(SIZES_MB), help="of the all-reduces")
     arguments = options.parse_args(argv)
     return finish("parallel", rows(arguments.ranks, arguments.sizes_mb), arguments)

@@ -18,15 +18,17 @@ from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Plots, Stopwatch, partition_results, result
 from lm.errors import InputError
-from lm.locations import workspace
 from lm.scaling.grid_config import GridConfig
 from lm.scaling.grid_files import POINTS as GRID_POINTS
 from lm.scaling.grid_files import PREDICTION, RUNS
 from lm.scaling.law_page import PAGE, write_law_report
 from lm.scaling.sweep_config import POINTS, SweepConfig
 from lm.storage import Artifact, find_artifact, open_artifact
+from lm.training.metrics import work_folder
 
 _GROUP = "scaling_law"
+_MOST_ERROR = 0.02
+"""Of a predicted loss."""
 
 
 @dg.asset(group_name=_GROUP, deps=[token_shards], config_schema=schema_of("scaling_runs", SweepConfig), pool="gpu")
@@ -37,7 +39,7 @@ def scaling_runs(
     """A sweep of trainings through the training API: hyperparameters, FLOPs and losses."""
     watch = Stopwatch()
     output = home.target("scaling_runs")
-    paths = {"shards": home.target("token_shards"), "runs": _work(output), "output": output}
+    paths = {"shards": home.target("token_shards"), "runs": work_folder(output), "output": output}
     run_training(context, pipes, "scaling_runs", config_of(context, SweepConfig), paths)
     artifact = home.artifact("scaling_runs")
     return result(artifact, watch, {"points": plots.table(json.loads(artifact.file(POINTS).read_text()))})
@@ -60,7 +62,7 @@ def law_runs(
     config, artifacts = config_of(context, GridConfig), {}
     for budget in context.partition_keys:
         output = home.target("law_runs") / budget
-        paths = {"shards": home.target("token_shards"), "runs": _work(home.target("law_runs")), "output": output}
+        paths = {"shards": home.target("token_shards"), "runs": work_folder(home.target("law_runs")), "output": output}
         run_training(context, pipes, "law_runs", config, paths, budget=budget)
         artifacts[budget] = open_artifact(output)
     return partition_results(context, artifacts, watch, lambda _, made: _points(made))
@@ -100,7 +102,7 @@ def law_test(
     paths = {
         "prediction": home.target("law_prediction"),
         "shards": home.target("token_shards"),
-        "runs": _work(home.target("law_runs")),
+        "runs": work_folder(home.target("law_runs")),
         "output": home.target("law_test"),
     }
     run_training(context, pipes, "law_test", config_of(context, GridConfig), paths)
@@ -117,12 +119,14 @@ def law_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
     return result(artifact, watch, {"page": dg.MetadataValue.path(str(artifact.file(PAGE)))})
 
 
-@dg.asset_check(asset=law_test, description="The mean loss over the seeds is within 2% of the predicted loss.")
+@dg.asset_check(
+    asset=law_test, description=f"The mean loss over the seeds is within {_MOST_ERROR:.0%} of the predicted loss."
+)
 def law_predicts(home: LoamHome) -> dg.AssetCheckResult:
     """The law predicts a larger budget's loss within 2%."""
     found = home.artifact("law_test").summary
     return dg.AssetCheckResult(
-        passed=abs(found["relative_error"]) <= 0.02,
+        passed=abs(found["relative_error"]) <= _MOST_ERROR,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{found['relative_error']:+.2%} beside the predicted loss",
         metadata=dict(found),
@@ -139,9 +143,3 @@ def _budgets(home: LoamHome, config: GridConfig) -> Mapping[str, Path]:
 
 def _points(artifact: Artifact) -> Plots:
     return {"points": plots.table(json.loads(artifact.file(GRID_POINTS).read_text()))}
-
-
-def _work(output: Path) -> Path:
-    """Return the local folder of the trainings."""
-    near = workspace(output)
-    return near.parent / f"{near.name}.work"

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RETRIES_TAG  # no public name in 1.13
 
+_MAX_RETRIES_TAG = "dagster/max_retries"
+"""The tag by which a run has its own number of retries, as Dagster's docs of run retries have it."""
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _UNDER_WAY = [status for status in dg.DagsterRunStatus if status not in _ENDED]
 
@@ -49,7 +50,7 @@ def bury(instance: dg.DagsterInstance) -> list[str]:
     runs = instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
     gone = [run for run in runs if _has_lock(run) and _is_free(Path(run.tags[LOCK_TAG]))]
     for run in gone:
-        instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0"})
+        instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})
         instance.report_run_failed(run, "the process of this run has ended; launch it again to go on from here")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         Path(run.tags[LOCK_TAG]).unlink(missing_ok=True)

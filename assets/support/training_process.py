@@ -12,6 +12,7 @@ import importlib
 import json
 import math
 import os
+import select
 import signal
 import socket
 import threading
@@ -28,7 +29,6 @@ from lm.errors import InputError, LoamError, run_command
 from lm.locations import locate
 
 _LOG_INTERVAL_S = 1.0
-_WATCH_INTERVAL_S = 0.5
 
 FUNCTIONS = {
     "pretrain": "lm.training.pretrain:pretrain",
@@ -87,18 +87,11 @@ def _end_with(host: str, parent: int) -> None:
     """Send SIGTERM to this process once the run that started it is gone, if that is a process of this machine."""
     if host != socket.gethostname():
         return
-    while _is_running(parent):
-        time.sleep(_WATCH_INTERVAL_S)
+    with contextlib.suppress(ProcessLookupError):
+        ending = select.poll()
+        ending.register(os.pidfd_open(parent), select.POLLIN)  # readable once the process has ended (pidfd_open(2))
+        ending.poll()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _is_running(pid: int) -> bool:
-    """Return whether a process has not ended; one that its parent has not waited for yet has (proc(5))."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state not in "ZX"
 
 
 def _sparing(report: Callable[[Mapping[str, object]], None]) -> Callable[[Mapping[str, object]], None]:

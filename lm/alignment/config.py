@@ -21,8 +21,23 @@ Packing = Literal["padded", "best_fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateConfig:
-    """The settings of every training on examples: its batches, its learning rate, and where it runs."""
+class DeviceConfig:
+    """Where it runs."""
+
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+    num_threads: Annotated[
+        int,
+        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
+        Range(0, 4_096),
+    ] = 0
+
+    def __post_init__(self) -> None:
+        settle(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateConfig(DeviceConfig):
+    """The settings of every training on examples: its batches and its learning rate."""
 
     seed: Annotated[int, Doc("Draws the order of batches and every sample."), Range(0)] = 0
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
@@ -40,10 +55,6 @@ class UpdateConfig:
         TooLong,
         Doc("An example longer than the context stops the stage, is left out, or loses its end."),
     ] = "refuse"
-    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
-
-    def __post_init__(self) -> None:
-        settle(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +82,6 @@ class TuningConfig(UpdateConfig):
     precision: Precision = "auto"
     compile: Compilation = "auto"
     recomputation: Recomputation = "none"
-    num_threads: Annotated[
-        int,
-        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
-        Range(0, 4_096),
-    ] = 0
 
     @property
     def num_updates(self) -> int:
@@ -137,7 +143,7 @@ class DPOConfig(TuningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairsConfig:
+class PairsConfig(DeviceConfig):
     """Preference pairs of a model's own samples."""
 
     num_problems: Annotated[int, Doc("Training problems to answer: the first of the file."), Range(1)] = 256
@@ -145,12 +151,6 @@ class PairsConfig:
     temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
     max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
     seed: Annotated[int, Doc("Draws the samples."), Range(0)] = 0
-    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
-    num_threads: Annotated[
-        int,
-        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
-        Range(0, 4_096),
-    ] = 0
 
     def __post_init__(self) -> None:
         settle(self, "preference_pairs")
@@ -234,22 +234,15 @@ class GRPOConfig(TuningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlConfig:
-    """The device of the control of the alignment tax; its schedule comes from the stages that it follows."""
-
-    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
-    num_threads: Annotated[
-        int,
-        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
-        Range(0, 4_096),
-    ] = 0
+class ControlConfig(DeviceConfig):
+    """The control of the alignment tax: its schedule comes from the stages that it follows."""
 
     def __post_init__(self) -> None:
         settle(self, "control")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportConfig:
+class ReportConfig(DeviceConfig):
     """The report over all stages."""
 
     num_problems: Annotated[
@@ -258,12 +251,6 @@ class ReportConfig:
     num_shown: Annotated[int, Doc("Problems whose answers are shown."), Range(0)] = 8
     max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
     seed: Annotated[int, Doc("Draws the samples at temperature 1."), Range(0)] = 0
-    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
-    num_threads: Annotated[
-        int,
-        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
-        Range(0, 4_096),
-    ] = 0
 
     def __post_init__(self) -> None:
         settle(self, "evaluation")

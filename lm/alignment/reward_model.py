@@ -82,6 +82,8 @@ def train_reward_model(
         InputError: a bad line, an empty split, a pair longer than the context, or another tokenizer's model.
         Interrupted: stopped by a signal; nothing is published.
     """
+    if config.num_threads:
+        torch.set_num_threads(config.num_threads)
     started_from, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
 
     def write(publication: Publication) -> None:

@@ -22,8 +22,8 @@ _MB = 1_000_000
 _BATCH, _STEPS, _WARM = 2, 5, 1
 
 
-def measured_ranks(num_ranks: int, sizes_mb: Sequence[int], preset_name: str = "tiny_cpu") -> dict[str, Any]:
-    """Return rank 0's figures of processes that measure together.
+def measured_ranks(num_ranks: int, sizes_mb: Sequence[int], preset_name: str | None = "tiny_cpu") -> dict[str, Any]:
+    """Return rank 0's figures of processes that measure together; without a preset those of all-reduces alone.
 
     Returns:
         `all_reduce`: seconds by size in MB; `seconds` of a step by variant; `state`: an optimizer's bytes before and
@@ -60,14 +60,15 @@ def _wait_for(processes: Sequence[Any]) -> None:
             process.join()
 
 
-def _rank(rank: int, num_ranks: int, meeting: str, sizes_mb: list[int], preset_name: str, answers: Any) -> None:
+def _rank(rank: int, num_ranks: int, meeting: str, sizes_mb: list[int], preset_name: str | None, answers: Any) -> None:
     import torch
     import torch.distributed as dist
 
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=num_ranks)
     found: dict[str, Any] = {"all_reduce": {size: _all_reduce_seconds(size) for size in sizes_mb}}
-    found |= _steps(num_ranks, preset_name)
+    if preset_name is not None:
+        found |= _steps(num_ranks, preset_name)
     if rank == 0:
         answers.put(found)
     dist.destroy_process_group()

@@ -56,18 +56,3 @@ def _on_cuda(work: Callable[[], Any], repeats: int) -> list[float]:
         after.record()
     torch.cuda.synchronize()
     return [before.elapsed_time(after) / 1e3 for before, after in pairs]
-
-
-def copy_bandwidth(device: torch.device, num_bytes: int = 0) -> float:
-    """Bytes read and written a second by a copy on the device."""
-    size = num_bytes or (2**30 if device.type == "cuda" else 2**26)
-    source = torch.randint(-100, 100, (size,), dtype=torch.int8, device=device)
-    target = torch.empty_like(source)
-    return 2 * size / timed_on(device, lambda: target.copy_(source)).median
-
-
-def product_rate(device: torch.device, dtype: torch.dtype, size: int = 0) -> float:
-    """Operations a second of a square matrix product in `dtype`."""
-    size = size or (8_192 if device.type == "cuda" else 512)
-    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    return 2 * size**3 / timed_on(device, lambda: left @ right).median

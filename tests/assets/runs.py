@@ -37,7 +37,7 @@ EXPERIMENTS = {
     key.to_user_string()
     for key in dg.AssetSelection.groups("experiments", "scaling_law").resolve(defs.resolve_asset_graph())
 }
-"""Assets that are no part of the demo."""
+"""Assets that the demo leaves out."""
 
 
 def run_demo(instance, home, changes=None, only=None):
