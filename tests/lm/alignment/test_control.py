@@ -5,12 +5,13 @@ import math
 
 import pytest
 
-from lm.alignment.config import ControlConfig, DPOConfig, SFTConfig
-from lm.alignment.control import alignment_tax, train_control
+from lm.alignment.config import ControlConfig, DPOConfig, GRPOConfig, SFTConfig
+from lm.alignment.control import _Stage, alignment_tax, train_control
 from lm.alignment.dpo import train_dpo
 from lm.alignment.policy import Tuner
 from lm.alignment.replay import Replay
 from lm.alignment.sft import train_sft
+from lm.configuration import to_mapping
 from lm.errors import InputError
 from lm.model import load_model, save_model
 from lm.storage import open_artifact, publish
@@ -68,6 +69,13 @@ def test_it_replays_what_the_stages_replay_at_the_same_rates(start, given, sft, 
     for figures in found.values():
         assert figures["tax"] == alignment_tax(figures["bits_per_byte"], figures["control_bits_per_byte"])
     assert found == control.summary
+
+
+def test_a_step_of_several_updates_is_followed_update_by_update(tmp_path):
+    settings = to_mapping(GRPOConfig(updates_per_rollout=2, replay_windows=1))
+    with publish(tmp_path / "grpo", kind="grpo_model", config=settings, inputs={}, code="test") as publication:
+        (publication.path / "metrics.jsonl").write_text("{}\n" * 3)
+    assert _Stage("grpo", tmp_path / "grpo").num_updates == 6
 
 
 @pytest.fixture(scope="module")

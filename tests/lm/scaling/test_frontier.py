@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from lm.errors import InputError
 from lm.scaling.frontier import fit_frontier
@@ -33,6 +34,18 @@ def test_the_interval_holds_its_share_of_runs():
         bounds = fit_frontier(points.take(points.flops < 1e12)).interval(3.2e12)
         hits += points.loss[points.flops > 1e12].min() in bounds
     assert 0.91 < hits / 400 < 0.98
+
+
+def test_the_interval_is_that_of_least_squares():
+    """ŷ ± t · s · √(1 + x₀ᵀ (XᵀX)⁻¹ x₀), in logarithms."""
+    fit = fit_frontier(parabolas([1e11, 2e11, 4e11, 8e11, 1.6e12], deviation=0.02, seed=3))
+    x, y = np.log(np.array(fit.points)).T
+    design, new = np.stack([np.ones_like(x), x], axis=1), np.array([1.0, np.log(6.4e12)])
+    solution, squares, *_ = np.linalg.lstsq(design, y)
+    variance = squares[0] / (len(x) - 2) * (1 + new @ np.linalg.inv(design.T @ design) @ new)
+    half = stats.t.ppf(0.975, len(x) - 2) * np.sqrt(variance)
+    bounds = fit.interval(6.4e12)
+    assert np.log([bounds.low, bounds.high]) == pytest.approx([new @ solution - half, new @ solution + half])
 
 
 def test_the_largest_budget_is_predicted_from_the_others():

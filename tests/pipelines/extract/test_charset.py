@@ -66,6 +66,22 @@ def test_a_cut_description_leaves_a_declared_page_its_charset(cut, http, meta):
         assert (by, decoded[-len(text) :]) == ("replaced", text)
 
 
+@pytest.mark.parametrize(
+    ("cut", "behind"),
+    [
+        (b"farm\xc3", b" and so on"),  # a capital letter in mid-word, without its second byte
+        (b"farm \xe2\x80", b" and so on"),  # a typographic mark
+        (b"farm \xf0\x9f", b" and so on"),  # emoji
+        (b"farm \xf0\x9f\x98", b" and so on"),
+        *((b"farm " + cut, b"") for cut in (b"\xc3", b"\xe4", b"\xf1", b"\xe4\xbd", b"\xf1\x80", b"\xf1\x80\x80")),
+    ],
+)
+def test_a_cut_character_alone_is_a_sign_of_utf_8_where_it_was_declared(cut, behind):
+    decoded, by = decode_html(b"<p>The fences of the " + cut + behind, "utf-8")
+    assert by == "replaced"
+    assert decoded.endswith("\ufffd" + behind.decode())
+
+
 @pytest.mark.parametrize("text", ["caf\xe9", "\xe9t\xe9 \x93ici\x94", "na\xefve \x96 and so on", "It\x92s"])
 def test_a_page_that_is_falsely_called_utf_8_is_detected(text):
     body = b"<p>" + text.encode("latin-1") + b" stands here, and there is more of it in the next line.</p>"
