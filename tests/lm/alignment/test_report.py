@@ -1,13 +1,14 @@
 """The report puts the stages side by side, and shows any text as it is."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 pytest.importorskip("lm.tokenizer")
 
 from lm.alignment.config import ReportConfig
-from lm.alignment.report import stored_evaluation, write_evaluation_report
+from lm.alignment.report import _gains, stored_evaluation, write_evaluation_report
 from lm.alignment.report_page import escape, render_report
 from lm.alignment.sft import SFTConfig, train_sft
 from lm.errors import InputError
@@ -61,6 +62,19 @@ def test_a_taught_model_stands_beside_the_one_it_came_from(start, tmp_path):  # 
     events.clear()
     assert write_evaluation_report(**arguments, report=events.append).digest == artifact.digest
     assert events == []
+
+
+def test_gains_are_paired_by_problem_and_held_against_the_errors_before():
+    right = {"sft": (1, 1, 0, 0), "dpo": (1, 0, 1, 1), "grpo": (1, 1, 1, 1)}
+    answers = {name: [SimpleNamespace(is_verified=bool(each)) for each in row] for name, row in right.items()}
+    first, second, third = _gains(answers)
+    # Changes 0, -1, 1, 1: their mean is 1/4, the sum of the squares about it 11/4; half of the answers were wrong.
+    assert first == {
+        "from": "sft", "to": "dpo", "gain": 0.25, "error_removed": 0.5,
+        "standard_error": pytest.approx((2.75 / 3) ** 0.5 / 2),
+    }  # fmt: skip
+    assert (second["to"], second["error_removed"], third["from"], third["error_removed"]) == ("grpo", 1.0, "dpo", 1.0)
+    assert _gains({"grpo": answers["grpo"], "again": answers["grpo"]})[0]["error_removed"] is None
 
 
 def test_markup_that_a_model_wrote_shows_as_text():
