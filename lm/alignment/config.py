@@ -234,14 +234,6 @@ class GRPOConfig(TuningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlConfig(DeviceConfig):
-    """The control of the alignment tax: its schedule comes from the stages that it follows."""
-
-    def __post_init__(self) -> None:
-        settle(self, "control")
-
-
-@dataclass(frozen=True, kw_only=True)
 class ReportConfig(DeviceConfig):
     """The report over all stages."""
 

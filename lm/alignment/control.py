@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from lm.alignment.config import ControlConfig, DPOConfig, GRPOConfig, SFTConfig, TuningConfig
+from lm.alignment.config import DeviceConfig, DPOConfig, GRPOConfig, SFTConfig, TuningConfig
 from lm.alignment.policy import Report, StepLog, Tuner, silent
 from lm.alignment.replay import Replay
 from lm.artifact import Artifact
@@ -38,7 +38,7 @@ _CONFIGS: Mapping[str, type[TuningConfig]] = {"sft": SFTConfig, "dpo": DPOConfig
 
 
 def train_control(
-    config: ControlConfig,
+    config: DeviceConfig,
     *,
     model: Path,
     stages: Mapping[str, Path],

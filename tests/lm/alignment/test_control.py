@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from lm.alignment.config import ControlConfig, DPOConfig, GRPOConfig, SFTConfig
+from lm.alignment.config import DeviceConfig, DPOConfig, GRPOConfig, SFTConfig
 from lm.alignment.control import _Stage, alignment_tax, train_control
 from lm.alignment.dpo import train_dpo
 from lm.alignment.policy import Tuner
@@ -19,7 +19,7 @@ from lm.tokenizer import Tokenizer
 
 SMALL = {"optimizer": "adamw", "num_steps": 4, "warmup_steps": 1, "batch_size": 4, "device": "cpu", "num_threads": 1}
 SMALL |= {"evaluation_problems": 4, "max_new_tokens": 12}
-CONTROL = ControlConfig(device="cpu", num_threads=1)
+CONTROL = DeviceConfig(device="cpu", num_threads=1)
 
 
 def rows(artifact):
