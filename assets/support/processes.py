@@ -27,6 +27,9 @@ from lm.storage import MANIFEST
 from lm.training.metrics import work_folder
 
 _GRACE_S = 60.0
+_LAUNCHER_GRACE = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": f"{_GRACE_S - 5:.0f}"}
+"""The seconds after which `torchrun` kills its ranks, 30 by default: a little fewer than those given to it."""
+
 _ENDED_BADLY = "DagsterPipesExecutionError"
 """Dagster's error of a child that ended with another exit code than 0; its class is not public."""
 
@@ -65,6 +68,7 @@ def run_training(
                 command=command_of(getattr(config, "num_processes", 1)),
                 context=context.op_execution_context,
                 extras=extras,
+                env=_LAUNCHER_GRACE,
             )
         except Exception as error:
             if type(error).__name__ != _ENDED_BADLY:

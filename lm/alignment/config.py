@@ -22,7 +22,7 @@ Packing = Literal["padded", "best_fit"]
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceConfig:
-    """Where it runs."""
+    """The device of a stage, and its threads."""
 
     device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
     num_threads: Annotated[

@@ -255,7 +255,9 @@ class Run:
             )
 
     def _wait_and_stop(self) -> None:
+        """Stop after a signal, all ranks together: one that ends makes the others end, and rank 0 may still write."""
         self.writer.wait()
+        self._agree_on_signals()
         self._stop_if_signalled()
 
     def _stop_if_signalled(self) -> None:

@@ -96,6 +96,16 @@ def test_a_signal_to_one_rank_stops_all_with_a_checkpoint_and_the_next_job_goes_
     assert open_artifact(output).digest == open_artifact(unbroken).digest
 
 
+@pytest.mark.fault(28)
+def test_all_ranks_wait_for_the_checkpoint_of_the_first_on_a_slow_disk(job, tmp_path):
+    output = tmp_path / "m"
+    running = job(output, 2, disk_s=3, **{**LONG, "checkpoint_interval": 0})
+    wait_for_step(work_folder(output) / "live.jsonl", 1)
+    os.kill(running.processes[1].pid, signal.SIGTERM)
+    assert running.join(MOST_S) == [143, 143]
+    assert newest_checkpoint(work_folder(output) / "checkpoints", print) is not None
+
+
 @pytest.mark.fault(31)
 def test_a_run_goes_on_at_any_number_of_ranks(job, tmp_path, shards):
     """1 rank, then 4, 2, 2 and 1, which share the state in other ways: the weights of one process."""
