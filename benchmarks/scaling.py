@@ -1,9 +1,12 @@
 """Scaling laws and accounting: fit seconds, recovery of planted laws, the own law's error, predicted and counted costs.
 
-The own law is read from `LOAM_HOME`, and not measured where there is none. To make it, on the prose of the shared data:
+The own law of a text is read from the home that holds it, and not measured where none is given. To make one, of a text
+of the shared data (`benchmarks.training_texts`):
 
-    python -m benchmarks.scaling --shards                        token shards of the prose, into LOAM_HOME
+    export LOAM_HOME=FOLDER
+    python -m benchmarks.scaling --shards prose                  token shards, into LOAM_HOME
     dagster job execute -m assets.definitions -j scaling_law     the grid, the prediction, its test
+    python -m benchmarks.scaling --law prose=FOLDER
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.report import Row, finish, parser
 from benchmarks.shared_data import shared_data
-from benchmarks.training_texts import prose_path, prose_shards
+from benchmarks.training_texts import problem_shards, prose_path, prose_shards
 from lm.accounting.flops import training_flops
 from lm.accounting.measured_memory import peak_new_bytes
 from lm.accounting.memory import training_memory
@@ -42,7 +45,7 @@ from pipelines import paths
 
 NUM_POINTS, NUM_BUDGETS, DEVIATION = 240, 12, 0.005
 VOCAB_SIZE = 1_024
-"""Of the prose: small, so that models this small are more than their embeddings."""
+"""Of the texts: small, so that models this small are more than their embeddings."""
 _TRUE = {
     "E": CHINCHILLA.e,
     "A": CHINCHILLA.a,
@@ -53,8 +56,9 @@ _TRUE = {
 }
 
 
-def rows(num_laws: int = 100, num_draws: int = 200) -> Iterator[Row]:
-    """Yield all rows; `num_laws` synthetic sets of points, each with `num_draws` bootstrap draws."""
+def rows(laws: Mapping[str, Path], num_laws: int = 100, num_draws: int = 200) -> Iterator[Row]:
+    """Yield all rows; `laws` are the homes of own laws by their texts' names, and `num_laws` synthetic sets of points
+    are fitted, each with `num_draws` bootstrap draws."""
     yield Row(
         name="all fits of 240 points in CSV, 400 bootstrap draws",
         value=_seconds_of_fits(planted(0)),
@@ -76,7 +80,8 @@ def rows(num_laws: int = 100, num_draws: int = 200) -> Iterator[Row]:
             target=90.0,
         )
     yield from _accounting()
-    yield from _own_law()
+    for text, home in laws.items():
+        yield from _own_law(text, home)
 
 
 def _seconds_of_fits(points: Points) -> float:
@@ -106,18 +111,18 @@ def _inside(fit: ParametricFit, name: str) -> bool:
     return _TRUE[name] in fit.intervals[name]
 
 
-def _own_law() -> Iterator[Row]:
+def _own_law(text: str, home: Path) -> Iterator[Row]:
     """Yield the error of the prediction, the spread of the seeds, and the time of the grid's steps."""
-    names = ("error at 4 times the largest budget", "spread of the seeds", "the grid's steps")
-    found = find_artifact(paths.artifact_path("law_test", None, paths.home()))
+    names = [f"own law of {text}, {name}" for name in ("error at 4 times the largest budget", "spread", "grid's steps")]
+    found = find_artifact(paths.artifact_path("law_test", None, home))
     if found is None:
-        yield from (Row(name=f"own law: {name}", value=None, unit="") for name in names)
+        yield from (Row(name=name, value=None, unit="") for name in names)
         return
     told = json.loads(found.file(RUNS).read_text())
     losses = [row["loss"] for row in told["runs"]]
     interval = f"95%: {told['prediction']['low']:.3f} to {told['prediction']['high']:.3f}"
     yield Row(
-        name=f"own law: {names[0]}",
+        name=names[0],
         value=100 * abs(told["relative_error"]),
         unit="%",
         peer=f"predicted {told['predicted_loss']:.4f} nats by the {told['prediction']['method']} ({interval}), "
@@ -126,23 +131,23 @@ def _own_law() -> Iterator[Row]:
         better="lower",
     )
     yield Row(
-        name=f"own law: {names[1]}",
+        name=names[1],
         value=100 * (max(losses) - min(losses)) / told["measured_loss"],
         unit="%",
         peer=", ".join(f"{loss:.4f}" for loss in losses),
     )
-    seconds = _seconds_of_grid()
-    yield Row(name=f"own law: {names[2]}", value=seconds, unit="s", target=1_800.0, better="lower")
+    seconds = _seconds_of_grid(home)
+    yield Row(name=names[2], value=seconds, unit="s", target=1_800.0, better="lower")
 
 
-def _seconds_of_grid() -> float | None:
+def _seconds_of_grid(home: Path) -> float | None:
     """Return the seconds of the steps of all trainings that the prediction was fitted to; None where a record lacks."""
-    law = find_artifact(paths.artifact_path("law_prediction", None, paths.home()))
+    law = find_artifact(paths.artifact_path("law_prediction", None, home))
     if law is None:
         return None
     points = {(row["d_model"], row["tokens"]) for row in json.loads(law.file(LAW).read_text())["points"]}
     seconds: dict[tuple[int, int], float] = {}
-    for folder in workspace(paths.artifact_path("law_runs", None, paths.home())).with_name("law_runs.work").iterdir():
+    for folder in workspace(paths.artifact_path("law_runs", None, home)).with_name("law_runs.work").iterdir():
         run = find_artifact(folder) if folder.suffix != ".work" else None
         if run is not None:
             place = run.config["model"]["d_model"], run.summary["tokens"]
@@ -210,15 +215,27 @@ def main(argv: list[str] | None = None) -> int:
     """The command line."""
     options = parser("scaling", (__doc__ or "").strip())
     options.add_argument("--laws", type=int, default=100, help="synthetic sets of points (default: 100)")
-    options.add_argument("--shards", action="store_true", help="only write shards of the prose into LOAM_HOME")
+    options.add_argument("--law", action="append", default=[], metavar="TEXT=HOME", help="a home with an own law")
+    options.add_argument("--shards", choices=("prose", "problems"), help="only write shards of a text into LOAM_HOME")
     arguments = options.parse_args(argv)
     if arguments.shards:
-        source = prose_path()
-        if source is None:
-            raise InputError(f"{shared_data()}: no prose, expected prose/public_domain.jsonl.gz (LOAM_SHARED_DATA)")
-        prose_shards(source, paths.artifact_path("token_shards", None, paths.home()), VOCAB_SIZE)
+        _write_shards(arguments.shards, paths.artifact_path("token_shards", None, paths.home()))
         return 0
-    return finish("scaling", rows(arguments.laws), arguments)
+    laws = dict(law.split("=", 1) if "=" in law else (law, "") for law in arguments.law)
+    if absent := [text for text, home in laws.items() if not Path(home, "artifacts").is_dir()]:
+        raise InputError(f"--law {absent[0]}={laws[absent[0]]}: no home there, expected TEXT=HOME")
+    homes = {text: Path(home) for text, home in laws.items()} or {"any text": paths.home()}
+    return finish("scaling", rows(homes, arguments.laws), arguments)
+
+
+def _write_shards(text: str, target: Path) -> None:
+    prose, problems = prose_path(), shared_data() / "gsm8k"
+    if text == "prose" and prose is not None:
+        prose_shards(prose, target, VOCAB_SIZE)
+    elif text == "problems" and problems.is_dir():
+        problem_shards(problems, target, VOCAB_SIZE)
+    else:
+        raise InputError(f"{shared_data()}: no {text}, expected as in benchmarks.training_texts (LOAM_SHARED_DATA)")
 
 
 if __name__ == "__main__":

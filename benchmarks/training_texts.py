@@ -1,7 +1,8 @@
 """Token shards for training benchmarks: real prose, and documents of the built-in crawl.
 
-prose   `prose/public_domain.jsonl.gz` of the shared data, 132 documents, 4 MB
-crawl   what the pipeline extracts from a demo crawl of 2,000 pages
+prose     `prose/public_domain.jsonl.gz` of the shared data, 132 documents, 4 MB
+problems  `gsm8k/*.jsonl` of the shared data, 8,792 questions with their worked answers, 4.7 MB
+crawl     what the pipeline extracts from a demo crawl of 2,000 pages
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ def prose_shards(source: Path, target: Path, vocab_size: int) -> Artifact:
     """Shards of the prose."""
     with gzip.open(source, "rt", encoding="utf-8") as lines:
         documents = [(each["id"], each["text"]) for each in map(json.loads, lines)]
+    return text_shards(documents, target, vocab_size, "gpt2")
+
+
+def problem_shards(source: Path, target: Path, vocab_size: int) -> Artifact:
+    """Shards of the problems in a folder: a question and its answer are one document."""
+    rows = [json.loads(line) for path in sorted(source.glob("*.jsonl")) for line in path.open(encoding="utf-8")]
+    documents = [(str(number), f"{row['question']}\n{row['answer']}") for number, row in enumerate(rows)]
     return text_shards(documents, target, vocab_size, "gpt2")
 
 
