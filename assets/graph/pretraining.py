@@ -18,6 +18,7 @@ from assets.support import plots
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.observing import observed
+from assets.support.plots import bytes_text
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
@@ -116,8 +117,14 @@ def budget_was_right(home: LoamHome) -> dg.AssetCheckResult:
     found = comparison(budget, home.target("training_budget"), model, home.target("pretrained_model"))
     limits = {"bytes": MOST_BYTES_ERROR, "seconds": MOST_SECONDS_ERROR}
     errors = {name: found[f"{name}_error"] for name in limits if found[f"{name}_error"] is not None}
-    told = [f"{name} off by {error:+.0%}" for name, error in errors.items()]
-    told += [f"not measured: {name}, of which this machine has no record" for name in limits if name not in errors]
+    written = {"bytes": ("memory", bytes_text), "seconds": ("time", "{:,.1f} s".format)}
+    told = []
+    for name, (quantity, text) in written.items():
+        if name in errors:
+            predicted, measured = text(found[f"predicted_{name}"]), text(found[f"measured_{name}"])
+            told.append(f"{quantity}: predicted {predicted}, measured {measured} ({errors[name]:+.0%})")
+        else:
+            told.append(f"{quantity}: not measured, since this machine has no record of it")
     if not found["same"]:
         told = ["the budget is of another configuration: materialize training_budget with pretrained_model's settings"]
     return dg.AssetCheckResult(

@@ -146,12 +146,13 @@ def test_a_planted_fault_is_seen(home, check, publishing, right, wrong):
 def test_a_budget_without_measurements_says_so(home):
     budgeted(home, (105, 60.0), (100, None))
     found = pretraining.budget_was_right(home=home)
-    assert found.passed and found.description == (
-        "bytes off by +5%; not measured: seconds, of which this machine has no record"
-    )
+    assert found.passed and found.description.split("; ") == [
+        "memory: predicted 105 bytes, measured 100 bytes (+5%)",
+        "time: not measured, since this machine has no record of it",
+    ]
     (work_folder(home.target("training_budget")) / CALIBRATION).unlink()
     found = pretraining.budget_was_right(home=home)
-    assert found.passed and found.description.count("not measured: ") == 2 and "off by" not in found.description
+    assert found.passed and found.description.count("not measured") == 2 and "predicted" not in found.description
     assert not any(name.endswith("_error") for name in found.metadata)
 
 
