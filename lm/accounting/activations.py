@@ -13,6 +13,7 @@ from typing import Literal
 from lm.model.config import ModelConfig
 
 Precision = Literal["float32", "bfloat16"]
+Device = Literal["cpu", "cuda"]
 FLOAT32 = 4
 _INT64 = 8
 
@@ -31,13 +32,14 @@ def activation_bytes_per_token(config: ModelConfig, precision: Precision = "floa
 
 
 def recomputed_bytes_per_token(
-    config: ModelConfig, precision: Precision = "float32", *, selective: bool = False
+    config: ModelConfig, precision: Precision = "float32", *, selective: bool = False, device: Device = "cuda"
 ) -> tuple[int, int]:
     """Return the bytes that are kept where layers are computed again, and the most that the backward pass adds.
 
     Kept are the inputs of the layers and, where recomputation is `selective`, the results of products and of attention.
     The backward pass adds one layer's own activations and the gradients that its feed-forward layer makes on the way.
-    It comes from the last layer, and by then the results of the layers behind are gone.
+    It comes from the last layer, and by then the results of the layers behind are gone. On a CPU one expert comes after
+    the other; each is counted with as many tokens.
     """
     parts = _Parts(config, FLOAT32 if precision == "float32" else 2)
     results = most = 0
@@ -45,7 +47,10 @@ def recomputed_bytes_per_token(
         is_state_space = config.layer_kind(index) == "ssm"
         most = max(most, results + parts.norms() + parts.feed_forward() + parts.mixer(is_state_space))
         results += selective * parts.products(is_state_space)
-    widened = 2 * parts.product * config.d_ff * max(1, config.experts_per_token * bool(config.num_experts))
+    widened = 2 * parts.product * config.d_ff
+    if config.num_experts:
+        at_once = config.num_experts if device == "cpu" else 1
+        widened = widened * config.experts_per_token // at_once
     return FLOAT32 * config.d_model * (config.num_layers + 1) + results + _INT64, most - results + widened
 
 

@@ -9,12 +9,14 @@ Not counted: the allocator's rounding, the kernels' workspaces, the copies of we
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from lm.accounting.activations import (
     FLOAT32,
+    Device,
     Precision,
     activation_bytes_per_token,
     mask_bytes,
@@ -36,7 +38,7 @@ _CHUNK_COPIES = {"cpu": 3, "cuda": 2}
 class TrainingMemory:
     """Bytes by purpose; `accumulated` where a step has several microbatches, whose gradients wait for one another.
     `logits` are a part of `output_layer`, and gone before the backward pass enters the layers; `recomputed` is the most
-    that layers add there when they are computed again.
+    that layers add there when they are computed again; `update` is what the optimizer makes on the way.
     """
 
     weights: int
@@ -46,16 +48,17 @@ class TrainingMemory:
     output_layer: int
     logits: int
     recomputed: int = 0
+    update: int = 0
     accumulated: bool = False
 
     @property
     def total(self) -> int:
         """The peak of a step: the end of a forward pass, or a layer that is computed again, beside the gradients of the
-        microbatch before; or the end of the backward pass, with all gradients.
+        microbatch before; or the end of the backward pass, with all gradients; or the optimizer's update.
         """
         waiting = self.gradients if self.accumulated else 0
         middle = self.activations + self.output_layer + max(0, self.recomputed - self.logits) + waiting
-        return self.weights + self.optimizer_state + max(middle, self.gradients + self.recomputed)
+        return self.weights + self.optimizer_state + max(middle, self.gradients + max(self.recomputed, self.update))
 
 
 def training_memory(
@@ -66,7 +69,7 @@ def training_memory(
     optimizer: Optimizer = "adamw",
     recompute: Recomputation = "none",
     accumulated: bool = False,
-    device: Literal["cpu", "cuda"] = "cuda",
+    device: Device = "cuda",
 ) -> TrainingMemory:
     """Return the bytes of one training step over microbatches of whole contexts."""
     weights = FLOAT32 * count_parameters(config).total
@@ -74,7 +77,9 @@ def training_memory(
     chunk = min(tokens, chunk_tokens(device, config.vocab_size))
     kept, recomputed = activation_bytes_per_token(config, precision), 0
     if recompute != "none":
-        kept, recomputed = recomputed_bytes_per_token(config, precision, selective=recompute == "selective")
+        kept, recomputed = recomputed_bytes_per_token(
+            config, precision, selective=recompute == "selective", device=device
+        )
     # A chunk's logits and their gradient, and the weight's gradient that waits for the backward pass.
     logits = _CHUNK_COPIES[device] * chunk * config.vocab_size * FLOAT32
     return TrainingMemory(
@@ -85,6 +90,7 @@ def training_memory(
         output_layer=config.vocab_size * config.d_model * FLOAT32 + logits,
         logits=logits,
         recomputed=tokens * recomputed,
+        update=update_bytes(config, optimizer, device),
         accumulated=accumulated,
     )
 
@@ -96,6 +102,41 @@ def optimizer_state_bytes(config: ModelConfig, optimizer: Optimizer) -> int:
     total = count_parameters(config).total
     numbers = {"adamw": 2 * total, "sgd": total, "muon": 2 * total - layer_matrices(config)}
     return FLOAT32 * numbers[optimizer]
+
+
+def update_bytes(config: ModelConfig, optimizer: Optimizer, device: Device = "cuda") -> int:
+    """Return the most bytes that an update makes beside gradients and moments.
+
+    AdamW's are the denominators of torch's operations on a CPU; a GPU's kernel makes nothing. SGD makes the decayed
+    gradients of the layers' matrices, of the embedding, or of the output layer, one after the other. Muon makes the directions of all matrices and, of those of one shape, the stack, two steps of the iteration, and two
+    products with themselves.
+    """
+    if optimizer == "adamw":
+        return FLOAT32 * count_parameters(config).total if device == "cpu" else 0
+    if optimizer == "sgd":
+        return FLOAT32 * max(layer_matrices(config), config.vocab_size * config.d_model)
+    stacks = _stacks(config)
+    wide = FLOAT32 if device == "cpu" else 2
+    most = max(
+        number * (rows * columns * (FLOAT32 + 2 * wide) + 2 * wide * rows**2) for rows, columns, number in stacks
+    )
+    return FLOAT32 * layer_matrices(config) + most
+
+
+def _stacks(config: ModelConfig) -> list[tuple[int, int, int]]:
+    """Return rows, columns and number of the matrices of one shape, the shorter side first; latent attention and
+    state-space layers, whose shapes are many, are left out."""
+    d, d_kv, layers = config.d_model, config.num_kv_heads * config.d_head, config.num_attention_layers
+    feed_forward = config.num_layers * max(1, config.num_experts) * (3 if config.is_gated else 2)
+    numbers: Counter[tuple[int, int]] = Counter({_sides(d, config.d_ff): feed_forward})
+    if not config.latent_rank:
+        numbers[_sides(d, config.d_attention)] += 2 * layers
+        numbers[_sides(d, d_kv)] += 2 * layers
+    return [(*sides, number) for sides, number in numbers.items()]
+
+
+def _sides(first: int, second: int) -> tuple[int, int]:
+    return min(first, second), max(first, second)
 
 
 def kv_cache_bytes(config: ModelConfig, num_tokens: int, bytes_per_number: int = FLOAT32) -> int:

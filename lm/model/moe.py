@@ -113,13 +113,19 @@ class MixtureOfExperts(nn.Module):
         if rows.is_cuda and torch.is_autocast_enabled("cuda") and aligned:
             return self._grouped(rows, load.cumsum(0).to(torch.int32))
         parts = rows.split(load.tolist())
-        return torch.cat([self._one(part, expert) for expert, part in enumerate(parts)])
+        return torch.cat([self._one(part, *weights) for part, weights in zip(parts, self._weights(), strict=True)])
 
-    def _one(self, x: Tensor, expert: int) -> Tensor:
-        inner = activation(self.ffn, F.linear(x, self.w1[expert]))
-        if self.w3 is not None:
-            inner = inner * F.linear(x, self.w3[expert])
-        return F.linear(inner, self.w2[expert])
+    def _weights(self) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """W₁, W₂ and W₃ of each expert. The gradient of `unbind` is written once; that of indexing is a tensor as large
+        as all experts for each of them."""
+        w3 = [None] * self.num_experts if self.w3 is None else self.w3.unbind()
+        return list(zip(self.w1.unbind(), self.w2.unbind(), w3, strict=True))
+
+    def _one(self, x: Tensor, w1: Tensor, w2: Tensor, w3: Tensor | None) -> Tensor:
+        inner = activation(self.ffn, F.linear(x, w1))
+        if w3 is not None:
+            inner = inner * F.linear(x, w3)
+        return F.linear(inner, w2)
 
     def _grouped(self, rows: Tensor, ends: Tensor) -> Tensor:
         """All experts in one kernel, without waiting for the loads on the CPU."""
@@ -141,7 +147,7 @@ def mixture_reference(moe: MixtureOfExperts, x: Float[Tensor, "tokens d_model"])
     weights = probabilities * torch.zeros_like(probabilities).scatter(-1, chosen, 1.0)
     if moe.experts_per_token > 1:
         weights = weights / weights.sum(dim=-1, keepdim=True)
-    outputs = torch.stack([moe._one(x, expert) for expert in range(moe.num_experts)], dim=1)
+    outputs = torch.stack([moe._one(x, *weights) for weights in moe._weights()], dim=1)
     return torch.einsum("t e, t e d -> t d", weights, outputs)
 
 

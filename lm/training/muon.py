@@ -56,12 +56,11 @@ class Muon(AdamW):
         for index, matrix in enumerate(matrices):
             by_shape.setdefault(tuple(sorted(matrix.shape[-2:])), []).append(index)
         for (_, longer), indices in by_shape.items():
-            same, moved = [matrices[index] for index in indices], [parameters[index] for index in indices]
-            lying = [_lying(matrix) for matrix in same]
-            together = orthogonalize(torch.cat(lying)).split([len(part) for part in lying])
-            updates = self._parts([_standing(part, like) for part, like in zip(together, same, strict=True)], moved)
+            moved = [parameters[index] for index in indices]
+            updates = self._parts(_orthogonal([matrices[index] for index in indices]), moved)
             torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
             torch._foreach_add_(moved, updates, alpha=-group["lr"] * 0.2 * math.sqrt(longer))
+            del updates  # before those of the next shape are made
 
     def _whole(self, parts: list[Tensor], parameters: list[Tensor]) -> list[Tensor]:
         """Return the whole matrices of which an optimizer of slices has parts."""
@@ -80,6 +79,13 @@ class Muon(AdamW):
             state["momentum"] = torch.zeros_like(parameter)
         state["momentum"].mul_(group["momentum"]).add_(gradient)
         return gradient.add(state["momentum"], alpha=group["momentum"])
+
+
+def _orthogonal(matrices: list[Tensor]) -> list[Tensor]:
+    """Orthogonalize matrices of one shape, standing or lying, in one stack."""
+    lying = [_lying(matrix) for matrix in matrices]
+    together = orthogonalize(torch.cat(lying)).split([len(part) for part in lying])
+    return [_standing(part, like) for part, like in zip(together, matrices, strict=True)]
 
 
 def orthogonalize(

@@ -10,6 +10,9 @@ from lm.training.config import PretrainConfig
 from lm.training.trainer import Trainer
 from tests.lm.model.variants import VARIANTS
 
+MANY_EXPERTS = {"num_experts": 8, "experts_per_token": 2, "d_ff": 256}
+SHORT = {"context_length": 64}  # so that the update is the peak
+
 
 class RandomBatches:
     """A loader of one random batch."""
@@ -54,8 +57,13 @@ def test_optimizer_state_is_what_the_optimizer_keeps(optimizer, switches):
         {"batch_size": 4, "optimizer": "adamw", "recomputation": "selective", "model": VARIANTS["latent_queries"]},
         {"batch_size": 4, "optimizer": "adamw", "recomputation": "selective", "model": VARIANTS["experts"]},
         {"batch_size": 4, "optimizer": "muon", "model": {"context_length": 512, "num_kv_heads": 2}},
+        {"batch_size": 8, "optimizer": "adamw", "recomputation": "blocks", "model": MANY_EXPERTS},
+        {"batch_size": 1, "optimizer": "muon", "model": MANY_EXPERTS},
+        {"batch_size": 1, "optimizer": "adamw", "recomputation": "blocks", "model": SHORT},
+        {"batch_size": 1, "optimizer": "muon", "model": SHORT},
+        {"batch_size": 1, "optimizer": "sgd", "model": SHORT},
     ],
-    ids=["muon", "adamw", "microbatches", "blocks", "selective", "state space", "latent", "experts", "long"],
+    ids=lambda settings: " ".join(map(str, settings.values())),
 )
 def test_the_peak_of_a_step_is_predicted_within_a_tenth(settings, vocab_size):
     trainer = trainer_of(vocab_size=vocab_size, preset="tiny_cpu", **settings)
