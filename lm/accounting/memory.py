@@ -108,8 +108,9 @@ def update_bytes(config: ModelConfig, optimizer: Optimizer, device: Device = "cu
     """Return the most bytes that an update makes beside gradients and moments.
 
     AdamW's are the denominators of torch's operations on a CPU; a GPU's kernel makes nothing. SGD makes the decayed
-    gradients of the layers' matrices, of the embedding, or of the output layer, one after the other. Muon makes the directions of all matrices and, of those of one shape, the stack, two steps of the iteration, and two
-    products with themselves.
+    gradients of the layers' matrices, of the embedding, or of the output layer, one after the other. Muon makes the
+    directions of all matrices and, of those of one shape, the stack, two steps of the iteration, and two products with
+    themselves.
     """
     if optimizer == "adamw":
         return FLOAT32 * count_parameters(config).total if device == "cpu" else 0
