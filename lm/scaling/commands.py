@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from lm.errors import ConfigurationError, InputError
 from lm.scaling.fits import fits_of
 from lm.scaling.fitted_law import law_in, predicted_interval
 from lm.scaling.hyperparameters import settings_in
-from lm.scaling.law import CHINCHILLA
+from lm.scaling.law import AS_PUBLISHED, CHINCHILLA
 from lm.scaling.plan import Plan, plan, twenty_to_one
 from lm.scaling.points import Count, points_of, read_rows
 from lm.scaling.power_law import PowerLaw
@@ -82,7 +83,7 @@ def plan_page(arguments: argparse.Namespace) -> str:
     cost = budget(
         found.config, device, num_tokens=found.num_tokens, num_devices=arguments.gpus, utilization=arguments.mfu
     )
-    told = "no interval: published without its draws"
+    told = _between_published(found, arguments.unique_tokens)
     if own is not None:
         at = predicted_interval(own, found.num_parameters, found.num_tokens)
         told = f"95% interval {at.low:.4f} to {at.high:.4f}"
@@ -106,6 +107,14 @@ def plan_page(arguments: argparse.Namespace) -> str:
         launch_command(found, cost.microbatch_size),
     ]
     return "\n".join(lines)
+
+
+def _between_published(found: Plan, unique_tokens: float) -> str:
+    """Return the range of both published fits; neither came with draws, from which an interval would follow."""
+    size, tokens = found.num_parameters, found.num_tokens
+    losses = [law.loss_of_repeated(size, tokens, unique_tokens) for law in (CHINCHILLA, AS_PUBLISHED)]
+    low, high = (min(loss, math.log(found.config.vocab_size)) for loss in sorted(losses))
+    return f"{low:.4f} to {high:.4f} by the two published fits of the same runs, which is less than a 95% interval"
 
 
 def _law_of(path: Path) -> dict[str, Any]:

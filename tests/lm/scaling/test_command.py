@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -35,6 +36,9 @@ def test_hours_of_devices_are_a_budget(capsys):
     assert main(["plan", "--gpus", "8", "--hours", "24", "--device", "h200", "--unique-tokens", "5e9"]) == 0
     page = capsys.readouterr().out
     assert "epochs" in page and "20 to 1" in page and "24.0 hours on 8 × H200 SXM" in page
+    low, high = map(float, re.search(r"\((\S+) to (\S+) by the two published fits", page).groups())
+    expected = float(re.search(r"expected loss +(\S+) nats", page)[1])
+    assert low < high and expected in (low, high)
 
 
 @pytest.mark.parametrize("options", [["plan"], ["plan", "--flops", "1e20", "--hours", "3"]])

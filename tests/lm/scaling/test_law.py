@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.scaling.law import CHINCHILLA, R_PARAMETERS, R_TOKENS, diminished
+from lm.scaling.law import AS_PUBLISHED, CHINCHILLA, R_PARAMETERS, R_TOKENS, diminished
 
 sizes = st.floats(1e4, 1e12)
 
@@ -42,3 +42,8 @@ def test_diminishing_returns_begin_slowly():
     assert diminished(50, 100, R_TOKENS) == 50 and diminished(100, 100, R_TOKENS) == 100
     assert diminished(400, 100, R_TOKENS) == pytest.approx(372, abs=1)
     assert diminished(1e9, 100, R_TOKENS) == pytest.approx(100 * (1 + R_TOKENS))
+
+
+@pytest.mark.parametrize(("parameters", "tokens", "loss"), [(70e9, 1.4e12, 1.936), (280e9, 300e9, 1.993)])
+def test_known_answer_the_first_fit_of_chinchilla_and_gopher(parameters, tokens, loss):
+    assert AS_PUBLISHED.loss(parameters, tokens) == pytest.approx(loss, abs=1e-3)
