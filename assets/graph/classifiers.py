@@ -17,7 +17,7 @@ from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, in_log, result
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
-from lm.storage import Artifact, find_artifact, sha256_of
+from lm.storage import Artifact, sha256_of
 from pipelines.classifiers.fasttext_training import ClassifierConfig
 from pipelines.demo_crawl.configuration import HARMFUL_LABELS, QUALITY_LABELS
 from pipelines.fetch.remote_files import local_path
@@ -31,6 +31,7 @@ from pipelines.filters.trained import (
     make_quality_classifier_of_pages,
     measurements,
 )
+from pipelines.sources.built_in_crawl import built_in_files
 
 _MIN_ROC_AUC = 0.9
 _MAX_FALSE_POSITIVE_RATE = 0.02
@@ -200,10 +201,7 @@ def _labels(home: LoamHome, configured: str | None, built_in: str) -> Path:
 
 def _are_built_in(home: LoamHome, files: Iterable[str | Path]) -> bool:
     """Return whether a file has the content of one of the built-in crawl's, whatever its path."""
-    crawl = find_artifact(home.target("demo_crawl"))
-    if crawl is None:
-        return False
-    own = {entry.sha256 for entry in crawl.files.values()}
+    own = set(built_in_files(home.root).values())
     return any(Path(file).is_file() and sha256_of(Path(file)) in own for file in files)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ from lm.storage import Artifact
 from pipelines import paths
 from pipelines.curation.settings import laid_over
 from pipelines.demo_crawl.configuration import DemoCrawlConfig
-from pipelines.sources.group_source import GroupSource, store_source, stored_source
+from pipelines.sources.group_source import GroupSource, store_source, stored_source, with_files
 from pipelines.sources.warc_file import WarcFile
 from pipelines.sources.warc_groups import LISTING, WarcSource, publish_files, read_files, resolve_group
 
@@ -69,11 +68,10 @@ def _list_group(context: dg.AssetExecutionContext, home: LoamHome, partition: st
     The list contains locations, so later steps depend on the files' content and not on the list.
     """
     group = group_source(home, partition, given(context))
+    group = with_files(home.root, partition, group)
     known = {partition: group.files} if group.files else None
     source = warc_source(group, home, paths.parse_partition(partition)[0])
     files = resolve_group(source, partition, home.downloads, in_log(context), known=known)
-    if group.folder:
-        group = dataclasses.replace(group, files=tuple(file.name for file in files))
     if group != stored_source(home.root, partition):
         store_source(home.root, partition, group)
     return publish_files(files, home.target("warc_files", partition), partition, group.files_per_group)

@@ -112,9 +112,7 @@ def _judging_asset(step: Step) -> dg.AssetsDefinition:
         config = _settled(context, home, step)
         failed: dict[str, LoamError] = {}
         found = each_group(context.partition_keys, lambda partition: home.artifact(source, partition), failed)
-        stages = each_group(
-            found, lambda partition: step.make_stage(config, home.root, found[partition], partition), failed
-        )
+        stages = each_group(found, lambda partition: step.make_stage(config, home.root, found[partition]), failed)
         sources = {partition: found[partition] for partition in stages}
         targets = {partition: home.target(step.artifact, partition) for partition in sources}
         before = digests(home, step.artifact, sources)

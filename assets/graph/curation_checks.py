@@ -18,9 +18,10 @@ from lm.storage import Artifact, find_artifact
 from pipelines.curation.settings import settings_of
 from pipelines.curation.steps import CURATION, DECONTAMINATION, DEDUPLICATION, EXTRACTION, Step, step_before
 from pipelines.decontamination.corpus import DecontaminationConfig, contaminated_documents
-from pipelines.documents.view import count_documents, count_removals
-from pipelines.filters.trained import BUILT_IN_LABELS, measurements
-from pipelines.paths import DEMO_CRAWL, parse_partition
+from pipelines.documents.view import chain, count_documents, count_removals
+from pipelines.filters.trained import is_of_invented_labels, measurements
+from pipelines.paths import parse_partition
+from pipelines.sources.built_in_crawl import are_built_in
 
 MAX_SHARE_GAP = 0.25
 """Difference of the share kept from other groups' median that is worth a look."""
@@ -123,9 +124,9 @@ def _judged(step: Step) -> Check:
         settings = settings_of(made.artifact).get(step.stage, {})
         if settings.get("judge") == "none":
             return Found(False, f"kept, not judged: {step.stage}.judge is none", {"judge": "none"})
-        crawl, _ = parse_partition(str(made.group))
         classifiers = find_artifact(made.home.target(str(step.classifiers)))
-        if crawl != DEMO_CRAWL and classifiers is not None and classifiers.summary.get(BUILT_IN_LABELS, True):
+        invented = classifiers is not None and is_of_invented_labels(classifiers)
+        if invented and not are_built_in(chain(made.artifact)[0].inputs.values(), made.home.root):
             return Found(
                 False, f"judged by classifiers of invented labels: {step.stage}.allow_demo_classifiers is true"
             )

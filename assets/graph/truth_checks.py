@@ -17,6 +17,7 @@ from pipelines.demo_crawl import scoring
 from pipelines.demo_crawl.configuration import TRUTH
 from pipelines.documents.view import chain, read_removals, read_table
 from pipelines.paths import DEMO_CRAWL, parse_partition
+from pipelines.sources.built_in_crawl import built_in_files
 
 MIN_EXTRACTION_F1 = 0.9
 MIN_PRECISION = 0.9
@@ -48,7 +49,7 @@ def truth_of(made: Made) -> pa.Table | Found:
     crawl = find_artifact(made.home.target("demo_crawl"))
     if crawl is None:
         return not_measured("the built-in crawl is not here")
-    known = {name.rpartition("/")[2]: entry.sha256 for name, entry in crawl.files.items()}
+    known = built_in_files(made.home.root)
     names = []
     for group in groups:
         try:

@@ -25,9 +25,10 @@ def main(argv: list[str] | None = None) -> int:
     home = arguments.out
     settings = read_settings(arguments.config) if arguments.config else home_settings(home)
     groups = _groups(arguments.warc, arguments.crawl, arguments.files_per_group, home)
+    digests = [file.sha256 for files in groups.values() for file in files]
     for step in JUDGING:
         # What is missing is said before anything is written.
-        step.open_classifiers(getattr(settings, step.stage), home, arguments.crawl)
+        step.open_classifiers(getattr(settings, step.stage), home, digests)
     pin_settings(home, settings)
     made = curate(groups, home, settings, num_workers=arguments.workers)
     steps = {next(iter(each.values())).summary["stage"]: list(each.values()) for each in made.values()}

@@ -93,6 +93,6 @@ def _curate_partition(home: Path, settings: Any, num_children: int, job: tuple[s
     )
     for step in JUDGING:
         config = getattr(settings, step.stage)
-        stage = step.make_stage(config, home, made, partition)
+        stage = step.make_stage(config, home, made)
         made = run_stage(stage, made, target(step.artifact), settings=to_mapping(config))
     return made.digest

@@ -8,7 +8,7 @@ no measurement. `docs/your_own_stage.md` adds a step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,22 @@ from pipelines.decontamination.corpus import DecontaminationConfig
 from pipelines.dedup.corpus import STAGE as DEDUP
 from pipelines.dedup.corpus import DeduplicationConfig
 from pipelines.documents.schema import Stage
+from pipelines.documents.view import chain
 from pipelines.extract.partition import STAGE as EXTRACT
 from pipelines.extract.records import ExtractConfig
 from pipelines.filters.heuristics import HeuristicFilter
 from pipelines.filters.language import LanguageFilter
 from pipelines.filters.pii import PiiMasker
 from pipelines.filters.repetition import RepetitionFilter
-from pipelines.filters.trained import BUILT_IN_LABELS, HarmfulConfig, QualityConfig, harmful_stage, quality_stage
-from pipelines.paths import DEMO_CRAWL, artifact_path, parse_partition
+from pipelines.filters.trained import (
+    HarmfulConfig,
+    QualityConfig,
+    harmful_stage,
+    is_of_invented_labels,
+    quality_stage,
+)
+from pipelines.paths import artifact_path
+from pipelines.sources.built_in_crawl import are_built_in
 
 StageFactory = Callable[[Any, Artifact | None, Artifact], Stage]
 
@@ -53,7 +61,7 @@ class Step:
     labels: str = ""
     """The labels that the classifiers need: settings, columns and public sets, for an error message."""
 
-    def make_stage(self, config: Any, root: Path, documents: Artifact, partition: str) -> Stage:
+    def make_stage(self, config: Any, root: Path, documents: Artifact) -> Stage:
         """Return the stage of a judging step for the `documents` of a partition.
 
         Raises:
@@ -61,15 +69,18 @@ class Step:
         """
         if self.judging is None:
             raise TypeError(f"step '{self.stage}' does not judge")
-        crawl, _ = parse_partition(partition)
-        return self.judging(config, self.open_classifiers(config, root, crawl), documents)
+        judges = self.classifiers is not None and config.judge != "none"
+        files = chain(documents)[0].inputs.values() if judges else ()
+        return self.judging(config, self.open_classifiers(config, root, files), documents)
 
-    def open_classifiers(self, config: Any, root: Path, crawl: str) -> Artifact | None:
-        """Return the classifiers below the home folder `root`, for pages of `crawl`; None where `config` needs none.
+    def open_classifiers(self, config: Any, root: Path, files: Iterable[str]) -> Artifact | None:
+        """Return the classifiers below the home folder `root`; None where `config` needs none.
+
+        `files` are the sha256 of the WARC files whose pages will be judged.
 
         Raises:
             InputError: the classifiers have not been trained yet, or their labels are the built-in crawl's and the
-            pages are not.
+            files are not, whatever the name of their crawl.
         """
         if self.classifiers is None or config.judge == "none":
             return None
@@ -78,11 +89,10 @@ class Step:
             classifiers = open_artifact(path)
         except AbsentError:
             raise InputError(f"{path}: no classifiers here; {self._remedy()}") from None
-        built_in = classifiers.summary.get(BUILT_IN_LABELS, True)  # one without the mark was made before there was any
-        if built_in and crawl != DEMO_CRAWL and not config.allow_demo_classifiers:
+        if is_of_invented_labels(classifiers) and not config.allow_demo_classifiers and not are_built_in(files, root):
             raise InputError(
-                f"{path}: trained on the invented labels of the built-in crawl, expected labels of real pages for "
-                f"crawl '{crawl}'; {self._remedy()}, or set {self.stage}.allow_demo_classifiers: true"
+                f"{path}: trained on the invented labels of the built-in crawl, expected labels of real pages, since "
+                f"these are not its pages; {self._remedy()}, or set {self.stage}.allow_demo_classifiers: true"
             )
         return classifiers
 

@@ -74,6 +74,11 @@ def make_quality_classifier_of_pages(
     )
 
 
+def is_of_invented_labels(classifiers: Artifact) -> bool:
+    """Return whether classifiers were trained on the built-in crawl's labels; True for those made before the mark."""
+    return bool(classifiers.summary.get(BUILT_IN_LABELS, True))
+
+
 def make_harmful_classifiers(
     labels: Path | Mapping[str, LabelFile],
     target: Path,

@@ -119,22 +119,35 @@ def add_group(root: Path, partition: str, source: GroupSource) -> GroupSource:
         InputError: the folder cannot be read, has no WARC files, or none are left for the group.
     """
     source.check_for(partition)
+    return store_source(root, partition, with_files(root, partition, source))
+
+
+def with_files(root: Path, partition: str, source: GroupSource) -> GroupSource:
+    """Return the source of a group with the names of its files: those that are stored for it, or else the next of the
+    folder. A source without a folder, or with names, stays as it is.
+
+    Raises:
+        InputError: as `add_group`.
+    """
+    if not source.folder or source.files:
+        return source
     source = dataclasses.replace(source, folder=_absolute(source.folder))
-    if source.folder and not source.files:
-        own = stored_source(root, partition)
-        if own is not None and dataclasses.replace(own, files=()) == source:
-            return own
-        source = dataclasses.replace(source, files=_files_of(root, partition, source))
-    return store_source(root, partition, source)
+    own = stored_source(root, partition)
+    if own is not None and dataclasses.replace(own, files=()) == source:
+        return own
+    return dataclasses.replace(source, files=_files_of(root, partition, source))
 
 
 def _files_of(root: Path, partition: str, source: GroupSource) -> tuple[str, ...]:
-    """Return the names of a new group's files: the folder's names in order, without those of its other groups."""
+    """Return the names of a new group's files: the folder's names in order, without those of its other groups.
+
+    Groups are numbered on from those of the crawl's other folders.
+    """
     crawl, _ = parse_partition(partition)
     known = {
-        key: each.files
+        key: each.files if each.folder == source.folder else ()
         for key, each in stored_groups(root).items()
-        if parse_partition(key)[0] == crawl and key != partition and each.folder == source.folder
+        if parse_partition(key)[0] == crawl and key != partition
     }
     listed = WarcSource(kind="folder", crawl=crawl, folder=source.folder, files_per_group=source.files_per_group)
     groups = list_groups(listed, known=known)

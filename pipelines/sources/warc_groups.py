@@ -124,7 +124,8 @@ def resolve_group(
     groups = list_groups(source, known=known, downloads=downloads, downloader=downloader)
     if partition not in groups:
         raise InputError(
-            f"partition '{partition}': not in {source.kind} '{source.crawl}', which has {len(groups)} groups"
+            f"partition '{partition}': {source.folder or source.base_url} has no files for it, expected one of "
+            f"{', '.join(list(groups)[:_MOST_NAMED])}{', …' if len(groups) > _MOST_NAMED else ''}"
         )
     names = groups[partition]
     files = []

@@ -52,9 +52,12 @@ class UI:
         self.wait_until(lambda: status() in ends, lambda: f"run {run_id} is {status()}")
         return status()
 
-    def newest_run(self, after):
-        """The id of a run that was not among those of `after`."""
-        self.wait_until(lambda: any(run["runId"] not in after for run in self.runs()), lambda: "no run was launched")
+    def newest_run(self, after, page):
+        """The id of a run that was not among those of `after`; where none comes, what the page's dialogs say."""
+        self.wait_until(
+            lambda: any(run["runId"] not in after for run in self.runs()),
+            lambda: f"no run was launched; {page.url} says: {page.get_by_role('dialog').all_inner_texts()}",
+        )
         return next(run["runId"] for run in self.runs() if run["runId"] not in after)
 
     def wait_until(self, holds, told):

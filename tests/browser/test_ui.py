@@ -3,6 +3,7 @@
 The tests build on each other, in their order. `make test-browser` runs them; `make test` does not.
 """
 
+import itertools
 import os
 import re
 import signal
@@ -11,6 +12,8 @@ import urllib.parse
 import pytest
 import yaml
 
+from assets.automation.jobs import curate_crawl
+from assets.definitions import defs
 from tests.assets.runs import TINY
 from tests.pipelines import warc_making as making
 
@@ -60,7 +63,7 @@ def test_one_asset_is_materialized(ui, page):
     before = {run["runId"] for run in ui.runs()}
     page.goto("/assets/training_plan")
     page.get_by_role("button", name="Materialize").first.click()
-    run_id = ui.newest_run(before)
+    run_id = ui.newest_run(before, page)
     assert ui.end_of(run_id) == "SUCCESS", lines_of(ui, run_id)
 
 
@@ -82,12 +85,26 @@ def test_the_graph_shows_whole_names(page):
         assert page.get_by_text(name, exact=True).first.is_visible()
 
 
+def open_partitions_dialog(page, num_assets):
+    """Open a job's dialog of partitions, and wait until it has the state of the groups for each asset: with the last
+    answer it sets its selection anew, and would drop a group that was added before.
+    """
+    answers = itertools.count(1)
+
+    def is_last(response):
+        query = response.request.post_data_json if response.request.method == "POST" else None
+        return (query or {}).get("operationName") == "PartitionHealthQuery" and next(answers) == num_assets
+
+    with page.expect_response(is_last):
+        page.get_by_role("button", name="Materialize all").click()
+
+
 def test_a_folder_of_warc_files_is_added_and_curated(ui, page, tmp_path):
     """In the dialog of the job: a partition, its folder, and go."""
     folder = making.folder_of(tmp_path / "warcs", {"a": [making.article(f"page {number}") for number in range(4)]})
     before = {run["runId"] for run in ui.runs()}
     page.goto("/locations/loam/jobs/curate_crawl")
-    page.get_by_role("button", name="Materialize all").click()
+    open_partitions_dialog(page, num_assets=len(curate_crawl.selection.resolve(defs.resolve_asset_graph())))
     page.get_by_text("Add a partition").click()
     page.get_by_placeholder("name", exact=True).fill(GROUP)
     page.get_by_role("button", name="Save").click()
@@ -103,7 +120,7 @@ def test_a_folder_of_warc_files_is_added_and_curated(ui, page, tmp_path):
     write_config(page, yaml.safe_dump({"ops": ops}))
     page.get_by_role("button", name="Save config").click()
     page.get_by_role("button", name="Launch 1 run").click()
-    run_id = ui.newest_run(before)
+    run_id = ui.newest_run(before, page)
     assert ui.end_of(run_id) == "SUCCESS", lines_of(ui, run_id)
     page.goto(f"/assets/masked_documents?view=partitions&partition={urllib.parse.quote(GROUP, safe='')}")
     page.get_by_text("num_kept").first.wait_for()
@@ -135,7 +152,7 @@ def test_a_training_is_cancelled_and_goes_on_from_its_checkpoint(ui, page):
     page.locator(".CodeMirror").last.wait_for()
     write_config(page, yaml.safe_dump({"ops": {"pretrained_model": {"config": config}}}))
     page.get_by_role("button", name=re.compile("Materialize|Launch Run")).last.click()
-    first = ui.newest_run(before)
+    first = ui.newest_run(before, page)
     checkpoints = ui.home / "artifacts" / "pretrained_model.work" / "checkpoints"
     ui.wait_until(lambda: any(checkpoints.glob("step-*/manifest.json")), lambda: lines_of(ui, first))
     terminate(page, first)
@@ -144,12 +161,12 @@ def test_a_training_is_cancelled_and_goes_on_from_its_checkpoint(ui, page):
     before = {run["runId"] for run in ui.runs()}
     page.goto(f"/runs/{first}")
     page.get_by_role("button", name=re.compile("Re-execute")).first.click()
-    second = ui.newest_run(before)
+    second = ui.newest_run(before, page)
     ui.wait_until(lambda: "resumed from" in lines_of(ui, second), lambda: lines_of(ui, second))
 
     before = {run["runId"] for run in ui.runs()}
     os.kill(int(re.search(r"in process \(pid: (\d+)\)", lines_of(ui, second))[1]), signal.SIGKILL)
-    third = ui.newest_run(before)
+    third = ui.newest_run(before, page)
     assert ui.end_of(second) == "FAILURE"
     ui.wait_until(lambda: "resumed from" in lines_of(ui, third), lambda: lines_of(ui, third))
     terminate(page, third)

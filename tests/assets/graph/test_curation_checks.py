@@ -188,11 +188,13 @@ def classifiers(home, name, **summary):
         publication.summary.update(summary)
 
 
-def judged(home, asset, stage, group, settings, toxic=0):
-    """A step's artifact, with the settings that it was made from and the number removed as toxic of a hundred."""
+def judged(home, asset, stage, group, settings, toxic=0, files=()):
+    """A step's artifact of some WARC files, with the settings that it was made from and the number removed as toxic of
+    a hundred.
+    """
     target = home.target(asset, group)
     config = {"stage": stage, "settings": settings}
-    with storage.publish(target, kind="documents", config=config, inputs={}, code="") as publication:
+    with storage.publish(target, kind="documents", config=config, inputs=dict(files), code="") as publication:
         (publication.path / "x").write_text("x")
         publication.summary.update(num_in=100, num_kept=100 - toxic, removed_by_rule={"toxic": toxic})
 
@@ -212,19 +214,27 @@ def test_a_rate_of_harm_far_from_the_held_out_one_is_seen(tmp_path, toxic, passe
     [("harmless_documents", "harmful", "harm_classifiers"), ("quality_documents", "quality", "quality_classifier")],
 )
 @pytest.mark.parametrize(
-    ("crawl", "judge", "built_in", "passed"),
+    ("crawl", "own", "judge", "built_in", "passed"),
     [
-        ("demo", "classifier", True, True),
-        ("wget", "classifier", False, True),
-        ("wget", "classifier", True, False),
-        ("wget", "none", False, False),
-        ("demo", "none", True, False),
+        ("demo", True, "classifier", True, True),
+        ("copy", True, "classifier", True, True),
+        ("wget", False, "classifier", False, True),
+        ("wget", False, "classifier", True, False),
+        ("demo", False, "classifier", True, False),
+        ("wget", False, "none", False, False),
+        ("demo", True, "none", True, False),
     ],
 )
-def test_documents_that_were_not_judged_rightly_are_seen(tmp_path, asset, stage, name, crawl, judge, built_in, passed):
+def test_documents_that_were_not_judged_rightly_are_seen(
+    tmp_path, asset, stage, name, crawl, own, judge, built_in, passed
+):
+    """The pages tell whether they are the built-in crawl's, not its name."""
     home, group = LoamHome(path=str(tmp_path)), f"{crawl}/g0000"
     classifiers(home, name, built_in_labels=built_in)
-    judged(home, asset, stage, group, {"judge": judge})
+    with storage.publish(home.target("demo_crawl"), kind="demo_crawl", config={}, inputs={}, code="") as publication:
+        (publication.path / "a.warc.gz").write_text("x")
+    digest = home.artifact("demo_crawl").files["a.warc.gz"].sha256 if own else "0" * 64
+    judged(home, asset, stage, group, {"judge": judge}, files={"a.warc.gz": digest})
     check = all_checks()[f"{asset}.documents_are_judged"][1]
     result = check.look(made(home, asset, group))
     assert result.passed is passed
