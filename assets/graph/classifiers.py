@@ -37,7 +37,7 @@ _MIN_ROC_AUC = 0.9
 _MAX_FALSE_POSITIVE_RATE = 0.02
 _MIN_PAGE_RECALL = 0.5
 _FEWEST_PAGE_WORDS = 150
-_RATES = ("threshold", "roc_auc", "precision", "recall", "f1", "false_positive_rate", "flagged_share")
+_RATES = ("threshold", "roc_auc", "precision", "recall", "f1", "false_positive_rate")
 
 
 @dataclass(frozen=True, kw_only=True)

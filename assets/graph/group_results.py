@@ -64,7 +64,8 @@ def report_groups(
     for group, artifact in artifacts.items():
         made = Made(home=home, artifact=artifact, group=group, groups=registered)
         looked[group] = [(check, check.look(made)) for check in checks]
-    bad = {group: str(error) for group, error in failed.items()} | _blocked(looked)
+    bad = {group: str(error).removeprefix(f"partition '{group}': ") for group, error in failed.items()}
+    bad |= _blocked(looked)
     shared = {"seconds": dg.MetadataValue.float(watch.seconds), **(joint or {})}
     metadata = {
         group: group_metadata(plots_of(group, artifact) if plots_of else {}, artifact)
@@ -93,7 +94,7 @@ def report_groups(
             raise UnreachableError(f"{count}{told}")  # nothing is wrong with the groups: the step may be tried again
         raise dg.Failure(
             description=f"{count}{told}",
-            metadata={"exit_code": max(codes, default=2), "failed_groups": sorted(bad)},
+            metadata={"exit_code": max(codes, default=2), "failed_groups": ", ".join(sorted(bad))},
             allow_retries=False,
         )
     for check in checks:  # their results are reported by group, above

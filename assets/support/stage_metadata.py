@@ -37,7 +37,7 @@ def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) ->
     for name, drawn in stage_charts(facts).items():
         metadata[name] = plots.svg(name, drawn)
     if facts.languages:
-        metadata["languages"] = plots.table([asdict(each) for each in facts.languages])
+        metadata["languages"] = plots.table(_without_empty_columns([asdict(each) for each in facts.languages]))
     judged = step.stage == HARMFUL_STAGE or any(other.stage == HARMFUL_STAGE for other in before)
     note = "" if judged else _NOT_YET_JUDGED
     if facts.kept:
@@ -45,6 +45,11 @@ def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) ->
     if facts.removed:
         metadata["removed_samples"] = dg.MetadataValue.md(markdown_table(facts.removed, "why") + note)
     return metadata
+
+
+def _without_empty_columns(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    named = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    return [{name: row[name] for name in named} for row in rows]
 
 
 def funnel_charts(rows: Sequence[Mapping[str, Any]]) -> Metadata:
