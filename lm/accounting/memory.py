@@ -107,13 +107,12 @@ def optimizer_state_bytes(config: ModelConfig, optimizer: Optimizer) -> int:
 def update_bytes(config: ModelConfig, optimizer: Optimizer, device: Device = "cuda") -> int:
     """Return the most bytes that an update makes beside gradients and moments.
 
-    AdamW's are the denominators of torch's operations on a CPU; a GPU's kernel makes nothing. SGD makes the decayed
-    gradients of the layers' matrices, of the embedding, or of the output layer, one after the other. Muon makes the
-    directions of all matrices and, of those of one shape, the stack, two steps of the iteration, and two products with
-    themselves.
+    AdamW makes nothing. SGD makes the decayed gradients of the layers' matrices, of the embedding, or of the output
+    layer, one after the other. Muon makes the directions of all matrices and, of those of one shape, the stack, two
+    steps of the iteration, and two products with themselves.
     """
     if optimizer == "adamw":
-        return FLOAT32 * count_parameters(config).total if device == "cpu" else 0
+        return 0
     if optimizer == "sgd":
         return FLOAT32 * max(layer_matrices(config), config.vocab_size * config.d_model)
     stacks = _stacks(config)

@@ -1,4 +1,7 @@
-"""AdamW's update of all parameters of an optimizer: one Triton launch on a CUDA device, else torch's fused operations.
+"""AdamW's update of all parameters of an optimizer.
+
+On a CUDA device it is one Triton launch, on a CPU torch's fused loop. Else it is the reference: batches of torch's
+operations.
 
 m ← β₁ m + (1 − β₁) g,  v ← β₂ v + (1 − β₂) g²,  θ ← θ (1 − lr λ) − lr · m̂ / (sqrt(v̂) + ε),  m̂ = m / (1 − β₁ᵗ),
 v̂ = v / (1 − β₂ᵗ); `decay_last` shrinks after the move instead. The kernel computes in float32 (float64 for float64
@@ -16,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lm.kernels.backend import runs_kernel, type_limits
+from lm.kernels.backend import forces_references, runs_kernel, type_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,39 @@ def adamw_(updates: Sequence[AdamWUpdate]) -> None:
         for part in _by(updates, lambda update: (update.parameter.device, *(t.dtype for t in update.tensors))):
             _launch(part)
     else:
-        for part in _by(updates, lambda update: update.settings):
-            _together(part)
+        for part in _by(updates, lambda update: (update.settings, _fits_loop(update))):
+            (_in_one_loop if _fits_loop(part[0]) and not forces_references() else _together)(part)
+
+
+def _fits_loop(update: AdamWUpdate) -> bool:
+    """Return whether torch's loop for CPUs takes this update: one type of 32 or 64 bits, elements in order."""
+    types = {tensor.dtype for tensor in update.tensors}
+    wide = types == {torch.float32} or types == {torch.float64}
+    return wide and all(tensor.is_cpu and tensor.is_contiguous() for tensor in update.tensors)
+
+
+def _in_one_loop(updates: list[AdamWUpdate]) -> None:
+    """The loop of `torch.optim.AdamW(fused=True)`, which reads and writes each number once."""
+    settings = updates[0].settings
+    parameters, gradients, averages, squares = (list(part) for part in zip(*(u.tensors for u in updates), strict=True))
+    steps = [torch.tensor(float(settings.step))] * len(updates)
+    torch._fused_adamw_(
+        parameters,
+        gradients,
+        averages,
+        squares,
+        [],
+        steps,
+        lr=settings.lr,
+        beta1=settings.betas[0],
+        beta2=settings.betas[1],
+        weight_decay=0.0 if settings.decay_last else settings.weight_decay,
+        eps=settings.epsilon,
+        amsgrad=False,
+        maximize=False,
+    )
+    if settings.decay_last:
+        torch._foreach_mul_(parameters, 1 - settings.lr * settings.weight_decay)
 
 
 def _limits(updates: Sequence[AdamWUpdate]) -> str:

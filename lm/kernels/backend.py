@@ -84,6 +84,11 @@ def takes_gpu_path(tensor: Tensor) -> bool:
     return _backend == "triton" or (_backend == "auto" and tensor.is_cuda)
 
 
+def forces_references() -> bool:
+    """Return whether the switch says `reference`, also where no kernel of ours would run."""
+    return _backend == "reference"
+
+
 def type_limits(*tensors: Tensor | None) -> str:
     """The first type among the tensors that no kernel takes, as a message; empty if all are floats of 16 to 64 bits."""
     wrong = [t.dtype for t in tensors if t is not None and t.dtype not in FLOATS]

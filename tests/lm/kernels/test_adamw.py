@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from lm.errors import ConfigurationError
+from lm.kernels import adamw
 from lm.kernels.adamw import AdamWSettings, AdamWUpdate, adamw_
 from lm.kernels.backend import use_kernels
 from lm.training.optimizers import AdamW
@@ -75,3 +76,45 @@ def test_kernel_refuses_by_name(device):
     mixed = AdamWUpdate(*tensors[:3], tensors[3].double(), dataclasses.replace(settings, step=2))
     with pytest.raises(ConfigurationError, match="kernel adamw: moments of"):
         adamw_([mixed])
+
+
+@pytest.mark.parametrize("decay_last", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_loop_on_a_cpu_follows_the_reference(dtype, decay_last):
+    torch.manual_seed(0)
+    shapes = [(3, 7), (4_097,), (64, 64), (1,), (0,)]
+    updates = [
+        AdamWUpdate(
+            *(torch.rand(shape, dtype=dtype) for _ in range(4)), AdamWSettings(1e-2, (0.9, 0.99), 1e-6, 0.3, step)
+        )
+        for step, shape in enumerate(shapes, start=1)
+    ]
+    updates = [
+        dataclasses.replace(each, settings=dataclasses.replace(each.settings, decay_last=decay_last))
+        for each in updates
+    ]
+    wide = [AdamWUpdate(*(t.double().clone() for t in each.tensors), each.settings) for each in updates]
+    adamw_(updates)
+    with use_kernels("reference"):
+        adamw_(wide)
+    for mine, other in zip(updates, wide, strict=True):
+        for ours, theirs in zip(mine.tensors, other.tensors, strict=True):
+            torch.testing.assert_close(ours.double(), theirs, rtol=1e-6 if dtype == torch.float32 else 1e-14, atol=1e-8)
+
+
+def test_the_loop_takes_what_it_can_and_the_reference_the_rest(monkeypatch):
+    taken = []
+    monkeypatch.setattr(adamw, "_in_one_loop", lambda part: taken.append(("loop", len(part))))
+    monkeypatch.setattr(adamw, "_together", lambda part: taken.append(("reference", len(part))))
+    settings = AdamWSettings(1e-2, (0.9, 0.99), 1e-6, 0.3, 1)
+
+    def update(change=lambda tensor: tensor, place=0):
+        tensors = [torch.rand(4, 6) for _ in range(4)]
+        tensors[place] = change(tensors[place])
+        return AdamWUpdate(*tensors, settings)
+
+    others = [update(torch.Tensor.bfloat16), update(torch.Tensor.double, 2), update(lambda t: torch.rand(6, 4).mT, 1)]
+    adamw_([update(), others[0], update(), *others[1:]])
+    with use_kernels("reference"):
+        adamw_([update()])
+    assert taken == [("loop", 2), ("reference", 3), ("reference", 1)]
