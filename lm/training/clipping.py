@@ -28,5 +28,7 @@ def clip_gradients(parameters: Iterable[Tensor], max_norm: float, epsilon: float
     norm = gradient_norm(held)
     gradients = [parameter.grad for parameter in held if parameter.grad is not None]
     if gradients:
-        torch._foreach_mul_(gradients, (max_norm / (norm + epsilon)).clamp(max=1.0))
+        scale = (max_norm / (norm + epsilon)).clamp(max=1.0)
+        if scale.is_cuda or scale != 1:  # to look at it would wait for a GPU
+            torch._foreach_mul_(gradients, scale)
     return norm
