@@ -111,14 +111,13 @@ class Run:
             if trainer.step == 0 and self.config.warmup_steps >= trainer.num_steps:
                 view.event({"step": 0, "message": self._short()})
             while trainer.step < trainer.num_steps:
-                self._agree_on_signals()
-                if self.signals.received is not None:
+                if self._agreed_signal() is not None:
                     if trainer.step > self._saved_step:
                         self._save()
-                    self._wait_and_stop()
+                    self._stop_together()
                 self.writer.raise_failure()
                 self._step(view)
-            self._wait_and_stop()
+            self._stop_together()
 
     def _view(self) -> LiveView | SilentView:
         trainer = self.trainer
@@ -135,11 +134,9 @@ class Run:
             num_ranks=trainer.replicas.num_ranks,
         )
 
-    def _agree_on_signals(self) -> None:
-        """Note a signal that any rank received, so that all stop before the same step."""
-        (number,) = largest(self.signals.received or 0)
-        if number:  # another signal may have come meanwhile, which counts at the next step
-            self.signals.received = number
+    def _agreed_signal(self) -> int | None:
+        """Return a signal that any rank received, the same on all ranks: one that comes later counts at the next call."""
+        return largest(self.signals.received or 0)[0] or None
 
     def write_result(self, publication: Publication | None) -> None:
         """The model, its log and its score, by rank 0; the others, without a publication, lend their weights.
@@ -254,14 +251,17 @@ class Run:
                 f"{len(weights)} weights); the checkpoints in {self.writer.folder} are of steps before"
             )
 
-    def _wait_and_stop(self) -> None:
-        """Stop after a signal, all ranks together: one that ends makes the others end, and rank 0 may still write."""
+    def _stop_together(self) -> None:
+        """Stop all ranks after a signal to any, when every rank has written its part of the checkpoint: a rank that
+        ends makes the others end.
+        """
         self.writer.wait()
-        self._agree_on_signals()
-        self._stop_if_signalled()
+        self._stop_after(self._agreed_signal())
 
     def _stop_if_signalled(self) -> None:
-        number = self.signals.received
+        self._stop_after(self.signals.received)
+
+    def _stop_after(self, number: int | None) -> None:
         if number is not None:
             raise Interrupted(
                 f"stopped by signal {number} at step {self.trainer.step} of {self.trainer.num_steps}; "
