@@ -44,6 +44,7 @@ FUNCTIONS = {
     "sft": "lm.alignment.sft:train_sft",
     "dpo": "lm.alignment.dpo:train_dpo",
     "grpo": "lm.alignment.grpo:train_grpo",
+    "ppo": "lm.alignment.ppo:train_ppo",
     "evaluate": "lm.alignment.report:write_evaluation_report",
 }
 """The functions that a training asset may start, by name."""

@@ -1,11 +1,13 @@
-"""Alignment of a pre-trained model: SFT, DPO, GRPO.
+"""Alignment of a pre-trained model: SFT, DPO, PPO, GRPO.
 
     sft          supervised fine-tuning on responses            `train_sft`
     dpo          direct preference optimization on pairs        `train_dpo`
     grpo         reinforcement learning on verified answers     `train_grpo`
+    ppo          the same with a value model                    `train_ppo`
     reward_model a Bradley–Terry reward model of pairs          `train_reward_model`
-    rollouts     the samples that GRPO learns from
-    policy       what the three share: a model with its tokenizer, optimizer, metrics and evaluation
+    scalar_head  rewards and values: a Transformer with a head of one number
+    rollouts     the samples that GRPO and PPO learn from
+    policy       what the stages share: a model with its tokenizer, optimizer, metrics and evaluation
     control      the replay of a stage alone, to read the tax   `train_control`
     report       the stages side by side                        `write_evaluation_report`
 

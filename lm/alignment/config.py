@@ -1,4 +1,4 @@
-"""Configuration of the alignment stages: SFT, DPO and GRPO, over the settings that all three share."""
+"""Configuration of the alignment stages: SFT, DPO, PPO and GRPO, over the settings that they share."""
 
 from __future__ import annotations
 
@@ -165,21 +165,14 @@ class RewardModelConfig(UpdateConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GRPOConfig(TuningConfig):
-    """Group-relative policy optimization: a step draws problems, samples a group of answers to each, and updates."""
+class RolloutConfig(TuningConfig):
+    """The settings of stages that learn from their own samples: a step draws problems, samples answers, and updates."""
 
     num_steps: Annotated[int, Doc("Rollouts of a batch of problems."), Range(1)] = 90
     batch_size: Annotated[int, Doc("Problems a step."), Range(1, 2**24)] = 64
     learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
-    group_size: Annotated[int, Doc("Answers sampled to each problem."), Range(2, 2**16)] = 8
+    group_size: Annotated[int, Doc("Answers sampled to each problem."), Range(1, 2**16)] = 8
     temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
-    updates_per_rollout: Annotated[
-        int,
-        Doc(
-            "Into how many parts a step's problems are divided, with one update on each; the later ones are off-policy."
-        ),
-        Range(1),
-    ] = 1
     microbatch_size: Annotated[
         int, Doc("Responses in one forward pass; changes memory, not the gradient."), Range(1)
     ] = 128
@@ -188,6 +181,24 @@ class GRPOConfig(TuningConfig):
     kl_weight: Annotated[
         float, Doc("Weight of the divergence from the model that training starts from; 0 leaves it out."), Range(0)
     ] = 0.0
+    patience: Annotated[
+        int, Doc("Stop with an error when no response has earned a reward in the first so many steps."), Range(1)
+    ] = 20
+    format_reward: Annotated[float, Doc("For a well-formed wrong answer; a right one has 1."), Range(0, below=1)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOConfig(RolloutConfig):
+    """Group-relative policy optimization."""
+
+    group_size: Annotated[int, Doc("Answers sampled to each problem."), Range(2, 2**16)] = 8
+    updates_per_rollout: Annotated[
+        int,
+        Doc(
+            "Into how many parts a step's problems are divided, with one update on each; the later ones are off-policy."
+        ),
+        Range(1),
+    ] = 1
     kl_estimator: Annotated[
         KLEstimator, Doc("k1 is subtracted from the advantages, k2 and k3 are terms of the loss.")
     ] = "k3"
@@ -214,10 +225,6 @@ class GRPOConfig(TuningConfig):
         Range(0, 1),
     ] = 0.0
     most_draws: Annotated[int, Doc("Batches that a step draws at most, where signal is rare."), Range(1)] = 4
-    patience: Annotated[
-        int, Doc("Stop with an error when no response has earned a reward in the first so many steps."), Range(1)
-    ] = 20
-    format_reward: Annotated[float, Doc("For a well-formed wrong answer; a right one has 1."), Range(0, below=1)] = 0.0
 
     @property
     def num_updates(self) -> int:
@@ -230,6 +237,41 @@ class GRPOConfig(TuningConfig):
             raise ConfigurationError(
                 f"updates_per_rollout: {self.updates_per_rollout}, expected at most batch_size = {self.batch_size}: "
                 "an update needs a problem"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig(RolloutConfig):
+    """Proximal policy optimization, with a value model and an adaptive weight of the KL."""
+
+    group_size: Annotated[int, Doc("Answers sampled to each problem."), Range(1, 2**16)] = 4
+    kl_weight: Annotated[
+        float, Doc("Weight of the KL that each token's reward loses, at first; 0 leaves it out."), Range(0)
+    ] = 0.05
+    kl_target: Annotated[
+        float, Doc("KL of a response, in nats, near which the weight adapts to hold it; 0 keeps the weight."), Range(0)
+    ] = 0.0
+    kl_horizon: Annotated[int, Doc("Responses over which the weight adapts; fewer adapt faster."), Range(1)] = 10_000
+    epochs: Annotated[int, Doc("Passes over the responses of a step."), Range(1, 1_000)] = 2
+    updates_per_epoch: Annotated[int, Doc("Into how many parts each pass divides the responses."), Range(1)] = 2
+    value_clip: Annotated[float, Doc("How far a value may leave the one that was drawn with."), Range(above=0)] = 0.2
+    value_rate: Annotated[float, Doc("The value model's learning rate, as a multiple."), Range(above=0)] = 1.0
+    discount: Annotated[float, Doc("Gamma: what a reward is worth one token earlier."), Range(0, 1)] = 1.0
+    gae_lambda: Annotated[
+        float, Doc("Of generalized advantages: 1 trusts the rewards, 0 the next value."), Range(0, 1)
+    ] = 0.95
+
+    @property
+    def num_updates(self) -> int:
+        """One for each part of each pass."""
+        return self.num_steps * self.epochs * self.updates_per_epoch
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.updates_per_epoch > self.batch_size * self.group_size:
+            raise ConfigurationError(
+                f"updates_per_epoch: {self.updates_per_epoch}, expected at most batch_size × group_size = "
+                f"{self.batch_size * self.group_size}: an update needs a response"
             )
 
 

@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from lm.alignment.advantages import group_advantages, have_equal_rewards
+from lm.alignment.advantages import group_advantages
 from lm.alignment.config import GRPOConfig
 from lm.alignment.masked import masked_sum
 from lm.alignment.microbatches import grpo_microbatch_step
@@ -41,13 +41,11 @@ from lm.alignment.policy import (
     tune_to_artifact,
 )
 from lm.alignment.policy_losses import kl_estimate, token_weights
-from lm.alignment.rollouts import Rollouts, joined, roll_out
+from lm.alignment.rollouts import Rollouts, joined, roll_out, rollout_numbers, with_room
 from lm.alignment.sequences import shuffled_batches
 from lm.alignment.shared_prompt import group_log_probs
 from lm.chat.records import Problem, of_split, read_records
-from lm.chat.template import encode_prompt
 from lm.errors import InputError
-from lm.evaluation.answers import answer_rates
 from lm.inference.engine import GenerationConfig
 from lm.model import TransformerLM
 from lm.progress import track
@@ -79,7 +77,7 @@ def train_grpo(
     def tune(policy: Policy, log: StepLog) -> Outcome:
         records = read_records(Problem, problems)
         (train, no_room), (heldout, no_room_held) = (
-            _with_room(policy, of_split(records, split, problems), config, problems) for split in ("train", "heldout")
+            with_room(policy, of_split(records, split, problems), config, problems) for split in ("train", "heldout")
         )
         before, _ = policy.evaluate(heldout, config)
         reinforce(policy, train, config, log)
@@ -148,7 +146,7 @@ def reinforce(
             for part in rollouts.split(config.updates_per_rollout)
         ]
         numbers = {name: fmean(update[name] for update in updates) for name in updates[0]}
-        log(step, _rollout_numbers(rollouts) | {"draws": len(parts)} | numbers)
+        log(step, rollout_numbers(rollouts) | {"draws": len(parts)} | numbers)
 
 
 def _wants_more(parts: Sequence[Rollouts], config: GRPOConfig) -> bool:
@@ -223,39 +221,3 @@ def _microbatches(
     for start in range(0, len(ordered), groups_at_once):
         chosen = torch.tensor(ordered[start : start + groups_at_once], device=advantages.device)
         yield (chosen[:, None] * group + torch.arange(group, device=advantages.device)).flatten()
-
-
-def _rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
-    rates = answer_rates(rollouts.answers)
-    mask = rollouts.batch.response_mask
-    return {
-        "reward": rollouts.rewards.mean().item(),
-        "verified_rate": rates.verified_rate,
-        "well_formed_rate": rates.well_formed_rate,
-        "zero_std_share": have_equal_rewards(rollouts.rewards).float().mean().item(),
-        "response_tokens": mask.sum().item() / mask.shape[0],
-        # The mean surprise of drawn tokens estimates the policy's entropy, in nats a token.
-        "entropy": -rollouts.log_probs.sum().item() / mask.sum().item(),
-    }
-
-
-def _with_room(
-    policy: Policy, problems: Sequence[Problem], config: GRPOConfig, path: Path
-) -> tuple[list[Problem], int]:
-    """Return the problems whose prompts leave room for an answer, and how many do not.
-
-    Raises:
-        InputError: a prompt leaves no room, where `too_long` is to refuse, or none does.
-    """
-    room, kept = policy.model.config.context_length - config.max_new_tokens, []
-    for problem in problems:
-        length = len(encode_prompt(policy.tokenizer, problem.prompt))
-        if length <= room:
-            kept.append(problem)
-        elif config.too_long == "refuse":
-            raise InputError(
-                f"{path}: id '{problem.id}' is {length} tokens, expected at most {room}: context less max_new_tokens"
-            )
-    if not kept:
-        raise InputError(f"{path}: no prompt of {len(problems)} leaves {config.max_new_tokens} tokens for an answer")
-    return kept, len(problems) - len(kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lm.alignment.config import TuningConfig
 from lm.alignment.lengths import LengthLimit
 from lm.alignment.replay import Replay
+from lm.alignment.scalar_head import ScalarHead
 from lm.alignment.stage_checkpoint import StageCheckpoint, StageState
 from lm.chat.records import Problem
 from lm.chat.template import encode_prompt
@@ -73,14 +75,38 @@ class Tuner:
     """The optimizer with warm-up, cosine decay and clipping, one `step` at a time; experts are balanced, and learning
     rates scaled by the width, as in pre-training."""
 
-    def __init__(self, model: TransformerLM, config: TuningConfig, replay: Replay | None = None) -> None:
-        self._model, self._config, self._replay = model, config, replay
+    def __init__(
+        self,
+        model: TransformerLM,
+        config: TuningConfig,
+        replay: Replay | None = None,
+        critic: ScalarHead | None = None,
+        critic_rate: float = 1.0,
+    ) -> None:
+        """Args:
+        critic: a second model that learns beside the first, with its own clipping.
+        critic_rate: its learning rate, as a multiple.
+        """
+        self._model, self._config, self._replay, self._critic = model, config, replay, critic
         settings: dict[str, Any] = {"lr": config.learning_rate, "betas": (0.9, 0.99)}
-        groups = make_parameter_groups(
-            model, config.weight_decay, optimizer=config.optimizer, width_ratio=model.config.width_ratio
-        )
+        groups = self._groups(model)
+        if critic is not None:
+            head = {"params": [critic.head.weight], "weight_decay": 0.0, "lr_scale": 1.0, "orthogonal": False}
+            both = [*self._groups(critic.backbone), {**head, "role": "lm_head"}]
+            groups += [{**group, "lr_scale": critic_rate * group["lr_scale"]} for group in both]
         self._optimizer = (Muon if config.optimizer == "muon" else AdamW)(groups, **settings)
         self._step = 0
+
+    def _groups(self, model: TransformerLM) -> list[dict[str, Any]]:
+        config = self._config
+        return make_parameter_groups(
+            model, config.weight_decay, optimizer=config.optimizer, width_ratio=model.config.width_ratio
+        )
+
+    @property
+    def _trained(self) -> nn.Module:
+        """All that a checkpoint holds."""
+        return self._model if self._critic is None else nn.ModuleDict({"policy": self._model, "critic": self._critic})
 
     def step(self) -> dict[str, float]:
         """Update the weights by the gradients that were accumulated and those of the replay, and clear them; gives the
@@ -98,26 +124,31 @@ class Tuner:
             config.warmup_steps,
             config.num_updates,
         )
-        norm = float(clip_gradients(self._model.parameters(), config.max_gradient_norm))
-        if not torch.isfinite(torch.tensor(norm)):
+        trained: dict[str, nn.Module] = {"gradient_norm": self._model}
+        if self._critic is not None:
+            trained["value_gradient_norm"] = self._critic
+        most = config.max_gradient_norm
+        norms = {name: float(clip_gradients(module.parameters(), most)) for name, module in trained.items()}
+        if wrong := [norm for norm in norms.values() if not math.isfinite(norm)]:
             raise NonFiniteError(
-                f"step {self._step}: gradient norm is {norm}; lower learning_rate ({config.learning_rate})"
+                f"step {self._step}: gradient norm is {wrong[0]}; lower learning_rate ({config.learning_rate})"
             )
         set_learning_rate(self._optimizer, rate)
         self._optimizer.step()
-        self._model.balance_experts()
+        for network in (self._model, *([] if self._critic is None else [self._critic.backbone])):
+            network.balance_experts()
         self._optimizer.zero_grad(set_to_none=True)
         self._step += 1
-        return {"learning_rate": rate, "gradient_norm": norm, **replayed}
+        return {"learning_rate": rate, **norms, **replayed}
 
     def save(self, checkpoint: StageCheckpoint, rows: Sequence[dict[str, Any]]) -> None:
         """Save weights, moments, counters and the log's `rows`."""
         replay = None if self._replay is None else self._replay.state()
-        checkpoint.save(self._model, self._optimizer, StageState(self._step, replay, rows))
+        checkpoint.save(self._trained, self._optimizer, StageState(self._step, replay, rows))
 
     def restore(self, checkpoint: StageCheckpoint) -> list[dict[str, Any]]:
         """Go on from what `save` wrote, if there is any; return the rows of the log."""
-        state = checkpoint.load(self._model, self._optimizer)
+        state = checkpoint.load(self._trained, self._optimizer)
         if state is None:
             return []
         self._step = state.updates

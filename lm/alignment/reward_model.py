@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from lm.alignment.config import RewardModelConfig
@@ -22,12 +22,13 @@ from lm.alignment.dpo import encode_pairs
 from lm.alignment.lengths import LengthLimit
 from lm.alignment.policy import Report, StepLog, check_finite, silent
 from lm.alignment.preferences import Pair
+from lm.alignment.scalar_head import ScalarHead
 from lm.alignment.sequences import pad, shuffled_batches
 from lm.chat.records import Preference, of_split, read_records
 from lm.chat.template import ChatExample
 from lm.configuration import to_mapping
 from lm.errors import NonFiniteError
-from lm.model import TransformerLM, choose_device, load_model, save_model
+from lm.model import choose_device, load_model, save_model
 from lm.model.files import load_tensors, save_tensors
 from lm.storage import Artifact, Publication, make, open_artifact, sha256_of, write_json
 from lm.tokenizer import Tokenizer
@@ -41,23 +42,16 @@ from lm.training.stop import StopSignals
 HEAD = "reward_head.safetensors"
 
 
-class RewardModel(nn.Module):
-    """A Transformer with a linear head instead of its output layer, which stays unused."""
-
-    def __init__(self, backbone: TransformerLM) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = nn.Linear(backbone.config.d_model, 1, bias=False, device=backbone.device)
-        nn.init.zeros_(self.head.weight)
+class RewardModel(ScalarHead):
+    """A Transformer with a linear head that is read at the last token."""
 
     def forward(self, examples: Sequence[ChatExample]) -> Float[Tensor, " examples"]:
         """Return the reward of each exchange, at its last token."""
         batch = pad(examples, self.backbone.device)
         last = batch.lengths()
         counted = torch.arange(batch.ids.shape[1], device=batch.ids.device) <= last[:, None]
-        hidden = self.backbone.hidden(batch.ids, counted=counted)
-        rewards: Tensor = self.head(hidden[torch.arange(len(examples), device=last.device), last])
-        return rewards.squeeze(-1).float()
+        rewards = self.numbers(batch.ids, counted)
+        return rewards[torch.arange(len(examples), device=last.device), last]
 
 
 def bradley_terry_loss(chosen: Float[Tensor, " pairs"], rejected: Float[Tensor, " pairs"]) -> Float[Tensor, " pairs"]:

@@ -1,9 +1,10 @@
-"""Rollouts of GRPO: groups of sampled responses with their rewards and advantages."""
+"""Rollouts: sampled responses with their rewards, in groups of one problem each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,10 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lm.alignment.advantages import have_equal_rewards
+from lm.alignment.config import RolloutConfig
+from lm.alignment.policy import Policy
 from lm.alignment.sequences import SequenceBatch, pad
 from lm.chat.records import Problem
 from lm.chat.template import ChatExample, encode_prompt, end_id
-from lm.evaluation.answers import JudgedAnswer, judge
+from lm.errors import InputError
+from lm.evaluation.answers import JudgedAnswer, answer_rates, judge
 from lm.inference.engine import GenerationConfig, generate
 from lm.model import TransformerLM
 from lm.rewards.functions import RewardFunction, graded
@@ -102,3 +106,40 @@ def roll_out(
     log_probs = log_probs.masked_scatter(batch.response_mask, torch.tensor(drawn, device=model.device))
     shaped = torch.tensor(rewards, device=model.device).view(len(problems), group_size)
     return Rollouts(batch, log_probs, shaped, answers)
+
+
+def rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
+    """Return what a step's log says of its responses."""
+    rates = answer_rates(rollouts.answers)
+    mask = rollouts.batch.response_mask
+    return {
+        "reward": rollouts.rewards.mean().item(),
+        "verified_rate": rates.verified_rate,
+        "well_formed_rate": rates.well_formed_rate,
+        "zero_std_share": have_equal_rewards(rollouts.rewards).float().mean().item(),
+        "response_tokens": mask.sum().item() / mask.shape[0],
+        # The mean surprise of drawn tokens estimates the policy's entropy, in nats a token.
+        "entropy": -rollouts.log_probs.sum().item() / mask.sum().item(),
+    }
+
+
+def with_room(
+    policy: Policy, problems: Sequence[Problem], config: RolloutConfig, path: Path
+) -> tuple[list[Problem], int]:
+    """Return the problems whose prompts leave room for an answer, and how many do not.
+
+    Raises:
+        InputError: a prompt leaves no room, where `too_long` is to refuse, or none does.
+    """
+    room, kept = policy.model.config.context_length - config.max_new_tokens, []
+    for problem in problems:
+        length = len(encode_prompt(policy.tokenizer, problem.prompt))
+        if length <= room:
+            kept.append(problem)
+        elif config.too_long == "refuse":
+            raise InputError(
+                f"{path}: id '{problem.id}' is {length} tokens, expected at most {room}: context less max_new_tokens"
+            )
+    if not kept:
+        raise InputError(f"{path}: no prompt of {len(problems)} leaves {config.max_new_tokens} tokens for an answer")
+    return kept, len(problems) - len(kept)

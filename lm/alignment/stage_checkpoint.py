@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from lm.code_version import code_digest
 from lm.errors import LoamError
-from lm.model import TransformerLM
 from lm.model.files import save_tensors
 from lm.storage import open_artifact, publish, write_json
 from lm.training.checkpoint import MOMENTS, STATE, WEIGHTS, apply_state, module_state, optimizer_state, verify
@@ -47,7 +47,7 @@ class StageCheckpoint:
         """Return whether a minute has passed since the last one."""
         return time.monotonic() - self._saved_at >= INTERVAL_S
 
-    def save(self, model: TransformerLM, optimizer: torch.optim.Optimizer, state: StageState) -> None:
+    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, state: StageState) -> None:
         """Publish the state in place of the one before."""
         moments, facts = optimizer_state(model, optimizer)
         with publish(
@@ -63,7 +63,7 @@ class StageCheckpoint:
             write_json(publication.path / STATE, values)
         self._saved_at = time.monotonic()
 
-    def load(self, model: TransformerLM, optimizer: torch.optim.Optimizer) -> StageState | None:
+    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> StageState | None:
         """Put model and optimizer into the saved state and return its counters; None without a saved state.
 
         A checkpoint of another fingerprint, or one that cannot be read, is left aside: the stage begins anew.

@@ -12,9 +12,10 @@ import torch
 pytest.importorskip("safetensors")
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.config import DPOConfig, GRPOConfig, SFTConfig
+from lm.alignment.config import DPOConfig, GRPOConfig, PPOConfig, SFTConfig
 from lm.alignment.dpo import train_dpo
 from lm.alignment.grpo import train_grpo
+from lm.alignment.ppo import train_ppo
 from lm.alignment.sft import train_sft
 from lm.errors import ConfigurationError, InputError, Interrupted
 from lm.model import TransformerLM, load_model, preset, save_model
@@ -179,6 +180,7 @@ STAGES = {
     "sft": (train_sft, SFTConfig, "instructions", {}),
     "dpo": (train_dpo, DPOConfig, "preferences", {}),
     "grpo": (train_grpo, GRPOConfig, "problems", {**DRAWS, "kl_weight": 0.1, "updates_per_rollout": 2}),
+    "ppo": (train_ppo, PPOConfig, "problems", {"kl_target": 0.1, "kl_horizon": 20}),
 }
 
 

@@ -1,0 +1,249 @@
+"""Proximal policy optimization: sampled answers are verified, and a value model spreads the reward over tokens.
+
+The reward of a response comes with its last token; each token loses `kl_weight` · log(π / π_ref), the k1 estimate of
+the KL from the model that training starts from. Advantages and returns are those of GAE (`advantages`), the advantages
+whitened over the step's tokens. `epochs` passes over the responses, in `updates_per_epoch` parts each, then minimize
+
+    mean over tokens of  − min( r A, clip(r, 1 − ε_low, 1 + ε_high) A )      for the policy
+    mean over tokens of  ½ max( (V − R)², (clipped V − R)² )                 for the value model
+
+The value model is a second Transformer that starts from the policy's weights, with a head of its own and its own
+gradient norm. Sources: Schulman et al. 2017, arXiv:1707.06347; Ziegler et al. 2019, arXiv:1909.08593, for the reward
+and the adaptive weight of the KL; Ouyang et al. 2022, arXiv:2203.02155.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from lm.alignment.advantages import generalized_advantages, whitened
+from lm.alignment.config import PPOConfig
+from lm.alignment.masked import masked_mean
+from lm.alignment.microbatches import grpo_microbatch_step
+from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, check_finite, silent, tune_to_artifact
+from lm.alignment.policy_losses import adapted_kl_weight, clipped_value_loss, kl_estimate, token_weights
+from lm.alignment.rollouts import Rollouts, roll_out, rollout_numbers, with_room
+from lm.alignment.scalar_head import ValueModel
+from lm.alignment.sequences import SequenceBatch, batch_log_probs, shuffled_batches
+from lm.chat.records import Problem, of_split, read_records
+from lm.errors import InputError
+from lm.inference.engine import GenerationConfig
+from lm.model import TransformerLM
+from lm.progress import track
+from lm.rewards.answer_line import answer_line_reward
+from lm.rewards.functions import RewardFunction
+from lm.storage import Artifact
+
+
+def train_ppo(
+    config: PPOConfig,
+    *,
+    model: Path,
+    tokenizer: Path,
+    problems: Path,
+    output: Path,
+    shards: Path | None = None,
+    report: Report = silent,
+) -> Artifact:
+    """Tune the model at `model` on the training part of `problems` and publish it at `output`; the value model is not
+    kept.
+
+    `evaluation.json` has the rates of well-formed and verified answers to the held-out problems, greedy and sampled:
+    `before`, and after at the top level.
+
+    Raises:
+        InputError: a bad line, an empty split, a prompt that leaves no room in the context, or another tokenizer's
+        model.
+    """
+
+    def tune(policy: Policy, log: StepLog) -> Outcome:
+        records = read_records(Problem, problems)
+        (train, no_room), (heldout, no_room_held) = (
+            with_room(policy, of_split(records, split, problems), config, problems) for split in ("train", "heldout")
+        )
+        before, _ = policy.evaluate(heldout, config)
+        optimize(policy, train, config, log)
+        rates, answers = policy.evaluate(heldout, config)
+        evaluation: dict[str, Any] = {"before": before, **rates, "num_train_problems": len(train)}
+        evaluation["too_long"] = {"left_out": no_room + no_room_held}
+        return Outcome(evaluation, answers)
+
+    return tune_to_artifact(
+        "ppo",
+        config,
+        tune,
+        model=model,
+        tokenizer=tokenizer,
+        data=problems,
+        output=output,
+        shards=shards,
+        report=report,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """Responses with what the update needs of each token; 0 outside of the responses."""
+
+    batch: SequenceBatch
+    log_probs: Float[Tensor, "rows targets"]
+    """Under the policy that drew them."""
+    values: Float[Tensor, "rows targets"]
+    """Of the value model before the update."""
+    advantages: Float[Tensor, "rows targets"]
+    returns: Float[Tensor, "rows targets"]
+
+    def select(self, rows: Int[Tensor, " rows"]) -> Experience:
+        """These rows, cut to the longest of them."""
+        batch = self.batch.select(rows)
+        width = batch.response_mask.shape[1]
+        rest = (self.log_probs, self.values, self.advantages, self.returns)
+        return Experience(batch, *(tensor[rows, :width] for tensor in rest))
+
+
+def optimize(
+    policy: Policy,
+    problems: Sequence[Problem],
+    config: PPOConfig,
+    log: StepLog,
+    reward_fn: RewardFunction | None = None,
+) -> None:
+    """`num_steps` rounds of rolling out and updating; without `reward_fn` the house's answer line is rewarded.
+
+    Raises:
+        InputError: none of the responses of the first `patience` steps earned a reward.
+    """
+    reward_fn = reward_fn or partial(answer_line_reward, format_reward=config.format_reward)
+    model = policy.model
+    reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_weight else None
+    critic = ValueModel(copy.deepcopy(model))
+    generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
+    tuner = Tuner(model, config, policy.replay, critic, config.value_rate)
+    done = log.resume(tuner)
+    rewarded = any(row["reward"] for row in log.rows)
+    kl_weight = log.rows[-1]["next_kl_weight"] if log.rows else config.kl_weight
+    batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), done, None)
+    for step in track(range(done + 1, config.num_steps + 1), "ppo", total=config.num_steps - done, unit="step"):
+        seed = (config.seed * 1_000_003 + step) % 2**63
+        rollouts = roll_out(
+            model.eval(),
+            policy.tokenizer,
+            [problems[i] for i in next(batches)],
+            generation,
+            group_size=config.group_size,
+            reward_fn=reward_fn,
+            seed=seed,
+        )
+        rewarded = rewarded or bool(rollouts.rewards.any())
+        if step == config.patience and not rewarded:
+            raise InputError(
+                f"no response earned a reward in the first {step} steps of {rollouts.rewards.numel()} responses; "
+                "expected a model that answers some problem rightly"
+            )
+        experience, numbers = judged(rollouts, critic.eval(), reference, kl_weight, config)
+        updates = [
+            accumulate_gradients(model.train(), critic.train(), experience.select(rows), config, step) | tuner.step()
+            for rows in _parts(len(experience.returns), config, seed)
+        ]
+        if config.kl_target and reference is not None:
+            numbers["next_kl_weight"] = adapted_kl_weight(
+                kl_weight,
+                numbers["response_kl"],
+                config.kl_target,
+                num_samples=len(experience.returns),
+                horizon=config.kl_horizon,
+            )
+        numbers |= {name: fmean(update[name] for update in updates) for name in updates[0]}
+        log(step, {**rollout_numbers(rollouts), **numbers})
+        kl_weight = numbers["next_kl_weight"]
+
+
+@torch.no_grad()
+def judged(
+    rollouts: Rollouts, critic: ValueModel, reference: TransformerLM | None, kl_weight: float, config: PPOConfig
+) -> tuple[Experience, dict[str, float]]:
+    """Return the experience of rollouts, and figures: the KL of a token and of a response from the reference, and the
+    share of the returns' variance that the values explain.
+    """
+    batch, mask = rollouts.batch, rollouts.batch.response_mask
+    chunks = torch.arange(len(mask), device=mask.device).split(config.microbatch_size)
+    values, kl = torch.zeros_like(rollouts.log_probs), torch.zeros_like(rollouts.log_probs)
+    for rows in chunks:
+        part = batch.select(rows)
+        width = part.response_mask.shape[1]
+        values[rows, :width] = critic(part).to(values.dtype)
+        if reference is not None:
+            anchor = batch_log_probs(reference, part, config.temperature)
+            kl[rows, :width] = kl_estimate(rollouts.log_probs[rows, :width], anchor, "k1")
+    rewards = -kl_weight * kl
+    rewards[torch.arange(len(mask), device=mask.device), batch.lengths() - 1] += rollouts.rewards.flatten()
+    advantages, returns = generalized_advantages(
+        rewards, values, mask, discount=config.discount, decay=config.gae_lambda
+    )
+    numbers = {
+        "kl": masked_mean(kl, mask).item(),
+        "response_kl": kl.sum().item() / len(mask),
+        "kl_weight": kl_weight,
+        "next_kl_weight": kl_weight,
+        "explained_variance": _explained(values[mask], returns[mask]),
+    }
+    return Experience(batch, rollouts.log_probs, values, whitened(advantages, mask), returns), numbers
+
+
+def accumulate_gradients(
+    model: TransformerLM, critic: ValueModel, experience: Experience, config: PPOConfig, step: int
+) -> dict[str, float]:
+    """Add the gradients of both losses over these responses, one microbatch at a time."""
+    mask = experience.batch.response_mask
+    weights, num_tokens = token_weights(mask, "token", config.max_new_tokens), mask.sum()
+    totals: defaultdict[str, float] = defaultdict(float)
+    for rows in experience.batch.lengths().argsort(stable=True).split(config.microbatch_size):
+        part = experience.select(rows)
+        inside = part.batch.response_mask
+        share = len(rows) / len(mask)
+        loss, found = grpo_microbatch_step(
+            batch_log_probs(model, part.batch, config.temperature),
+            inside,
+            part.advantages,
+            weights[rows, : inside.shape[1]],
+            old_log_probs=part.log_probs,
+            clip_low=config.clip_low,
+            clip_high=config.clip_high,
+            added_loss=model.auxiliary_loss() * share,
+        )
+        mean = clipped_value_loss(critic(part.batch), part.values, part.returns, inside, config.value_clip)
+        value_loss = mean * (inside.sum() / num_tokens)
+        (value_loss + critic.backbone.auxiliary_loss() * share).backward()
+        check_finite(loss + value_loss.detach(), step)
+        totals["loss"] += loss.item()
+        totals["value_loss"] += value_loss.item()
+        for name, value in found.items():
+            totals[name] += value.item()
+    count = totals.pop("num_tokens")
+    clipped, ratio = totals.pop("clipped"), totals.pop("ratio")
+    return {**totals, "clipped_share": clipped / count, "ratio": ratio / count}
+
+
+def _parts(num_rows: int, config: PPOConfig, seed: int) -> Iterator[Int[Tensor, " rows"]]:
+    """Yield the rows of each update: every epoch in another order."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(config.epochs):
+        yield from torch.randperm(num_rows, generator=generator).tensor_split(config.updates_per_epoch)
+
+
+def _explained(values: Float[Tensor, " tokens"], returns: Float[Tensor, " tokens"]) -> float:
+    """Return 1 − Var(R − V) / Var(R); 0 where all returns are equal."""
+    variance = returns.var(correction=0)
+    return (1 - (returns - values).var(correction=0) / variance).item() if variance > 0 else 0.0
