@@ -135,7 +135,7 @@ class Run:
         )
 
     def _agreed_signal(self) -> int | None:
-        """Return a signal that any rank received, the same on all ranks: one that comes later counts at the next call."""
+        """Return a signal that any rank received, the same on all ranks; a later one counts at the next call."""
         return largest(self.signals.received or 0)[0] or None
 
     def write_result(self, publication: Publication | None) -> None:
