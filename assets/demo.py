@@ -20,12 +20,13 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from assets.support.unpublished import LOCATION, REPOSITORY, place_in_ui
 from lm.errors import Interrupted, LoamError, run_command
 from pipelines import paths
 
 _POLL_S = 0.2
-_OF_THE_UI = {".dagster/repository": "__repository__@loam"}
-"""The tag by which the job's page in the UI finds its runs."""
+_TAGS = {".dagster/repository": f"{REPOSITORY}@{LOCATION}", "dagster/max_retries": "0"}
+"""The tag by which the job's page in the UI finds its runs; and no retries by the UI: a killed command is run again."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -46,6 +47,7 @@ class StepPrinter(threading.Thread):
         self._run_id = run_id
         self._ended = threading.Event()
         self._cursor: str | None = None
+        self._is_placed = False
 
     def __enter__(self) -> StepPrinter:
         self.start()
@@ -67,6 +69,9 @@ class StepPrinter(threading.Thread):
         for record in page.records:
             event = record.event_log_entry.dagster_event
             if event is not None:
+                if event.is_step_start and not self._is_placed:
+                    self._is_placed = True
+                    place_in_ui(self._instance, self._run_id)
                 _print_event(event)
 
 
@@ -91,7 +96,7 @@ def run_demo(num_pages: int | None, seed: int) -> None:
                     run_config={**run_config, **_QUIET},
                     instance=instance,
                     run_id=run_id,
-                    tags={**demo_tags(), **_OF_THE_UI},
+                    tags={**demo_tags(), **_TAGS},
                     raise_on_error=False,
                 )
         except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import yaml
 
 from assets.automation.demo_run import register_demo_groups
 from lm.errors import ConfigurationError
@@ -19,7 +23,8 @@ _OF_RETRIES = (dg.DagsterEventType.RUN_FAILURE, dg.DagsterEventType.RUN_SUCCESS)
 def prepare() -> Path:
     """Make the folder `DAGSTER_HOME`, with this project's settings unless it has its own, and return it.
 
-    The groups of the built-in crawl are registered, since a launch of the job `demo` needs them.
+    The groups of the built-in crawl are registered, since a launch of the job `demo` needs them. Where the folder has
+    settings of its own, a line on stderr names those that differ.
 
     Raises:
         ConfigurationError: `DAGSTER_HOME` is not set.
@@ -30,10 +35,41 @@ def prepare() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / _DAGSTERS_NAME).exists():
         shutil.copyfile(SETTINGS, folder / _DAGSTERS_NAME)
+    if differing := differing_settings(folder / _DAGSTERS_NAME):
+        print(
+            f"note: {folder / _DAGSTERS_NAME} differs from {SETTINGS.name} of this version in {', '.join(differing)}; "
+            "delete it to take these settings anew",
+            file=sys.stderr,
+        )
     with dg.DagsterInstance.get() as instance:
         register_demo_groups(instance)
         _begin_retries(instance)
     return folder
+
+
+def differing_settings(path: Path) -> list[str]:
+    """Return this project's settings that a file of Dagster's settings lacks or has otherwise, by their dotted names.
+
+    Raises:
+        ConfigurationError: the file is no YAML mapping.
+    """
+    try:
+        own = yaml.safe_load(path.read_text("utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(own, dict):
+        raise ConfigurationError(f"{path}: expected a mapping of Dagster's settings")
+    found = dict(_leaves(own))
+    return [name for name, value in _leaves(yaml.safe_load(SETTINGS.read_text())) if found.get(name) != value]
+
+
+def _leaves(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested settings by their dotted names."""
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
 
 
 def _begin_retries(instance: dg.DagsterInstance) -> None:

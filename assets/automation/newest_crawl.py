@@ -31,13 +31,16 @@ _PARTITION_TAG = "dagster/partition"
 Value = TypeVar("Value")
 
 
-@dg.sensor(job=curate_crawl, minimum_interval_seconds=_DAY_S, default_status=dg.DefaultSensorStatus.STOPPED)
+@dg.sensor(
+    job=curate_crawl,
+    minimum_interval_seconds=_DAY_S,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="Curates the first groups of Common Crawl's newest crawl, and once a day asks again for a group whose "
+    f"runs failed. {NUM_GROUPS_VARIABLE} says how many groups (default: {_DEFAULT_NUM_GROUPS}); {INDEX_VARIABLE} names "
+    "another address of the list of crawls.",
+)
 def newest_crawl(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Curates the first groups of the newest crawl, and once a day asks again for a group whose runs failed.
-
-    `LOAM_GROUPS_PER_CRAWL` says how many groups (default 1); `LOAM_CRAWL_INDEX` names another address of the list of
-    crawls. A tick changes nothing but by its result, so a preview is free.
-    """
+    """Request a run for each wanted group that has none; a tick changes nothing but by its result."""
     try:
         num_groups = common_crawl_groups(os.environ.get(NUM_GROUPS_VARIABLE) or _DEFAULT_NUM_GROUPS)
         crawl = within(TICK_S, _newest)

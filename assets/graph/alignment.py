@@ -13,6 +13,7 @@ from assets.graph.crawl import demo_crawl
 from assets.graph.pretraining import inline_curve, metrics, pretrained_model
 from assets.graph.tokens import token_shards, tokenizer
 from assets.support import plots
+from assets.support.checks import figures
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
@@ -128,7 +129,7 @@ def sft_answers_are_well_formed(home: LoamHome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=rate >= MIN_WELL_FORMED,
         description=f"{rate:.1%} of the held-out answers are well-formed",
-        metadata={"well_formed_rate": rate, "minimum": MIN_WELL_FORMED},
+        metadata=figures({"well_formed_rate": rate, "minimum": MIN_WELL_FORMED}),
     )
 
 
@@ -141,7 +142,7 @@ def dpo_prefers_the_chosen_answer(home: LoamHome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=rates["reward_accuracy"] >= MIN_PREFERRED,
         description=f"the chosen answer is preferred in {rates['reward_accuracy']:.1%} of the held-out pairs",
-        metadata={**rates, "minimum": MIN_PREFERRED},
+        metadata=figures({**rates, "minimum": MIN_PREFERRED}),
     )
 
 

@@ -273,7 +273,7 @@ def curation_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Mat
         {
             **funnel_charts(rows),
             "stages": plots.table(shown),
-            "page": dg.MetadataValue.path(str(report.file(PAGE))),
+            "page": plots.path(report.file(PAGE)),
             "report": dg.MetadataValue.md(report.file(MARKDOWN).read_text(encoding="utf-8")),
         },
     )

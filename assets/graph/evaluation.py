@@ -10,6 +10,7 @@ from assets.graph.alignment import alignment_data, dpo_model, grpo_model, sft_mo
 from assets.graph.pretraining import pretrained_model
 from assets.graph.tokens import token_shards, tokenizer
 from assets.support import plots
+from assets.support.checks import figures
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
@@ -48,16 +49,20 @@ def evaluation_report(
     run_training(context, pipes, "evaluate", config_of(context, ReportConfig), paths)
     artifact = home.artifact("evaluation_report")
     report = dg.MetadataValue.md(artifact.file("report.md").read_text())
-    shown = {**_numbers(artifact), **_plots(artifact), "stages": _stages_table(artifact), "report": report}
+    gains = plots.table(artifact.summary["gains"])
+    shown = {"stages": _stages_table(artifact), "gains": gains, **_plots(artifact), "report": report}
+    shown |= _numbers(artifact)
     return result(artifact, watch, shown, without=_STAGES)
 
 
 def _stages_table(artifact: Artifact) -> dg.MetadataValue[Any]:
-    """Return every figure of every stage, a row a stage."""
+    """Return every figure of every stage, a column a stage."""
     rows = {stage: artifact.summary[stage] for stage in _STAGES}
     figures = ((name, value) for row in rows.values() for name, value in row.items())
     names = dict.fromkeys(name for name, value in figures if isinstance(value, int | float))
-    return plots.table([{"stage": stage, **{name: row.get(name) for name in names}} for stage, row in rows.items()])
+    return plots.table(
+        [{"figure": name.replace("_", " "), **{stage: row.get(name) for stage, row in rows.items()}} for name in names]
+    )
 
 
 _PLOTTED = {
@@ -70,6 +75,15 @@ _PLOTTED = {
 }
 """Figures of a stage that are drawn: the title and the unit."""
 
+_SHORT = {
+    "greedy_verified_rate": "verified",
+    "greedy_well_formed_rate": "well_formed",
+    "response_tokens": "tokens",
+    "kl_from_first": "kl",
+    "prefers_chosen": "prefers",
+}
+"""Their names behind the stage's: a longer one would take its width from the column of values."""
+
 
 def _plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """Return one bar chart a figure, over the stages that have it."""
@@ -81,12 +95,12 @@ def _plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def _numbers(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """Return every rate of every stage as a number of its own, which Dagster plots from run to run."""
+    """Return the drawn figures of every stage as numbers of their own, which Dagster plots from run to run."""
     return {
-        f"{stage}/{name}": dg.MetadataValue.float(plots.rounded(value))
+        f"{stage}/{_SHORT.get(name, name)}": dg.MetadataValue.float(plots.rounded(artifact.summary[stage][name]))
         for stage in reversed(_STAGES)
-        for name, value in artifact.summary[stage].items()
-        if isinstance(value, float)
+        for name in _PLOTTED
+        if artifact.summary[stage][name] is not None
     }
 
 
@@ -104,13 +118,15 @@ def grpo_raises_the_verified_rate(home: LoamHome) -> dg.AssetCheckResult:
         passed=gain >= MIN_GRPO_GAIN and well_formed >= MIN_WELL_FORMED,
         description=f"{gain * 100:+.1f} ± {found['standard_error'] * 100:.1f} points over SFT, "
         f"{well_formed:.1%} of the answers well-formed",
-        metadata={
-            "gain": gain,
-            "standard_error": found["standard_error"],
-            **({} if found["error_removed"] is None else {"error_removed": found["error_removed"]}),
-            "minimum_gain": MIN_GRPO_GAIN,
-            "well_formed_rate": well_formed,
-            **{f"{name}_verified_rate": rows[name]["greedy_verified_rate"] for name in ("sft", "grpo")},
-            **{f"{name}_standard_error": rows[name]["greedy_standard_error"] for name in ("sft", "grpo")},
-        },
+        metadata=figures(
+            {
+                "gain": gain,
+                "standard_error": found["standard_error"],
+                **({} if found["error_removed"] is None else {"error_removed": found["error_removed"]}),
+                "minimum_gain": MIN_GRPO_GAIN,
+                "well_formed_rate": well_formed,
+                **{f"{name}_verified_rate": rows[name]["greedy_verified_rate"] for name in ("sft", "grpo")},
+                **{f"{name}_standard_error": rows[name]["greedy_standard_error"] for name in ("sft", "grpo")},
+            }
+        ),
     )

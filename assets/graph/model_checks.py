@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.graph.pretraining import pretrained_model
-from assets.support.checks import WARN
+from assets.support.checks import WARN, figures
 from assets.support.promotion import MODEL, promoted
 from assets.support.resources import LoamHome
 from lm.storage import find_artifact
@@ -51,7 +51,7 @@ def no_regression(home: LoamHome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=ours <= theirs * (1 + MAX_REGRESSION),
         description=f"{ours:.4f} bits per byte; the promoted model has {theirs:.4f}",
-        metadata={"bits_per_byte": ours, "promoted_bits_per_byte": theirs, "promoted": best["digest"]},
+        metadata=figures({"bits_per_byte": ours, "promoted_bits_per_byte": theirs, "promoted": best["digest"]}),
     )
 
 

@@ -15,6 +15,7 @@ from assets.graph.mixture import NUM_TOKENS, mixed, training_mixture
 from assets.graph.scaling import SAMPLE_INTERVAL, against_plan, planned, training_budget, training_plan
 from assets.graph.tokens import token_shards, tokenizer
 from assets.support import plots
+from assets.support.checks import figures
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.observing import observed
@@ -86,7 +87,7 @@ def loss_is_finite_and_falls(home: LoamHome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=last < first and all(map(math.isfinite, losses)),
         description=f"loss from {first:.3f} to {last:.3f} in {len(losses):,} steps",
-        metadata={"first_tenth": first, "last_tenth": last, "steps": len(losses)},
+        metadata=figures({"first_tenth": first, "last_tenth": last, "steps": len(losses)}),
     )
 
 
@@ -102,7 +103,7 @@ def beats_ngram(home: LoamHome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=ours < theirs,
         description=f"{ours:.3f} bits per byte; the n-gram model has {theirs:.3f}",
-        metadata={"bits_per_byte": ours, "ngram_bits_per_byte": theirs},
+        metadata=figures({"bits_per_byte": ours, "ngram_bits_per_byte": theirs}),
     )
 
 
@@ -131,7 +132,7 @@ def budget_was_right(home: LoamHome) -> dg.AssetCheckResult:
         passed=found["same"] and all(abs(error) <= limits[name] for name, error in errors.items()),
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(told),
-        metadata={name: value for name, value in found.items() if value is not None},
+        metadata=figures({name: value for name, value in found.items() if value is not None}),
     )
 
 
@@ -172,7 +173,7 @@ def profile(output: Path) -> dict[str, dg.MetadataValue[Any]]:
     if not rows:
         return {}
     folder = work_folder(output) / PROFILE_FOLDER
-    return {"where_a_steps_time_goes": plots.table(rows), "profile": dg.MetadataValue.path(str(folder))}
+    return {"step_time": plots.table(rows), "profile": plots.path(folder)}
 
 
 def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:

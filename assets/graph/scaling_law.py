@@ -12,6 +12,7 @@ import dagster as dg
 from assets.automation.partitions import LAW_BUDGETS
 from assets.graph.tokens import token_shards
 from assets.support import plots
+from assets.support.checks import figures
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
@@ -116,7 +117,7 @@ def law_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Material
     """The page of the law: IsoFLOP curves, loss surface, frontier, predicted and measured loss."""
     watch = Stopwatch()
     artifact = write_law_report(home.artifact("law_prediction"), home.artifact("law_test"), home.target("law_report"))
-    return result(artifact, watch, {"page": dg.MetadataValue.path(str(artifact.file(PAGE)))})
+    return result(artifact, watch, {"page": plots.path(artifact.file(PAGE))})
 
 
 @dg.asset_check(
@@ -129,7 +130,7 @@ def law_predicts(home: LoamHome) -> dg.AssetCheckResult:
         passed=abs(found["relative_error"]) <= _MOST_ERROR,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{found['relative_error']:+.2%} beside the predicted loss",
-        metadata=dict(found),
+        metadata=figures(found),
     )
 
 

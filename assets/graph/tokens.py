@@ -11,6 +11,7 @@ import numpy as np
 
 from assets.graph.curation import clean_documents, raw_documents
 from assets.support import plots
+from assets.support.checks import figures
 from assets.support.failures import explained
 from assets.support.launchpad import config_of, schema_of
 from assets.support.resources import LoamHome
@@ -94,7 +95,7 @@ def byte_pairs_lose_nothing(home: LoamHome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=own["texts_that_come_back"] == 1 and own["unknown_share"] == 0 and own["bytes_per_token"] > 1,
         description=f"{own['texts_that_come_back']:.0%} of texts come back, {own['bytes_per_token']:.2f} bytes a token",
-        metadata={name: value for name, value in own.items() if name != "tokenizer"},
+        metadata=figures({name: value for name, value in own.items() if name != "tokenizer"}),
     )
 
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (  # no public name in 1.13
-    AssetCheckEvaluationTargetMaterializationData,
-)
 
+from assets.support.plots import rounded
 from assets.support.resources import LoamHome
+from assets.support.unpublished import CheckTarget
 from lm.errors import InputError
 from lm.storage import Artifact, find_artifact
 
@@ -82,7 +81,7 @@ def results(checks: Sequence[Check], made: Made) -> list[dg.AssetCheckResult]:
             passed=found.passed,
             severity=check.severity(found),
             description=found.description,
-            metadata=dict(found.figures),
+            metadata=figures(found.figures),
         )
         for check, found in looked
     ]
@@ -99,13 +98,18 @@ def evaluations(
                 asset_key=context.asset_key,
                 check_name=check.name,
                 passed=found.passed,
-                metadata=dict(found.figures),
+                metadata=figures(found.figures),
                 severity=check.severity(found),
                 description=found.description,
                 blocking=check.blocking,
                 partition=group,
                 target_materialization_data=target,
             )
+
+
+def figures(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of a check's result as its page shows them: rounded to four digits."""
+    return {name: rounded(value) if isinstance(value, float) else value for name, value in found.items()}
 
 
 def check_groups(home: LoamHome, groups: Sequence[str], checks: Mapping[str, Sequence[Check]]) -> None:
@@ -134,15 +138,8 @@ def check_groups(home: LoamHome, groups: Sequence[str], checks: Mapping[str, Seq
         )
 
 
-def _target(context: dg.AssetExecutionContext, group: str) -> AssetCheckEvaluationTargetMaterializationData | None:
+def _target(context: dg.AssetExecutionContext, group: str) -> CheckTarget | None:
     wanted = dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[group])
     records = context.instance.fetch_materializations(wanted, limit=1).records
-    return next(
-        (
-            AssetCheckEvaluationTargetMaterializationData(
-                run_id=each.run_id, storage_id=each.storage_id, timestamp=each.timestamp
-            )
-            for each in records
-        ),
-        None,
-    )
+    made = (CheckTarget(run_id=each.run_id, storage_id=each.storage_id, timestamp=each.timestamp) for each in records)
+    return next(made, None)

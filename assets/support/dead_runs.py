@@ -24,8 +24,8 @@ _MAX_RETRIES_TAG = "dagster/max_retries"
 _ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 _UNDER_WAY = [status for status in dg.DagsterRunStatus if status not in _ENDED]
 
-LOCK_TAG = "loam/lock"
-"""The tag that names a run's lock file."""
+LOCK_TAG = ".dagster/loam_lock"
+"""The tag that names a run's lock file; Dagster's pages hide tags with this prefix."""
 
 _HELD: dict[str, IO[str]] = {}
 """The open lock files of this process, by run."""

@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -176,6 +177,13 @@ def readable(row: Mapping[str, Any]) -> dict[str, Any]:
 def bytes_text(size_bytes: float) -> str:
     """Return a size as text, such as 5.9 MB."""
     return _scaled(size_bytes, {12: "TB", 9: "GB", 6: "MB", 3: "kB", 0: "bytes"})
+
+
+def path(place: Path) -> dg.PathMetadataValue:
+    """Return a file or folder as commands take it: relative to the working folder where it lies below it, which leaves
+    the page's width to the values.
+    """
+    return dg.MetadataValue.path(str(place).removeprefix(f"{Path.cwd()}/"))
 
 
 def _with_unit(name: str, value: Any) -> Any:

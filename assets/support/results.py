@@ -75,7 +75,7 @@ def artifact_metadata(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
         "num_files": dg.MetadataValue.int(len(artifact.files)),
         "digest": dg.MetadataValue.text(artifact.digest[:_DIGEST_DIGITS]),
         "code": dg.MetadataValue.text(artifact.code[:_DIGEST_DIGITS]),
-        "path": dg.MetadataValue.path(str(artifact.path)),
+        "path": plots.path(artifact.path),
     }
 
 
@@ -121,7 +121,17 @@ def group_metadata(shown: Plots, artifact: Artifact) -> dict[str, dg.MetadataVal
     first = [name for name, value in shown.items() if plots.is_inline(value)]
     headlines = [name for name in HEADLINES if name in metadata]
     everything = {**shown, **metadata}
-    return {name: everything[name] for name in dict.fromkeys([*first, *headlines, *shown, *metadata])}
+    return {name: _readable(name, everything[name]) for name in dict.fromkeys([*first, *headlines, *shown, *metadata])}
+
+
+def _readable(name: str, value: dg.MetadataValue[Any]) -> dg.MetadataValue[Any]:
+    """Return a number as people read it: FLOPs with their unit, any other rounded to four digits."""
+    if isinstance(value, dg.IntMetadataValue | dg.FloatMetadataValue) and value.value is not None:
+        if "flops" in name:
+            return dg.MetadataValue.text(str(plots.readable({name: value.value})[name]))
+        if isinstance(value, dg.FloatMetadataValue):
+            return dg.MetadataValue.float(plots.rounded(value.value))
+    return value
 
 
 def joint_digest(artifacts: Iterable[Artifact]) -> str:
@@ -148,6 +158,8 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, dg.MetadataValue[Any]]
         columns = list(dict.fromkeys(column for each in value.values() for column in each))
         rows = [{"name": key, **{c: _plain(each.get(c)) for c in columns}} for key, each in value.items()]
         yield name, plots.table(rows)
+    elif isinstance(value, list) and all(isinstance(each, Mapping) for each in value):
+        yield name, plots.table([{key: _plain(each) for key, each in row.items()} for row in value])
     elif isinstance(value, list) and all(isinstance(each, str) for each in value):
         yield name, dg.MetadataValue.text(", ".join(value))
     else:

@@ -165,7 +165,7 @@ class Downloader:
             try:
                 return attempt()
             except (_Again, *_BROKEN) as error:
-                reason = str(error) or type(error).__name__
+                reason = _plainly(error)
                 pause_s = error.pause_s if isinstance(error, _Again) else None
             if pause_s is not None and pause_s > self.policy.max_retry_after_s:
                 raise InputError(f"{url}: {reason}, Retry-After {pause_s:,.0f} s; run again after that time")
@@ -248,6 +248,23 @@ class Downloader:
                     raise InputError(f"{part.url}: longer than the limit of {self.policy.max_file_bytes} bytes")
             stream.flush()
             os.fsync(stream.fileno())
+
+
+def _plainly(error: BaseException) -> str:
+    """Return the reason of a failed attempt in a few words: those of the innermost error, which the HTTP client wraps.
+
+    Three wrappers about "Connection refused" hide it in 200 characters.
+    """
+    inner, seen = error, {id(error)}
+    while True:
+        wrapped = (getattr(inner, "reason", None), inner.__cause__, inner.__context__, *inner.args)
+        found = next((each for each in wrapped if isinstance(each, BaseException) and id(each) not in seen), None)
+        if found is None:
+            break
+        inner = found
+        seen.add(id(inner))
+    told = inner.strerror if isinstance(inner, OSError) and inner.strerror else str(inner)
+    return told or type(inner).__name__
 
 
 def _accepted(url: str, response: requests.Response) -> requests.Response:

@@ -1,6 +1,7 @@
 """The definitions: they load without a warning, and each asset is described."""
 
 import graphlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -33,6 +34,22 @@ def test_definitions_load_and_are_described():
     for key, spec in ((spec.key, spec) for spec in defs.resolve_all_asset_specs()):
         assert spec.description, key
         assert len(key.to_user_string()) <= LONGEST_NAME, key
+
+
+def test_what_runs_by_itself_is_described_and_names_its_variables():
+    found = [*defs.sensors, *defs.schedules]
+    assert len(found) == 6
+    for each in found:
+        assert each.description, each.name
+        assert each.default_status.value == "STOPPED", each.name
+    variables = {
+        "newest_crawl": {"LOAM_GROUPS_PER_CRAWL", "LOAM_CRAWL_INDEX"},
+        "local_warc_folder": {"LOAM_WARC_FOLDER", "LOAM_WARC_CRAWL", "LOAM_WARC_FILES_PER_GROUP"},
+        "enough_new_tokens": {"LOAM_RETRAIN_TOKENS"},
+        "failure_reports": {"LOAM_FAILURE_WEBHOOK"},
+    }
+    for each in found:
+        assert variables.get(each.name, set()) <= set(re.findall(r"LOAM_[A-Z_]+", each.description)), each.name
 
 
 def test_the_workspace_and_the_project_name_one_code_location():

@@ -4,6 +4,7 @@ import logging
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
 from dagster._daemon.auto_run_reexecution.event_log_consumer import (
@@ -27,6 +28,29 @@ def test_prepare_makes_the_instance_and_keeps_its_settings(tmp_path, monkeypatch
     settings.write_text("telemetry:\n  enabled: false\n")
     assert main(["prepare"]) == 0
     assert settings.read_text() == "telemetry:\n  enabled: false\n"
+
+
+def test_older_settings_are_named_and_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    prepare()
+    assert capsys.readouterr().err == ""
+    settings = yaml.safe_load((tmp_path / "dagster.yaml").read_text())
+    del settings["run_retries"]["max_retries"]
+    settings["telemetry"]["enabled"] = True
+    settings["sensors"] = {"use_threads": True}  # an own setting, which is none of ours
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings))
+    prepare()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert " in telemetry.enabled, run_retries.max_retries; delete it to take these settings anew" in line
+    assert yaml.safe_load((tmp_path / "dagster.yaml").read_text()) == settings
+
+
+@pytest.mark.parametrize("text", ["- telemetry\n", "telemetry: [\n"])
+def test_settings_that_are_none_are_named(tmp_path, monkeypatch, text):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    (tmp_path / "dagster.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"dagster\.yaml: (expected a mapping|not YAML)"):
+        prepare()
 
 
 def groups():

@@ -36,6 +36,7 @@ CURVES = [
     ("grpo_model", "reward", 1),
 ]
 """Assets, their plots, and the least number of curves in each."""
+MOST_NAME_CHARACTERS = 26
 
 
 @pytest.fixture
@@ -223,6 +224,26 @@ def test_rates_of_evaluations_are_numbers(shown, artifact_of):
     summary = artifact_of("evaluation_report").summary
     for stage in ("pretrained", "sft", "dpo", "grpo"):
         assert shown("evaluation_report", f"{stage}/bits_per_byte") == rounded(summary[stage]["bits_per_byte"])
+
+
+def test_names_leave_the_width_to_the_values_and_nothing_hides_in_json(tiny_run):
+    """The page gives a long name its width and cuts the tables beside it."""
+    entries = [
+        (asset, name, value)
+        for asset, event in materializations(tiny_run).items()
+        for name, value in event.materialization.metadata.items()
+    ]
+    assert [each[:2] for each in entries if len(each[1]) > MOST_NAME_CHARACTERS] == []
+    assert [each[:2] for each in entries if isinstance(each[2], dg.JsonMetadataValue)] == []
+
+
+def test_gains_and_stages_are_tables(shown, artifact_of):
+    summary = artifact_of("evaluation_report").summary
+    assert [(row["from"], row["to"]) for row in shown("evaluation_report", "gains")] == [
+        (each["from"], each["to"]) for each in summary["gains"]
+    ]
+    bits = next(row for row in shown("evaluation_report", "stages") if row["figure"] == "bits per byte")
+    assert bits["grpo"] == rounded(summary["grpo"]["bits_per_byte"])
 
 
 def test_documents_have_rows_and_columns(shown, artifact_of):

@@ -1,5 +1,9 @@
 """Downloads: bytes as they are stored, redirects, distances, sizes, a full disk."""
 
+import dataclasses
+import re
+import socket
+import threading
 import time
 
 import pytest
@@ -63,6 +67,35 @@ def test_a_full_disk(server, downloader, tmp_path, monkeypatch):
     with pytest.raises(NoSpaceError, match=r"x.*no space left"):
         downloader.download(server.url + SMALL, tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("https://no-such-host.invalid/x", r"[A-Z][a-z -]+"),  # in the words of the system
+        ("http://127.0.0.1:{closed}/x", "Connection refused"),
+        ("http://127.0.0.1:{silent}/x", "timed out"),
+        ("http://127.0.0.1:{hasty}/x", "(Connection reset by peer|Remote end closed connection without response)"),
+    ],
+)
+def test_the_reason_of_a_broken_connection_is_a_few_words(place, reason, tmp_path):
+    """Not the three errors that the HTTP client puts about it."""
+    policy = dataclasses.replace(QUICK, read_timeout_s=0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent, socket.create_server(("127.0.0.1", 0)) as hasty:
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            closed = unused.getsockname()[1]
+        ports = {"closed": closed, "silent": silent.getsockname()[1], "hasty": hasty.getsockname()[1]}
+        threading.Thread(target=hang_up, args=[hasty, QUICK.max_attempts], daemon=True).start()
+        with Downloader(policy) as client, pytest.raises(UnreachableError) as failed:
+            client.download(place.format(**ports), tmp_path / "x")
+    assert re.fullmatch(f"{re.escape(place.format(**ports))}: gave up after 3 attempts: {reason}", str(failed.value))
+
+
+def hang_up(listener, times):
+    """Close `times` connections without an answer."""
+    for _ in range(times):
+        connection, _address = listener.accept()
+        connection.close()
 
 
 def test_policy_is_checked():
