@@ -17,7 +17,7 @@ from assets.support.promotion import MODEL, promote
 from lm.errors import ConfigurationError, run_command
 from lm.scaling.grid_config import GRIDS
 from pipelines.common_crawl import DATA_URL
-from pipelines.paths import home, root_at
+from pipelines.paths import DEMO_CRAWL, home, root_at
 from pipelines.sources.group_source import GroupSource, add_group, stored_groups
 
 
@@ -41,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.action == "list":
             stored = stored_groups(root)
             for key in sorted(instance.get_dynamic_partitions(str(WARC_GROUPS.name))):
-                print(f"{key}  {_described(stored.get(key))}")
+                is_built_in = key.partition("/")[0] == DEMO_CRAWL
+                print(f"{key}  {'the built-in crawl' if is_built_in else _described(stored.get(key))}")
             return 0
         for key in arguments.groups:
             source = GroupSource(

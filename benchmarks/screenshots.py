@@ -1,18 +1,20 @@
 """`python -m benchmarks.screenshots`: the pictures of the README and the docs, of the demo's run in Dagster's UI.
 
 Needs a Chromium (Debian's package `chromium`), playwright (extra `browser`), and what `make demo` has made in this
-checkout. The group that the dialog shows is registered nowhere: the dialog is left without a launch.
+checkout. The UI runs on a copy of Dagster's records, so that the group which the dialog adds is gone afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -20,6 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from assets.automation.jobs import curate_crawl
+from assets.definitions import defs
 from lm.errors import InputError, run_command
 from lm.storage import open_artifact
 from pipelines import paths
@@ -27,14 +31,24 @@ from pipelines.report.curation import PAGE
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 _PAGES = {
-    "graph": ("/locations/loam/asset-groups/curation/lineage", (1600, 620)),
-    "groups": ("/asset-groups", (1600, 620)),
-    "pretrained_model": ("/assets/pretrained_model?view=overview", (1600, 1000)),
+    "graph": ("/locations/loam/asset-groups/curation/lineage", (1600, 620), "masked_documents"),
+    "groups": ("/asset-groups", (1600, 620), "evaluation"),
+    "pretrained_model": ("/assets/pretrained_model?view=overview", (1600, 1000), "bits_per_byte"),
 }
-_RENDER_MS = 12_000
-_CLICK_MS = 120_000
-_DIALOG_MS = 2_000
-_START_S = 120
+"""Path, window, and a text that is there once the page is."""
+_GROUP = "local/g0000"
+_CONFIG = """ops:
+  warc_files:
+    config: {folder: /data/warcs}
+  harmless_documents:
+    config: {judge: none}
+  quality_documents:
+    config: {judge: none}
+"""
+_CLICK_MS = 300_000
+_START_S = 300
+_DRAWN_MS = 4_000
+"""Drawing: the graph moves to its place, and colours of states come, with no event at their end."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,9 +66,9 @@ def main(argv: list[str] | None = None) -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     report = open_artifact(paths.artifact_path("curation_report")).file(PAGE)
     with _browser(executable) as browser, _server() as address:
-        _shoot(browser, report.as_uri(), "curation_report", (1600, 1000))
-        for name, (path, window) in _PAGES.items():
-            _shoot(browser, address + path, name, window)
+        _shoot(browser, report.as_uri(), "curation_report", (1600, 1000), "Curation")
+        for name, (path, window, text) in _PAGES.items():
+            _shoot(browser, address + path, name, window, text)
         _shoot_dialog(browser, address)
     return 0
 
@@ -71,39 +85,48 @@ def _browser(executable: str) -> Iterator[Any]:
         browser.close()
 
 
-def _shoot(browser: Any, address: str, name: str, window: tuple[int, int]) -> None:
-    """A picture of a page, once its scripts had time to draw it."""
+def _shoot(browser: Any, address: str, name: str, window: tuple[int, int], text: str) -> None:
+    """A picture of a page, once it has the text and had time to draw."""
     page = browser.new_page(viewport={"width": window[0], "height": window[1]})
+    page.set_default_timeout(_CLICK_MS)
     page.goto(address)
-    page.wait_for_timeout(_RENDER_MS)
+    page.get_by_text(text, exact=True).first.wait_for()
+    page.wait_for_timeout(_DRAWN_MS)
     page.screenshot(path=str(IMAGES / f"{name}.png"))
     page.close()
 
 
 def _shoot_dialog(browser: Any, address: str) -> None:
-    """The dialog of the job `curate_crawl`, with the registered groups chosen."""
-    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    """The dialog of the job `curate_crawl`, with a new group and its configuration."""
+    page = browser.new_page(viewport={"width": 1200, "height": 820})
     page.set_default_timeout(_CLICK_MS)
-    end = time.monotonic() + _START_S
-    while True:  # the daemons have started once the dialog does not warn of them
-        page.goto(f"{address}/locations/loam/jobs/curate_crawl")
+    answers = itertools.count(1)
+    num_assets = len(curate_crawl.selection.resolve(defs.resolve_asset_graph()))
+
+    def is_last(response: Any) -> bool:
+        query = response.request.post_data_json if response.request.method == "POST" else None
+        return (query or {}).get("operationName") == "PartitionHealthQuery" and next(answers) == num_assets
+
+    page.goto(f"{address}/locations/loam/jobs/curate_crawl")
+    with page.expect_response(is_last):  # with the last state of the groups, the dialog sets its selection anew
         page.get_by_role("button", name="Materialize all").click()
-        page.get_by_text("Add a partition").wait_for()
-        page.wait_for_timeout(_DIALOG_MS)
-        if not page.get_by_text("daemon is not running").count():
-            break
-        if time.monotonic() > end:
-            raise InputError(f"{address}: Dagster's daemons did not start within {_START_S} s")
-    page.get_by_role("button", name="All", exact=True).click()
+    page.get_by_text("Add a partition").click()
+    page.get_by_placeholder("name", exact=True).fill(_GROUP)
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Launch 1 run").wait_for()
     page.get_by_role("dialog").get_by_text("Config", exact=True).click()
-    page.wait_for_timeout(_DIALOG_MS)
+    page.get_by_role("button", name="Add config").click()
+    page.locator(".CodeMirror").last.evaluate("(editor, text) => editor.CodeMirror.setValue(text)", _CONFIG)
+    page.get_by_role("button", name="Save config").click()
+    page.get_by_text("daemon is not running").wait_for(state="hidden")
+    page.wait_for_timeout(_DRAWN_MS)
     page.screenshot(path=str(IMAGES / "add_group.png"))
     page.close()
 
 
 @contextmanager
 def _server() -> Iterator[str]:
-    """Dagster's web server and daemons on a free port of this machine; yields its address."""
+    """Dagster's web server and daemons on a free port of this machine, on a copy of its records; yields its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -111,7 +134,10 @@ def _server() -> Iterator[str]:
     # The code location is that of the project file, as for `make ui`.
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
     quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, stdout=quiet, stderr=quiet, start_new_session=True)
+    records = Path(tempfile.mkdtemp(prefix="loam-screenshots-"))
+    shutil.copytree(os.environ["DAGSTER_HOME"], records, dirs_exist_ok=True)
+    environment = {**os.environ, "DAGSTER_HOME": str(records)}
+    server = subprocess.Popen(command, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
     try:
         _wait(address, server)
         yield address
@@ -122,6 +148,7 @@ def _server() -> Iterator[str]:
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+        shutil.rmtree(records, ignore_errors=True)
 
 
 def _wait(address: str, server: subprocess.Popen[bytes]) -> None:

@@ -48,10 +48,10 @@ def prepare() -> Path:
 
 
 def differing_settings(path: Path) -> list[str]:
-    """Return this project's settings that a file of Dagster's settings lacks or has otherwise, by their dotted names.
+    """Return this project's settings that a file of Dagster's settings lacks or has with another value, by their dotted names.
 
     Raises:
-        ConfigurationError: the file is no YAML mapping.
+        ConfigurationError: the file has no YAML mapping.
     """
     try:
         own = yaml.safe_load(path.read_text("utf-8")) or {}
