@@ -48,7 +48,7 @@ def prepare() -> Path:
 
 
 def differing_settings(path: Path) -> list[str]:
-    """Return this project's settings that a file of Dagster's settings lacks or has with another value, by their dotted names.
+    """Return the dotted names of this project's settings that a file of Dagster's lacks or has with another value.
 
     Raises:
         ConfigurationError: the file has no YAML mapping.
