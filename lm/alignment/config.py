@@ -112,6 +112,20 @@ class SFTConfig(TuningConfig):
     max_examples: Annotated[
         int | None, Doc("Take only the first so many training examples; empty takes all."), Range(1)
     ] = None
+    lora_rank: Annotated[
+        int,
+        Doc("Rank of adapters that learn in place of the layers' maps, and are merged at the end; 0 for none."),
+        Range(0),
+    ] = 0
+    lora_alpha: Annotated[float, Doc("An adapter's product counts alpha / rank times."), Range(above=0)] = 16.0
+    neftune_alpha: Annotated[
+        float, Doc("Size of NEFTune's noise on the embeddings, 5 in the paper; 0 for none."), Range(0)
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lora_rank and self.optimizer == "muon":
+            raise ConfigurationError("optimizer: muon with lora_rank, expected adamw: it moves whole matrices evenly")
 
 
 @dataclass(frozen=True, kw_only=True)

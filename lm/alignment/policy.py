@@ -6,7 +6,7 @@ import json
 import math
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,6 +26,7 @@ from lm.configuration import to_mapping
 from lm.errors import ConfigurationError, InputError, Interrupted, NonFiniteError, check_finite_scores
 from lm.evaluation.answers import JudgedAnswer, evaluate_answers
 from lm.model import TransformerLM, choose_device, load_model, save_model
+from lm.model.files import save_tensors
 from lm.storage import Artifact, find_whole, fingerprint, open_artifact, publish, sha256_of, write_json
 from lm.tokenizer import Tokenizer
 from lm.training.clipping import clip_gradients
@@ -39,6 +40,7 @@ from lm.training.stop import StopSignals
 from lm.training.tensorboard import TensorBoard
 
 Report = Callable[[Mapping[str, object]], None]
+ADAPTER = "adapter.safetensors"
 
 
 def silent(event: Mapping[str, object]) -> None:
@@ -228,10 +230,12 @@ class StepLog:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The results of a stage: figures for `evaluation.json` and the summary, and held-out answers as samples."""
+    """The results of a stage: figures for `evaluation.json` and the summary, held-out answers as samples, and adapters
+    that are to be kept beside the model."""
 
     evaluation: Mapping[str, Any]
     answers: Sequence[JudgedAnswer]
+    adapters: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def tune_to_artifact(
@@ -283,6 +287,8 @@ def tune_to_artifact(
             log.check_signals("after the last step")
         check_finite_scores(outcome.evaluation, f"{stage}: evaluation after the last step")
         save_model(publication.path, network, vocabulary.digest)
+        if outcome.adapters:
+            save_tensors(publication.path / ADAPTER, dict(outcome.adapters))
         write_json(publication.path / "evaluation.json", outcome.evaluation)
         _write_samples(publication.path / "samples.jsonl", outcome.answers[:num_samples])
         publication.summary.update(outcome.evaluation)

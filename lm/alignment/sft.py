@@ -2,7 +2,8 @@
 
     loss = − Σ log p(response token | what came before) / number of response tokens in the batch
 
-The end-of-turn token counts as response; that is how a model learns to stop.
+The end-of-turn token counts as response; that is how a model learns to stop. With `lora_rank` adapters learn in place
+of the weights (`lm.alignment.lora`); `adapter.safetensors` has them, and the published model contains them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from torch import Tensor
 
 from lm.alignment.config import Packing, SFTConfig
 from lm.alignment.lengths import LengthLimit
+from lm.alignment.lora import adapter_tensors, add_adapters, merge_adapters
 from lm.alignment.microbatches import sft_microbatch_step
+from lm.alignment.neftune import noisy_embeddings
 from lm.alignment.packing import pack, packed_log_probs
 from lm.alignment.policy import (
     Outcome,
@@ -69,10 +72,12 @@ def train_sft(
         examples = encode_instructions(policy.tokenizer, train, instructions, limit)
         loss_before = mean_loss(policy.model, held_examples)
         fine_tune(policy, examples, config, log)
-        rates, answers = policy.evaluate(problems, config) if problems else ({}, [])
+        adapters = adapter_tensors(policy.model) if config.lora_rank else {}
+        merge_adapters(policy.model)
         losses = {"before": loss_before, "after": mean_loss(policy.model, held_examples)}
+        rates, answers = policy.evaluate(problems, config) if problems else ({}, [])
         counts = {"num_train_examples": len(examples), "too_long": dict(limit.counts)}
-        return Outcome({"loss": losses, **counts, **rates}, answers)
+        return Outcome({"loss": losses, **counts, **rates}, answers, adapters)
 
     return tune_to_artifact(
         "sft",
@@ -88,13 +93,17 @@ def train_sft(
 
 
 def fine_tune(policy: Policy, examples: Sequence[ChatExample], config: SFTConfig, log: StepLog) -> None:
-    """`num_steps` updates over shuffled epochs of the examples."""
+    """`num_steps` updates over shuffled epochs of the examples; adapters stay beside the weights."""
     model = policy.model.train()
+    if config.lora_rank:
+        add_adapters(model, rank=config.lora_rank, alpha=config.lora_alpha, seed=config.seed)
     tuner = Tuner(model, config, policy.replay)
     done = log.resume(tuner)
     batches = islice(shuffled_batches(len(examples), config.batch_size, config.seed), done, config.num_steps)
     for step, indices in enumerate(track(batches, "sft", total=config.num_steps - done, unit="step"), start=done + 1):
-        loss = accumulate_sft_gradients(model, [examples[i] for i in indices], config.microbatch_size, config.packing)
+        chosen = [examples[i] for i in indices]
+        with noisy_embeddings(model, config.neftune_alpha, (config.seed * 1_000_003 + step) % 2**63):
+            loss = accumulate_sft_gradients(model, chosen, config.microbatch_size, config.packing)
         check_finite(loss, step)
         log(step, {"loss": loss.item(), **tuner.step()})
 

@@ -178,10 +178,26 @@ def test_a_signal_ends_a_stage_at_a_step(start, tmp_path, number, code):
 DRAWS = {"group_size": 4, "signal_floor": 0.75, "most_draws": 3}
 STAGES = {
     "sft": (train_sft, SFTConfig, "instructions", {}),
+    "sft, noisy": (train_sft, SFTConfig, "instructions", {"neftune_alpha": 5.0}),
     "dpo": (train_dpo, DPOConfig, "preferences", {}),
     "grpo": (train_grpo, GRPOConfig, "problems", {**DRAWS, "kl_weight": 0.1, "updates_per_rollout": 2}),
     "ppo": (train_ppo, PPOConfig, "problems", {"kl_target": 0.1, "kl_horizon": 20}),
 }
+
+
+def test_adapters_that_were_stopped_go_on_to_the_same_bytes(start, tuned, tmp_path):
+    settings = {"num_steps": 4, "batch_size": 4, "evaluation_problems": 4, "lora_rank": 4}
+    given = {**places(start, tmp_path / "sft", model=tuned[0].path), "instructions": start / "instructions.jsonl"}
+
+    def stop(event):
+        if event.get("step") == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train_sft(SFTConfig(**SMALL, **settings), **given, report=stop)
+    resumed = train_sft(SFTConfig(**SMALL, **settings), **given)
+    whole = train_sft(SFTConfig(**SMALL, **settings), **{**given, "output": tmp_path / "whole"})
+    assert resumed.files == whole.files
 
 
 @pytest.mark.fault(28)
