@@ -86,7 +86,7 @@ def test_an_error_of_one_rank_ends_all_with_its_message(job, tmp_path):
 @pytest.mark.fault(28)
 def test_a_signal_to_one_rank_stops_all_with_a_checkpoint_and_the_next_job_goes_on(job, tmp_path, shards):
     output, unbroken = tmp_path / "m", tmp_path / "unbroken"
-    changes = {**SHORT, "data_parallel": "fsdp", "num_steps": 80, "evaluation_interval": 0}
+    changes = {**SHORT, "data_parallel": "fsdp", "num_steps": 40, "evaluation_interval": 0}
     running = job(output, 2, **changes)
     wait_for_checkpoint(output)
     os.kill(running.processes[1].pid, signal.SIGTERM)
