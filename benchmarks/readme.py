@@ -118,12 +118,18 @@ def scaling() -> str:
         return max(value for name, value in values.items() if name.startswith(start))
 
     inside = min(value for name, value in values.items() if name.startswith("planted laws"))
-    own = next(row for row in facts["rows"] if row["name"].startswith("own law: error"))
+    flops = f"are within {most('FLOPs'):.2g}% of torch's own count" if most("FLOPs") else "equal torch's own count"
+    laws = [row for row in facts["rows"] if row["name"].startswith("own law of") and row["name"].endswith("budget")]
+    own = "; on ".join(
+        f"{row['name'].removeprefix('own law of ').split(',')[0]} {row['peer'].split(' by ')[0]}, "
+        f"{row['peer'].split('), ')[1]}, {row['value']:.2g}% off"
+        for row in laws
+    )
     return (
-        f"FLOPs of a step are within {most('FLOPs'):.2g}% of torch's own count, its bytes within {most('bytes'):.2g}% "
+        f"FLOPs of a step {flops}, its bytes are within {most('bytes'):.2g}% "
         f"of what a CPU allocates. Of 100 planted laws at least {inside:.0f} have each parameter in its 95% interval. "
-        f"From twenty trainings on prose, the loss at four times their largest budget was {own['peer']} (mean of "
-        f"three seeds): {own['value']:.2g}% off. Commit {facts['commit']}, {facts['date']}."
+        f"The loss at four times the largest budget of twenty trainings, and the mean of three seeds: on {own}. "
+        f"Commit {facts['commit']}, {facts['date']}."
     )
 
 
