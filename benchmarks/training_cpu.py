@@ -21,6 +21,8 @@ from torch import Tensor
 
 from benchmarks.report import Row
 from lm.accounting import model_flops_utilization
+from lm.kernels.adamw import AdamWSettings, AdamWUpdate, adamw_
+from lm.kernels.backend import Backend, use_kernels
 from lm.model import TransformerLM
 from lm.model.config import ModelConfig
 from lm.model.presets import preset
@@ -80,7 +82,8 @@ def speed_rows(rounds: int = 8) -> list[Row]:
     pairs = [("ours", "Llama", MIN_RATIO), ("ours, compiled", "Llama", MIN_RATIO)]
     pairs.append(("ours, compiled", "Llama, compiled", MIN_RATIO))
     shares = {name: model_flops_utilization(config, tokens_per_s, flops) for name, tokens_per_s in speed.items()}
-    return [*(_speed_row(ours, peer, speed, target) for ours, peer, target in pairs), _share_row(shares, flops)]
+    rows = [_speed_row(ours, peer, speed, target) for ours, peer, target in pairs]
+    return [*rows, _share_row(shares, flops), _update_row(config, rounds)]
 
 
 def _share_row(shares: Mapping[str, float], flops: float) -> Row:
@@ -91,6 +94,30 @@ def _share_row(shares: Mapping[str, float], flops: float) -> Row:
         unit="share",
         peer=f"{others}; products {flops / 1e9:,.0f} GFLOP/s",
         target=MIN_PRODUCT_SHARE,
+    )
+
+
+def _update_row(config: ModelConfig, rounds: int) -> Row:
+    """Updates of all weights by AdamW: torch's loop beside the reference, separate operations."""
+    parameters = [parameter.detach() for parameter in TransformerLM(config).parameters()]
+    settings = AdamWSettings(1e-3, (0.9, 0.95), 1e-8, 0.1, 5)
+    random = torch.rand_like
+    updates = [AdamWUpdate(each, random(each), random(each), random(each), settings) for each in parameters]
+    seconds: dict[Backend, list[float]] = {"auto": [], "reference": []}
+    for _ in range(rounds + 1):
+        for backend, taken in seconds.items():
+            with use_kernels(backend):
+                started = time.perf_counter()
+                adamw_(updates)
+                taken.append(time.perf_counter() - started)
+    loop, separate = (statistics.median(taken[1:]) for taken in seconds.values())
+    return Row(
+        name=f"CPU training, {SHAPE}, update by AdamW",
+        value=1 / loop,
+        unit="updates/s",
+        peer=f"separate operations: {1 / separate:.1f}",
+        ratio=separate / loop,
+        target=1.0,
     )
 
 
