@@ -31,8 +31,8 @@ from pipelines.report.curation import PAGE
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 _PAGES = {
-    "graph": ("/locations/loam/asset-groups/curation/lineage", (1600, 620), "masked_documents"),
-    "groups": ("/asset-groups", (1600, 620), "evaluation"),
+    "graph": ("/locations/loam/asset-groups/curation/lineage", (1600, 900), "masked_documents"),
+    "groups": ("/asset-groups", (1600, 900), "evaluation"),
     "pretrained_model": ("/assets/pretrained_model?view=overview", (1600, 1000), "bits_per_byte"),
 }
 """Path, window, and a text that is there once the page is."""
@@ -43,8 +43,7 @@ _CONFIG = """ops:
   harmless_documents:
     config: {judge: none}
   quality_documents:
-    config: {judge: none}
-"""
+    config: {judge: none}"""
 _CLICK_MS = 300_000
 _START_S = 300
 _DRAWN_MS = 4_000
@@ -98,7 +97,7 @@ def _shoot(browser: Any, address: str, name: str, window: tuple[int, int], text:
 
 def _shoot_dialog(browser: Any, address: str) -> None:
     """The dialog of the job `curate_crawl`, with a new group and its configuration."""
-    page = browser.new_page(viewport={"width": 1200, "height": 820})
+    page = browser.new_page(viewport={"width": 1200, "height": 1040})
     page.set_default_timeout(_CLICK_MS)
     answers = itertools.count(1)
     num_assets = len(curate_crawl.selection.resolve(defs.resolve_asset_graph()))
