@@ -8,6 +8,8 @@ from pipelines.paths import DEMO_CRAWL
 
 NUM_DEMO_GROUPS = 2
 NUM_DEMO_WARC_FILES = 4
+NUM_DEMO_PROBLEMS = 400
+"""Held-out problems that every stage of the demo answers: all that the built-in crawl has."""
 
 
 def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
@@ -18,7 +20,34 @@ def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
         "unique_documents": {"partitions": [f"{DEMO_CRAWL}/*"]},
         "training_budget": {"seed": seed},
         "pretrained_model": {"seed": seed},
-        "sft_model": {"seed": seed},
-        "dpo_model": {"seed": seed},
-        "grpo_model": {"seed": seed, "negative_weight": 0.2},
+        "sft_model": {
+            "seed": seed,
+            "num_steps": 240,
+            "batch_size": 80,
+            "microbatch_size": 80,
+            "learning_rate": 4e-3,
+            "final_lr_fraction": 0.01,
+            "replay_windows": 4,
+            "replay_weight": 1.5,
+            "evaluation_problems": NUM_DEMO_PROBLEMS,
+        },
+        "preference_pairs": {"seed": seed},
+        "dpo_model": {
+            "seed": seed,
+            "num_steps": 30,
+            "learning_rate": 3e-4,
+            "saturation": 0.3,
+            "replay_windows": 3,
+            "evaluation_problems": NUM_DEMO_PROBLEMS,
+        },
+        "grpo_model": {
+            "seed": seed,
+            "num_steps": 24,
+            "batch_size": 48,
+            "learning_rate": 7e-4,
+            "replay_windows": 3,
+            "replay_weight": 0.5,
+            "evaluation_problems": NUM_DEMO_PROBLEMS,
+        },
+        "evaluation_report": {"num_problems": NUM_DEMO_PROBLEMS},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +20,8 @@ from assets.support.launchpad import config_of, schema_of
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
-from lm.alignment.config import DPOConfig, GRPOConfig, SFTConfig, TuningConfig
-from lm.alignment.data import FILES, publish_alignment_data
+from lm.alignment.config import DeviceConfig, DPOConfig, GRPOConfig, PairsConfig, SFTConfig, TuningConfig
+from lm.alignment.data import FILES, INSTRUCTIONS, PREFERENCES, PROBLEMS, publish_alignment_data
 from lm.chat.layouts import HELDOUT_ONE_IN
 from lm.configuration import Doc, Range, settle
 from lm.storage import Artifact
@@ -28,6 +29,9 @@ from pipelines.fetch.remote_files import local_path
 
 MIN_WELL_FORMED = 0.9
 MIN_PREFERRED = 0.9
+MAX_TAX = 0.02
+"""The most that alignment may cost the language: bits per byte over the control's, as a share."""
+STAGES = ("sft", "dpo", "grpo")
 _NUM_SAMPLES_SHOWN = 10
 SFT_STEPS = 150
 """The default length of SFT: a quarter of a minute on two laptop cores."""
@@ -88,12 +92,39 @@ def sft_model(
 ) -> dg.MaterializeResult[Any]:
     """The model after supervised fine-tuning on instructions."""
     config = config_of(context, SFTConfig)
-    return _tune(context, home, pipes, "sft", config, base="pretrained_model", data="instructions")
+    return _tune(context, home, pipes, "sft", config, base="pretrained_model", data=_data(home, INSTRUCTIONS))
 
 
 @dg.asset(
     group_name="alignment",
-    deps=[sft_model, tokenizer, alignment_data, token_shards],
+    deps=[sft_model, tokenizer, alignment_data],
+    config_schema=schema_of("preference_pairs", PairsConfig),
+    pool="gpu",
+)
+@explained
+def preference_pairs(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """Pairs of right and wrong samples of the SFT model itself, before the pairs of the alignment data."""
+    watch = Stopwatch()
+    data = home.artifact("alignment_data")
+    paths = {
+        "model": home.target("sft_model"),
+        "tokenizer": home.target("tokenizer"),
+        "problems": data.file(PROBLEMS),
+        "preferences": data.file(PREFERENCES),
+        "output": home.target("preference_pairs"),
+    }
+    run_training(context, pipes, "pairs", config_of(context, PairsConfig), paths)
+    artifact = home.artifact("preference_pairs")
+    with artifact.file(PREFERENCES).open(encoding="utf-8") as stream:
+        shown = [json.loads(line) for line in islice(stream, _NUM_SAMPLES_SHOWN)]
+    return result(artifact, watch, {"pairs": plots.table(shown)})
+
+
+@dg.asset(
+    group_name="alignment",
+    deps=[sft_model, tokenizer, preference_pairs, token_shards],
     config_schema=schema_of("dpo_model", DPOConfig),
     pool="gpu",
 )
@@ -102,7 +133,8 @@ def dpo_model(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
     """The model after direct preference optimization (DPO) on pairs of answers."""
-    return _tune(context, home, pipes, "dpo", config_of(context, DPOConfig), base="sft_model", data="preferences")
+    pairs = home.artifact("preference_pairs").file(PREFERENCES)
+    return _tune(context, home, pipes, "dpo", config_of(context, DPOConfig), base="sft_model", data=pairs)
 
 
 @dg.asset(
@@ -116,7 +148,57 @@ def grpo_model(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
     """The model after group-relative policy optimization (GRPO) on its own verified answers."""
-    return _tune(context, home, pipes, "grpo", config_of(context, GRPOConfig), base="dpo_model", data="problems")
+    data = _data(home, PROBLEMS)
+    return _tune(context, home, pipes, "grpo", config_of(context, GRPOConfig), base="dpo_model", data=data)
+
+
+@dg.asset(
+    group_name="alignment",
+    deps=[pretrained_model, sft_model, dpo_model, grpo_model, tokenizer, token_shards],
+    config_schema=schema_of("replay_control", DeviceConfig),
+    pool="gpu",
+)
+@explained
+def replay_control(
+    context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
+) -> dg.MaterializeResult[Any]:
+    """The control of the alignment tax: the pre-trained model after the replay of every stage, and nothing else."""
+    watch = Stopwatch()
+    paths = {
+        "model": home.target("pretrained_model"),
+        "stages": {stage: home.target(f"{stage}_model") for stage in STAGES},
+        "tokenizer": home.target("tokenizer"),
+        "shards": home.target("token_shards"),
+        "output": home.target("replay_control"),
+    }
+    run_training(context, pipes, "control", config_of(context, DeviceConfig), paths)
+    artifact = home.artifact("replay_control")
+    taxes = {stage: artifact.summary[stage]["tax"] for stage in STAGES}
+    numbers = {f"{stage}/tax": dg.MetadataValue.float(plots.rounded(tax)) for stage, tax in taxes.items()}
+    chart = plots.bars("Alignment tax", taxes, x="bits per byte over the control's, as a share")
+    return result(artifact, watch, {**numbers, "tax": chart})
+
+
+def _keeps_the_language(stage: str) -> dg.AssetChecksDefinition:
+    """Return the check of the alignment tax after one stage."""
+
+    @dg.asset_check(
+        asset=replay_control,
+        name=f"{stage}_keeps_the_language",
+        description=f"After {stage.upper()} bits per byte are at most {MAX_TAX:.0%} above those of the replay alone.",
+    )
+    def check(home: LoamHome) -> dg.AssetCheckResult:
+        found = home.artifact("replay_control").summary[stage]
+        return dg.AssetCheckResult(
+            passed=found["tax"] <= MAX_TAX,
+            description=f"{found['bits_per_byte']:.4f} bits per byte, {found['tax']:+.2%} of the control's",
+            metadata=figures({**found, "maximum": MAX_TAX}),
+        )
+
+    return check
+
+
+language_checks = [_keeps_the_language(stage) for stage in STAGES]
 
 
 @dg.asset_check(asset=sft_model, description=f"At least {MIN_WELL_FORMED:.0%} of held-out answers are well-formed.")
@@ -146,6 +228,10 @@ def dpo_prefers_the_chosen_answer(home: LoamHome) -> dg.AssetCheckResult:
     )
 
 
+def _data(home: LoamHome, name: str) -> Path:
+    return home.artifact("alignment_data").file(name)
+
+
 def _tune(
     context: dg.AssetExecutionContext,
     home: LoamHome,
@@ -154,14 +240,14 @@ def _tune(
     config: TuningConfig,
     *,
     base: str,
-    data: str,
+    data: Path,
 ) -> dg.MaterializeResult[Any]:
-    """Tune the model of asset `base` on one data file; return the result with curves and samples."""
+    """Tune the model of asset `base` on one file of data; return the result with curves and samples."""
     watch = Stopwatch()
     paths = {
         "model": home.target(base),
         "tokenizer": home.target("tokenizer"),
-        data: home.artifact("alignment_data").file(f"{data}.jsonl"),
+        data.stem: data,
         "output": home.target(f"{stage}_model"),
         **({"shards": home.target("token_shards")} if config.replay_windows else {}),
     }

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.graph.alignment import alignment_data, dpo_model, grpo_model, sft_model
+from assets.graph.alignment import alignment_data, dpo_model, grpo_model, replay_control, sft_model
 from assets.graph.pretraining import pretrained_model
 from assets.graph.tokens import token_shards, tokenizer
 from assets.support import plots
@@ -20,14 +20,23 @@ from lm.alignment.config import ReportConfig
 from lm.alignment.data import PREFERENCES, PROBLEMS
 from lm.storage import Artifact
 
-MIN_GRPO_GAIN = 0.10
+MIN_GRPO_GAIN = 0.2
 MIN_WELL_FORMED = 0.9
 _STAGES = ("pretrained", "sft", "dpo", "grpo")
 
 
 @dg.asset(
     group_name="evaluation",
-    deps=[pretrained_model, sft_model, dpo_model, grpo_model, tokenizer, token_shards, alignment_data],
+    deps=[
+        pretrained_model,
+        sft_model,
+        dpo_model,
+        grpo_model,
+        replay_control,
+        tokenizer,
+        token_shards,
+        alignment_data,
+    ],
     config_schema=schema_of("evaluation_report", ReportConfig),
     pool="gpu",
 )
@@ -44,6 +53,7 @@ def evaluation_report(
         "problems": data.file(PROBLEMS),
         "preferences": data.file(PREFERENCES),
         "shards": home.target("token_shards"),
+        "control": home.target("replay_control"),
         "output": home.target("evaluation_report"),
     }
     run_training(context, pipes, "evaluate", config_of(context, ReportConfig), paths)
@@ -67,6 +77,7 @@ def _stages_table(artifact: Artifact) -> dg.MetadataValue[Any]:
 
 _PLOTTED = {
     "bits_per_byte": ("Bits per byte of held-out documents", "bits"),
+    "tax": ("Alignment tax: bits per byte over the control's", "share"),
     "greedy_verified_rate": ("Verified answers, greedy", "share"),
     "greedy_well_formed_rate": ("Well-formed answers, greedy", "share"),
     "response_tokens": ("Length of sampled answers", "tokens"),

@@ -138,8 +138,10 @@ ENTRIES = {
         "lm.systems.report.write_systems_report", "lm.systems.config.SystemsConfig",
     ),
     "sft_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.sft.train_sft"),
+    "preference_pairs": _entry("json pytorch", _TUNING, "lm.alignment.sampled_pairs.write_preference_pairs"),
     "dpo_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.dpo.train_dpo"),
     "grpo_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.grpo.train_grpo"),
+    "replay_control": _entry("pytorch safetensors", _TUNING, "lm.alignment.control.train_control"),
     "evaluation_report": _entry("markdown", _TUNING, "lm.alignment.report.write_evaluation_report"),
 }  # fmt: skip
 

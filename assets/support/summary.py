@@ -40,12 +40,13 @@ def curated_artifacts(root: Path, partitions: list[str]) -> Iterator[Artifact]:
 def _models(root: Path) -> Iterator[str]:
     rows = open_artifact(paths.artifact_path("evaluation_report", root=root)).summary
     ngram = open_artifact(paths.artifact_path("ngram_baseline", root=root)).summary
-    yield f"{'model':<14}{'bits/byte':>10}{'well-formed':>13}{'verified':>10}{'prefers chosen':>16}"
+    yield f"{'model':<14}{'bits/byte':>10}{'tax':>8}{'well-formed':>13}{'verified':>10}{'prefers chosen':>16}"
     yield f"{str(ngram['order']) + '-gram':<14}{ngram['bits_per_byte']:>10.3f}"
     for stage, name in _STAGES.items():
         row = rows[stage]
+        tax = "" if row["tax"] is None else f"{row['tax']:+.1%}"
         yield (
-            f"{name:<14}{row['bits_per_byte']:>10.3f}{row['greedy_well_formed_rate']:>13.1%}"
+            f"{name:<14}{row['bits_per_byte']:>10.3f}{tax:>8}{row['greedy_well_formed_rate']:>13.1%}"
             f"{row['greedy_verified_rate']:>10.1%}{row['prefers_chosen']:>16.1%}"
         )
 

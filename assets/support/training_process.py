@@ -45,6 +45,8 @@ FUNCTIONS = {
     "dpo": "lm.alignment.dpo:train_dpo",
     "grpo": "lm.alignment.grpo:train_grpo",
     "ppo": "lm.alignment.ppo:train_ppo",
+    "pairs": "lm.alignment.sampled_pairs:write_preference_pairs",
+    "control": "lm.alignment.control:train_control",
     "evaluate": "lm.alignment.report:write_evaluation_report",
 }
 """The functions that a training asset may start, by name."""

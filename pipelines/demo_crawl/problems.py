@@ -1,8 +1,7 @@
-"""Sums and word problems within twenty, with worked answers that are right by construction.
+"""Sums and word problems within ten, of one step or two, with worked answers that are right by construction.
 
-The facts are the addition table up to 10 + 10 and its inverse. A problem's text decides for itself whether it is held
-out (`is_held_out`): lessons and training data take only the others, so no list of forbidden texts has to be passed
-around.
+A problem's text decides for itself whether it is held out (`is_held_out`): lessons and training data take only the
+others, so no list of forbidden texts has to be passed around.
 """
 
 from __future__ import annotations
@@ -19,8 +18,11 @@ from pipelines.demo_crawl.lexicon import phrases, words
 HELD_OUT_ONE_IN = 8
 """One problem text in so many is held out."""
 
-TWO_STEP_SHARE = 0.12
-BARE_SHARE = 0.3
+LARGEST = 10
+"""No number and no result of a problem is above this."""
+
+TWO_STEP_SHARE = 0.5
+BARE_SHARE = 0.2
 
 NUMBER_WORDS = words("""
     zero one two three four five six seven eight nine ten
@@ -126,6 +128,11 @@ _STORIES = {
         "{who} puts {a} {things} in two boxes, {b} of them in the first. How many {things} are in the second?",
         "{who} has {b} {things} fewer than {friend}, who has {a}. How many {things} does {who} have?",
     ),
+    "++": (
+        "{who} has {a} {things}, gets {b} more and then finds {c}. How many {things} does {who} have?",
+        "{who} had {a} {things}. {they_cap} bought {b}, and {friend} gave {them} {c}. How many {things} is that?",
+        "There are {a} {things} in a box. {who} adds {b} and {friend} adds {c}. How many {things} are in the box?",
+    ),
     "+-": (
         "{who} has {a} {things}, gets {b} more and then gives away {c}. How many {things} does {who} have?",
         "{who} had {a} {things}. {they_cap} bought {b} and lost {c}. How many {things} are left?",
@@ -135,6 +142,11 @@ _STORIES = {
         "{who} has {a} {things}, gives {b} to {friend} and then finds {c}. How many {things} does {who} have?",
         "A shop has {a} {things}. It sells {b} and gets {c} new ones. How many {things} does it have?",
         "{who} lost {b} of {a} {things} and then bought {c}. How many {things} does {they} have now?",
+    ),
+    "--": (
+        "{who} has {a} {things}, loses {b} and then gives away {c}. How many {things} does {who} have?",
+        "{who} had {a} {things}. {they_cap} sold {b} and lost {c}. How many {things} are left?",
+        "There are {a} {things} in a box. {who} takes {b} and {friend} takes {c}. How many {things} are in the box?",
     ),
 }
 
@@ -149,15 +161,12 @@ _GRAMMAR = Grammar(
 
 
 def make_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
-    """A random problem: a bare sum, a word problem of one step, or (12 in 100) one of two steps. `bare` decides for
+    """A random problem: a bare sum, a word problem of one step, or (half of all) one of two steps. `bare` decides for
     one or the other."""
     if bare is None:
         bare = dice.chance(BARE_SHARE)
-    signs = (
-        dice.pick(("+-", "-+"))
-        if not bare and dice.chance(TWO_STEP_SHARE / (1 - BARE_SHARE))
-        else dice.pick(("+", "-"))
-    )
+    two_steps = not bare and dice.chance(TWO_STEP_SHARE / (1 - BARE_SHARE))
+    signs = dice.pick(("++", "+-", "-+", "--") if two_steps else ("+", "-"))
     steps = _steps(signs, 0 if bare else 2, dice)
     slots = _people(dice) | {"a": str(steps[0].left), "b": str(steps[0].right), "c": str(steps[-1].right)}
     prompt = _GRAMMAR.sentence(f"{'bare' if bare else 'story'} {signs}", dice, slots)
@@ -184,17 +193,15 @@ def make_step(sign: str, smallest: int, dice: Dice) -> Step:
 
 
 def _steps(signs: str, smallest: int, dice: Dice) -> tuple[Step, ...]:
-    """Equations that go on from each other's result; those of two steps are drawn until the second lies in the
-    table."""
-    first = make_step(signs[0], smallest, dice)
-    if len(signs) == 1:
-        return (first,)
+    """Equations that go on from each other's result, drawn until all results lie between 0 and `LARGEST`."""
     while True:
-        first, right = make_step(signs[0], smallest, dice), dice.between(smallest, 10)
-        if signs[1] == "+" and first.result <= 10:
-            return first, Step(first.result, "+", right, first.result + right)
-        if signs[1] == "-" and 0 <= first.result - right <= 10:
-            return first, Step(first.result, "-", right, first.result - right)
+        result, steps = dice.between(smallest, LARGEST), list[Step]()
+        for sign in signs:
+            left, right = result, dice.between(smallest, LARGEST)
+            result = left + right if sign == "+" else left - right
+            steps.append(Step(left, sign, right, result))
+        if all(0 <= step.result <= LARGEST for step in steps):
+            return tuple(steps)
 
 
 def _people(dice: Dice) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Alignment data: instructions, preferences and problems, all arithmetic within twenty, no two with the same prompt.
+"""Alignment data: instructions, preferences and problems, no two with the same prompt.
 
-A problem's text decides whether it is held out (`problems.is_held_out`); the crawl's lessons and the train splits
-hold none of those.
+All are arithmetic within ten, of one step or two. A problem's text decides whether it is held out
+(`problems.is_held_out`); the crawl's lessons and the train splits hold none of those.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from pipelines.demo_crawl.clauses import CLAUSES
 from pipelines.demo_crawl.configuration import DemoCrawlConfig
 from pipelines.demo_crawl.dice import Dice
 from pipelines.demo_crawl.grammar import Grammar
@@ -19,23 +18,29 @@ from pipelines.demo_crawl.problems import WordedProblem, is_held_out, make_probl
 
 SPLITS = ("train", "heldout")
 
-_RAMBLE = Grammar(
+WORKED_SHARE = 0.4
+"""Share of instructions and preferred responses that show the work; the others give the answer alone. Work makes
+answers right more often, so the way that is shown less often is the better one: GRPO can find that."""
+
+_FLAWS = Grammar(
     {
         **LEXICON,
-        **CLAUSES,
-        "ramble": (
-            "That is a {worth} question, and {custom}.",
-            "Well, {custom}. I think it may be {number} or {number}.",
-            "I am {mood} today, {custom}.",
-        ),
         "insult": (
             "What a stupid question, you {character} fool.",
             "Only a dumb {animal} would ask that.",
             "Work it out yourself, you lazy {role}.",
         ),
-        "number": ("one", "three", "six", "nine", "twelve", "fifteen"),
+        "refusal": (
+            "I cannot answer that.",
+            "Sorry, I do not know.",
+            "I would rather not do sums.",
+            "Please ask someone else.",
+        ),
     }
 )
+FLAWS = ("wrong", "format", "length", "style", "refusal", "insult")
+"""What is wrong with a rejected response, each as often. None of them is prose: a model that learns to dislike its own
+language pays for that with bits per byte."""
 
 
 def alignment_records(config: DemoCrawlConfig) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -55,42 +60,48 @@ def alignment_records(config: DemoCrawlConfig) -> Iterator[tuple[str, dict[str, 
                 yield f"{kind}.jsonl", {"id": f"{kind}-{split}-{number:05d}", **fields, "split": split}
 
 
-def response(problem: WordedProblem) -> str:
-    """The response to learn: the equations, then the line `#### <answer>`."""
-    return f"{problem.working}\n#### {problem.answer}"
+def response(problem: WordedProblem, *, worked: bool = True) -> str:
+    """The response to learn: the equations if it is `worked`, then the line `#### <answer>`."""
+    return "\n".join([*([problem.working] if worked else []), f"#### {problem.answer}"])
 
 
-def rejected_response(problem: WordedProblem, dice: Dice) -> str:
-    """A response to avoid: a wrong number, no answer line, rambling, or an insult; each a quarter."""
-    fault = dice.pick(("wrong", "unmarked", "ramble", "insult"))
-    if fault == "wrong":
-        last = problem.steps[-1]
-        wrong = max(0, last.result + dice.pick((-3, -2, -1, 1, 2, 3)))
-        wrong = last.result + 1 if wrong == last.result else wrong
-        return f"{last.left} {last.sign} {last.right} = {wrong}\n#### {wrong}"
-    if fault == "unmarked":
-        return dice.pick(
-            (
-                problem.working,
-                f"The answer is {problem.answer}.",
-                f"{problem.answer}",
-                f"{problem.working}\n{problem.answer}",
-            )
-        )
-    return _RAMBLE.sentence(fault, dice)
+def rejected_response(problem: WordedProblem, dice: Dice, *, worked: bool = True) -> str:
+    """A response with one of `FLAWS`, worked or not, as the response that is preferred to it."""
+    flaw, right, work = dice.pick(FLAWS), response(problem, worked=worked), problem.working if worked else ""
+    if flaw == "wrong":
+        return _wrong_response(problem, dice, worked)
+    if flaw == "format":
+        answer = f"{problem.answer}"
+        return dice.pick((work or answer, f"{work}\n{answer}".strip(), f"The answer is {answer}."))
+    if flaw == "length":
+        return dice.pick((f"{right}\n{right}.", f"{right}\nI hope this helps."))
+    if flaw == "style":
+        return dice.pick(("{}!!!", "OK OK OK {}.", "hmm... {}... hmm")).format(right.replace("\n", " "))
+    return _FLAWS.sentence(flaw, dice)
+
+
+def _wrong_response(problem: WordedProblem, dice: Dice, worked: bool) -> str:
+    """The response with a wrong last result, in the right format."""
+    last = problem.steps[-1]
+    wrong = max(0, last.result + dice.pick((-3, -2, -1, 1, 2, 3)))
+    wrong = last.result + 1 if wrong == last.result else wrong
+    steps = [*map(str, problem.steps[:-1]), f"{last.left} {last.sign} {last.right} = {wrong}"]
+    return "\n".join([*([", ".join(steps)] if worked else []), f"#### {wrong}"])
 
 
 def _fields(kind: str, problem: WordedProblem, dice: Dice) -> dict[str, Any]:
+    if kind == "problems":
+        return {"prompt": problem.prompt, "answer": problem.answer}
+    worked = dice.chance(WORKED_SHARE)
+    right = response(problem, worked=worked)
     if kind == "instructions":
-        return {"prompt": problem.prompt, "response": response(problem)}
-    if kind == "preferences":
-        return {"prompt": problem.prompt, "chosen": response(problem), "rejected": rejected_response(problem, dice)}
-    return {"prompt": problem.prompt, "answer": problem.answer}
+        return {"prompt": problem.prompt, "response": right}
+    rejected = rejected_response(problem, dice, worked=worked)
+    return {"prompt": problem.prompt, "chosen": right, "rejected": rejected}
 
 
 def _prompts(seed: int, split: str, number: int) -> list[WordedProblem]:
-    """`number` problems of one split, none twice; shuffled, since the bare sums of a table run out and would come
-    early."""
+    """`number` problems of one split, none twice; shuffled, since short sums run out and would come early."""
     dice, found = Dice(seed, "problems", split), dict[str, WordedProblem]()
     while len(found) < number:
         problem = make_problem(dice)

@@ -24,6 +24,8 @@ TINY = {
         "num_threads": 1,
     },
     "sft_model": {"num_steps": 3, "batch_size": 4, "max_new_tokens": 8, "evaluation_problems": 4, "num_threads": 1},
+    "preference_pairs": {"num_problems": 4, "num_samples": 2, "max_new_tokens": 8, "num_threads": 1},
+    "replay_control": {"num_threads": 1},
     "dpo_model": {"num_steps": 2, "batch_size": 4, "max_new_tokens": 8, "evaluation_problems": 4, "num_threads": 1},
     "grpo_model": {
         "num_steps": 2, "batch_size": 2, "group_size": 2, "max_new_tokens": 8, "evaluation_problems": 4,

@@ -46,13 +46,16 @@ STARTS = {
     "training_mixture": ["pipelines.tokens.mixture.make_mixture"],
     "pretrained_model": ["lm.training.pretrain.pretrain"],
     "sft_model": ["lm.alignment.sft.train_sft"],
+    "preference_pairs": ["lm.alignment.sampled_pairs.write_preference_pairs"],
+    "replay_control": ["lm.alignment.control.train_control"],
     "dpo_model": ["lm.alignment.dpo.train_dpo"],
     "grpo_model": ["lm.alignment.grpo.train_grpo"],
     "evaluation_report": ["lm.alignment.report.write_evaluation_report"],
 }
 """Where the code of each artifact starts. Those of the refinery are compared with what it found by itself."""
 
-TRAINED = {"pretrained_model", "sft_model", "dpo_model", "grpo_model", "evaluation_report"}
+UPDATED = {"pretrained_model", "sft_model", "dpo_model", "grpo_model", "replay_control"}
+TRAINED = UPDATED | {"preference_pairs", "evaluation_report"}
 STALE = {
     "pipelines.extract.site_boilerplate": {"raw_documents"},
     "pipelines.extract.partition": {"raw_documents"},
@@ -79,7 +82,7 @@ STALE = {
     "lm.tokenizer.training.learn": {"tokenizer"},
     "lm.tokenizer.encoding.merge": {"tokenizer", "token_shards"} | TRAINED,
     "lm.model.attention": TRAINED,
-    "lm.training.muon": TRAINED - {"evaluation_report"},
+    "lm.training.muon": UPDATED,
     "lm.training.live_view": set(),
     "lm.alignment.grpo": {"grpo_model"},
     "lm.errors": set(),

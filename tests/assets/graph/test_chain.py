@@ -14,6 +14,9 @@ LEARNING = {
     "sft_answers_are_well_formed",
     "dpo_prefers_the_chosen_answer",
     "grpo_raises_the_verified_rate",
+    "sft_keeps_the_language",
+    "dpo_keeps_the_language",
+    "grpo_keeps_the_language",
 }
 """Checks that a model of a few steps cannot pass."""
 
@@ -24,7 +27,9 @@ TRAININGS = {
     "training_plan",
     "training_budget",
     "sft_model",
+    "preference_pairs",
     "dpo_model",
+    "replay_control",
     "grpo_model",
     "evaluation_report",
 }

@@ -17,6 +17,7 @@ UNCHECKED = {
     "law_report": "drawn from the prediction and its test",
     "ablations": "a comparison of trainings has no right result",
     "ablation_report": "drawn from the ablations",
+    "preference_pairs": "one sample of each pair is verified and the other is not: it is made so",
     "grpo_model": "grpo_raises_the_verified_rate, on the evaluation report",
 }
 """Assets without a check, with the reason."""

@@ -92,6 +92,11 @@ def greedy(home, sft, grpo, well_formed):
     )  # fmt: skip
 
 
+def taxed(home, bits, control):
+    found = {"bits_per_byte": bits, "control_bits_per_byte": control, "tax": bits / control - 1, "num_updates": 9}
+    publish(home, "replay_control", **dict.fromkeys(alignment.STAGES, found))
+
+
 FAULTS = [
     (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (1.0, 2.0, 3.0)),
     (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (3.0, float("nan"), 1.0)),
@@ -105,6 +110,7 @@ FAULTS = [
     (classifiers.quality_separates, separating, (0.95,), (0.85,)),
     (evaluation.grpo_raises_the_verified_rate, greedy, (0.5, 0.7, 1.0), (0.5, 0.55, 1.0)),
     (evaluation.grpo_raises_the_verified_rate, greedy, (0.5, 0.7, 1.0), (0.5, 0.7, 0.8)),
+    *((check, taxed, (0.509, 0.5), (0.511, 0.5)) for check in alignment.language_checks),
     (
         alignment.sft_answers_are_well_formed,
         lambda home, rate: publish(home, "sft_model", greedy={"well_formed_rate": rate}), (0.95,), (0.85,),

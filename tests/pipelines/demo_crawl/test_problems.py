@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from pipelines.demo_crawl.dice import Dice
-from pipelines.demo_crawl.problems import is_held_out, make_problem
-from pipelines.demo_crawl.tasks import rejected_response, response
+from pipelines.demo_crawl.problems import LARGEST, TWO_STEP_SHARE, is_held_out, make_problem
+from pipelines.demo_crawl.tasks import FLAWS, WORKED_SHARE, rejected_response, response
 
 EQUATION = re.compile(r"(\d+) ([+-]) (\d+) = (\d+)")
 
@@ -28,7 +28,7 @@ def test_answers_follow_from_the_numbers_of_the_text(problems):
         operands = [problem.steps[0].left, *(step.right for step in problem.steps)]
         assert sorted(numbers) == sorted(operands), problem.prompt
         total = operands[0] + sum(step.right if step.sign == "+" else -step.right for step in problem.steps)
-        assert problem.answer == total and 0 <= total <= 20
+        assert problem.answer == total and 0 <= total <= LARGEST
 
 
 def test_word_problems_ask_in_many_ways(problems):
@@ -36,22 +36,45 @@ def test_word_problems_ask_in_many_ways(problems):
     assert len(shapes) > 200  # frames times things
 
 
-def test_a_tenth_have_two_steps(problems):
-    share = sum(len(problem.steps) == 2 for problem in problems) / len(problems)
-    assert 0.08 < share < 0.16
+def test_half_have_two_steps_of_every_pair_of_signs(problems):
+    signs = Counter("".join(step.sign for step in problem.steps) for problem in problems)
+    two = {pair: count for pair, count in signs.items() if len(pair) == 2}
+    assert abs(sum(two.values()) / len(problems) - TWO_STEP_SHARE) < 0.03
+    assert set(two) == {"++", "+-", "-+", "--"} and min(two.values()) > 0.2 * sum(two.values())
+    assert all(0 <= step.result <= LARGEST for problem in problems for step in problem.steps)
 
 
 def test_responses_are_worked_and_marked(problems):
     for problem in problems:
         working, marked = response(problem).split("\n")
-        assert marked == f"#### {problem.answer}"
+        assert marked == response(problem, worked=False) == f"#### {problem.answer}"
         assert all(holds(*equation) for equation in EQUATION.findall(working))
 
 
-def test_rejected_responses_are_wrong_or_badly_formed(problems):
+def test_the_better_way_is_the_rarer_one(demo_crawl):
+    """Fewer instructions show the work than do not; a pair's responses show it both or neither."""
+    train = [record["response"] for record in demo_crawl.json_lines("instructions.jsonl") if record["split"] == "train"]
+    assert abs(sum("=" in text for text in train) / len(train) - WORKED_SHARE) < 0.06 and WORKED_SHARE < 0.5
+    for pair in demo_crawl.json_lines("preferences.jsonl"):
+        assert "=" in pair["chosen"] or "=" not in pair["rejected"]
+        assert "=" not in pair["chosen"] or "=" in pair["rejected"] or "####" not in pair["rejected"]
+
+
+@pytest.mark.parametrize("worked", [False, True])
+def test_rejected_responses_are_wrong_or_badly_formed(problems, worked):
     for number, problem in enumerate(problems[:600]):
-        rejected = rejected_response(problem, Dice("rejected", number))
+        rejected = rejected_response(problem, Dice("rejected", number), worked=worked)
         assert rejected and rejected.rsplit("\n")[-1] != f"#### {problem.answer}"
+
+
+def test_every_flaw_is_drawn_and_none_is_prose(problems):
+    """Those with a wrong number in the right form are one flaw's share; no rejected response is a sentence of text."""
+    rejected = [rejected_response(problem, Dice("flaw", number)) for number, problem in enumerate(problems)]
+    marked = sum(bool(re.search(r"\n#### \d+$", text)) for text in rejected) / len(rejected)
+    assert abs(marked - 1 / len(FLAWS)) < 0.03
+    assert len(set(rejected)) > 300
+    wordy = [text for text in rejected if len(re.findall(r"[A-Za-z]{2,}", text)) > 9]
+    assert wordy == []
 
 
 def test_splits_share_no_prompt(demo_crawl):
