@@ -21,6 +21,7 @@ from assets.automation.sensors import SENSORS  # noqa: E402
 from assets.graph import (  # noqa: E402 - the warnings come at import
     ablations,
     alignment,
+    alignment_experiments,
     classifiers,
     crawl,
     curation,
@@ -48,6 +49,7 @@ _ROOMS = [
     scaling,
     scaling_law,
     alignment,
+    alignment_experiments,
     evaluation,
     systems,
 ]

@@ -92,7 +92,7 @@ def sft_model(
 ) -> dg.MaterializeResult[Any]:
     """The model after supervised fine-tuning on instructions."""
     config = config_of(context, SFTConfig)
-    return _tune(context, home, pipes, "sft", config, base="pretrained_model", data=_data(home, INSTRUCTIONS))
+    return tune(context, home, pipes, "sft", config, base="pretrained_model", data=data_of(home, INSTRUCTIONS))
 
 
 @dg.asset(
@@ -134,7 +134,7 @@ def dpo_model(
 ) -> dg.MaterializeResult[Any]:
     """The model after direct preference optimization (DPO) on pairs of answers."""
     pairs = home.artifact("preference_pairs").file(PREFERENCES)
-    return _tune(context, home, pipes, "dpo", config_of(context, DPOConfig), base="sft_model", data=pairs)
+    return tune(context, home, pipes, "dpo", config_of(context, DPOConfig), base="sft_model", data=pairs)
 
 
 @dg.asset(
@@ -148,8 +148,8 @@ def grpo_model(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
     """The model after group-relative policy optimization (GRPO) on its own verified answers."""
-    data = _data(home, PROBLEMS)
-    return _tune(context, home, pipes, "grpo", config_of(context, GRPOConfig), base="dpo_model", data=data)
+    data = data_of(home, PROBLEMS)
+    return tune(context, home, pipes, "grpo", config_of(context, GRPOConfig), base="dpo_model", data=data)
 
 
 @dg.asset(
@@ -228,11 +228,12 @@ def dpo_prefers_the_chosen_answer(home: LoamHome) -> dg.AssetCheckResult:
     )
 
 
-def _data(home: LoamHome, name: str) -> Path:
+def data_of(home: LoamHome, name: str) -> Path:
+    """Return one of the files of the alignment data."""
     return home.artifact("alignment_data").file(name)
 
 
-def _tune(
+def tune(
     context: dg.AssetExecutionContext,
     home: LoamHome,
     pipes: dg.PipesSubprocessClient,

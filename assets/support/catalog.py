@@ -141,6 +141,8 @@ ENTRIES = {
     "preference_pairs": _entry("json pytorch", _TUNING, "lm.alignment.sampled_pairs.write_preference_pairs"),
     "dpo_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.dpo.train_dpo"),
     "grpo_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.grpo.train_grpo"),
+    "reward_model": _entry("pytorch safetensors", "alignment.md", "lm.alignment.reward_model.train_reward_model"),
+    "ppo_model": _entry("pytorch safetensors", "alignment.md", "lm.alignment.ppo.train_ppo"),
     "replay_control": _entry("pytorch safetensors", _TUNING, "lm.alignment.control.train_control"),
     "evaluation_report": _entry("markdown", _TUNING, "lm.alignment.report.write_evaluation_report"),
 }  # fmt: skip

@@ -45,6 +45,7 @@ FUNCTIONS = {
     "dpo": "lm.alignment.dpo:train_dpo",
     "grpo": "lm.alignment.grpo:train_grpo",
     "ppo": "lm.alignment.ppo:train_ppo",
+    "reward": "lm.alignment.reward_model:train_reward_model",
     "pairs": "lm.alignment.sampled_pairs:write_preference_pairs",
     "control": "lm.alignment.control:train_control",
     "evaluate": "lm.alignment.report:write_evaluation_report",

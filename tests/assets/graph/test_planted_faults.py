@@ -6,7 +6,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from assets.graph import alignment, classifiers, evaluation, mixture, pretraining, scaling_law, tokens
+from assets.graph import (
+    alignment,
+    alignment_experiments,
+    classifiers,
+    evaluation,
+    mixture,
+    pretraining,
+    scaling_law,
+    tokens,
+)
 from assets.support.resources import LoamHome
 from lm import storage
 from lm.scaling.budget_comparison import BUDGET, CALIBRATION
@@ -97,6 +106,11 @@ def taxed(home, bits, control):
     publish(home, "replay_control", **dict.fromkeys(alignment.STAGES, found))
 
 
+def verified(home, before, after):
+    rates = [{"greedy": {"verified_rate": rate, "verified_standard_error": 0.01}} for rate in (before, after)]
+    publish(home, "ppo_model", before=rates[0], **rates[1])
+
+
 FAULTS = [
     (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (1.0, 2.0, 3.0)),
     (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (3.0, float("nan"), 1.0)),
@@ -120,6 +134,11 @@ FAULTS = [
         lambda home, rate: publish(home, "dpo_model", preference={"after": {"reward_accuracy": rate}}),
         (0.95,), (0.85,),
     ),
+    (
+        alignment_experiments.reward_model_ranks_pairs,
+        lambda home, rate: publish(home, "reward_model", after={"accuracy": rate}), (0.85,), (0.75,),
+    ),
+    (alignment_experiments.ppo_raises_the_verified_rate, verified, (0.5, 0.6), (0.5, 0.5)),
     (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((85, 60.0), (100, 65.0))),
     (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((105, 60.0), (100, 80.0))),
     (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((105, 60.0), (100, 65.0), 2)),

@@ -24,7 +24,7 @@ def test_every_function_is_there_and_takes_a_configuration(name):
 
 @pytest.mark.parametrize("name", ["os:system", "lm.training.pretrain:pretrain", ""])
 def test_nothing_else_can_be_named(name):
-    with pytest.raises(InputError, match="expected one of ablation, budget, dpo"):
+    with pytest.raises(InputError, match="expected one of ablation, budget, control, dpo"):
         load(name)
 
 
