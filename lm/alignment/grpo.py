@@ -41,11 +41,10 @@ from lm.alignment.policy import (
     tune_to_artifact,
 )
 from lm.alignment.policy_losses import kl_estimate, token_weights
-from lm.alignment.rollouts import Rollouts, joined, roll_out, rollout_numbers, with_room
+from lm.alignment.rollouts import Rollouts, joined, problems_with_room, roll_out, rollout_numbers, without_reward
 from lm.alignment.sequences import shuffled_batches
 from lm.alignment.shared_prompt import group_log_probs
-from lm.chat.records import Problem, of_split, read_records
-from lm.errors import InputError
+from lm.chat.records import Problem
 from lm.inference.engine import GenerationConfig
 from lm.model import TransformerLM
 from lm.progress import track
@@ -75,15 +74,12 @@ def train_grpo(
     """
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
-        records = read_records(Problem, problems)
-        (train, no_room), (heldout, no_room_held) = (
-            with_room(policy, of_split(records, split, problems), config, problems) for split in ("train", "heldout")
-        )
+        train, heldout, left_out = problems_with_room(policy, problems, config)
         before, _ = policy.evaluate(heldout, config)
         reinforce(policy, train, config, log)
         rates, answers = policy.evaluate(heldout, config)
         evaluation: dict[str, Any] = {"before": before, **rates, "num_train_problems": len(train)}
-        evaluation["too_long"] = {"left_out": no_room + no_room_held}
+        evaluation["too_long"] = {"left_out": left_out}
         return Outcome(evaluation, answers)
 
     return tune_to_artifact(
@@ -137,10 +133,7 @@ def reinforce(
         rollouts = joined(parts)
         rewarded = rewarded or bool(rollouts.rewards.any())
         if step == config.patience and not rewarded:
-            raise InputError(
-                f"no response earned a reward in the first {step} steps of {rollouts.rewards.numel()} responses; "
-                "expected a model that answers some problem rightly"
-            )
+            raise without_reward(step, rollouts)
         updates = [
             accumulate_policy_gradients(model.train(), reference, part, config, step) | tuner.step()
             for part in rollouts.split(config.updates_per_rollout)

@@ -34,11 +34,10 @@ from lm.alignment.masked import masked_mean
 from lm.alignment.microbatches import grpo_microbatch_step
 from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, check_finite, silent, tune_to_artifact
 from lm.alignment.policy_losses import adapted_kl_weight, clipped_value_loss, kl_estimate, token_weights
-from lm.alignment.rollouts import Rollouts, roll_out, rollout_numbers, with_room
+from lm.alignment.rollouts import Rollouts, problems_with_room, roll_out, rollout_numbers, without_reward
 from lm.alignment.scalar_head import ValueModel
 from lm.alignment.sequences import SequenceBatch, batch_log_probs, shuffled_batches
-from lm.chat.records import Problem, of_split, read_records
-from lm.errors import InputError
+from lm.chat.records import Problem
 from lm.inference.engine import GenerationConfig
 from lm.model import TransformerLM
 from lm.progress import track
@@ -69,15 +68,12 @@ def train_ppo(
     """
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
-        records = read_records(Problem, problems)
-        (train, no_room), (heldout, no_room_held) = (
-            with_room(policy, of_split(records, split, problems), config, problems) for split in ("train", "heldout")
-        )
+        train, heldout, left_out = problems_with_room(policy, problems, config)
         before, _ = policy.evaluate(heldout, config)
         optimize(policy, train, config, log)
         rates, answers = policy.evaluate(heldout, config)
         evaluation: dict[str, Any] = {"before": before, **rates, "num_train_problems": len(train)}
-        evaluation["too_long"] = {"left_out": no_room + no_room_held}
+        evaluation["too_long"] = {"left_out": left_out}
         return Outcome(evaluation, answers)
 
     return tune_to_artifact(
@@ -148,10 +144,7 @@ def optimize(
         )
         rewarded = rewarded or bool(rollouts.rewards.any())
         if step == config.patience and not rewarded:
-            raise InputError(
-                f"no response earned a reward in the first {step} steps of {rollouts.rewards.numel()} responses; "
-                "expected a model that answers some problem rightly"
-            )
+            raise without_reward(step, rollouts)
         experience, numbers = judged(rollouts, critic.eval(), reference, kl_weight, config)
         updates = [
             accumulate_gradients(model.train(), critic.train(), experience.select(rows), config, step) | tuner.step()

@@ -15,7 +15,7 @@ from lm.alignment.advantages import have_equal_rewards
 from lm.alignment.config import RolloutConfig
 from lm.alignment.policy import Policy
 from lm.alignment.sequences import SequenceBatch, pad
-from lm.chat.records import Problem
+from lm.chat.records import Problem, of_split, read_records
 from lm.chat.template import ChatExample, encode_prompt, end_id
 from lm.errors import InputError
 from lm.evaluation.answers import JudgedAnswer, answer_rates, judge
@@ -123,14 +123,33 @@ def rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
     }
 
 
-def with_room(
-    policy: Policy, problems: Sequence[Problem], config: RolloutConfig, path: Path
-) -> tuple[list[Problem], int]:
-    """Return the problems whose prompts leave room for an answer, and how many do not.
+def without_reward(step: int, rollouts: Rollouts) -> InputError:
+    """Return the error of a run whose responses earned no reward up to this step: there is nothing to learn from."""
+    return InputError(
+        f"no response earned a reward in the first {step} steps of {rollouts.rewards.numel()} responses; "
+        "expected a model that answers some problem rightly"
+    )
+
+
+def problems_with_room(policy: Policy, path: Path, config: RolloutConfig) -> tuple[list[Problem], list[Problem], int]:
+    """Return the training and the held-out problems of a file whose prompts leave room for an answer, and the number of
+    those that do not.
 
     Raises:
-        InputError: a prompt leaves no room, where `too_long` is to refuse, or none does.
+        InputError: a bad line, an empty split, a prompt that leaves no room, where `too_long` is to refuse, or none
+        does.
     """
+    records = read_records(Problem, path)
+    (train, no_room), (heldout, no_room_held) = (
+        _with_room(policy, of_split(records, split, path), config, path) for split in ("train", "heldout")
+    )
+    return train, heldout, no_room + no_room_held
+
+
+def _with_room(
+    policy: Policy, problems: Sequence[Problem], config: RolloutConfig, path: Path
+) -> tuple[list[Problem], int]:
+    """Return the problems whose prompts leave room for an answer, and how many do not."""
     room, kept = policy.model.config.context_length - config.max_new_tokens, []
     for problem in problems:
         length = len(encode_prompt(policy.tokenizer, problem.prompt))
