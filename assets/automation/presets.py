@@ -42,7 +42,7 @@ def demo(seed: int = 0) -> dict[str, dict[str, Any]]:
         },
         "grpo_model": {
             "seed": seed,
-            "num_steps": 24,
+            "num_steps": 32,
             "batch_size": 48,
             "learning_rate": 7e-4,
             "replay_windows": 3,
