@@ -75,6 +75,7 @@ def write_preference_pairs(
     with publish(output, kind=KIND, config=settings, inputs=inputs, code=code) as publication:
         own = [json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs]
         (publication.path / PAIRS).write_text("".join(own) + preferences.read_text("utf-8"), encoding="utf-8")
+        read_records(Preference, publication.path / PAIRS)  # what DPO would refuse is not published
         publication.summary.update(
             {
                 "num_problems": len(chosen),
@@ -90,10 +91,12 @@ def write_preference_pairs(
 def own_pair(answers: Sequence[JudgedAnswer]) -> dict[str, str] | None:
     """Return the first right and the first wrong of the answers to one problem as a training pair; None without both.
 
-    A sample that was cut off is not taken: as an example it would end where it did not.
+    A sample that was cut off is not taken: as an example it would end where it did not. Nor is one without any text,
+    which no preference may be.
     """
-    right = next((answer.response for answer in answers if answer.is_verified), None)
-    wrong = next((answer.response for answer in answers if answer.finished and not answer.is_verified), None)
+    ended = [answer for answer in answers if answer.finished and answer.response]
+    right = next((answer.response for answer in ended if answer.is_verified), None)
+    wrong = next((answer.response for answer in ended if not answer.is_verified), None)
     if right is None or wrong is None:
         return None
     problem = answers[0].problem
