@@ -15,7 +15,10 @@ _PRESET = "tiny_cpu"
 
 
 def rows(ranks: list[int], sizes_mb: list[int]) -> Iterator[Row]:
-    """Measure all-reduces with so many processes of one thread each; steps with the first number of them, and one."""
+    """Measure all-reduces at each number of ranks, and steps at the first of these numbers and at one rank.
+
+    Every rank is a process with one thread.
+    """
     num_ranks = ranks[0]
     many, alone = measured_ranks(num_ranks, sizes_mb, _PRESET), measured_ranks(1, [], _PRESET)
     yield from _all_reduce_rows(num_ranks, many["all_reduce"])
@@ -68,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         type=int,
         nargs="+",
         default=[2, 4],
-        help="processes of one thread each; the first number takes steps",
+        help="numbers of ranks, each a process with one thread; steps are measured at the first (default: 2 4)",
     )
     options.add_argument("--sizes-mb", type=int, nargs="+", default=list(SIZES_MB), help="of the all-reduces")
     arguments = options.parse_args(argv)

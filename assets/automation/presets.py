@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.demo_crawl.configuration import DemoCrawlConfig
 from pipelines.paths import DEMO_CRAWL
 
 NUM_DEMO_GROUPS = 2
 NUM_DEMO_WARC_FILES = 4
-NUM_DEMO_PROBLEMS = 400
+NUM_DEMO_PROBLEMS = DemoCrawlConfig().num_heldout_problems
 """Held-out problems that every stage of the demo answers: all that the built-in crawl has."""
 
 

@@ -68,8 +68,8 @@ def evaluation_report(
 def _stages_table(artifact: Artifact) -> dg.MetadataValue[Any]:
     """Return every figure of every stage, a column a stage."""
     rows = {stage: artifact.summary[stage] for stage in _STAGES}
-    figures = ((name, value) for row in rows.values() for name, value in row.items())
-    names = dict.fromkeys(name for name, value in figures if isinstance(value, int | float))
+    values = ((name, value) for row in rows.values() for name, value in row.items())
+    names = dict.fromkeys(name for name, value in values if isinstance(value, int | float))
     return plots.table(
         [{"figure": name.replace("_", " "), **{stage: row.get(name) for stage, row in rows.items()}} for name in names]
     )

@@ -1,7 +1,7 @@
 """Activation memory: the bytes that autograd keeps of one token between the forward and the backward pass, by part.
 
-The float32 counts are held to the tensors that autograd really saves by `tests/lm/test_accounting.py`, for every
-variant of the model. Those under bfloat16 autocast are derived from the same lists with 2 bytes for the inputs of
+The float32 counts are held to the tensors that autograd really saves by `tests/lm/accounting/test_accounting.py`, for
+every variant of the model. Those under bfloat16 autocast are derived from the same lists with 2 bytes for the inputs of
 matrix products, and not measured yet.
 """
 

@@ -142,6 +142,7 @@ def facts(found: Budget) -> dict[str, Any]:
         "activations_bytes": memory.activations,
         "output_layer_bytes": memory.output_layer,
         "recomputed_bytes": memory.recomputed,
+        "update_bytes": memory.update,
         "peak_bytes": memory.total,
         "device": found.device.name,
         "device_memory_bytes": found.device.memory_bytes,
@@ -171,7 +172,8 @@ def readable(name: str, found: Budget) -> str:
         f"              weights {memory.weights / gb:.2f}, gradients {memory.gradients / gb:.2f}, optimizer "
         f"{memory.optimizer_state / gb:.2f}, activations {memory.activations / gb:.2f}, "
         f"output layer {memory.output_layer / gb:.2f}"
-        + (f", layers computed again {memory.recomputed / gb:.2f}" if memory.recomputed else ""),
+        + (f", layers computed again {memory.recomputed / gb:.2f}" if memory.recomputed else "")
+        + (f", the optimizer's update {memory.update / gb:.2f}" if memory.update else ""),
         f"fits          {found.largest_microbatch:,} windows a microbatch, or one window of {found.largest_context:,} "
         "tokens",
         f"KV cache      {kv_cache_bytes(config, config.context_length, 2) / 1e6:.1f} MB a whole context in 16 bits",

@@ -20,7 +20,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -41,7 +40,7 @@ from lm.alignment.policy import (
     tune_to_artifact,
 )
 from lm.alignment.policy_losses import kl_estimate, token_weights
-from lm.alignment.rollouts import Rollouts, joined, problems_with_room, roll_out, rollout_numbers, without_reward
+from lm.alignment.rollouts import Rollouts, joined, learn_problems, roll_out, rollout_numbers, without_reward
 from lm.alignment.sequences import shuffled_batches
 from lm.alignment.shared_prompt import group_log_probs
 from lm.chat.records import Problem
@@ -74,13 +73,7 @@ def train_grpo(
     """
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
-        train, heldout, left_out = problems_with_room(policy, problems, config)
-        before, _ = policy.evaluate(heldout, config)
-        reinforce(policy, train, config, log)
-        rates, answers = policy.evaluate(heldout, config)
-        evaluation: dict[str, Any] = {"before": before, **rates, "num_train_problems": len(train)}
-        evaluation["too_long"] = {"left_out": left_out}
-        return Outcome(evaluation, answers)
+        return learn_problems(policy, problems, config, lambda train: reinforce(policy, train, config, log))
 
     return tune_to_artifact(
         "grpo",

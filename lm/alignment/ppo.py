@@ -22,7 +22,6 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -34,7 +33,7 @@ from lm.alignment.masked import masked_mean
 from lm.alignment.microbatches import grpo_microbatch_step
 from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, check_finite, silent, tune_to_artifact
 from lm.alignment.policy_losses import adapted_kl_weight, clipped_value_loss, kl_estimate, token_weights
-from lm.alignment.rollouts import Rollouts, problems_with_room, roll_out, rollout_numbers, without_reward
+from lm.alignment.rollouts import Rollouts, learn_problems, roll_out, rollout_numbers, without_reward
 from lm.alignment.scalar_head import ValueModel
 from lm.alignment.sequences import SequenceBatch, batch_log_probs, shuffled_batches
 from lm.chat.records import Problem
@@ -68,13 +67,7 @@ def train_ppo(
     """
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
-        train, heldout, left_out = problems_with_room(policy, problems, config)
-        before, _ = policy.evaluate(heldout, config)
-        optimize(policy, train, config, log)
-        rates, answers = policy.evaluate(heldout, config)
-        evaluation: dict[str, Any] = {"before": before, **rates, "num_train_problems": len(train)}
-        evaluation["too_long"] = {"left_out": left_out}
-        return Outcome(evaluation, answers)
+        return learn_problems(policy, problems, config, lambda train: optimize(policy, train, config, log))
 
     return tune_to_artifact(
         "ppo",
@@ -145,7 +138,7 @@ def optimize(
         rewarded = rewarded or bool(rollouts.rewards.any())
         if step == config.patience and not rewarded:
             raise without_reward(step, rollouts)
-        experience, numbers = judged(rollouts, critic.eval(), reference, kl_weight, config)
+        experience, numbers = experience_of(rollouts, critic.eval(), reference, kl_weight, config)
         updates = [
             accumulate_gradients(model.train(), critic.train(), experience.select(rows), config, step) | tuner.step()
             for rows in _parts(len(experience.returns), config, seed)
@@ -164,7 +157,7 @@ def optimize(
 
 
 @torch.no_grad()
-def judged(
+def experience_of(
     rollouts: Rollouts, critic: ValueModel, reference: TransformerLM | None, kl_weight: float, config: PPOConfig
 ) -> tuple[Experience, dict[str, float]]:
     """Return the experience of rollouts, and figures: the KL of a token and of a response from the reference, and the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from lm.alignment.advantages import have_equal_rewards
 from lm.alignment.config import RolloutConfig
-from lm.alignment.policy import Policy
+from lm.alignment.policy import Outcome, Policy
 from lm.alignment.sequences import SequenceBatch, pad
 from lm.chat.records import Problem, of_split, read_records
 from lm.chat.template import ChatExample, encode_prompt, end_id
@@ -131,9 +131,12 @@ def without_reward(step: int, rollouts: Rollouts) -> InputError:
     )
 
 
-def problems_with_room(policy: Policy, path: Path, config: RolloutConfig) -> tuple[list[Problem], list[Problem], int]:
-    """Return the training and the held-out problems of a file whose prompts leave room for an answer, and the number of
-    those that do not.
+def learn_problems(
+    policy: Policy, path: Path, config: RolloutConfig, learn: Callable[[list[Problem]], None]
+) -> Outcome:
+    """`learn` from the training problems of a file, and evaluate the policy on the held-out ones before and after.
+
+    Problems whose prompts leave no room for an answer are left out and counted.
 
     Raises:
         InputError: a bad line, an empty split, a prompt that leaves no room, where `too_long` is to refuse, or none
@@ -143,7 +146,11 @@ def problems_with_room(policy: Policy, path: Path, config: RolloutConfig) -> tup
     (train, no_room), (heldout, no_room_held) = (
         _with_room(policy, of_split(records, split, path), config, path) for split in ("train", "heldout")
     )
-    return train, heldout, no_room + no_room_held
+    before, _ = policy.evaluate(heldout, config)
+    learn(train)
+    rates, answers = policy.evaluate(heldout, config)
+    counts = {"num_train_problems": len(train), "too_long": {"left_out": no_room + no_room_held}}
+    return Outcome({"before": before, **rates, **counts}, answers)
 
 
 def _with_room(

@@ -5,8 +5,6 @@ The head starts at 0. The output layer of the Transformer stays unused.
 
 from __future__ import annotations
 
-from typing import Any
-
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -36,8 +34,3 @@ class ValueModel(ScalarHead):
     def forward(self, batch: SequenceBatch) -> Float[Tensor, "rows targets"]:
         """Return the value before each response token; 0 elsewhere."""
         return self.numbers(batch.ids[:, :-1], batch.input_mask()).masked_fill(~batch.response_mask, 0.0)
-
-    def __call__(self, batch: SequenceBatch) -> Float[Tensor, "rows targets"]:
-        """Return `forward`'s values; here for its type."""
-        values: Any = super().__call__(batch)
-        return values

@@ -91,7 +91,7 @@ def budget_facts(config: PretrainConfig, vocab_size: int) -> dict[str, Any]:
     }
 
 
-_PURPOSES = ("weights", "gradients", "optimizer_state", "activations", "output_layer", "recomputed")
+_PURPOSES = ("weights", "gradients", "optimizer_state", "activations", "output_layer", "recomputed", "update")
 
 
 def predicted_seconds(facts: Mapping[str, Any], seconds_per_step: float) -> float:

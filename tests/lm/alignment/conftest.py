@@ -76,3 +76,19 @@ def shards(start):
                     writer.write(str(number), "sums", tokenizer.encode(text))
         publication.summary["text_bytes"] = sizes
     return start / "shards"
+
+
+@pytest.fixture(scope="session")
+def weak(start, tmp_path_factory):
+    """A model that was tuned a little: it answers some problems rightly."""
+    from lm.alignment.config import SFTConfig
+    from lm.alignment.sft import train_sft
+
+    settings = {"optimizer": "adamw", "max_new_tokens": 12, "num_threads": 1, "device": "cpu"}
+    return train_sft(
+        SFTConfig(num_steps=32, batch_size=16, learning_rate=5e-3, **settings),
+        model=start / "model",
+        tokenizer=start / "tokenizer",
+        instructions=start / "instructions.jsonl",
+        output=tmp_path_factory.mktemp("weak") / "sft",
+    )

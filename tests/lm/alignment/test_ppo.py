@@ -8,12 +8,11 @@ import torch
 
 pytest.importorskip("lm.tokenizer")
 
-from lm.alignment.config import PPOConfig, SFTConfig
-from lm.alignment.ppo import accumulate_gradients, judged, train_ppo
+from lm.alignment.config import PPOConfig
+from lm.alignment.ppo import accumulate_gradients, experience_of, train_ppo
 from lm.alignment.rollouts import Rollouts
 from lm.alignment.scalar_head import ValueModel
 from lm.alignment.sequences import batch_log_probs, pad
-from lm.alignment.sft import train_sft
 from lm.chat.template import ChatExample
 from lm.errors import ConfigurationError, InputError
 from lm.model import TransformerLM, preset
@@ -67,7 +66,7 @@ def expected_experience(critic, reference, rollouts, weight, config):
 def test_experience_is_that_of_the_recursion(drawn):
     _, critic, reference, rollouts = drawn
     config = PPOConfig(discount=0.9, gae_lambda=0.7, microbatch_size=3)
-    found, numbers = judged(rollouts, critic, reference, 0.3, config)
+    found, numbers = experience_of(rollouts, critic, reference, 0.3, config)
     values, advantages, returns = expected_experience(critic, reference, rollouts, 0.3, config)
     for ours, wanted in ((found.values, values), (found.advantages, advantages), (found.returns, returns)):
         torch.testing.assert_close(ours, wanted.to(ours.dtype), atol=1e-5, rtol=1e-5)
@@ -81,7 +80,7 @@ def test_experience_is_that_of_the_recursion(drawn):
 
 def test_without_a_reference_the_reward_alone_counts(drawn):
     _, critic, reference, rollouts = drawn
-    found, numbers = judged(rollouts, critic, None, 0.0, CONFIG)
+    found, numbers = experience_of(rollouts, critic, None, 0.0, CONFIG)
     _, _, returns = expected_experience(critic, reference, rollouts, 0.0, CONFIG)
     torch.testing.assert_close(found.returns, returns.to(found.returns.dtype), atol=1e-5, rtol=1e-5)
     assert numbers["kl"] == 0.0
@@ -91,7 +90,7 @@ def test_without_a_reference_the_reward_alone_counts(drawn):
 def test_gradients_are_those_of_both_losses_whatever_the_microbatch(drawn, microbatch_size):
     model, critic, reference, rollouts = drawn
     config = PPOConfig(microbatch_size=microbatch_size, clip_low=0.1, clip_high=0.3, value_clip=0.05)
-    experience, _ = judged(rollouts, critic, reference, 0.3, config)
+    experience, _ = experience_of(rollouts, critic, reference, 0.3, config)
     mask, random = rollouts.batch.response_mask, torch.Generator().manual_seed(3)
     moved = 0.4 * torch.randn(mask.shape, generator=random, dtype=torch.double) * mask
     experience = type(experience)(
@@ -131,12 +130,7 @@ def test_a_value_does_not_see_the_token_that_it_is_before():
     assert torch.equal(critic(batch)[0, 2], before[0, 2]) and not torch.equal(critic(batch)[0, 3], before[0, 3])
 
 
-def test_ppo_raises_the_verified_answer_rate_and_its_values_learn(start, tmp_path):
-    weak = train_sft(
-        SFTConfig(num_steps=32, batch_size=16, learning_rate=5e-3, **SMALL),
-        **places(start, tmp_path / "weak"),
-        instructions=start / "instructions.jsonl",
-    )
+def test_ppo_raises_the_verified_answer_rate_and_its_values_learn(start, weak, tmp_path):
     config = PPOConfig(
         num_steps=8,
         batch_size=16,

@@ -122,12 +122,7 @@ def test_dpo_stops_where_the_pairs_are_told_apart(start, tuned, tmp_path):
 
 
 @pytest.mark.parametrize(("kl_weight", "updates_per_rollout"), [(0.0, 1), (0.01, 2)])
-def test_grpo_raises_the_verified_answer_rate(start, tmp_path, kl_weight, updates_per_rollout):
-    weak = train_sft(
-        SFTConfig(num_steps=32, batch_size=16, learning_rate=5e-3, **SMALL),
-        **places(start, tmp_path / "weak"),
-        instructions=start / "instructions.jsonl",
-    )
+def test_grpo_raises_the_verified_answer_rate(start, weak, tmp_path, kl_weight, updates_per_rollout):
     config = GRPOConfig(
         num_steps=12,
         batch_size=16,
