@@ -10,7 +10,7 @@ from lm.training.config import PretrainConfig
 from lm.training.trainer import Trainer
 from tests.lm.model.variants import VARIANTS
 
-MANY_EXPERTS = {"num_experts": 8, "experts_per_token": 2, "d_ff": 256}
+MANY_EXPERTS = {"num_experts": 4, "experts_per_token": 2, "d_ff": 512}
 SHORT = {"context_length": 64}  # so that the update is the peak
 
 
