@@ -7,10 +7,8 @@ away. They last for about two seconds, or four steps where these take longer.
 from __future__ import annotations
 
 import contextlib
-import os
 import statistics
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,21 +92,7 @@ def _peak(trainer: Trainer, device: torch.device) -> int:
         trainer.train_step()
         return int(torch.cuda.max_memory_allocated(device))
     trainer.optimizer.zero_grad(set_to_none=True)
-    with _quiet_stderr():
-        _, new = peak_new_bytes(trainer.train_step)
+    _, new = peak_new_bytes(trainer.train_step)
     weights = sum(parameter.nbytes for parameter in trainer.model.parameters())
     states = (value for state in trainer.optimizer.state.values() for value in state.values())
     return new + weights + sum(value.nbytes for value in states if torch.is_tensor(value))
-
-
-@contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Drop what torch's profiler writes to the error stream by itself."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -5,19 +5,24 @@ On a CUDA device the allocator keeps the peak itself (`torch.cuda.max_memory_all
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from torch.profiler import ProfilerActivity, profile
 
 T = TypeVar("T")
+_NOISE = (b"SyncActivityProfilerHandler", b"allocated before the profiling started")
 
 
 def peak_new_bytes(work: Callable[[], T]) -> tuple[T, int]:
     """Call `work`; return its result and the most bytes of CPU tensors that it had allocated at once and not yet freed.
     Tensors from before the call do not count, nor does their release.
     """
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    with without_profiler_noise(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         result = work()
     inner = profiler.profiler
     assert inner is not None
@@ -44,3 +49,19 @@ def _allocations(root: object) -> list[tuple[int, int]]:
             found.append((event.start_time_ns, fields.alloc_size, fields.ptr))  # type: ignore[attr-defined]
         waiting.extend(event.children)  # type: ignore[attr-defined]
     return [(size, pointer) for _, size, pointer in sorted(found)]
+
+
+@contextlib.contextmanager
+def without_profiler_noise() -> Iterator[None]:
+    """Leave out the lines that torch's profiler writes to standard error while nothing is wrong."""
+    sys.stderr.flush()
+    standard_error = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(standard_error, 2)
+            os.close(standard_error)
+            written.seek(0)
+            os.write(2, b"".join(line for line in written if not any(sign in line for sign in _NOISE)))

@@ -113,7 +113,10 @@ def _between_published(found: Plan, unique_tokens: float) -> str:
     """Return the range of both published fits; neither came with draws, from which an interval would follow."""
     size, tokens = found.num_parameters, found.num_tokens
     losses = [law.loss_of_repeated(size, tokens, unique_tokens) for law in (CHINCHILLA, AS_PUBLISHED)]
-    low, high = (min(loss, math.log(found.config.vocab_size)) for loss in sorted(losses))
+    low, high = sorted(losses)
+    uniform = math.log(found.config.vocab_size)
+    if high > uniform:
+        return f"ln {found.config.vocab_size:,}: a published fit lies above a uniform guess, so no range is given"
     return f"{low:.4f} to {high:.4f} by the two published fits of the same runs, which is less than a 95% interval"
 
 

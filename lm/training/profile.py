@@ -13,22 +13,18 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from lm.accounting.measured_memory import without_profiler_noise
 from lm.training.metrics import PROFILE
 from lm.training.spans import Spans
 from lm.training.trainer import StepResult, Trainer
 
-_NOISE = (b"SyncActivityProfilerHandler", b"allocated before the profiling started")
 TRACE, MEMORY, SNAPSHOT = "trace.json.gz", "memory.json", "memory.pickle"
 REST = "the rest"
 
@@ -55,7 +51,7 @@ def traced_step(trainer: Trainer, folder: Path) -> StepResult:
         torch.cuda.memory._record_memory_history()
     watched = spans.watching(trainer.model, parts=trainer.runs_by_operation)
     with (
-        _without_noise(),
+        without_profiler_noise(),
         profile(activities=activities, profile_memory=True) as profiler,
         watched,
         trainer.named_by(spans),
@@ -69,22 +65,6 @@ def traced_step(trainer: Trainer, folder: Path) -> StepResult:
     (folder / MEMORY).write_text(json.dumps(curve) + "\n")
     _note_peak(folder / PROFILE, max((held for _, held in curve), default=0))
     return result
-
-
-@contextmanager
-def _without_noise() -> Iterator[None]:
-    """Leave out the lines that torch's profiler writes to standard error while nothing is wrong."""
-    sys.stderr.flush()
-    standard_error = os.dup(2)
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(standard_error, 2)
-            os.close(standard_error)
-            written.seek(0)
-            os.write(2, b"".join(line for line in written if not any(sign in line for sign in _NOISE)))
 
 
 def read_trace(path: Path) -> dict[str, Any]:

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -89,6 +91,11 @@ def test_peak_counts_what_lives_at_once():
         return torch.zeros(500_000).sum()
 
     assert peak_new_bytes(work)[1] == pytest.approx(4_000_000, rel=0.001)
+
+
+def test_measuring_hides_the_profilers_lines_and_nothing_else(capfd):
+    peak_new_bytes(lambda: os.write(2, b"a warning of the work\n"))
+    assert capfd.readouterr().err == "a warning of the work\n"
 
 
 def test_memory_adds_up_and_the_largest_microbatch_is_the_largest():

@@ -41,6 +41,11 @@ def test_hours_of_devices_are_a_budget(capsys):
     assert low < high and expected in (low, high)
 
 
+def test_no_range_is_given_above_a_uniform_guess(capsys):
+    assert main(["plan", "--flops", "1e17", "--unique-tokens", "590000"]) == 0
+    assert "lies above a uniform guess, so no range is given" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("options", [["plan"], ["plan", "--flops", "1e20", "--hours", "3"]])
 def test_a_plan_has_one_budget(options):
     with pytest.raises(ConfigurationError, match="exactly one of --flops and --hours"):
