@@ -78,6 +78,7 @@ def against_plan(artifact: Artifact, row: dict[str, Any] | None) -> Plots:
     predicted, measured = row["expected_loss"], artifact.summary["validation_loss"]
     return {
         "predicted_loss": dg.MetadataValue.float(predicted),
+        "loss_by_fits": dg.MetadataValue.text(row["loss_by_fits"] or "none: above a uniform guess"),
         "prediction_error": dg.MetadataValue.float(predicted / measured - 1),
         "plan": dg.MetadataValue.text(row["note"]),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from lm.errors import ConfigurationError, InputError
 from lm.scaling.fits import fits_of
 from lm.scaling.fitted_law import law_in, predicted_interval
 from lm.scaling.hyperparameters import settings_in
-from lm.scaling.law import AS_PUBLISHED, CHINCHILLA
-from lm.scaling.plan import Plan, plan, twenty_to_one
+from lm.scaling.law import CHINCHILLA
+from lm.scaling.plan import Plan, plan, published_range, twenty_to_one
 from lm.scaling.points import Count, points_of, read_rows
 from lm.scaling.power_law import PowerLaw
 from lm.scaling.training_plan import shape_fields
@@ -110,13 +109,10 @@ def plan_page(arguments: argparse.Namespace) -> str:
 
 
 def _between_published(found: Plan, unique_tokens: float) -> str:
-    """Return the range of both published fits; neither came with draws, from which an interval would follow."""
-    size, tokens = found.num_parameters, found.num_tokens
-    losses = [law.loss_of_repeated(size, tokens, unique_tokens) for law in (CHINCHILLA, AS_PUBLISHED)]
-    low, high = sorted(losses)
-    uniform = math.log(found.config.vocab_size)
-    if high > uniform:
+    losses = published_range(found, unique_tokens)
+    if losses is None:
         return f"ln {found.config.vocab_size:,}: a published fit lies above a uniform guess, so no range is given"
+    low, high = losses
     return f"{low:.4f} to {high:.4f} by the two published fits of the same runs, which is less than a 95% interval"
 
 

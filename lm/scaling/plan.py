@@ -18,7 +18,7 @@ from lm.accounting.parameters import count_parameters
 from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
 from lm.scaling.hyperparameters import FITTED_FLOPS, suggested
-from lm.scaling.law import CHINCHILLA, LossLaw
+from lm.scaling.law import AS_PUBLISHED, CHINCHILLA, LossLaw
 from lm.scaling.shapes import shapes_near
 
 LEAST_WINDOWS = 100
@@ -111,6 +111,17 @@ def planned(
         low, high = FITTED_FLOPS
         notes.append(f"learning rate and batch size lie outside of their laws' {low:.0e} to {high:.0e} FLOPs")
     return Plan(config, int(tokens), spent, min(loss, uniform), rates.learning_rate, rates.batch_tokens, tuple(notes))
+
+
+def published_range(found: Plan, unique_tokens: float = math.inf) -> tuple[float, float] | None:
+    """Return the losses that the two published fits of the same runs give this plan, the lower first; None where one
+    lies above ln V.
+
+    It is narrower than a 95% interval: neither fit was published with the draws from which one would follow.
+    """
+    size, tokens = found.num_parameters, found.num_tokens
+    low, high = sorted(law.loss_of_repeated(size, tokens, unique_tokens) for law in (CHINCHILLA, AS_PUBLISHED))
+    return (low, high) if high <= math.log(found.config.vocab_size) else None
 
 
 def twenty_to_one(flops: float) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from lm.errors import ConfigurationError
 from lm.model.config import ModelConfig
 from lm.model.presets import PRESETS, preset
 from lm.scaling.config import PlanConfig
-from lm.scaling.plan import plan
+from lm.scaling.plan import plan, published_range
 from lm.shards import TokenShards
 from lm.storage import Artifact, Publication
 from lm.training.metrics import Report
@@ -70,17 +70,20 @@ def budget_row(flops: float, vocab_size: int, num_tokens: int, config: PlanConfi
             "num_tokens": None,
             "epochs": None,
             "expected_loss": None,
+            "loss_by_fits": None,
             "model": {},
             "learning_rate": None,
             "batch_tokens": None,
             "note": str(error),
         }
+    fits = published_range(best, num_tokens)
     return {
         **row,
         "parameters": best.num_parameters,
         "num_tokens": best.num_tokens,
         "epochs": best.num_tokens / num_tokens,
         "expected_loss": best.expected_loss,
+        "loss_by_fits": None if fits is None else f"{fits[0]:.3f} to {fits[1]:.3f}",
         "model": shape_fields(best.config),
         "learning_rate": best.learning_rate,
         "batch_tokens": best.batch_tokens,

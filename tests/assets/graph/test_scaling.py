@@ -35,6 +35,7 @@ def test_a_planned_training_shows_its_predicted_loss(home):
     model = publish(home, "pretrained_model", {"x": "x"}, validation_loss=row["expected_loss"] / 1.25)
     shown = against_plan(model, followed)
     assert shown["predicted_loss"].value == row["expected_loss"]
+    assert shown["loss_by_fits"].value
     assert shown["prediction_error"].value == pytest.approx(0.25)
     assert against_plan(model, None) == {}
 

@@ -8,14 +8,22 @@ from lm.errors import ConfigurationError
 from lm.model import preset
 from lm.scaling.config import PlanConfig
 from lm.scaling.hyperparameters import suggested
-from lm.scaling.law import CHINCHILLA
-from lm.scaling.plan import plan, planned, twenty_to_one
+from lm.scaling.law import AS_PUBLISHED, CHINCHILLA
+from lm.scaling.plan import plan, planned, published_range, twenty_to_one
 from lm.scaling.planned_training import PlannedTraining, follow_plan, training_of
 from lm.scaling.shapes import shapes_near
 from lm.scaling.training_plan import budget_row
 from lm.training.config import PretrainConfig
 
 BUDGETS = [10.0**exponent for exponent in range(13, 28, 4)]
+
+
+def test_the_published_range_is_that_of_both_fits_below_a_uniform_guess():
+    found = plan(1e20, vocab_size=32_000, context_length=2_048)
+    low, high = published_range(found)
+    assert low < high and min(abs(found.expected_loss - loss) for loss in (low, high)) < 1e-9
+    assert AS_PUBLISHED.loss(found.num_parameters, found.num_tokens) in (low, high)
+    assert published_range(plan(1e13, vocab_size=512, context_length=64)) is None
 
 
 def test_a_plan_spends_its_budget_near_twenty_tokens_a_weight():
