@@ -71,11 +71,11 @@ def peers() -> str:
 
 
 def cost() -> str:
-    """Return two sentences: minutes and memory of the demo, over its seeds; packages and disk of the set-up."""
-    rows = _results("demo")["rows"]
+    """Return two sentences: minutes and memory of the demo that is shown; packages and disk of the set-up."""
+    rows = _results(SHOWN)["rows"]
     seconds = [row["value"] for row in rows if row["name"].endswith("the whole chain")]
     memory = [row["value"] for row in rows if row["name"].endswith("largest process")]
-    facts = _results("demo")
+    facts = _results(SHOWN)
     machine = f"{facts['machine']['cores']} cores ({facts['machine']['processor']})"
     return (
         f"`make demo` takes {max(seconds) / 60:.0f} minutes on {machine} and {max(memory):.1f} GiB of memory, after "
