@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 import dagster as dg
 import yaml
@@ -36,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if not os.environ.get("DAGSTER_HOME"):
         raise ConfigurationError("DAGSTER_HOME is not set: name the folder of Dagster's records, as the Makefile does")
+    if not Path(os.environ["DAGSTER_HOME"]).is_dir():
+        prepare()
     root = root_at(arguments.home) if arguments.home else home()
     with dg.DagsterInstance.get() as instance:
         if arguments.action == "list":

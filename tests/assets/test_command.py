@@ -57,3 +57,10 @@ def test_without_dagsters_home_it_says_so(monkeypatch):
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     with pytest.raises(ConfigurationError, match="DAGSTER_HOME is not set"):
         main(["partitions", "list"])
+
+
+def test_a_home_of_dagster_that_is_not_there_yet_is_made(tmp_path, monkeypatch, loam_home):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "new" / "dagster"))
+    main(["partitions", "add", "CC-MAIN-2024-22/g0000"])
+    assert (tmp_path / "new" / "dagster" / "dagster.yaml").is_file()
+    assert {"CC-MAIN-2024-22/g0000", "demo/g0000"} <= set(registered())
