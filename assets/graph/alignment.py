@@ -21,7 +21,7 @@ from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
 from lm.alignment.config import DeviceConfig, DPOConfig, GRPOConfig, PairsConfig, SFTConfig, TuningConfig
-from lm.alignment.data import FILES, INSTRUCTIONS, PREFERENCES, PROBLEMS, publish_alignment_data
+from lm.alignment.data import COMPARISONS, FILES, INSTRUCTIONS, PREFERENCES, PROBLEMS, publish_alignment_data
 from lm.chat.layouts import HELDOUT_ONE_IN
 from lm.configuration import Doc, Range, settle
 from lm.storage import Artifact
@@ -105,21 +105,27 @@ def sft_model(
 def preference_pairs(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Pairs of right and wrong samples of the SFT model itself, before the pairs of the alignment data."""
+    """Pairs of the SFT model's own samples by a verifier or a judge, before the pairs of the alignment data."""
     watch = Stopwatch()
-    data = home.artifact("alignment_data")
+    data, config = home.artifact("alignment_data"), config_of(context, PairsConfig)
     paths = {
         "model": home.target("sft_model"),
         "tokenizer": home.target("tokenizer"),
         "problems": data.file(PROBLEMS),
         "preferences": data.file(PREFERENCES),
         "output": home.target("preference_pairs"),
+        **({"instructions": data.file(INSTRUCTIONS)} if config.prompts == "instructions" else {}),
     }
-    run_training(context, pipes, "pairs", config_of(context, PairsConfig), paths)
+    run_training(context, pipes, "pairs", config, paths)
     artifact = home.artifact("preference_pairs")
-    with artifact.file(PREFERENCES).open(encoding="utf-8") as stream:
-        shown = [json.loads(line) for line in islice(stream, _NUM_SAMPLES_SHOWN)]
-    return result(artifact, watch, {"pairs": plots.table(shown)})
+    names = {"pairs": PREFERENCES, "comparisons": COMPARISONS}
+    shown = {name: _first_rows(artifact.file(file)) for name, file in names.items() if file in artifact.files}
+    return result(artifact, watch, {name: plots.table(rows) for name, rows in shown.items()})
+
+
+def _first_rows(path: Path) -> list[dict[str, Any]]:
+    with path.open(encoding="utf-8") as stream:
+        return [json.loads(line) for line in islice(stream, _NUM_SAMPLES_SHOWN)]
 
 
 @dg.asset(

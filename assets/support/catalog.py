@@ -138,7 +138,7 @@ ENTRIES = {
         "lm.systems.report.write_systems_report", "lm.systems.config.SystemsConfig",
     ),
     "sft_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.sft.train_sft"),
-    "preference_pairs": _entry("json pytorch", _TUNING, "lm.alignment.sampled_pairs.write_preference_pairs"),
+    "preference_pairs": _entry("json pytorch", "alignment.md", "lm.alignment.sampled_pairs.write_preference_pairs"),
     "dpo_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.dpo.train_dpo"),
     "grpo_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.grpo.train_grpo"),
     "reward_model": _entry("pytorch safetensors", "alignment.md", "lm.alignment.reward_model.train_reward_model"),

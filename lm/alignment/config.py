@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+from lm.alignment.judge.config import JudgeConfig
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from lm.training.config import Compilation, Precision, Recomputation
@@ -18,6 +19,8 @@ KLEstimator = Literal["k1", "k2", "k3"]
 PreferenceLoss = Literal["sigmoid", "ipo", "hinge"]
 TooLong = Literal["refuse", "skip", "cut"]
 Packing = Literal["padded", "best_fit"]
+PairSource = Literal["verifier", "judge"]
+PairPrompts = Literal["problems", "instructions"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,14 +163,31 @@ class DPOConfig(TuningConfig):
 class PairsConfig(DeviceConfig):
     """Preference pairs of a model's own samples."""
 
-    num_problems: Annotated[int, Doc("Training problems to answer: the first of the file."), Range(1)] = 256
-    num_samples: Annotated[int, Doc("Answers sampled to each problem."), Range(2, 2**16)] = 4
+    source: Annotated[
+        PairSource, Doc("A pair is of a right and a wrong sample, or of two samples that a judging model compares.")
+    ] = "verifier"
+    prompts: Annotated[
+        PairPrompts, Doc("Training prompts that are answered for a judge; the verifier takes problems.")
+    ] = "problems"
+    judge: Annotated[JudgeConfig, Doc("The judging model, where it is the source.")] = field(
+        default_factory=JudgeConfig
+    )
+    num_problems: Annotated[int, Doc("Training prompts to answer: the first of the file."), Range(1)] = 256
+    num_samples: Annotated[
+        int, Doc("Answers sampled to each prompt; a judge compares the first two that differ."), Range(2, 2**16)
+    ] = 4
     temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
     max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
     seed: Annotated[int, Doc("Draws the samples."), Range(0)] = 0
 
     def __post_init__(self) -> None:
         settle(self, "preference_pairs")
+        if self.source == "judge":
+            self.judge.check_complete()
+        elif self.prompts != "problems":
+            raise ConfigurationError(
+                f"prompts: {self.prompts} with source verifier, expected problems: only they have answers to verify"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

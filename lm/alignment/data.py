@@ -16,6 +16,9 @@ from lm.errors import InputError
 from lm.storage import Artifact, Publication
 
 INSTRUCTIONS, PREFERENCES, PROBLEMS = "instructions.jsonl", "preferences.jsonl", "problems.jsonl"
+COMPARISONS = "comparisons.jsonl"
+"""A judge's comparisons, beside preferences that are made of them."""
+
 FILES = {INSTRUCTIONS: Instruction, PREFERENCES: Preference, PROBLEMS: Problem}
 """What an alignment needs, by file name."""
 

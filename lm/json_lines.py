@@ -1,0 +1,35 @@
+"""Appending to JSON Lines files: whole lines, from several processes, through kills and full disks."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def append_object(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one object as a line of its own and force it to the disk.
+
+    Processes that append to one file take turns by a lock. A write that fails leaves the file as it was. Where a
+    killed process of another program left half a line, the object begins a new one.
+
+    Raises:
+        OSError: the file cannot be written, for example because the disk is full.
+    """
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass") + b"\n"
+    with path.open("a+b", buffering=0) as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        size = stream.seek(0, os.SEEK_END)
+        if size:
+            stream.seek(size - 1)
+            line = line if stream.read(1) == b"\n" else b"\n" + line
+        try:
+            if (written := stream.write(line)) < len(line):
+                stream.write(line[written:])  # its error says why the first write was short
+            os.fsync(stream.fileno())
+        except OSError:
+            os.ftruncate(stream.fileno(), size)
+            raise
