@@ -49,7 +49,8 @@ class AlignmentSource:
         tuple[str, ...], Doc("Files of instructions as published: messages, Alpaca or GSM8K, in place of the folder's.")
     ] = ()
     preferences: Annotated[
-        tuple[str, ...], Doc("Files of preferences as published: prompt, chosen and rejected, or HH's two texts.")
+        tuple[str, ...],
+        Doc("Files of preferences as published: prompt with chosen and rejected, HH's texts, or votes."),
     ] = ()
     problems: Annotated[tuple[str, ...], Doc("Files of problems as published, such as GSM8K's.")] = ()
     heldout_one_in: Annotated[

@@ -2,7 +2,8 @@
 
     template     messages to ids by templates as data, and which tokens are learned
     records      instructions, preferences and problems from JSON Lines
-    layouts      the same from data as it is published: messages, Alpaca, GSM8K, HH
+    layouts      the same from data as it is published: messages, Alpaca, GSM8K, HH, votes
+    votes        votes on answers, and the preferences that they make
 
 Import what you need from its module; this package imports nothing by itself.
 """

@@ -7,7 +7,8 @@
 | alpaca | `instruction`, `output`, `input` | an instruction |
 | self_instruct | `instruction`, `instances` [{input, output}…] | an instruction for each instance |
 | gsm8k | `question`, `answer` with a last line `#### n` | an instruction, or a problem |
-| pairs | `prompt`, `chosen`, `rejected` | a preference |
+| pairs | `prompt`, `chosen`, `rejected`, `context` | a preference, after the turns of `context` if there are any |
+| votes | `vote`, `prompt`, and answers (`lm.chat.votes`) | a preference for two answers of which one is better |
 | hh | `chosen`, `rejected`: `Human:` and `Assistant:` in turns | a preference of the last reply |
 
 Files are JSON Lines, or a JSON array, plain or gzip. A file has one layout, found by the fields of its first record;
@@ -27,6 +28,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lm.chat.votes import is_vote, paired_votes
 from lm.errors import InputError
 from lm.rewards.answer_line import parse_answer
 
@@ -59,8 +61,11 @@ def read_rows(kind: str, paths: Sequence[Path], heldout_one_in: int = HELDOUT_ON
     if set(names_split.values()) != {"train", "heldout"}:
         names_split = dict.fromkeys(paths, "")
     for path in paths:
-        layout = None
-        for number, (place, record) in enumerate(_records(path)):
+        layout, found = None, list(read_objects(path))
+        if kind == "preferences" and found and is_vote(found[0][1]):
+            found, unpaired = paired_votes(found)
+            left_out.update(unpaired)
+        for number, (place, record) in enumerate(found):
             fields, convert = layout = layout or _layout(record, kind, place)
             for name in sorted(fields - record.keys()):
                 raise InputError(f"{place}: field '{name}' is missing, which the file's first record has")
@@ -77,8 +82,12 @@ def read_rows(kind: str, paths: Sequence[Path], heldout_one_in: int = HELDOUT_ON
     return rows, left_out
 
 
-def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (place, object) of every record."""
+def read_objects(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (place, object) of every record of JSON Lines or of a JSON array, plain or gzip.
+
+    Raises:
+        InputError: the file is missing or damaged, or a record is not an object; names file and line.
+    """
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8")
@@ -131,13 +140,7 @@ def _messages(record: Mapping[str, Any], place: str) -> Iterator[Row]:
     messages = record["messages"]
     if not isinstance(messages, list):
         raise InputError(f"{place}: field 'messages' is {messages!r:.80}, expected a list")
-    turns = []
-    for message in messages:
-        if not isinstance(message, Mapping) or not isinstance(message.get("content"), str):
-            raise InputError(f"{place}: {message!r:.80}, expected a message with 'role' and 'content'")
-        if message.get("role") not in ("system", "user", "assistant"):
-            raise InputError(f"{place}: role {message.get('role')!r:.80}, expected system, user or assistant")
-        turns.append({"role": message["role"], "content": message["content"]})
+    turns = _checked(messages, place)
     replies = [
         index
         for index in range(1, len(turns))
@@ -149,6 +152,16 @@ def _messages(record: Mapping[str, Any], place: str) -> Iterator[Row]:
         raise _LeftOutError("no reply of the assistant to a user")
     for index in replies:
         yield _row(turns[: index - 1], turns[index - 1]["content"], response=turns[index]["content"])
+
+
+def _checked(messages: Sequence[Any], place: str) -> list[Row]:
+    """Return messages with their roles and texts alone."""
+    for message in messages:
+        if not isinstance(message, Mapping) or not isinstance(message.get("content"), str):
+            raise InputError(f"{place}: {message!r:.80}, expected a message with 'role' and 'content'")
+        if message.get("role") not in ("system", "user", "assistant"):
+            raise InputError(f"{place}: role {message.get('role')!r:.80}, expected system, user or assistant")
+    return [{"role": message["role"], "content": message["content"]} for message in messages]
 
 
 def _row(context: list[Row], prompt: str, **texts: str) -> Row:
@@ -182,7 +195,10 @@ def _gsm8k_problem(record: Mapping[str, Any], place: str) -> Iterator[Row]:
 
 def _pair(record: Mapping[str, Any], place: str) -> Iterator[Row]:
     prompt, chosen, rejected = (_text(record, name, place) for name in ("prompt", "chosen", "rejected"))
-    yield _different(_row([], prompt, chosen=chosen, rejected=rejected))
+    context = record.get("context") or []
+    if not isinstance(context, list):
+        raise InputError(f"{place}: field 'context' is {context!r:.80}, expected a list of messages")
+    yield _different(_row(_checked(context, place), prompt, chosen=chosen, rejected=rejected))
 
 
 def _hh(record: Mapping[str, Any], place: str) -> Iterator[Row]:

@@ -2,25 +2,27 @@
 
 With `--prompt` one answer is printed; without, each line of standard input is a turn of a conversation. `--raw`
 continues the text itself, for a model that was never taught to chat.
+
+With `--votes FILE` a turn `/compare QUESTION` shows two answers and reads which one is better, and `/good` and `/bad`
+are votes on the last answer. `alignment_data` reads the file as published preferences (`lm.chat.votes`).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lm.chat.template import Message, decode_response, encode_messages, end_id
 from lm.errors import run_command
 from lm.inference.engine import GenerationConfig, stream
+from lm.inference.terminal import visible
+from lm.inference.voting import Voting, two_answers
 from lm.locations import is_remote, locate
 from lm.model import TransformerLM, choose_device, load_model
 from lm.storage import MANIFEST, Artifact, open_artifact
 from lm.tokenizer import Tokenizer
-
-_UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,7 +41,8 @@ def main(argv: list[str] | None = None) -> int:
         for turn in turns:
             _print_stream(tokenizer, stream_raw(model.eval(), tokenizer, turn, generation, arguments.seed), turn)
     else:
-        converse(model.eval(), tokenizer, turns, generation, system=arguments.system, seed=arguments.seed)
+        voting = None if arguments.votes is None else Voting(arguments.votes)
+        converse(model.eval(), tokenizer, turns, generation, arguments.system, arguments.seed, voting)
     return 0
 
 
@@ -48,23 +51,33 @@ def converse(
     tokenizer: Tokenizer,
     turns: Iterable[str],
     generation: GenerationConfig,
-    *,
     system: str | None = None,
     seed: int = 0,
+    voting: Voting | None = None,
 ) -> list[Message]:
     """Answer each turn with all turns before it in view, print the answers, and give back the conversation.
 
-    The oldest questions are forgotten, with their answers, when the context has no room left for an answer.
+    The oldest questions are forgotten, with their answers, when the context has no room left for an answer. With
+    `voting` its commands are not turns.
     """
     head = [] if system is None else [Message("system", system)]
     messages: list[Message] = []
-    for number, turn in enumerate(turns):
-        messages.append(Message("user", turn))
-        room = model.config.context_length - generation.max_new_tokens
+    room = model.config.context_length - generation.max_new_tokens
+    spoken = iter(turns)
+    for number, turn in enumerate(spoken):
+        if voting is not None and voting.rates(turn, [*head, *messages]):
+            continue
+        question = turn if voting is None else voting.question_of(turn)
+        messages.append(Message("user", turn if question is None else question))
         while len(messages) > 1 and len(encode_messages(tokenizer, head + messages)) > room:
             del messages[:2]  # a question with its answer: what is left begins with a question, as in training
-        ids = encode_messages(tokenizer, head + messages)
-        reply = stream(model, ids, generation, stop_ids={end_id(tokenizer)}, seed=(seed + number) % 2**63)
+        ids, draw = encode_messages(tokenizer, head + messages), (seed + number) % 2**63
+        if voting is not None and question is not None:
+            answers = two_answers(model, tokenizer, ids, generation, draw)
+            chosen = voting.choose([*head, *messages], answers, spoken)
+            messages[-1:] = [] if chosen is None else [messages[-1], chosen]
+            continue
+        reply = stream(model, ids, generation, stop_ids={end_id(tokenizer)}, seed=draw)
         drawn: list[int] = []
         text = _print_stream(tokenizer, _noted(reply, drawn))
         messages.append(Message("assistant", text, tuple(drawn)))
@@ -92,9 +105,9 @@ def _print_stream(tokenizer: Tokenizer, token_ids: Iterable[int], before: str = 
         ids.append(token_id)
         text = decode_response(tokenizer, ids)
         whole = len(text.rstrip("\ufffd"))
-        print(_visible(text[shown:whole]), end="", flush=True)
+        print(visible(text[shown:whole]), end="", flush=True)
         shown = max(shown, whole)
-    print(_visible(text[shown:]))
+    print(visible(text[shown:]))
     return text
 
 
@@ -103,14 +116,6 @@ def _noted(token_ids: Iterable[int], into: list[int]) -> Iterator[int]:
     for token_id in token_ids:
         into.append(token_id)
         yield token_id
-
-
-def _visible(text: str) -> str:
-    """Replace what could steer a terminal: control characters, lone surrogates, line and paragraph separators."""
-    return "".join(
-        "\ufffd" if unicodedata.category(character) in _UNSAFE and character not in "\n\t" else character
-        for character in text
-    )
 
 
 def _typed_lines() -> Iterator[str]:
@@ -137,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokenizer", type=locate, required=True, help="the tokenizer it was trained with")
     parser.add_argument("--prompt", help="one prompt (default: read turns from standard input)")
     parser.add_argument("--system", help="a text that stands before the conversation")
+    parser.add_argument("--votes", type=Path, help="a file for votes: /compare QUESTION, /good and /bad append to it")
     parser.add_argument("--raw", action="store_true", help="continue the prompt itself instead of answering it")
     parser.add_argument("--max-new-tokens", type=int, default=96, help="default: %(default)s")
     parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default: %(default)s)")

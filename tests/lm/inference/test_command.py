@@ -11,7 +11,8 @@ from lm.chat.template import encode_prompt, end_id
 from lm.errors import InputError
 from lm.inference import GenerationConfig, generate
 from lm.inference import __main__ as command
-from lm.inference.__main__ import _visible, converse, main
+from lm.inference.__main__ import converse, main
+from lm.inference.terminal import visible
 from lm.model import load_model
 from lm.storage import open_artifact
 from lm.tokenizer import Tokenizer
@@ -36,7 +37,7 @@ def test_one_prompt_is_answered_as_generation_answers_it(places, speaker, capsys
     stop_ids = {end_id(tokenizer)}
     [[completion]] = generate(model, [encode_prompt(tokenizer, "1 + 2?")], greedy, stop_ids=stop_ids)
     text = tokenizer.decode(completion.token_ids[: -1 if completion.finished else None])
-    assert capsys.readouterr().out == _visible(text) + "\n"
+    assert capsys.readouterr().out == visible(text) + "\n"
 
 
 def test_lines_of_input_are_turns(places, monkeypatch, capsys):
@@ -76,12 +77,12 @@ def test_what_is_forgotten_is_forgotten_with_its_answer_and_replies_keep_their_i
     "text", ["5\u00a0km", "1\u202f000 €", "\U0001f469\u200d\U0001f4bb", "می\u200cخواهم", "co\u00adop", "𐰀"]
 )
 def test_ordinary_characters_are_shown(text):
-    assert _visible(text) == text
+    assert visible(text) == text
 
 
 @pytest.mark.parametrize("character", ["\x1b", "\x00", "\x7f", "\x9b", "\r", "\u2028", "\u2029", "\ud800"])
 def test_what_could_steer_a_terminal_is_hidden(character):
-    assert _visible(f"a{character}b\n\t") == "a\ufffdb\n\t"
+    assert visible(f"a{character}b\n\t") == "a\ufffdb\n\t"
 
 
 def test_raw_text_begins_a_document(speaker):
