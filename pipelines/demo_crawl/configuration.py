@@ -31,7 +31,7 @@ class DemoCrawlConfig:
         2_400
     )
     num_quality_labels: Annotated[int, Doc("Labelled texts to train the quality classifier on."), Range(0)] = 2_400
-    num_train_instructions: Annotated[int, Doc("Instructions to fine-tune on."), Range(0)] = 4_000
+    num_train_instructions: Annotated[int, Doc("Instructions to fine-tune on."), Range(0)] = 8_000
     num_heldout_instructions: Annotated[int, Doc("Instructions that are held out."), Range(0)] = 400
     num_train_preferences: Annotated[int, Doc("Preference pairs to train on."), Range(0)] = 600
     num_heldout_preferences: Annotated[int, Doc("Preference pairs that are held out."), Range(0)] = 300

@@ -1,4 +1,7 @@
-"""Sums and word problems within ten, of one step or two, with worked answers that are right by construction.
+"""Sums and word problems of one step or two, with worked answers that are right by construction.
+
+Most stay within ten; the others have numbers of two digits, whose tens and ones each stay within nine, so that nothing
+is carried.
 
 A problem's text decides for itself whether it is held out (`is_held_out`): lessons and training data take only the
 others, so no list of forbidden texts has to be passed around.
@@ -7,7 +10,7 @@ others, so no list of forbidden texts has to be passed around.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -18,16 +21,22 @@ from pipelines.demo_crawl.lexicon import phrases, words
 HELD_OUT_ONE_IN = 8
 """One problem text in so many is held out."""
 
-LARGEST = 10
-"""No number and no result of a problem is above this."""
+TWO_DIGIT_SHARE = 0.15
+"""Share of problems, and of plain facts, with numbers of two digits."""
 
 TWO_STEP_SHARE = 0.5
 BARE_SHARE = 0.2
 
-NUMBER_WORDS = words("""
+_TO_NINETEEN = words("""
     zero one two three four five six seven eight nine ten
-    eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty
+    eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen
 """)
+_TENS = words("twenty thirty forty fifty sixty seventy eighty ninety")
+NUMBER_WORDS = (
+    *_TO_NINETEEN,
+    *(f"{tens}-{ones}" if ones != "zero" else tens for tens in _TENS for ones in _TO_NINETEEN[:10]),
+)
+"""The numbers from zero to ninety-nine in words."""
 
 SHE = words("""
     Anna Mia Lena Sara Ruth Nora Lucy Ella Rosa Clara Emma Ida Jane Kate Lily Maya Nina Olga Paula Tina Vera Zoe Ada
@@ -113,6 +122,12 @@ _STORIES = {
         "{friend} has {a} {things}. {who} has {b} more than {friend}. How many {things} does {who} have?",
         "{who} counts {a} red {things} and {b} blue {things}. How many {things} does {they} count?",
         "Yesterday {who} had {a} {things}. Today {they} got {b} more. How many {things} is that?",
+        "{who} saved {a} euros in May and {b} euros in June. How many euros did {they} save?",
+        "A ticket costs {a} euros and lunch costs {b} euros. How many euros does {who} pay for both?",
+        "{who} walked {a} miles before lunch and {b} miles after it. How many miles did {they} walk?",
+        "{friend} is {a} years old, and {who} is {b} years older. How old is {who}?",
+        "There were {a} people on the bus, and {b} more got on. How many people are on the bus?",
+        "{who} read {a} pages on Monday and {b} pages on Tuesday. How many pages did {they} read?",
     ),
     "-": (
         "{who} has {a} {things} and [gives away|loses|sells] {b}. How many {things} does {who} have left?",
@@ -127,26 +142,39 @@ _STORIES = {
         "{who} had {a} {things}. After {friend} borrowed {b}, how many {things} did {who} have?",
         "{who} puts {a} {things} in two boxes, {b} of them in the first. How many {things} are in the second?",
         "{who} has {b} {things} fewer than {friend}, who has {a}. How many {things} does {who} have?",
+        "{who} has {a} euros and pays {b} euros for lunch. How many euros are left?",
+        "The road is {a} miles long, and {who} has walked {b} miles. How many miles are left?",
+        "{who} is {a} years old, and {friend} is {b} years younger. How old is {friend}?",
+        "There were {a} people on the bus, and {b} got off. How many people are still on the bus?",
+        "A book has {a} pages, and {who} has read {b} pages. How many pages are left?",
     ),
     "++": (
         "{who} has {a} {things}, gets {b} more and then finds {c}. How many {things} does {who} have?",
         "{who} had {a} {things}. {they_cap} bought {b}, and {friend} gave {them} {c}. How many {things} is that?",
         "There are {a} {things} in a box. {who} adds {b} and {friend} adds {c}. How many {things} are in the box?",
+        "{who} walked {a} miles on Monday, {b} on Tuesday and {c} on Friday. How many miles did {they} walk?",
+        "{who} paid {a} euros for lunch, {b} for tea and {c} for a bus. How many euros did {they} pay?",
     ),
     "+-": (
         "{who} has {a} {things}, gets {b} more and then gives away {c}. How many {things} does {who} have?",
         "{who} had {a} {things}. {they_cap} bought {b} and lost {c}. How many {things} are left?",
         "There are {a} {things} in a box. {who} adds {b} and {friend} takes {c}. How many {things} are in the box?",
+        "There were {a} people on the bus, {b} got on and {c} got off. How many people are on the bus?",
+        "{who} had {a} euros, earned {b} and paid {c} for lunch. How many euros are left?",
     ),
     "-+": (
         "{who} has {a} {things}, gives {b} to {friend} and then finds {c}. How many {things} does {who} have?",
         "A shop has {a} {things}. It sells {b} and gets {c} new ones. How many {things} does it have?",
         "{who} lost {b} of {a} {things} and then bought {c}. How many {things} does {they} have now?",
+        "There were {a} people on the bus, {b} got off and {c} got on. How many people are on the bus?",
+        "{who} had {a} euros, paid {b} for lunch and earned {c}. How many euros does {they} have?",
     ),
     "--": (
         "{who} has {a} {things}, loses {b} and then gives away {c}. How many {things} does {who} have?",
         "{who} had {a} {things}. {they_cap} sold {b} and lost {c}. How many {things} are left?",
         "There are {a} {things} in a box. {who} takes {b} and {friend} takes {c}. How many {things} are in the box?",
+        "{who} had {a} euros, paid {b} for lunch and {c} for tea. How many euros are left?",
+        "A book has {a} pages. {who} read {b} on Monday and {c} on Tuesday. How many pages are left?",
     ),
 }
 
@@ -187,20 +215,41 @@ def training_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
 
 
 def make_step(sign: str, smallest: int, dice: Dice) -> Step:
-    """An equation of the table: `a + b` of two numbers up to ten, or what takes one of them away again."""
+    """An equation of the table: `a + b` of two numbers up to ten, or what takes one of them away again; or, more rarely,
+    an equation of two digits."""
+    if dice.chance(TWO_DIGIT_SHARE):
+        return _two_digits(sign, smallest, dice)[0]
     a, b = dice.between(smallest, 10), dice.between(smallest, 10)
     return Step(a, "+", b, a + b) if sign == "+" else Step(a + b, "-", b, a)
 
 
 def _steps(signs: str, smallest: int, dice: Dice) -> tuple[Step, ...]:
-    """Equations that go on from each other's result, drawn until all results lie between 0 and `LARGEST`."""
+    """Equations that go on from each other's result, within ten or of two digits."""
+    if dice.chance(TWO_DIGIT_SHARE):
+        return _two_digits(signs, smallest, dice)
+    numbers = range(smallest, 11)
+    return _walk(signs, numbers, numbers, 10, dice)
+
+
+def _two_digits(signs: str, smallest: int, dice: Dice) -> tuple[Step, ...]:
+    """Equations whose ones and tens each stay within nine."""
+    ones = _walk(signs, range(smallest, 10), range(smallest, 10), 9, dice)
+    tens = _walk(signs, range(1, 10), (0, 0, 0, 1, 2, 3), 9, dice)
+    return tuple(
+        Step(10 * ten.left + one.left, one.sign, 10 * ten.right + one.right, 10 * ten.result + one.result)
+        for ten, one in zip(tens, ones, strict=True)
+    )
+
+
+def _walk(signs: str, first: Sequence[int], others: Sequence[int], largest: int, dice: Dice) -> tuple[Step, ...]:
+    """Equations that go on from each other's result, drawn until all results lie between 0 and `largest`."""
     while True:
-        result, steps = dice.between(smallest, LARGEST), list[Step]()
+        result, steps = dice.pick(first), list[Step]()
         for sign in signs:
-            left, right = result, dice.between(smallest, LARGEST)
+            left, right = result, dice.pick(others)
             result = left + right if sign == "+" else left - right
             steps.append(Step(left, sign, right, result))
-        if all(0 <= step.result <= LARGEST for step in steps):
+        if all(0 <= step.result <= largest for step in steps):
             return tuple(steps)
 
 

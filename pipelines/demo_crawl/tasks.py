@@ -1,6 +1,6 @@
 """Alignment data: instructions, preferences and problems, no two with the same prompt.
 
-All are arithmetic within ten, of one step or two. A problem's text decides whether it is held out
+All are arithmetic below a hundred, of one step or two. A problem's text decides whether it is held out
 (`problems.is_held_out`); the crawl's lessons and the train splits hold none of those.
 """
 

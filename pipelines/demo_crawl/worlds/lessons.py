@@ -1,4 +1,4 @@
-"""Arithmetic lessons: worked sums and word problems within twenty, every fact said in several ways, in paragraphs of
+"""Arithmetic lessons: worked sums and word problems below a hundred, every fact said in several ways, in paragraphs of
 prose.
 
 A number in digits is not a word for a filter that counts words with letters, so a lesson says many of its numbers in
@@ -190,12 +190,20 @@ def _turned_round(step: Step, dice: Dice) -> Step:
 
 
 def _counting(step: Step) -> str:
-    """`we count on from seven: eight, nine, ten`."""
+    """`we count on from seven: eight, nine, ten`; of two digits, the ones and the tens apart."""
     if step.right == 0:
         return f"nothing changes, and {NUMBER_WORDS[step.left]} stays {NUMBER_WORDS[step.left]}"
+    if max(step.left, step.result) > 20:
+        return f"{_by_place(step, 1)} ones, and {_by_place(step, 10)} tens"
     way = 1 if step.sign == "+" else -1
     passed = ", ".join(NUMBER_WORDS[number] for number in range(step.left + way, step.result + way, way))
     return f"we count {'on' if way == 1 else 'back'} from {NUMBER_WORDS[step.left]}: {passed}"
+
+
+def _by_place(step: Step, place: int) -> str:
+    """`three plus four is seven`: the equation of the ones, or of the tens."""
+    left, right, result = (NUMBER_WORDS[number // place % 10] for number in (step.left, step.right, step.result))
+    return f"{left} {'plus' if step.sign == '+' else 'minus'} {right} is {result}"
 
 
 def _problem_slots(problem: WordedProblem) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from pipelines.demo_crawl.dice import Dice
-from pipelines.demo_crawl.problems import LARGEST, TWO_STEP_SHARE, is_held_out, make_problem
+from pipelines.demo_crawl.problems import NUMBER_WORDS, TWO_DIGIT_SHARE, TWO_STEP_SHARE, is_held_out, make_problem
 from pipelines.demo_crawl.tasks import FLAWS, WORKED_SHARE, rejected_response, response
 
 EQUATION = re.compile(r"(\d+) ([+-]) (\d+) = (\d+)")
@@ -28,7 +28,7 @@ def test_answers_follow_from_the_numbers_of_the_text(problems):
         operands = [problem.steps[0].left, *(step.right for step in problem.steps)]
         assert sorted(numbers) == sorted(operands), problem.prompt
         total = operands[0] + sum(step.right if step.sign == "+" else -step.right for step in problem.steps)
-        assert problem.answer == total and 0 <= total <= LARGEST
+        assert problem.answer == total and 0 <= total <= 99
 
 
 def test_word_problems_ask_in_many_ways(problems):
@@ -41,7 +41,24 @@ def test_half_have_two_steps_of_every_pair_of_signs(problems):
     two = {pair: count for pair, count in signs.items() if len(pair) == 2}
     assert abs(sum(two.values()) / len(problems) - TWO_STEP_SHARE) < 0.03
     assert set(two) == {"++", "+-", "-+", "--"} and min(two.values()) > 0.2 * sum(two.values())
-    assert all(0 <= step.result <= LARGEST for problem in problems for step in problem.steps)
+
+
+def test_a_share_has_two_digits_and_carries_nothing(problems):
+    """The ones of a result are those of the sum of the ones, so a problem of two digits has the facts of the table."""
+    large = [problem for problem in problems if any(max(s.left, s.right, s.result) > 10 for s in problem.steps)]
+    assert abs(len(large) / len(problems) - TWO_DIGIT_SHARE) < 0.03
+    for step in (step for problem in large for step in problem.steps):
+        parts = [(n // place % 10) for place in (1, 10) for n in (step.left, step.right, step.result)]
+        for left, right, result in (parts[:3], parts[3:]):
+            assert left + (right if step.sign == "+" else -right) == result, step
+    assert any(step.right > 10 for problem in large for step in problem.steps)
+
+
+def test_numbers_in_words():
+    assert len(set(NUMBER_WORDS)) == 100
+    assert [NUMBER_WORDS[n] for n in (0, 13, 20, 21, 70, 99)] == [
+        "zero", "thirteen", "twenty", "twenty-one", "seventy", "ninety-nine"
+    ]  # fmt: skip
 
 
 def test_responses_are_worked_and_marked(problems):
@@ -108,7 +125,7 @@ def test_every_equation_of_the_lessons_is_right(demo_crawl):
     ]
     assert len(equations) > 1000
     assert all(holds(*equation) for equation in equations)
-    assert len(set(equations)) > 200  # of 242 facts
+    assert len(set(equations)) > 400  # the 242 facts of the table, and some of two digits
 
 
 def test_the_alignment_room_reads_the_files(demo_crawl):
