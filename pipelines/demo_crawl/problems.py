@@ -21,7 +21,7 @@ from pipelines.demo_crawl.lexicon import phrases, words
 HELD_OUT_ONE_IN = 8
 """One problem text in so many is held out."""
 
-TWO_DIGIT_SHARE = 0.15
+TWO_DIGIT_SHARE = 0.125
 """Share of problems, and of plain facts, with numbers of two digits."""
 
 TWO_STEP_SHARE = 0.5
