@@ -215,8 +215,10 @@ def training_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
 
 
 def make_step(sign: str, smallest: int, dice: Dice) -> Step:
-    """An equation of the table: `a + b` of two numbers up to ten, or what takes one of them away again. More rarely it has
-    two digits."""
+    """An equation of the table: `a + b` of two numbers up to ten, or what takes one of them away again.
+
+    More rarely it has two digits.
+    """
     if dice.chance(TWO_DIGIT_SHARE):
         return _two_digits(sign, smallest, dice)[0]
     a, b = dice.between(smallest, 10), dice.between(smallest, 10)
