@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,15 @@ from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
 from lm.alignment.config import DeviceConfig, DPOConfig, GRPOConfig, PairsConfig, SFTConfig, TuningConfig
-from lm.alignment.data import COMPARISONS, FILES, INSTRUCTIONS, PREFERENCES, PROBLEMS, publish_alignment_data
+from lm.alignment.data import (
+    COMPARISONS,
+    FILES,
+    GENERATIONS,
+    INSTRUCTIONS,
+    PREFERENCES,
+    PROBLEMS,
+    publish_alignment_data,
+)
 from lm.chat.layouts import HELDOUT_ONE_IN
 from lm.configuration import Doc, Range, settle
 from lm.storage import Artifact
@@ -272,6 +281,12 @@ def _tuning_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
         name: plots.lines(name, {name: ([r["step"] for r in rows], [r[name] for r in rows])}, x="step", y=name)
         for name in shown
     }
-    samples = [json.loads(line) for line in artifact.file("samples.jsonl").read_text().splitlines()]
+    samples = [json.loads(line) for line in artifact.file(GENERATIONS).read_text("utf-8").splitlines()]
     inline = {f"{name}_curve": inline_curve(rows, name) for name in shown[-1:]}
-    return {**inline, **curves, "samples": plots.table(samples[:_NUM_SAMPLES_SHOWN])}
+    return {**inline, **curves, "samples": plots.table(_right_and_wrong(samples))}
+
+
+def _right_and_wrong(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first right answers of a generation log, then the first wrong ones."""
+    apart = [[row for row in samples if row["verified"] is verified] for verified in (True, False)]
+    return [row for rows in apart for row in rows[: _NUM_SAMPLES_SHOWN // 2]]

@@ -44,7 +44,7 @@ _STAGES = ("pretrained", "sft", "dpo", "grpo")
 def evaluation_report(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Every training stage on the same prompts: bits per byte, alignment tax, answers, their length and their KL."""
+    """Every training stage on the same prompts: bits per byte, tax, answers, win rate, length and KL."""
     watch = Stopwatch()
     data = home.artifact("alignment_data")
     paths = {
@@ -80,6 +80,7 @@ _PLOTTED = {
     "tax": ("Alignment tax: bits per byte over the control's", "share"),
     "greedy_verified_rate": ("Verified answers, greedy", "share"),
     "greedy_well_formed_rate": ("Well-formed answers, greedy", "share"),
+    "win_rate": ("Win rate against the SFT model, greedy, ties as half", "share"),
     "response_tokens": ("Length of sampled answers", "tokens"),
     "kl_from_first": ("KL from the pre-trained model, on sampled answers", "nats a token"),
     "prefers_chosen": ("Held-out pairs whose chosen response is likelier", "share"),
@@ -89,6 +90,7 @@ _PLOTTED = {
 _SHORT = {
     "greedy_verified_rate": "verified",
     "greedy_well_formed_rate": "well_formed",
+    "win_rate": "wins",
     "response_tokens": "tokens",
     "kl_from_first": "kl",
     "prefers_chosen": "prefers",

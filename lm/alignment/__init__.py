@@ -2,6 +2,7 @@
 
     sft          supervised fine-tuning on responses            `train_sft`
     dpo          direct preference optimization on pairs        `train_dpo`
+    reference    the log-probabilities that DPO holds to, stored
     grpo         reinforcement learning on verified answers     `train_grpo`
     ppo          the same with a value model                    `train_ppo`
     reward_model a Bradley–Terry reward model of pairs          `train_reward_model`

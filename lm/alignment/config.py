@@ -317,6 +317,9 @@ class ReportConfig(DeviceConfig):
         int, Doc("Held-out problems that every stage answers: the first of the file."), Range(1)
     ] = 200
     num_shown: Annotated[int, Doc("Problems whose answers are shown."), Range(0)] = 8
+    win_rate_against: Annotated[
+        str, Doc("Stage that every stage's answers are compared with; no win rate where it is not among them.")
+    ] = "sft"
     max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
     seed: Annotated[int, Doc("Draws the samples at temperature 1."), Range(0)] = 0
 

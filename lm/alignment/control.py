@@ -30,7 +30,7 @@ from lm.progress import track
 from lm.storage import find_whole, fingerprint, open_artifact, publish, write_json
 from lm.tokenizer import Tokenizer
 from lm.training.compute import prepare
-from lm.training.metrics import METRICS
+from lm.training.metrics import METRICS, work_folder
 from lm.training.stop import StopSignals
 
 KIND = "replay_control"
@@ -71,7 +71,7 @@ def train_control(
     publication_of = publish(output, kind=KIND, config=settings, inputs=inputs, code=code)
     taxes: dict[str, dict[str, Any]] = {}
     with StopSignals() as signals, publication_of as publication:
-        with StepLog(publication.path / METRICS, report, signals) as log:
+        with StepLog(publication.path / METRICS, report, signals, work=work_folder(output)) as log:
             for name, stage in followed.items():
                 stage.replay(network, corpus, vocabulary.digest, log)
                 taxes[name] = stage.tax(network, corpus, vocabulary.digest)

@@ -19,6 +19,9 @@ INSTRUCTIONS, PREFERENCES, PROBLEMS = "instructions.jsonl", "preferences.jsonl",
 COMPARISONS = "comparisons.jsonl"
 """A judge's comparisons, beside preferences that are made of them."""
 
+GENERATIONS = "samples.jsonl"
+"""The held-out answers of a stage, in its artifact."""
+
 FILES = {INSTRUCTIONS: Instruction, PREFERENCES: Preference, PROBLEMS: Problem}
 """What an alignment needs, by file name."""
 

@@ -6,7 +6,8 @@ Source: Rafailov et al. 2023 (arXiv:2305.18290), eq. 7. On request plus `sft_wei
 likelihood of the chosen response, as in RPO (Pang et al. 2024, arXiv:2404.19733, eq. 1): without it DPO may lower
 both responses as long as the rejected one falls faster.
 
-The reference is the model that training starts from; its log-probabilities are computed once, before the first step.
+The reference is the model that training starts from; its log-probabilities are computed once and stored
+(`lm.alignment.reference`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from lm.alignment.policy import (
     tune_to_artifact,
 )
 from lm.alignment.preferences import Pair, PairLogProbs, all_pair_log_probs, pair_log_probs, preference_rates
+from lm.alignment.reference import reference_log_probs
 from lm.alignment.sequences import shuffled_batches
 from lm.chat.records import Preference, Problem, of_split, read_records
 from lm.chat.template import encode_example
@@ -56,6 +58,7 @@ def train_dpo(
     preferences: Path,
     output: Path,
     shards: Path | None = None,
+    reference: Path | None = None,
     report: Report = silent,
 ) -> Artifact:
     """Tune the model at `model` on the training pairs of `preferences` and publish it at `output`.
@@ -64,8 +67,12 @@ def train_dpo(
     before and after; and the rates of well-formed and verified answers to the held-out prompts whose chosen response
     ends in an answer, before and after.
 
+    Args:
+        reference: stored log-probabilities of this model and these pairs, made by `lm.alignment.reference` elsewhere.
+
     Raises:
-        InputError: a bad line, an empty split, a pair longer than the context, or another tokenizer's model.
+        InputError: a bad line, an empty split, a pair longer than the context, another tokenizer's model, or a
+            reference of another model or other data.
     """
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
@@ -75,11 +82,12 @@ def train_dpo(
         held_records = of_split(records, "heldout", preferences)
         heldout = encode_pairs(policy.tokenizer, held_records, preferences, limit)
         problems = chosen_answers(held_records)
-        held_reference = all_pair_log_probs(policy.model, heldout)
+        stored = reference_log_probs(policy, {"train": train, "heldout": heldout}, config, reference)
+        held_reference = stored["heldout"]
         evaluation: dict[str, Any] = {"preference": {"before": preference_rates(held_reference, held_reference)}}
         if problems:
             evaluation["before"], _ = policy.evaluate(problems, config)
-        optimize_preferences(policy, train, config, log)
+        optimize_preferences(policy, train, config, log, stored["train"])
         after = all_pair_log_probs(policy.model, heldout)
         evaluation["preference"]["after"] = preference_rates(after, held_reference)
         rates, answers = policy.evaluate(problems, config) if problems else ({}, [])
@@ -96,18 +104,19 @@ def train_dpo(
         data=preferences,
         output=output,
         shards=shards,
+        more_inputs={} if reference is None else {"reference": reference},
         report=report,
     )
 
 
-def optimize_preferences(policy: Policy, pairs: Sequence[Pair], config: DPOConfig, log: StepLog) -> None:
+def optimize_preferences(
+    policy: Policy, pairs: Sequence[Pair], config: DPOConfig, log: StepLog, reference: PairLogProbs
+) -> None:
     """Make `num_steps` updates over shuffled epochs of the pairs, fewer where they are told apart before.
 
-    The model as it comes is the reference.
+    `reference` has the log-probabilities of the pairs under the model as it comes.
     """
-    model = policy.model
-    reference = all_pair_log_probs(model, pairs)
-    model.train()
+    model = policy.model.train()
     tuner = Tuner(model, config, policy.replay)
     done = log.resume(tuner)
     batches = islice(shuffled_batches(len(pairs), config.batch_size, config.seed), done, config.num_steps)

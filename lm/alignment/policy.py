@@ -14,7 +14,9 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from lm.alignment.config import TuningConfig
+from lm.alignment.config import RolloutConfig, TuningConfig
+from lm.alignment.data import GENERATIONS
+from lm.alignment.generations import write_generations
 from lm.alignment.lengths import LengthLimit
 from lm.alignment.replay import Replay
 from lm.alignment.scalar_head import ScalarHead
@@ -49,11 +51,16 @@ def silent(event: Mapping[str, object]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A model with its tokenizer, and the text that it is not to forget."""
+    """A model with its tokenizer, and the text that it is not to forget.
+
+    In a stage also the stage's `work` folder, and the digests of its `inputs` by name: model, tokenizer, data.
+    """
 
     model: TransformerLM
     tokenizer: Tokenizer
     replay: Replay | None = None
+    work: Path = Path()
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def length_limit(self, config: TuningConfig) -> LengthLimit:
         """Return the rule for examples that are longer than the model's context."""
@@ -184,9 +191,6 @@ class StepLog:
         if self._checkpoint is not None:
             self.rows = tuner.restore(self._checkpoint)
             self._stream.writelines(json.dumps(row, sort_keys=True) + "\n" for row in self.rows)
-        if self._work is not None:
-            self._work.mkdir(parents=True, exist_ok=True)
-            self._board = TensorBoard(self._work / "tensorboard", len(self.rows) + 1)
         return len(self.rows)
 
     def __call__(self, step: int, numbers: Mapping[str, float]) -> None:
@@ -199,6 +203,9 @@ class StepLog:
         self.rows.append(event)
         self._stream.write(json.dumps(event, sort_keys=True) + "\n")
         self._report(event)
+        if self._board is None and self._work is not None:
+            self._work.mkdir(parents=True, exist_ok=True)
+            self._board = TensorBoard(self._work / "tensorboard", step)
         if self._board is not None:
             self._board.add(event)
         self.check_signals(f"after step {step}")
@@ -230,8 +237,8 @@ class StepLog:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The results of a stage: figures for `evaluation.json` and the summary, held-out answers as samples, and adapters
-    that are to be kept beside the model."""
+    """The results of a stage: figures for `evaluation.json` and the summary, held-out answers for the generation log,
+    and adapters that are to be kept beside the model."""
 
     evaluation: Mapping[str, Any]
     answers: Sequence[JudgedAnswer]
@@ -248,10 +255,13 @@ def tune_to_artifact(
     data: Path,
     output: Path,
     shards: Path | None = None,
+    more_inputs: Mapping[str, Path] | None = None,
     report: Report,
-    num_samples: int = 24,
 ) -> Artifact:
     """Load the policy, `tune` it, publish it at `output`; gives back what is there already if its work was the same.
+
+    Args:
+        more_inputs: further artifacts that shape the stage.
 
     Raises:
         InputError: an input is missing or damaged, or the model was trained with another tokenizer.
@@ -265,6 +275,7 @@ def tune_to_artifact(
         torch.set_num_threads(config.num_threads)
     started_from, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
     inputs = {"model": started_from.digest, "tokenizer": vocabulary.digest, "data": _digest(data)}
+    inputs |= {name: open_artifact(path).digest for name, path in (more_inputs or {}).items()}
     corpus = open_artifact(shards) if shards is not None and config.replay_windows else None
     if corpus is not None:
         inputs["shards"] = corpus.digest
@@ -283,15 +294,19 @@ def tune_to_artifact(
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
     with StopSignals() as signals, publication_of as publication:
         with StepLog(publication.path / METRICS, report, signals, checkpoint, work) as log:
-            outcome = tune(Policy(network, vocabulary, replay), log)
+            outcome = tune(Policy(network, vocabulary, replay, work, inputs), log)
             log.check_signals("after the last step")
         check_finite_scores(outcome.evaluation, f"{stage}: evaluation after the last step")
         save_model(publication.path, network, vocabulary.digest)
         if outcome.adapters:
             save_tensors(publication.path / ADAPTER, dict(outcome.adapters))
-        write_json(publication.path / "evaluation.json", outcome.evaluation)
-        _write_samples(publication.path / "samples.jsonl", outcome.answers[:num_samples])
-        publication.summary.update(outcome.evaluation)
+        partly = config.format_reward if isinstance(config, RolloutConfig) else 0.0
+        log_at = publication.path / GENERATIONS
+        means = write_generations(log_at, network, vocabulary, outcome.answers, partly)
+        evaluation = {**outcome.evaluation, **({"generations": means} if outcome.answers else {})}
+        check_finite_scores(evaluation, f"{stage}: answers after the last step")
+        write_json(publication.path / "evaluation.json", evaluation)
+        publication.summary.update(evaluation)
     checkpoint.clear()
     return publication.artifact
 
@@ -310,8 +325,3 @@ def _digest(data: Path) -> str:
     if not data.is_file():
         raise InputError(f"{data}: no such file, expected JSON Lines")
     return sha256_of(data)
-
-
-def _write_samples(path: Path, answers: Sequence[JudgedAnswer]) -> None:
-    lines = [json.dumps(answer.as_row(), ensure_ascii=False) + "\n" for answer in answers]
-    path.write_text("".join(lines), encoding="utf-8")

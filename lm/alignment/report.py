@@ -92,7 +92,11 @@ def write_evaluation_report(
         tax = None if taxes is None or name not in taxes.summary else taxes.summary[name]["tax"]
         rows.append({"stage": name, **measured, **_figures(policy, artifact, corpus, preferences), "tax": tax})
         report({"stage": name, "verified_rate": measured["greedy"]["verified_rate"]})
+    against = config.win_rate_against if config.win_rate_against in answers else None
+    for row in rows:
+        row |= win_rate(answers[row["stage"]], None if against is None else answers[against])
     facts = {
+        "win_rate_against": against,
         "num_problems": len(heldout),
         "num_pairs": None if preferences is None else len(_held_pairs(preferences)),
         "stages": rows,
@@ -165,6 +169,19 @@ def _gains(answers: Mapping[str, Sequence[JudgedAnswer]]) -> list[dict[str, Any]
     return gains
 
 
+def win_rate(answers: Sequence[JudgedAnswer], others: Sequence[JudgedAnswer] | None) -> dict[str, float | None]:
+    """Return the share of prompts on which answers have a higher reward than the `others`, and its standard error.
+
+    The reward is the verifier's. Equal rewards count half, so a model against itself has 0.5. None without others.
+    """
+    if others is None:
+        return {"win_rate": None, "win_standard_error": None}
+    pairs = zip(answers, others, strict=True)
+    wins = [0.5 + 0.5 * (float(ours.is_verified) - float(theirs.is_verified)) for ours, theirs in pairs]
+    error = stdev(wins) / math.sqrt(len(wins)) if len(wins) > 1 else 0.0
+    return {"win_rate": fmean(wins), "win_standard_error": error}
+
+
 def _figures(policy: Policy, artifact: Artifact, corpus: Artifact | None, preferences: Path | None) -> dict[str, Any]:
     """Return the figures of one stage beside its answers."""
     stored = stored_evaluation(artifact)
@@ -234,6 +251,8 @@ def _headline(row: Mapping[str, Any]) -> dict[str, Any]:
         "tax": row["tax"],
         "response_tokens": row["response_tokens"],
         "kl_from_first": row["kl_from_first"],
+        "win_rate": row["win_rate"],
+        "win_standard_error": row["win_standard_error"],
         "greedy_standard_error": row["greedy"]["verified_standard_error"],
         **{
             f"{way}_{rate}": row[way][rate]

@@ -15,7 +15,8 @@ def render_report(facts: Mapping[str, Any]) -> str:
         "is well-formed when it ends in a line `#### <number>` and ends its turn, verified when its number is right; "
         "± is one standard error. All columns are of the same problems; chosen responses are preferred in held-out "
         f"pairs of the alignment data ({_count(facts.get('num_pairs'))}). Length and KL are of the samples; KL is from "
-        "the first stage, in nats a token. The tax is bits per byte over the control's, which had the same replay.",
+        "the first stage, in nats a token. The tax is bits per byte over the control's, which had the same replay."
+        f"{_win_rate_note(facts.get('win_rate_against'))}",
         _stage_table(stages),
         *_paired_gains(facts.get("gains", [])),
         *_gains(stages),
@@ -23,6 +24,12 @@ def render_report(facts: Mapping[str, Any]) -> str:
         _sample_table(facts["samples"]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _win_rate_note(against: str | None) -> str:
+    if against is None:
+        return ""
+    return f" The win rate is against {escape(against)}: greedy answers to the same prompts by reward, ties as half."
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -50,6 +57,7 @@ def _stage_table(stages: Sequence[Mapping[str, Any]]) -> str:
         "verified, sampled",
         "tokens",
         "KL",
+        "win rate",
     ]
     rows = [
         [
@@ -64,6 +72,7 @@ def _stage_table(stages: Sequence[Mapping[str, Any]]) -> str:
             ),
             _tenths(stage.get("response_tokens")),
             _number(stage.get("kl_from_first")),
+            _wins(stage),
         ]
         for stage in stages
     ]
@@ -141,6 +150,12 @@ def _signed_percent(value: float | None) -> str:
 
 def _with_error(rates: Mapping[str, Any]) -> str:
     return f"{_percent(rates['verified_rate'])} ± {100 * rates['verified_standard_error']:.1f}"
+
+
+def _wins(stage: Mapping[str, Any]) -> str:
+    if stage.get("win_rate") is None:
+        return "–"
+    return f"{_percent(stage['win_rate'])} ± {100 * stage['win_standard_error']:.1f}"
 
 
 def _percent(value: float | None) -> str:

@@ -33,7 +33,7 @@ from lm.model.files import load_tensors, save_tensors
 from lm.storage import Artifact, Publication, make, open_artifact, sha256_of, write_json
 from lm.tokenizer import Tokenizer
 from lm.training.clipping import clip_gradients
-from lm.training.metrics import METRICS
+from lm.training.metrics import METRICS, work_folder
 from lm.training.optimizers import AdamW
 from lm.training.parameter_groups import make_parameter_groups, set_learning_rate
 from lm.training.schedule import cosine_schedule
@@ -90,7 +90,10 @@ def train_reward_model(
         )
         rewards = RewardModel(network)
         before = score_pairs(rewards, heldout)
-        with StopSignals() as signals, StepLog(publication.path / METRICS, report, signals) as log:
+        with (
+            StopSignals() as signals,
+            StepLog(publication.path / METRICS, report, signals, work=work_folder(output)) as log,
+        ):
             _fit(rewards, train, config, log)
         evaluation = {"before": before, "after": score_pairs(rewards, heldout), "too_long": dict(limit.counts)}
         save_model(publication.path, network, vocabulary.digest)

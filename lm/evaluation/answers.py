@@ -17,11 +17,12 @@ from lm.tokenizer import Tokenizer
 
 @dataclass(frozen=True, slots=True)
 class JudgedAnswer:
-    """One response to a problem, with its verdict."""
+    """One response to a problem, with its verdict and the ids that were drawn, the stop id included."""
 
     problem: Problem
     response: str
     finished: bool
+    token_ids: tuple[int, ...] = ()
 
     @property
     def is_well_formed(self) -> bool:
@@ -34,7 +35,7 @@ class JudgedAnswer:
         return self.finished and parse_answer(self.response) == self.problem.answer
 
     def as_row(self) -> dict[str, Any]:
-        """A line of `samples.jsonl`."""
+        """The answer beside its problem and its verdict, as a row."""
         return {
             "id": self.problem.id,
             "prompt": self.problem.prompt,
@@ -78,7 +79,8 @@ def answer_problems(
 
 def judge(tokenizer: Tokenizer, problem: Problem, completion: Completion) -> JudgedAnswer:
     """The completion as text, beside its problem."""
-    return JudgedAnswer(problem, decode_response(tokenizer, completion.token_ids), completion.finished)
+    text = decode_response(tokenizer, completion.token_ids)
+    return JudgedAnswer(problem, text, completion.finished, tuple(completion.token_ids))
 
 
 def answer_rates(answers: Sequence[JudgedAnswer]) -> AnswerRates:

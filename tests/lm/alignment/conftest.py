@@ -1,5 +1,6 @@
 """A tiny tokenizer and model, and sums small enough to learn in seconds."""
 
+import importlib.util
 import json
 
 import pytest
@@ -11,6 +12,29 @@ SUMS = [(a, b) for a in range(4) for b in range(4)]
 def write_lines(path, rows):
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+def board_of(output):
+    """The scalars in the TensorBoard files of a stage's work folder, {step: {name: value}}."""
+    from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    found = {}
+    for path in sorted((output.parent / f"{output.name}.work" / "tensorboard").iterdir()):
+        for event in map(Event.FromString, RawEventFileLoader(str(path)).Load()):
+            for value in event.summary.value:
+                if value.HasField("simple_value"):
+                    found.setdefault(event.step, {})[value.tag] = value.simple_value
+    return found
+
+
+def shows_metrics(output, rows):
+    """Whether TensorBoard, where it is installed, has every number of every step, as float32."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return True
+    rows = [dict(row) for row in rows]
+    wanted = {row.pop("step"): {name: pytest.approx(value, rel=1e-6) for name, value in row.items()} for row in rows}
+    return board_of(output) == wanted
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from lm.errors import InputError
 from lm.model import load_model, save_model
 from lm.storage import open_artifact, publish
 from lm.tokenizer import Tokenizer
+from tests.lm.alignment.conftest import shows_metrics
 
 SMALL = {"optimizer": "adamw", "num_steps": 4, "warmup_steps": 1, "batch_size": 4, "device": "cpu", "num_threads": 1}
 SMALL |= {"evaluation_problems": 4, "max_new_tokens": 12}
@@ -69,6 +70,7 @@ def test_it_replays_what_the_stages_replay_at_the_same_rates(start, given, sft, 
     for figures in found.values():
         assert figures["tax"] == alignment_tax(figures["bits_per_byte"], figures["control_bits_per_byte"])
     assert found == control.summary
+    assert shows_metrics(tmp_path / "control", ours)
 
 
 def test_a_step_of_several_updates_is_followed_update_by_update(tmp_path):

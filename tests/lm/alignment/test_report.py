@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("lm.tokenizer")
 
 from lm.alignment.config import ReportConfig
-from lm.alignment.report import _gains, stored_evaluation, write_evaluation_report
+from lm.alignment.report import _gains, stored_evaluation, win_rate, write_evaluation_report
 from lm.alignment.report_page import escape, render_report
 from lm.alignment.sft import SFTConfig, train_sft
 from lm.errors import InputError
@@ -55,6 +55,10 @@ def test_a_taught_model_stands_beside_the_one_it_came_from(start, tmp_path):  # 
     found = [stage["greedy"]["verified_rate"] for stage in (before, after)]
     assert gain["gain"] == pytest.approx(found[1] - found[0]) and facts["num_pairs"] == 16
     assert gain["error_removed"] == pytest.approx(gain["gain"] / (1 - found[0]))
+    wins = 0.5 + (found[0] - found[1]) / 2
+    assert before["win_rate"] == pytest.approx(wins) and before["win_standard_error"] >= 0
+    assert (after["win_rate"], after["win_standard_error"], facts["win_rate_against"]) == (0.5, 0.0, "sft")
+    assert artifact.summary["pretrained"]["win_rate"] == before["win_rate"]
     assert len(facts["samples"]) == 3
     page = artifact.file("report.md").read_text()
     assert "| pretrained | – |" in page
@@ -75,6 +79,25 @@ def test_gains_are_paired_by_problem_and_held_against_the_errors_before():
     }  # fmt: skip
     assert (second["to"], second["error_removed"], third["from"], third["error_removed"]) == ("grpo", 1.0, "dpo", 1.0)
     assert _gains({"grpo": answers["grpo"], "again": answers["grpo"]})[0]["error_removed"] is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "wanted", "error"),
+    [
+        # Wins 1, 1/2, 1/2 and 0; their squares about 1/2 sum to 1/2.
+        ((1, 1, 0, 0), (0, 1, 0, 1), 0.5, (0.5 / 3) ** 0.5 / 2),
+        ((1, 1, 1, 1), (0, 0, 0, 0), 1.0, 0.0),
+        ((0, 0, 0, 0), (1, 1, 1, 1), 0.0, 0.0),
+        ((1, 1, 1, 0), (0, 0, 1, 0), 0.75, (0.25 / 3) ** 0.5 / 2),
+        ((1,), (0,), 1.0, 0.0),
+    ],
+)
+def test_a_tie_is_half_a_win(ours, theirs, wanted, error):
+    answers = [[SimpleNamespace(is_verified=bool(each)) for each in row] for row in (ours, theirs)]
+    assert win_rate(*answers) == {"win_rate": wanted, "win_standard_error": pytest.approx(error)}
+    turned = win_rate(*answers[::-1])
+    assert turned["win_rate"] == 1 - wanted and win_rate(answers[0], answers[0])["win_rate"] == 0.5
+    assert win_rate(answers[0], None) == {"win_rate": None, "win_standard_error": None}
 
 
 def test_markup_that_a_model_wrote_shows_as_text():
@@ -99,8 +122,12 @@ def test_the_page_shows_what_a_stage_costs_the_language_and_how_sure_a_rate_is()
     ]
     for stage, tax in zip(stages, (None, 0.02, 1.0), strict=True):
         stage |= {"tax": tax, "response_tokens": 21.04, "kl_from_first": 0.25}
+    stages[2] |= {"win_rate": 0.6125, "win_standard_error": 0.0312}
     gain = {"from": "sft", "to": "dpo", "gain": 0.2, "standard_error": 0.025, "error_removed": 0.5}
-    page = render_report({"num_problems": 400, "num_pairs": 300, "stages": stages, "gains": [gain], "samples": []})
+    facts = {"num_problems": 400, "num_pairs": 300, "stages": stages, "gains": [gain], "samples": []}
+    page = render_report({**facts, "win_rate_against": "sft"})
+    assert "| 0.250 | 61.3% ± 3.1 |" in page and "| 0.250 | – |" in page and "The win rate is against sft" in page
+    assert "The win rate is against" not in render_report(facts)
     assert "| pretrained | 0.500 | – | – | 100.0% | 80.0% ± 2.0 |" in page
     assert "| sft | 0.510 | +2.00% |" in page and "| dpo | 1.000 | +100.00% |" in page and "| 21.0 | 0.250 |" in page
     assert "- dpo over sft: +20.0 ± 2.5 points of verified greedy answers; 50.0% of the errors removed." in page

@@ -1,5 +1,6 @@
 """The reward model: its loss, what it reads, what it learns, and its files."""
 
+import json
 import math
 
 import pytest
@@ -16,6 +17,7 @@ from lm.alignment.reward_model import (
 )
 from lm.chat.template import ChatExample
 from lm.model import TransformerLM, preset
+from tests.lm.alignment.conftest import shows_metrics
 
 EXAMPLES = [ChatExample([1, 2, 3, 4], 2), ChatExample([5, 6], 1), ChatExample([1, 2, 3, 4, 5, 6, 7], 2)]
 
@@ -56,6 +58,8 @@ def test_it_learns_the_pairs_and_is_loaded_as_it_was(start, tmp_path):
     assert figures["before"]["accuracy"] == 0.5 and figures["before"]["loss"] == pytest.approx(math.log(2))
     assert figures["after"]["accuracy"] >= 0.9 and figures["after"]["loss"] < 0.3
     assert train_reward_model(config, **places, output=tmp_path / "rewards").digest == artifact.digest
+    rows = [json.loads(line) for line in artifact.file("metrics.jsonl").read_text().splitlines()]
+    assert len(rows) == 30 and shows_metrics(tmp_path / "rewards", rows)
     pair = [Pair(EXAMPLES[0], EXAMPLES[1])]
     loaded = load_reward_model(artifact)
     assert loaded.head.weight.any()

@@ -21,7 +21,7 @@ from lm.errors import ConfigurationError, InputError, Interrupted
 from lm.model import TransformerLM, load_model, preset, save_model
 from lm.storage import publish
 from lm.tokenizer import Tokenizer, train_bpe
-from tests.lm.alignment.conftest import SPECIAL_TOKENS, write_lines
+from tests.lm.alignment.conftest import SPECIAL_TOKENS, shows_metrics, write_lines
 
 SMALL = {"optimizer": "adamw", "max_new_tokens": 12, "num_threads": 1, "device": "cpu"}
 SFT = SFTConfig(num_steps=40, batch_size=16, learning_rate=5e-3, **SMALL)
@@ -64,7 +64,11 @@ def test_sft_teaches_the_form(tuned):
     assert [event["step"] for event in events] == list(range(1, 41))
     assert read_lines(artifact, "metrics.jsonl") == events
     sample = read_lines(artifact, "samples.jsonl")[0]
-    assert sample.keys() == {"id", "prompt", "expected", "response", "answer", "well_formed", "verified"}
+    verdict = {"id", "prompt", "expected", "response", "answer", "well_formed", "verified"}
+    assert sample.keys() == verdict | {"reward", "entropy", "num_tokens"}
+    counts = [figures["generations"][name]["num_answers"] for name in ("right", "wrong")]
+    assert sum(counts) == len(read_lines(artifact, "samples.jsonl")) == figures["greedy"]["num_responses"]
+    assert counts[0] == round(figures["greedy"]["verified_rate"] * sum(counts))
     assert artifact.summary["greedy"] == figures["greedy"]
 
 
@@ -225,6 +229,7 @@ def test_a_stage_that_was_stopped_goes_on_to_the_same_bytes(start, tuned, shards
     assert not (tmp_path / "stopped.work" / "stage").exists()
     if importlib.util.find_spec("tensorboard"):
         assert len(list((tmp_path / "stopped.work" / "tensorboard").iterdir())) == 3  # one file a start
+        assert all(shows_metrics(tmp_path / name, read_lines(whole, "metrics.jsonl")) for name in ("whole", "stopped"))
 
 
 def test_a_stage_with_other_settings_begins_anew(start, tuned, tmp_path):
