@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lm.alignment.config import DPOConfig, PreferenceLoss
+from lm.alignment.divergence import mean_kl
 from lm.alignment.lengths import LengthLimit
 from lm.alignment.log_probs import CausalLM, response_log_probs
 from lm.alignment.policy import (
@@ -42,10 +43,12 @@ from lm.alignment.sequences import shuffled_batches
 from lm.chat.records import Preference, Problem, of_split, read_records
 from lm.chat.template import encode_example
 from lm.errors import InputError
+from lm.model import load_model
 from lm.progress import track
 from lm.rewards.answer_line import parse_answer
-from lm.storage import Artifact
+from lm.storage import Artifact, open_artifact
 from lm.tokenizer import Tokenizer
+from lm.training.compute import prepare
 
 _SATURATION_STEPS = 10
 
@@ -64,8 +67,9 @@ def train_dpo(
     """Tune the model at `model` on the training pairs of `preferences` and publish it at `output`.
 
     `evaluation.json` has the share of held-out pairs ranked rightly, by implicit reward and by plain log-probability,
-    before and after; and the rates of well-formed and verified answers to the held-out prompts whose chosen response
-    ends in an answer, before and after.
+    before and after, with margins, log-probabilities of both responses, and `kl`: the mean KL from the reference over
+    the tokens of the chosen ones. It also has the rates of well-formed and verified answers to the held-out prompts
+    whose chosen response ends in an answer, before and after.
 
     Args:
         reference: stored log-probabilities of this model and these pairs, made by `lm.alignment.reference` elsewhere.
@@ -89,7 +93,8 @@ def train_dpo(
             evaluation["before"], _ = policy.evaluate(problems, config)
         optimize_preferences(policy, train, config, log, stored["train"])
         after = all_pair_log_probs(policy.model, heldout)
-        evaluation["preference"]["after"] = preference_rates(after, held_reference)
+        moved = _kl_from(model, policy, heldout, config)
+        evaluation["preference"]["after"] = preference_rates(after, held_reference) | {"kl": moved}
         rates, answers = policy.evaluate(problems, config) if problems else ({}, [])
         return Outcome(
             {**evaluation, **rates, "num_heldout_pairs": len(heldout), "too_long": dict(limit.counts)}, answers
@@ -107,6 +112,13 @@ def train_dpo(
         more_inputs={} if reference is None else {"reference": reference},
         report=report,
     )
+
+
+def _kl_from(model: Path, policy: Policy, pairs: Sequence[Pair], config: DPOConfig) -> float:
+    """Return the mean KL of the policy from the model at `model` over the tokens of chosen responses."""
+    start, _ = load_model(open_artifact(model), policy.model.device, policy.tokenizer.digest)
+    prepare(start, precision=config.precision, compile="off")
+    return mean_kl(policy.model.eval(), start.eval(), [pair.chosen for pair in pairs], policy.model.device)
 
 
 def optimize_preferences(

@@ -65,16 +65,19 @@ def all_pair_log_probs(model: TransformerLM, pairs: Sequence[Pair], batch_size: 
 
 
 def preference_rates(policy: PairLogProbs, reference: PairLogProbs) -> dict[str, float]:
-    """Shares of pairs in which the chosen response ranks first; a tie counts half.
+    """Return the shares of pairs in which the chosen response ranks first, a tie counting half, and mean figures.
 
     `reward_accuracy` ranks by the implicit reward log π − log π_ref, DPO's own measure; `log_prob_accuracy` by log π,
-    which a sampler follows. `reward_margin` is the mean difference of implicit rewards, in nats, without β.
+    which a sampler follows. `reward_margin` is the mean difference of implicit rewards, in nats, without β;
+    `chosen_log_prob` and `rejected_log_prob` are the means of log π of whole responses.
     """
     margins = (policy.chosen - reference.chosen) - (policy.rejected - reference.rejected)
     return {
         "reward_accuracy": _share_above_zero(margins),
         "log_prob_accuracy": _share_above_zero(policy.chosen - policy.rejected),
         "reward_margin": margins.mean().item(),
+        "chosen_log_prob": policy.chosen.mean().item(),
+        "rejected_log_prob": policy.rejected.mean().item(),
     }
 
 

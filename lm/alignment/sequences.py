@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from lm.alignment.log_probs import CausalLM, response_log_probs
+from lm.alignment.log_probs import CausalLM, logits_of, response_log_probs
 from lm.chat.template import ChatExample
 from lm.errors import InputError
+from lm.model import TransformerLM
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,15 @@ def batch_log_probs(model: CausalLM, batch: SequenceBatch, temperature: float = 
         mask=batch.response_mask,
         counted=batch.input_mask(),
     )["log_probs"]
+
+
+def response_logits(model: CausalLM, batch: SequenceBatch) -> Float[Tensor, "tokens vocab"]:
+    """Return the logits of every response token, row by row; Loam's output layer computes no others."""
+    if isinstance(model, TransformerLM):
+        hidden = model.hidden(batch.ids[:, :-1], counted=batch.input_mask())
+        logits: Tensor = model.logits(hidden[batch.response_mask])
+        return logits
+    return logits_of(model, batch.ids[:, :-1])[batch.response_mask]
 
 
 def shuffled_batches(num_items: int, batch_size: int, seed: int) -> Iterator[list[int]]:

@@ -32,15 +32,17 @@ from lm.alignment.policy import (
     silent,
     tune_to_artifact,
 )
-from lm.alignment.sequences import batch_log_probs, pad, shuffled_batches
+from lm.alignment.sequences import batch_log_probs, pad, response_logits, shuffled_batches
 from lm.chat.records import Instruction, Problem, of_split, read_records
 from lm.chat.template import ChatExample, encode_example
 from lm.errors import InputError
 from lm.model import TransformerLM
+from lm.model.precision import widened
 from lm.progress import track
 from lm.rewards.answer_line import parse_answer
 from lm.storage import Artifact
 from lm.tokenizer import Tokenizer
+from lm.training.loss import token_losses
 
 
 def train_sft(
@@ -55,8 +57,8 @@ def train_sft(
 ) -> Artifact:
     """Tune the model at `model` on the training part of `instructions` and publish it at `output`.
 
-    `evaluation.json` has the held-out `loss` (nats a token) before and after, and the rates of well-formed and of
-    verified answers to the held-out instructions whose response ends in an answer.
+    `evaluation.json` has the held-out `loss` (nats a token) and `token_accuracy` before and after, and the rates of
+    well-formed and of verified answers to the held-out instructions whose response ends in an answer.
 
     Raises:
         InputError: a bad line, an empty split, an example longer than the context, or another tokenizer's model.
@@ -70,14 +72,15 @@ def train_sft(
         limit = policy.length_limit(config)
         held_examples = encode_instructions(policy.tokenizer, heldout, instructions, limit)
         examples = encode_instructions(policy.tokenizer, train, instructions, limit)
-        loss_before = mean_loss(policy.model, held_examples)
+        before = heldout_figures(policy.model, held_examples)
         fine_tune(policy, examples, config, log)
         adapters = adapter_tensors(policy.model) if config.lora_rank else {}
         merge_adapters(policy.model)
-        losses = {"before": loss_before, "after": mean_loss(policy.model, held_examples)}
+        after = heldout_figures(policy.model, held_examples)
+        figures = {name: {"before": before[name], "after": after[name]} for name in before}
         rates, answers = policy.evaluate(problems, config) if problems else ({}, [])
         counts = {"num_train_examples": len(examples), "too_long": dict(limit.counts)}
-        return Outcome({"loss": losses, **counts, **rates}, answers, adapters)
+        return Outcome({**figures, **counts, **rates}, answers, adapters)
 
     return tune_to_artifact(
         "sft",
@@ -132,13 +135,20 @@ def accumulate_sft_gradients(
 
 
 @torch.no_grad()
-def mean_loss(model: TransformerLM, examples: Sequence[ChatExample], batch_size: int = 64) -> float:
-    """Return the mean loss over all examples; each token weighs the same however the batches are cut."""
+def heldout_figures(model: TransformerLM, examples: Sequence[ChatExample], batch_size: int = 64) -> dict[str, float]:
+    """Return the mean `loss` of all response tokens, in nats, and `token_accuracy`, the share that was likeliest.
+
+    Each token weighs the same however the batches are cut, and follows the given tokens before it.
+    """
     model.eval()
-    total = 0.0
+    loss, right, num_tokens = 0.0, 0, 0
     for start in range(0, len(examples), batch_size):
-        total -= batch_log_probs(model, pad(examples[start : start + batch_size], model.device)).sum().item()
-    return total / sum(example.num_response_tokens for example in examples)
+        batch = pad(examples[start : start + batch_size], model.device)
+        logits, targets = response_logits(model, batch), batch.targets[batch.response_mask]
+        loss += token_losses(widened(logits), targets).sum().item()
+        right += int((logits.argmax(dim=-1) == targets).sum())
+        num_tokens += len(targets)
+    return {"loss": loss / num_tokens, "token_accuracy": right / num_tokens}
 
 
 def answerable(instructions: Sequence[Instruction]) -> list[Problem]:

@@ -12,6 +12,7 @@ import torch
 pytest.importorskip("lm.tokenizer")
 
 from lm.alignment.dpo import dpo_loss, dpo_loss_of_pair
+from lm.alignment.log_probs import logits_of
 from lm.alignment.preferences import Pair, PairLogProbs, all_pair_log_probs, pair_log_probs, preference_rates
 from lm.alignment.sequences import batch_log_probs, pad
 from lm.chat.template import ChatExample
@@ -53,6 +54,8 @@ def test_a_tie_is_half_a_preference():
         "reward_accuracy": pytest.approx(2.5 / 3),
         "log_prob_accuracy": pytest.approx(0.5),
         "reward_margin": pytest.approx(1.0),
+        "chosen_log_prob": pytest.approx(-4 / 3),
+        "rejected_log_prob": pytest.approx(-1.0),
     }
 
 
@@ -135,6 +138,29 @@ def test_losses_are_those_of_trl(name):
     kind = {"sigmoid_norm": "sigmoid"}.get(name, name)
     ours = dpo_loss(policy, reference, 0.3, loss=kind, length_normalized=name in ("ipo", "sigmoid_norm"))
     torch.testing.assert_close(ours.mean(), theirs)
+
+
+@pytest.mark.parametrize("kind", ["module", "transformers"])
+def test_the_loss_of_one_pair_under_any_model(kind):
+    torch.manual_seed(0)
+    if kind == "module":
+        model, reference = (torch.nn.Embedding(16, 16) for _ in range(2))  # bigrams
+    else:
+        transformers = pytest.importorskip("transformers")
+        shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        config = transformers.LlamaConfig(vocab_size=16, **shape)
+        model, reference = (transformers.LlamaForCausalLM(config).eval() for _ in range(2))
+    prompt, sides = [1, 2, 3], ([4, 5], [6, 7, 8])
+
+    def log_prob(which, response):
+        logits = logits_of(which, torch.tensor([[*prompt, *response]]))[0, len(prompt) - 1 : -1]
+        return sum(logits.log_softmax(-1)[place, token] for place, token in enumerate(response))
+
+    ratios = [log_prob(model, side) - log_prob(reference, side) for side in sides]
+    loss = dpo_loss_of_pair(model, reference, *(torch.tensor(each) for each in (prompt, *sides)), beta=0.5)
+    torch.testing.assert_close(loss, -torch.nn.functional.logsigmoid(0.5 * (ratios[0] - ratios[1])))
+    loss.backward()
+    assert any(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
 
 
 def test_the_loss_of_one_pair_is_that_of_the_batch():

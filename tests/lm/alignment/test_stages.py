@@ -59,6 +59,7 @@ def test_sft_teaches_the_form(tuned):
     assert set(artifact.names()) == FILES
     figures = evaluation(artifact)
     assert figures["loss"]["after"] < 0.3 * figures["loss"]["before"]
+    assert figures["token_accuracy"]["before"] < 0.3 and figures["token_accuracy"]["after"] > 0.7
     assert figures["greedy"]["well_formed_rate"] >= 0.9
     assert figures["num_train_examples"] == 16
     assert [event["step"] for event in events] == list(range(1, 41))
@@ -108,7 +109,7 @@ def test_dpo_learns_to_prefer_and_keeps_the_form(start, tuned, tmp_path):
     assert figures["preference"]["before"]["reward_accuracy"] == 0.5
     assert figures["preference"]["before"]["reward_margin"] == 0.0
     assert figures["preference"]["after"]["reward_accuracy"] >= 0.9
-    assert figures["preference"]["after"]["reward_margin"] > 1.0
+    assert figures["preference"]["after"]["reward_margin"] > 1.0 and figures["preference"]["after"]["kl"] > 0.0
     assert figures["greedy"]["well_formed_rate"] >= 0.9
     losses = [row["dpo_loss"] for row in read_lines(artifact, "metrics.jsonl")]
     assert losses[0] == pytest.approx(0.6931, abs=1e-3)
