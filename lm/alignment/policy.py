@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -166,6 +166,18 @@ class Tuner:
         return list(state.rows)
 
 
+class Resumable(Protocol):
+    """The trained part of a stage, which a checkpoint holds: a `Tuner`, or one of another kind."""
+
+    def save(self, checkpoint: StageCheckpoint, rows: Sequence[dict[str, Any]]) -> None:
+        """Save weights, moments, counters and the log's `rows`."""
+        ...
+
+    def restore(self, checkpoint: StageCheckpoint) -> list[dict[str, Any]]:
+        """Go on from what `save` wrote, if there is any; return the rows of the log."""
+        ...
+
+
 class StepLog:
     """`metrics.jsonl`, one object a step, which go to `report` and to TensorBoard in the work folder too; and the
     boundary at which a signal ends the stage."""
@@ -180,12 +192,12 @@ class StepLog:
     ) -> None:
         self._stream = path.open("w", encoding="utf-8")
         self._report, self._signals, self._checkpoint, self._work = report, signals, checkpoint, work
-        self._tuner: Tuner | None = None
+        self._tuner: Resumable | None = None
         self._board: TensorBoard | None = None
         self.rows: list[dict[str, Any]] = []
         """The events so far, those before an interruption included."""
 
-    def resume(self, tuner: Tuner) -> int:
+    def resume(self, tuner: Resumable) -> int:
         """Put the tuner where an interrupted run of this stage left it; return the number of steps that are done."""
         self._tuner = tuner
         if self._checkpoint is not None:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from lm.alignment.reward_model import (
     train_reward_model,
 )
 from lm.chat.template import ChatExample
+from lm.errors import Interrupted
 from lm.model import TransformerLM, preset
 from tests.lm.alignment.conftest import shows_metrics
 
@@ -64,3 +67,23 @@ def test_it_learns_the_pairs_and_is_loaded_as_it_was(start, tmp_path):
     loaded = load_reward_model(artifact)
     assert loaded.head.weight.any()
     assert score_pairs(loaded, pair) == score_pairs(load_reward_model(artifact.path / artifact.folder.name), pair)
+
+
+@pytest.mark.fault(28)
+def test_a_reward_model_that_was_stopped_goes_on_to_the_same_bytes(start, tmp_path):
+    config = RewardModelConfig(num_steps=5, batch_size=4, learning_rate=3e-3, device="cpu", num_threads=1)
+    places = {"model": start / "model", "tokenizer": start / "tokenizer", "preferences": start / "preferences.jsonl"}
+    whole = train_reward_model(config, **places, output=tmp_path / "whole")
+    for last in (2, 4):  # stopped twice
+
+        def stop(event, last=last):
+            if event["step"] == last:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        with pytest.raises(Interrupted):
+            train_reward_model(config, **places, output=tmp_path / "stopped", report=stop)
+    events = []
+    resumed = train_reward_model(config, **places, output=tmp_path / "stopped", report=events.append)
+    assert [event["step"] for event in events] == [5]
+    assert resumed.files == whole.files and resumed.digest == whole.digest
+    assert not (tmp_path / "stopped.work" / "stage").exists()
