@@ -27,8 +27,8 @@ def append_object(path: Path, row: Mapping[str, Any]) -> None:
             stream.seek(size - 1)
             line = line if stream.read(1) == b"\n" else b"\n" + line
         try:
-            if (written := stream.write(line)) < len(line):
-                stream.write(line[written:])  # its error says why the first write was short
+            while line:  # a write that is short on a full disk raises at its next one
+                line = line[stream.write(line) :]
             os.fsync(stream.fileno())
         except OSError:
             os.ftruncate(stream.fileno(), size)
