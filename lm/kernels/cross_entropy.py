@@ -138,10 +138,13 @@ def _chunk(
     if soft_cap:
         logits = logits.div_(soft_cap).tanh_().mul_(soft_cap)
     index = targets.long().unsqueeze(-1)
-    normalizers = torch.logsumexp(logits, dim=-1, keepdim=True)
-    nats = normalizers - logits.gather(-1, index)
-    slope = _slope(logits, normalizers, index, soft_cap, z_loss).to(hidden.dtype) if needs_gradient else None
-    return nats, normalizers, slope
+    cap_slope = 1 - (logits / soft_cap).square() if soft_cap and needs_gradient else None
+    picked, largest = logits.gather(-1, index), logits.amax(dim=-1, keepdim=True)
+    # In place, a row at a time in the cache. The largest probability is 1 / Σ exp(logit − largest).
+    probabilities = torch.softmax(logits, dim=-1, out=logits)
+    normalizers = largest - probabilities.amax(dim=-1, keepdim=True).log()
+    slope = _slope(probabilities, normalizers, index, cap_slope, z_loss).to(hidden.dtype) if needs_gradient else None
+    return normalizers - picked, normalizers, slope
 
 
 def _kernel_chunk(
@@ -203,12 +206,15 @@ def _head_slopes_fake(
     return torch.empty_like(picked), torch.empty_like(picked)
 
 
-def _slope(logits: Tensor, normalizer: Tensor, index: Tensor, soft_cap: float, z_loss: float) -> Tensor:
-    """The gradient of a chunk's sum to its logits (before the cap, where there is one); takes the place of `logits`."""
-    cap_slope = 1 - (logits / soft_cap).square() if soft_cap else None
-    slope = logits.sub_(normalizer).exp_()
+def _slope(
+    probabilities: Tensor, normalizers: Tensor, index: Tensor, cap_slope: Tensor | None, z_loss: float
+) -> Tensor:
+    """The gradient of a chunk's sum to its logits, before the cap where there is one; takes the place of
+    `probabilities`.
+    """
+    slope = probabilities
     if z_loss:
-        slope *= 1 + 2 * z_loss * normalizer
+        slope *= 1 + 2 * z_loss * normalizers
     slope.scatter_add_(-1, index, slope.new_full((1, 1), -1.0).expand(index.shape))
     return slope if cap_slope is None else slope.mul_(cap_slope)
 
