@@ -1,6 +1,7 @@
 """Alignment: rollouts against transformers' `generate`, the parts of a GRPO step, and published data without a loss.
 
-The models are of the demo's shape with random weights, so every response has all of its tokens. `python -m
+The models are of the demo's shape with random weights: responses have all of their tokens unless the benchmark lets
+them end. `python -m
 benchmarks.demo` has the figures of the demo's own alignment: accuracy, tax, length and KL.
 """
 
@@ -60,26 +61,31 @@ def _rollout_rows(toy: bool) -> Iterator[Row]:
     longest = max(lengths)
     ids = torch.tensor([[0] * (longest - len(prompt)) + prompt for prompt in prompts])
     mask = torch.arange(longest) >= longest - torch.tensor(lengths)[:, None]
+    # Any of 1 in 32 tokens ends a response, so that half of them end within 22 tokens.
+    for ends, stop_ids in (("none of which ends", []), ("which end", list(range(1, model.config.vocab_size, 32)))):
 
-    def ours() -> None:
-        generate(model, prompts, config, stop_ids=(), num_samples=NUM_SAMPLES)
+        def ours(stop_ids: list[int] = stop_ids) -> int:
+            groups = generate(model, prompts, config, stop_ids=stop_ids, num_samples=NUM_SAMPLES)
+            return sum(len(one.token_ids) for group in groups for one in group)
 
-    def peer() -> None:
-        settings = {"do_sample": True, "top_k": 0, "pad_token_id": 0, "eos_token_id": None}
-        theirs.generate(
-            ids, attention_mask=mask.long(), max_new_tokens=new_tokens, num_return_sequences=NUM_SAMPLES, **settings
+        def peer(stop_ids: list[int] = stop_ids) -> int:
+            settings = {"do_sample": True, "top_k": 0, "pad_token_id": 0, "eos_token_id": stop_ids or None}
+            drawn = theirs.generate(
+                ids, attention_mask=mask.long(), max_new_tokens=new_tokens, num_return_sequences=NUM_SAMPLES, **settings
+            )[:, longest:]
+            stopped = torch.isin(drawn, torch.tensor(stop_ids, dtype=torch.long)).long()
+            # A token counts where none before it has ended the response.
+            return int((stopped.cumsum(1) - stopped == 0).sum())
+
+        speeds = _alternating({"ours": ours, "peer": peer}, 1 if toy else 5)
+        yield Row(
+            name=f"rollouts, {count} prompts of {SHORTEST} to {LONGEST} tokens × {NUM_SAMPLES}, {ends}",
+            value=speeds["ours"],
+            unit="tokens/s",
+            peer=f"transformers generate {speeds['peer']:,.0f}",
+            ratio=speeds["ours"] / speeds["peer"],
+            target=None if toy else MIN_RATIO,
         )
-
-    seconds = _alternating({"ours": ours, "peer": peer}, 1 if toy else 5)
-    tokens = count * NUM_SAMPLES * new_tokens
-    yield Row(
-        name=f"rollouts, {count} prompts of {SHORTEST} to {LONGEST} tokens × {NUM_SAMPLES}",
-        value=tokens / seconds["ours"],
-        unit="tokens/s",
-        peer=f"transformers generate {tokens / seconds['peer']:,.0f}",
-        ratio=seconds["peer"] / seconds["ours"],
-        target=None if toy else MIN_RATIO,
-    )
 
 
 def _twins() -> tuple[TransformerLM, Any]:
@@ -116,16 +122,16 @@ def _twins() -> tuple[TransformerLM, Any]:
     return ours, theirs
 
 
-def _alternating(works: Mapping[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, one after the other, after a run of each that does not count."""
-    taken: defaultdict[str, list[float]] = defaultdict(list)
+def _alternating(works: Mapping[str, Callable[[], int]], repeats: int) -> dict[str, float]:
+    """Median tokens a second of each, one after the other, after a run of each that does not count."""
+    speeds: defaultdict[str, list[float]] = defaultdict(list)
     for repeat in track(range(repeats + 1), "rollouts", unit="round"):
         for name, work in works.items():
             started = time.perf_counter()
-            work()
+            tokens = work()
             if repeat:
-                taken[name].append(time.perf_counter() - started)
-    return {name: statistics.median(found) for name, found in taken.items()}
+                speeds[name].append(tokens / (time.perf_counter() - started))
+    return {name: statistics.median(found) for name, found in speeds.items()}
 
 
 def _step_rows(toy: bool) -> Iterator[Row]:

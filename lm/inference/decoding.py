@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lm.inference.kv_cache import KVCache
+from lm.inference.shared_prefix import SharedPrefixCache
 from lm.model import TransformerLM
 
 KEYS = 256
@@ -26,7 +27,7 @@ class Decoder(Protocol):
     """The next logits of every row."""
 
     @property
-    def cache(self) -> KVCache:
+    def cache(self) -> KVCache | SharedPrefixCache:
         """The earlier tokens."""
         ...
 
@@ -35,15 +36,16 @@ class Decoder(Protocol):
         ...
 
 
-def make_decoder(model: TransformerLM, cache: KVCache) -> Decoder:
-    """Return the decoder for the model's device."""
-    return Graphed(model, cache) if model.device.type == "cuda" else Stepwise(model, cache)
+def make_decoder(model: TransformerLM, cache: KVCache | SharedPrefixCache) -> Decoder:
+    """Return the decoder for the model's device and cache."""
+    graphs = model.device.type == "cuda" and isinstance(cache, KVCache)
+    return Graphed(model, cache) if graphs else Stepwise(model, cache)
 
 
 class Stepwise:
     """Decoding without fixed buffers."""
 
-    def __init__(self, model: TransformerLM, cache: KVCache) -> None:
+    def __init__(self, model: TransformerLM, cache: KVCache | SharedPrefixCache) -> None:
         self.cache, self._model = cache, model
 
     def __call__(self, token_ids: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:

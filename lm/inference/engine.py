@@ -4,7 +4,8 @@ Decisions:
 - Prompts of like length share a batch: the shorter ones are padded on the left, and the padding is masked, so batched
   results are those of each prompt alone, up to float rounding. State-space layers read what they are given, so with
   them only prompts of equal length share a batch.
-- A prompt is read once; its samples share that work by copying its rows of the KV cache.
+- A prompt is read once. On a CPU its samples share its keys and values (`lm.inference.shared_prefix`), so padding
+  costs little there and short prompts share a batch whatever their lengths; elsewhere each sample has a copy.
 - Rows that have ended leave the batch when a quarter of it is idle; a batch stops when all have ended.
 - Every sample has its own uniform number at each step, drawn from `seed` when the first batch gets there: a completion
   depends neither on how the batches were cut nor on `max_new_tokens`, and a high limit costs nothing.
@@ -28,8 +29,12 @@ from lm.errors import ConfigurationError, InputError
 from lm.inference.decoding import make_decoder
 from lm.inference.kv_cache import KVCache
 from lm.inference.sampling import sample
+from lm.inference.shared_prefix import SharedPrefixCache, can_share_prefixes
 from lm.inference.weights import decoding_model
 from lm.model import TransformerLM
+
+_SHORT = 128
+"""Prompts up to this length share a batch where samples share their keys: fewer, larger products are worth more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +86,8 @@ def generate(
     draws = _Draws(seed, len(prompts), num_samples)
     completions: list[list[Completion]] = [[] for _ in prompts]
     mixed = not model.config.num_layers_of("ssm")
-    for members in _batches(prompts, max(1, max_batch // num_samples), mixed=mixed):
+    shares = num_samples > 1 and can_share_prefixes(model)
+    for members in _batches(prompts, max(1, max_batch // num_samples), mixed=mixed, floor=_SHORT if shares else 0):
         batch = [prompts[i] for i in members]
         for samples in torch.arange(num_samples).split(max_batch):
             owners = torch.cartesian_prod(torch.tensor(members), samples)
@@ -122,9 +128,10 @@ def _continue_batch(
     num_rows, device = len(owners), model.device
     live = torch.arange(num_rows, device=device)  # which completion each row of the batch continues
     repeated = live // (num_rows // len(prompts))
-    decode, logits = make_decoder(model, cache.select(repeated)), logits[repeated]
+    steps, shares = cache.capacity - cache.length, num_rows > len(prompts) and can_share_prefixes(model)
+    rows = SharedPrefixCache(cache, repeated, steps) if shares else cache.select(repeated)
+    decode, logits = make_decoder(model, rows), logits[repeated]
     stops = torch.tensor(sorted(stop_ids), dtype=torch.long, device=device)
-    steps = cache.capacity - cache.length
     drawn_ids = torch.zeros((num_rows, steps), dtype=torch.long, device=device)
     drawn_log_probs = torch.zeros((num_rows, steps), device=device)
     rooms = [min(steps, model.config.context_length - len(prompt)) for prompt in prompts]
@@ -175,21 +182,24 @@ def _read_prompts(
 
 
 def _sample(logits: Tensor, uniforms: Tensor, config: GenerationConfig) -> tuple[Tensor, Tensor]:
-    if not torch.isfinite(logits).all():
+    # Of finite float32 logits the sum in float32 is finite, unless they are of the order of 1e38 / vocabulary.
+    if not torch.isfinite(logits.sum()):
         raise InputError("model: its logits are not finite; its weights are damaged or its training diverged")
     uniforms = uniforms.to(logits.device)
     return sample(logits, uniforms, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
 
 
-def _batches(prompts: Sequence[Sequence[int]], max_prompts: int, *, mixed: bool) -> Iterator[list[int]]:
+def _batches(prompts: Sequence[Sequence[int]], max_prompts: int, *, mixed: bool, floor: int) -> Iterator[list[int]]:
     """Indices of prompts, cut into batches of like length, shortest first; of equal length unless `mixed`.
 
     The longest prompt of a batch has at most twice the tokens of its shortest: less than half of a batch is padding.
+    Prompts of up to `floor` tokens are alike.
     """
     batch: list[int] = []
     for i in sorted(range(len(prompts)), key=lambda i: len(prompts[i])):
         shortest = len(prompts[batch[0]]) if batch else 0
-        if batch and (len(batch) == max_prompts or len(prompts[i]) > shortest * (2 if mixed else 1)):
+        longest = max(2 * shortest, floor) if mixed else shortest
+        if batch and (len(batch) == max_prompts or len(prompts[i]) > longest):
             yield batch
             batch = []
         batch.append(i)

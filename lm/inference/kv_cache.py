@@ -98,6 +98,18 @@ class KVCache:
         row = self._rows[layer_index]
         return self._keys[row], self._values[row]
 
+    @property
+    def num_layers(self) -> int:
+        """Layers with attention."""
+        return len(self._rows)
+
+    def filled(
+        self, layer_index: int
+    ) -> tuple[Float[Tensor, "batch kv_heads length d_head"], Float[Tensor, "batch kv_heads length d_value"]]:
+        """Return one layer's keys and values of the positions that are filled."""
+        row = self._rows[layer_index]
+        return self._keys[row, :, :, : self.length], self._values[row, :, :, : self.length]
+
     def clear_unwritten(self) -> None:
         """Fill the positions that are not written yet with zeros."""
         for buffer in (self._keys, self._values):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional as F
 
+_BLOCK = 64
 _COLDEST = 1e-30
 """Below this, 1 / temperature overflows float32; it draws the largest logit as any lower temperature does."""
 
@@ -30,11 +32,13 @@ def sample(
     if temperature == 0.0:
         token_ids = logits.argmax(dim=-1)
         return token_ids, _gather(torch.log_softmax(logits.float(), dim=-1), token_ids)
-    shifted = logits.float() - logits.float().amax(dim=-1, keepdim=True)
-    tempered = shifted / max(temperature, _COLDEST)
-    log_probs = torch.log_softmax(restrict(tempered, top_k=top_k, top_p=top_p), dim=-1)
-    token_ids = invert_cdf(log_probs.exp(), uniforms)
-    return token_ids, _gather(log_probs, token_ids)
+    largest = logits.float().amax(dim=-1, keepdim=True)
+    tempered = logits.float() if temperature == 1.0 else (logits.float() - largest) / max(temperature, _COLDEST)
+    largest = largest if temperature == 1.0 else torch.zeros_like(largest)
+    probs = torch.softmax(restrict(tempered, top_k=top_k, top_p=top_p), dim=-1)
+    token_ids = invert_cdf(probs, uniforms)
+    # The largest probability is 1 / Σ exp(logit − largest), so nothing is taken from a probability that underflowed.
+    return token_ids, _gather(tempered, token_ids) - largest.squeeze(-1) + probs.amax(dim=-1).log()
 
 
 def restrict(
@@ -59,12 +63,26 @@ def restrict(
 
 
 def invert_cdf(probs: Float[Tensor, "batch vocab"], uniforms: Float[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-    """The first index whose cumulative probability exceeds u · total; never one of probability 0. Sums in float64."""
-    cdf = probs.double().cumsum(dim=-1)
-    total = cdf[:, -1]
-    # Rounding may lift u · total to the total itself, which no index exceeds.
-    wanted = torch.minimum(uniforms.double() * total, torch.nextafter(total, torch.zeros_like(total)))
-    return torch.searchsorted(cdf, wanted[:, None], right=True).squeeze(-1)
+    """The first index whose cumulative probability exceeds u · total; never one of probability 0.
+
+    In two levels, so that the vocabulary is read once: the sums of blocks of 64 probabilities in float32, the
+    cumulative sum over blocks and that inside the chosen block in float64.
+    """
+    missing = -probs.shape[-1] % _BLOCK
+    blocks = (F.pad(probs, (0, missing)) if missing else probs).unflatten(-1, (-1, _BLOCK))
+    sums = blocks.sum(dim=-1).double()
+    cdf = sums.cumsum(dim=-1)
+    total = cdf[:, -1:]
+    wanted = _below(uniforms.double()[:, None] * total, total)
+    chosen = torch.searchsorted(cdf, wanted, right=True)
+    inside = blocks[torch.arange(len(blocks), device=blocks.device), chosen.squeeze(-1)].double().cumsum(dim=-1)
+    rest = _below((wanted - (cdf - sums).gather(-1, chosen)).clamp_min(0.0), inside[:, -1:])
+    return (_BLOCK * chosen + torch.searchsorted(inside, rest, right=True)).squeeze(-1)
+
+
+def _below(wanted: Tensor, total: Tensor) -> Tensor:
+    """The wanted sum, below the total: rounding may lift it to the total itself, which no index exceeds."""
+    return torch.minimum(wanted, torch.nextafter(total, torch.zeros_like(total)))
 
 
 def _gather(values: Tensor, token_ids: Tensor) -> Tensor:

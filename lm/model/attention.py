@@ -17,7 +17,7 @@ from lm.kernels.attention_backends import Backend, attend_by
 from lm.kernels.backend import runs_kernel, takes_gpu_path
 from lm.kernels.flash_attention import MAX_D_HEAD, flash_attention
 from lm.model.config import ModelConfig
-from lm.model.context import Context, causal_mask
+from lm.model.context import AttendingCache, Context, causal_mask
 from lm.model.linear import Linear, joined_linear
 from lm.model.norm import make_norm
 from lm.model.precision import widened
@@ -139,17 +139,22 @@ class CausalSelfAttention(nn.Module):
             q, k = rotation.both(q, k)
         # The memory stays ordered by tokens, so nothing is copied here or when the heads are joined.
         q, k, v = (rearrange(part, "batch seq heads d_head -> batch heads seq d_head") for part in (q, k, v))
+        if isinstance(context.kv_cache, AttendingCache):
+            mixed = context.kv_cache.attend(self.layer_index, q, k, v)
+        else:
+            mixed = self._attended(q, k, v, context)
+        return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
+
+    def _attended(self, q: Tensor, k: Tensor, v: Tensor, context: Context) -> Tensor:
         if context.kv_cache is not None:
             k, v = context.kv_cache.update(self.layer_index, k, v)
         if self.backend is not None and self._fits(self.backend, context, q):
             segments = context.segments
-            mixed = attend_by(self.backend, q, k, v, window=self.window, segments=segments, blocks=self.blocks)
-        elif context.segments is not None and context.mask is None:
-            mixed = flash_attention(q, k, v, True, window=self.window, document_ids=context.segments)
-        else:
-            mask = context.mask_for(self.window)
-            mixed = attend(q, k, v, mask, window=self.window, fused=self.fused)
-        return self.output_proj(rearrange(mixed, "batch heads seq d_head -> batch seq (heads d_head)"))
+            return attend_by(self.backend, q, k, v, window=self.window, segments=segments, blocks=self.blocks)
+        if context.segments is not None and context.mask is None:
+            return flash_attention(q, k, v, True, window=self.window, document_ids=context.segments)
+        mask = context.mask_for(self.window)
+        return attend(q, k, v, mask, window=self.window, fused=self.fused)
 
     def _fits(self, backend: Backend, context: Context, q: Tensor) -> bool:
         """Return whether this forward is one of those that the backend was chosen for."""

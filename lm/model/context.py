@@ -13,12 +13,15 @@ What the model expects of a cache (`lm.inference.kv_cache` is one):
 - `states`: a mapping from the index of a state-space layer to what it remembers; empty before the first forward.
 - `advance(num_tokens)`: called once, at the end of a forward.
 
+An `AttendingCache` attends itself: `attend` takes the place of `update`.
+
 Rows of different lengths need `positions` `[batch seq]` from the caller and a mask from the cache; state-space layers
 read every token they are given, so they need rows without padding.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
@@ -56,6 +59,42 @@ class KVCache(Protocol):
     def advance(self, num_tokens: int) -> None:
         """All layers have seen the new tokens."""
         ...
+
+
+class AttendingCache(ABC):
+    """A cache that attends itself, since it does not hold its keys as one tensor; `update` is not called."""
+
+    length: int
+    """Tokens already held by every row, padding included."""
+
+    @property
+    def states(self) -> MutableMapping[int, tuple[Tensor, ...]]:
+        """Return none: state-space layers have no part in it."""
+        return {}
+
+    def mask(self, num_queries: int) -> None:
+        """Return None: `attend` hides what a row does not attend to."""
+        return None
+
+    def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Raises:
+        NotImplementedError: always.
+        """
+        raise NotImplementedError("a cache that attends itself gives out no keys")
+
+    @abstractmethod
+    def attend(
+        self,
+        layer_index: int,
+        q: Float[Tensor, "batch heads seq d_head"],
+        k: Float[Tensor, "batch kv_heads seq d_head"],
+        v: Float[Tensor, "batch kv_heads seq d_head"],
+    ) -> Float[Tensor, "batch heads seq d_head"]:
+        """Add the new keys and values of a layer, and mix the values of all tokens that each query attends to."""
+
+    @abstractmethod
+    def advance(self, num_tokens: int) -> None:
+        """All layers have seen the new tokens."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ def fixed(monkeypatch):
     """Generation with fixed buffers, on a CPU too, and few keys at a time, so that they grow on the way."""
     monkeypatch.setattr("lm.inference.decoding.KEYS", 4)
     monkeypatch.setattr(engine, "make_decoder", Graphed)
+    monkeypatch.setattr(engine, "can_share_prefixes", lambda model: False)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

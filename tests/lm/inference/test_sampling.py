@@ -47,6 +47,32 @@ def test_inversion_never_draws_what_has_probability_zero():
     assert invert_cdf(probs, uniforms).tolist() == [1, 1, 3, 3]
 
 
+@pytest.mark.parametrize("vocab", [1, 5, 63, 64, 65, 1000, 4096])
+def test_inversion_in_two_levels_is_that_of_the_whole_sum(vocab):
+    draw = torch.Generator().manual_seed(vocab)
+    # Multiples of 1/1024, whose sums are exact in float32 too, many of them 0.
+    probs = torch.randint(-3, 4, (400, vocab), generator=draw).clamp_min(0) / 1024
+    probs[:, -1] += 1 / 1024
+    uniforms = torch.rand(400, generator=draw, dtype=torch.float64)
+    uniforms[:4] = torch.tensor([0.0, 1.0 - 2**-53, 0.5, 0.25], dtype=torch.float64)
+    cdf = probs.double().cumsum(-1)
+    wanted = torch.minimum(uniforms * cdf[:, -1], torch.nextafter(cdf[:, -1], torch.zeros(400, dtype=torch.float64)))
+    expected = torch.searchsorted(cdf, wanted[:, None], right=True).squeeze(-1)
+    assert torch.equal(invert_cdf(probs, uniforms), expected)
+    assert (probs.gather(-1, expected[:, None]) > 0).all()
+
+
+def test_inversion_of_rounded_sums_never_leaves_what_has_a_probability():
+    draw = torch.Generator().manual_seed(0)
+    probs = torch.softmax(20 * torch.randn(2_000, 300, generator=draw), dim=-1)
+    probs[probs < 1e-6] = 0.0
+    edges = probs.double().cumsum(-1) / probs.double().sum(-1, keepdim=True)
+    for column in (0, 63, 64, 127, 299):  # uniform numbers at the edges of tokens and blocks
+        for near in (edges[:, column].clamp(0, 1 - 2**-53), (edges[:, column] - 2**-53).clamp(0, 1 - 2**-53)):
+            found = invert_cdf(probs, near)
+            assert (probs.gather(-1, found[:, None]) > 0).all()
+
+
 @pytest.mark.parametrize("temperature", [1e-6, 1e-38, 1e-39, 1e-45, 5e-324])
 @pytest.mark.parametrize("restriction", [{}, {"top_k": 2}, {"top_p": 0.5}])
 def test_a_tiny_temperature_is_greedy(temperature, restriction):
