@@ -1,8 +1,7 @@
 """Alignment: rollouts against transformers' `generate`, the parts of a GRPO step, and published data without a loss.
 
 The models are of the demo's shape with random weights: responses have all of their tokens unless the benchmark lets
-them end. `python -m
-benchmarks.demo` has the figures of the demo's own alignment: accuracy, tax, length and KL.
+them end. `python -m benchmarks.demo` has the figures of the demo's own alignment: accuracy, tax, length and KL.
 """
 
 from __future__ import annotations

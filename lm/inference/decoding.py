@@ -38,8 +38,9 @@ class Decoder(Protocol):
 
 def make_decoder(model: TransformerLM, cache: KVCache | SharedPrefixCache) -> Decoder:
     """Return the decoder for the model's device and cache."""
-    graphs = model.device.type == "cuda" and isinstance(cache, KVCache)
-    return Graphed(model, cache) if graphs else Stepwise(model, cache)
+    if model.device.type == "cuda" and isinstance(cache, KVCache):
+        return Graphed(model, cache)
+    return Stepwise(model, cache)
 
 
 class Stepwise:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import MutableMapping
 
 import torch
 from jaxtyping import Float, Int
@@ -54,6 +55,20 @@ class SharedPrefixCache(AttendingCache):
         heads, d_head = self._keys[0].shape[1], self._keys[0].shape[3]
         self._new = [part.new_zeros(2, len(owners), heads, 0, d_head) for part in self._keys]
         self._own(owners)
+
+    @property
+    def states(self) -> MutableMapping[int, tuple[Tensor, ...]]:
+        """Return none: state-space layers have no part in it."""
+        return {}
+
+    def mask(self, num_queries: int) -> None:
+        """Return None: `attend` hides what a row does not attend to."""
+
+    def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Raises:
+        NotImplementedError: always.
+        """
+        raise NotImplementedError("a cache that attends itself gives out no keys")
 
     def positions(self, num_tokens: int) -> Int[Tensor, "rows 1"]:
         """Return the positions of the next tokens within their rows; see `KVCache.positions`."""
@@ -128,19 +143,19 @@ class SharedPrefixCache(AttendingCache):
         return self._keys[0].shape[2]
 
     def _set_bias(self) -> None:
-        """What is added to each row's scores: −∞ at padding and at positions that are not written yet."""
+        """Set the terms that are added to each row's scores: −∞ at padding and at positions not written yet."""
         padded = torch.arange(self._num_prompt) < self._padding[self._owners, None]
         unwritten = torch.arange(self._new[0].shape[3]) >= self._num_new
         hidden = torch.cat([padded, unwritten.expand(self.batch, -1)], dim=1)
         self._bias = torch.zeros(hidden.shape).masked_fill_(hidden, -math.inf)
 
     def _to_prompts(self, x: Float[Tensor, "rows kv_heads group d"]) -> Float[Tensor, "both samples d"]:
-        """What belongs to the rows of each prompt and head of keys, as rows of one matrix."""
+        """Return the vectors of a prompt's samples as one matrix for each head of keys."""
         grid = x.unflatten(0, self._grid.shape) if self._is_full else x[self._grid]
         return grid.transpose(1, 2).reshape(grid.shape[0] * grid.shape[2], -1, grid.shape[4])
 
     def _to_rows(self, x: Float[Tensor, "both samples d"]) -> Float[Tensor, "rows kv_heads group d"]:
-        """The way back."""
+        """Return each row's vectors out of the matrices of `_to_prompts`."""
         prompts, samples = self._grid.shape
         grid = x.view(prompts, -1, samples, x.shape[1] // samples, x.shape[2]).transpose(1, 2)
         return grid.flatten(0, 1) if self._is_full else grid[self._owners, self._slots]

@@ -64,24 +64,6 @@ class KVCache(Protocol):
 class AttendingCache(ABC):
     """A cache that attends itself, since it does not hold its keys as one tensor; `update` is not called."""
 
-    length: int
-    """Tokens already held by every row, padding included."""
-
-    @property
-    def states(self) -> MutableMapping[int, tuple[Tensor, ...]]:
-        """Return none: state-space layers have no part in it."""
-        return {}
-
-    def mask(self, num_queries: int) -> None:
-        """Return None: `attend` hides what a row does not attend to."""
-        return None
-
-    def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Raises:
-        NotImplementedError: always.
-        """
-        raise NotImplementedError("a cache that attends itself gives out no keys")
-
     @abstractmethod
     def attend(
         self,
@@ -91,10 +73,6 @@ class AttendingCache(ABC):
         v: Float[Tensor, "batch kv_heads seq d_head"],
     ) -> Float[Tensor, "batch heads seq d_head"]:
         """Add the new keys and values of a layer, and mix the values of all tokens that each query attends to."""
-
-    @abstractmethod
-    def advance(self, num_tokens: int) -> None:
-        """All layers have seen the new tokens."""
 
 
 @dataclass(frozen=True, slots=True)
