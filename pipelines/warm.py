@@ -12,7 +12,8 @@ from lm.compiled import drop_stale_code
 from lm.errors import run_command
 from lm.progress import track
 from lm.tokenizer import warm
-from pipelines.classifiers.fasttext_scoring import LinearScorer, document_bytes
+from pipelines.classifiers.fasttext_scoring import LinearScorer
+from pipelines.classifiers.fasttext_tokens import tokens_of
 from pipelines.decontamination.index import EvaluationIndex
 from pipelines.decontamination.items import Item
 from pipelines.dedup import deduplicate
@@ -45,7 +46,7 @@ def _judging() -> None:
         word_counts=np.ones(3, np.int64),
         weights=weights,
         shape=(1, 0, 0, 2, 2),
-    ).scores(document_bytes([_TEXT]))
+    ).scores(tokens_of([_TEXT]))
     measure(_TEXT)
     repetition_shares(_TEXT)
 

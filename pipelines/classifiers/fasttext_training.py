@@ -112,9 +112,9 @@ class ClassifierConfig:
 
 def predict_scores(model: Any, texts: Sequence[str]) -> Scores:
     """The probability of the positive class for each text, from 0 to 1; 0 for a text without a character to judge."""
-    from pipelines.classifiers.fasttext_scoring import document_bytes  # it imports numba, which is slow to import
+    from pipelines.classifiers.fasttext_tokens import tokens_of  # it imports numba, which is slow to import
 
-    return linear_scorer(model).scores(document_bytes(texts))
+    return linear_scorer(model).scores(tokens_of(texts))
 
 
 def linear_scorer(model: Any) -> LinearScorer:

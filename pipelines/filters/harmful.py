@@ -20,7 +20,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,9 @@ from lm.errors import ConfigurationError
 from pipelines.classifiers.fasttext_training import ClassifierConfig, linear_scorer, load_classifier, predict_scores
 from pipelines.classifiers.metrics import Scores
 from pipelines.documents.schema import Judgement, Stage, Verdict, judged
+
+if TYPE_CHECKING:
+    from pipelines.classifiers.fasttext_tokens import Tokens
 
 KINDS = ("toxic", "adult")
 
@@ -97,20 +100,20 @@ class HarmfulFilter(Stage):
     def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Score every document for each kind and remove it by the first that reaches its threshold."""
         texts = batch.column("text").to_pylist()
-        from pipelines.classifiers.fasttext_scoring import document_bytes  # it imports numba, which is slow to import
+        from pipelines.classifiers.fasttext_tokens import tokens_of  # it imports numba, which is slow to import
 
-        written = document_bytes(texts)
-        scores = {kind: self.scores(kind, texts, written) for kind in self.kinds}
+        tokens = tokens_of(texts)
+        scores = {kind: self.scores(kind, texts, tokens) for kind in self.kinds}
         columns = {f"{kind}_score": pa.array(values, pa.float32()) for kind, values in scores.items()}
         by_document = zip(*(values.tolist() for values in scores.values()), strict=True)
         verdicts = [self._verdict(dict(zip(scores, row, strict=True))) for row in by_document]
         return judged(batch, verdicts, columns)
 
-    def scores(self, kind: str, texts: Sequence[str], written: bytes | None = None) -> Scores:
-        """The score of each text for one kind of harm; `written` is as in `document_scores`."""
+    def scores(self, kind: str, texts: Sequence[str], tokens: Tokens | None = None) -> Scores:
+        """The score of each text for one kind of harm; `tokens` are as in `document_scores`."""
         path, sha256 = self._model(kind)
         model = load_classifier(str(path), str(sha256))
-        return document_scores(model, texts, getattr(self, f"{kind}_scale"), written)
+        return document_scores(model, texts, getattr(self, f"{kind}_scale"), tokens)
 
     def _model(self, kind: str) -> tuple[str | None, str | None]:
         return getattr(self, f"{kind}_model_path"), getattr(self, f"{kind}_model_sha256")
@@ -124,14 +127,14 @@ class HarmfulFilter(Stage):
 
 
 def document_scores(
-    model: Any, texts: Sequence[str], scale: HarmScale | None = None, written: bytes | None = None
+    model: Any, texts: Sequence[str], scale: HarmScale | None = None, tokens: Tokens | None = None
 ) -> Scores:
     """The harmful share of each text, from 0 to 1, as the module defines it.
 
-    `written` are the `document_bytes` of the texts, where another model has needed them already.
+    `tokens` are those of the texts, where another model has needed them already.
     """
     scale = scale or HarmScale()
-    scores = _excess_shares(model, texts, scale, written)
+    scores = _excess_shares(model, texts, scale, tokens)
     doubtful = np.flatnonzero(scores >= _DOUBTFUL_SCORE).tolist()
     if not doubtful:
         return scores
@@ -140,11 +143,11 @@ def document_scores(
     return scores
 
 
-def _excess_shares(model: Any, texts: Sequence[str], scale: HarmScale, written: bytes | None = None) -> Scores:
-    from pipelines.classifiers.fasttext_scoring import document_bytes  # it imports numba, which is slow to import
+def _excess_shares(model: Any, texts: Sequence[str], scale: HarmScale, tokens: Tokens | None = None) -> Scores:
+    from pipelines.classifiers.fasttext_tokens import tokens_of  # it imports numba, which is slow to import
 
-    written = document_bytes(texts) if written is None else written
-    found = linear_scorer(model).windows(written, scale.window_words, 4 * scale.window_words)
+    tokens = tokens_of(texts) if tokens is None else tokens
+    found = linear_scorer(model).windows(tokens, scale.window_words, 4 * scale.window_words)
     document = np.repeat(np.arange(len(texts)), found.num_windows)
     excess = np.maximum(0.0, found.scores - scale.floor) / (1 - scale.floor)
     harmful = np.bincount(document, excess * found.num_words, minlength=len(texts))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from lm.errors import InputError
-from pipelines.classifiers.fasttext_scoring import document_bytes, scorer
+from pipelines.classifiers.fasttext_scoring import scorer
+from pipelines.classifiers.fasttext_tokens import tokens_of
 from pipelines.classifiers.fasttext_training import ClassifierConfig, normalize, predict_scores, train_classifier
 from pipelines.filters.harmful import HarmScale, _excess_shares, sentence_windows
 
@@ -54,7 +55,7 @@ def test_scores_are_those_of_fasttext(model):
 def test_windows_are_those_that_are_shown(model):
     documents = texts(40, seed=2)
     shown = [sentence_windows(text) for text in documents]
-    found = scorer(model, *LABELS).windows(document_bytes(documents), 24, 96)
+    found = scorer(model, *LABELS).windows(tokens_of(documents), 24, 96)
     assert found.num_windows.tolist() == [len(windows) for windows in shown]
     flat = [window for windows in shown for window in windows]
     assert found.num_words.tolist() == [window.count(" ") + 1 for window in flat]
