@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from lm.configuration import Doc, OneOf, Range, settle, unknown_key
@@ -62,6 +61,7 @@ SHARE_COLUMNS = tuple(f"{MEASURED}{rule}" for rule in THRESHOLDS)
 
 _TOP = {"top_2_gram": 2, "top_3_gram": 3, "top_4_gram": 4}
 _DUPLICATE = {f"duplicate_{n}_grams": n for n in range(5, 11)}
+_TOP_LENGTHS, _DUPLICATE_LENGTHS = tuple(_TOP.values()), tuple(_DUPLICATE.values())
 
 
 class Share(NamedTuple):
@@ -73,11 +73,13 @@ class Share(NamedTuple):
 
 def duplicate_share(hashes: Array, lengths: Array) -> Share:
     """Return the share of a sequence of hashed items of `lengths` characters that repeats an earlier item."""
-    _, first = np.unique(hashes, return_index=True)
+    from pipelines.filters.text_kernels import distinct
+
     total = int(lengths.sum())
     if total == 0:
         return Share(0.0, 0.0)
-    return Share(1 - len(first) / len(hashes), 1 - int(lengths[first].sum()) / total)
+    number, characters = distinct(hashes, lengths)
+    return Share(1 - number / len(hashes), 1 - characters / total)
 
 
 def repetition_shares(text: str) -> dict[str, float]:
@@ -130,7 +132,7 @@ class RepetitionFilter(Stage):
 
 def shares_of(statistics: TextStatistics) -> Iterator[tuple[str, float]]:
     """The rules of table A1 in their order, each with its share of a text."""
-    from pipelines.filters.text_kernels import duplicate_ngram_characters, top_ngram_characters
+    from pipelines.filters.text_kernels import ngram_characters
 
     lines, paragraphs = duplicate_share(*statistics.lines), duplicate_share(*statistics.paragraphs)
     yield "duplicate_lines", lines.items
@@ -139,9 +141,8 @@ def shares_of(statistics: TextStatistics) -> Iterator[tuple[str, float]]:
     yield "duplicate_paragraph_characters", paragraphs.characters
     hashes, lengths = statistics.words
     total = int(lengths.sum()) + max(0, len(lengths) - 1)
-    for rule, n in _TOP.items():
-        yield rule, min(1.0, top_ngram_characters(hashes, lengths, n) / max(1, total))
-    characters = 1
-    for rule, n in _DUPLICATE.items():
-        characters = duplicate_ngram_characters(hashes, lengths, n) if characters else 0
+    found = ngram_characters(hashes, lengths, _TOP_LENGTHS, _DUPLICATE_LENGTHS).tolist()
+    for rule, characters in zip(_TOP, found, strict=False):
+        yield rule, min(1.0, characters / max(1, total))
+    for rule, characters in zip(_DUPLICATE, found[len(_TOP) :], strict=True):
         yield rule, characters / max(1, total)

@@ -133,42 +133,91 @@ def walk_lines(codes: NDArray[np.uint32], table: NDArray[np.uint8]) -> Any:
 
 
 @compiled
-def _hash_ngrams(hashes: Array, n: int) -> Array:
-    """One hash for every run of `n` words: polynomial in an odd base, then mixed; never 0, which marks a free slot."""
-    grams = np.zeros(max(0, hashes.size - n + 1), np.uint64)
-    for position in range(grams.size):
-        gram = np.uint64(0)
-        for offset in range(n):
-            gram = gram * np.uint64(0x9E3779B97F4A7C15) + hashes[position + offset]
-        gram ^= gram >> np.uint64(32)
-        gram *= np.uint64(0xD6E8FEB86659FD93)
-        gram ^= gram >> np.uint64(32)
-        grams[position] = gram | np.uint64(1)
-    return grams
+def distinct(hashes: Array, lengths: Array) -> Any:
+    """Return the number of distinct items, and the characters of the first item of each kind."""
+    table = np.zeros(_num_slots(hashes.size), np.uint64)
+    number, characters, has_zero = np.int64(0), np.uint64(0), False
+    for position in range(hashes.size):
+        if hashes[position] == 0:  # which marks a free slot
+            if has_zero:
+                continue
+            has_zero = True
+        else:
+            slot = _slot(table, hashes[position])
+            if table[slot] != 0:
+                continue
+            table[slot] = hashes[position]
+        number += 1
+        characters += lengths[position]
+    return number, np.int64(characters)
 
 
 @compiled
-def _slot(table: Array, gram: np.uint64) -> Any:
-    """Return the slot of `gram` in an open-addressing `table` of a power of two, or the free slot for it."""
+def ngram_characters(hashes: Array, lengths: Array, most_frequent: Any, repeated: Any) -> NDArray[np.int64]:
+    """Return characters in repeated n-grams: for each n of `most_frequent`, those in the occurrences of the most
+    frequent n-gram, at least two (of equally frequent ones the longest); for each n of `repeated`, those within n-grams
+    that occurred before, each character once.
+
+    Both are ascending, the second behind the first. An n-gram's hash is polynomial in an odd base, then mixed.
+    """
+    found = np.zeros(len(most_frequent) + len(repeated), np.int64)
+    grams = hashes.copy()
+    table, counts = np.empty(_num_slots(hashes.size), np.uint64), np.empty(_num_slots(hashes.size), np.int64)
+    n = 1
+    for place in range(found.size):
+        is_top = place < len(most_frequent)
+        wanted = most_frequent[place] if is_top else repeated[place - len(most_frequent)]
+        while n < wanted:
+            n += 1
+            for position in range(hashes.size - n + 1):
+                grams[position] = grams[position] * np.uint64(0x9E3779B97F4A7C15) + hashes[position + n - 1]
+        num_grams = max(0, hashes.size - n + 1)
+        table[:] = 0
+        if is_top:
+            counts[:] = 0
+            found[place] = _most_frequent(grams[:num_grams], lengths, n, table, counts)
+        else:
+            found[place] = _repeated(grams[:num_grams], lengths, n, table)
+            if not found[place]:  # where no n-gram repeats, no longer one does
+                break
+    return found
+
+
+@compiled
+def _num_slots(num_items: int) -> int:
+    """Return the size of an open-addressing table for so many items: a power of two, at most half full."""
+    size = 16
+    while size < 2 * num_items:
+        size *= 2
+    return size
+
+
+@compiled
+def _slot(table: Array, value: np.uint64) -> Any:
+    """Return the slot of `value` in an open-addressing `table` of a power of two, or the free slot for it."""
     mask = np.uint64(table.size - 1)
-    slot = (gram >> np.uint64(8)) & mask
-    while table[slot] != 0 and table[slot] != gram:
+    slot = (value >> np.uint64(8)) & mask
+    while table[slot] != 0 and table[slot] != value:
         slot = (slot + np.uint64(1)) & mask
     return slot
 
 
 @compiled
-def top_ngram_characters(hashes: Array, lengths: Array, n: int) -> Any:
-    """Characters in the occurrences of the most frequent n-gram, at least two; of equally frequent ones the longest."""
-    grams = _hash_ngrams(hashes, n)
-    size = 16
-    while size < 2 * grams.size:
-        size *= 2
-    table, counts = np.zeros(size, np.uint64), np.zeros(size, np.int64)
+def _mixed(gram: np.uint64) -> Any:
+    """Every bit of the hash moves every bit of the result, which is never 0."""
+    gram ^= gram >> np.uint64(32)
+    gram *= np.uint64(0xD6E8FEB86659FD93)
+    gram ^= gram >> np.uint64(32)
+    return gram | np.uint64(1)
+
+
+@compiled
+def _most_frequent(grams: Array, lengths: Array, n: int, table: Array, counts: NDArray[np.int64]) -> Any:
     most, longest = np.int64(1), np.int64(0)
     for position in range(grams.size):
-        slot = _slot(table, grams[position])
-        table[slot] = grams[position]
+        gram = _mixed(grams[position])
+        slot = _slot(table, gram)
+        table[slot] = gram
         counts[slot] += 1
         if counts[slot] >= most and counts[slot] > 1:
             length = n - 1 + np.int64(lengths[position : position + n].sum())
@@ -178,18 +227,13 @@ def top_ngram_characters(hashes: Array, lengths: Array, n: int) -> Any:
 
 
 @compiled
-def duplicate_ngram_characters(hashes: Array, lengths: Array, n: int) -> Any:
-    """Characters within n-grams that occurred before, each character once."""
-    grams = _hash_ngrams(hashes, n)
-    size = 16
-    while size < 2 * grams.size:
-        size *= 2
-    table = np.zeros(size, np.uint64)
+def _repeated(grams: Array, lengths: Array, n: int, table: Array) -> Any:
     characters, position = np.int64(0), 0
     while position < grams.size:
-        slot = _slot(table, grams[position])
+        gram = _mixed(grams[position])
+        slot = _slot(table, gram)
         if table[slot] == 0:
-            table[slot] = grams[position]
+            table[slot] = gram
             position += 1
         else:
             characters += n - 1 + np.int64(lengths[position : position + n].sum())
