@@ -19,6 +19,7 @@ from pipelines.curation.steps import CURATION, DECONTAMINATION, DEDUPLICATION, E
 from pipelines.decontamination.corpus import decontaminate_corpus
 from pipelines.decontamination.items import publish_evaluation_items
 from pipelines.dedup.corpus import deduplicate_partitions
+from pipelines.documents.tables import tables_in_memory
 from pipelines.executor.partitions import Report, run_partitions
 from pipelines.extract.partition import extract_partition
 from pipelines.filters.run import run_stage
@@ -27,6 +28,9 @@ from pipelines.sources.added_documents import publish_added_documents
 from pipelines.sources.warc_file import WarcFile
 
 Artifacts = dict[str, dict[str | None, Artifact]]
+
+_TABLE_BYTES = 2**28
+"""Decoded documents that a process keeps between the steps of a partition."""
 
 
 def curate(
@@ -57,25 +61,26 @@ def curate(
         report=report,
         description="curate",
     )
-    masked = {key: open_artifact(artifact_path(JUDGING[-1].artifact, key, home)) for key in made}
-    check_same_settings(masked)
-    unique = deduplicate_partitions(
-        masked,
-        artifact_path(DEDUPLICATION.artifact, root=home),
-        getattr(settings, DEDUPLICATION.stage),
-        num_workers=num_workers,
-        report=report,
-    )
-    corpus = decontaminate_corpus(
-        unique,
-        publish_evaluation_items(
-            evaluation_sets(settings.evaluation_items, find_artifact(artifact_path("alignment_data", root=home))),
-            artifact_path("evaluation_items", root=home),
-        ),
-        artifact_path(DECONTAMINATION.artifact, root=home),
-        getattr(settings, DECONTAMINATION.stage),
-        publish_added_documents(settings.added_documents.sources, artifact_path("added_documents", root=home)),
-    )
+    with tables_in_memory(_TABLE_BYTES):
+        masked = {key: open_artifact(artifact_path(JUDGING[-1].artifact, key, home)) for key in made}
+        check_same_settings(masked)
+        unique = deduplicate_partitions(
+            masked,
+            artifact_path(DEDUPLICATION.artifact, root=home),
+            getattr(settings, DEDUPLICATION.stage),
+            num_workers=num_workers,
+            report=report,
+        )
+        corpus = decontaminate_corpus(
+            unique,
+            publish_evaluation_items(
+                evaluation_sets(settings.evaluation_items, find_artifact(artifact_path("alignment_data", root=home))),
+                artifact_path("evaluation_items", root=home),
+            ),
+            artifact_path(DECONTAMINATION.artifact, root=home),
+            getattr(settings, DECONTAMINATION.stage),
+            publish_added_documents(settings.added_documents.sources, artifact_path("added_documents", root=home)),
+        )
     by_step: Artifacts = {
         step.artifact: {key: open_artifact(artifact_path(step.artifact, key, home)) for key in groups}
         for step in CURATION
@@ -91,8 +96,9 @@ def _curate_partition(home: Path, settings: Any, num_children: int, job: tuple[s
     made = extract_partition(
         files, partition, target(EXTRACTION.artifact), getattr(settings, EXTRACTION.stage), num_workers=num_children
     )
-    for step in JUDGING:
-        config = getattr(settings, step.stage)
-        stage = step.make_stage(config, home, made)
-        made = run_stage(stage, made, target(step.artifact), settings=to_mapping(config))
+    with tables_in_memory(_TABLE_BYTES):
+        for step in JUDGING:
+            config = getattr(settings, step.stage)
+            stage = step.make_stage(config, home, made)
+            made = run_stage(stage, made, target(step.artifact), settings=to_mapping(config))
     return made.digest

@@ -7,6 +7,9 @@ stays within memory.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -74,10 +77,43 @@ class TableWriter:
             self._waiting = []
 
 
+@dataclass(slots=True)
+class _Held:
+    """Decoded tables, by path (which names the version of the files), and the bytes that others may still take."""
+
+    num_bytes_left: int
+    tables: dict[Path, list[pa.RecordBatch]] = field(default_factory=dict)
+
+
+_held: ContextVar[_Held | None] = ContextVar("held", default=None)
+
+
+@contextmanager
+def tables_in_memory(max_bytes: int) -> Iterator[None]:
+    """Within the block, keep each table that `read_rows` reads decoded, `max_bytes` of them together at most.
+
+    For steps that read the same documents one after the other: a table is checked and decoded once, not at each step.
+    """
+    token = _held.set(_Held(max_bytes))
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
 def read_rows(artifact: Artifact, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one table of an artifact, in order, a batch at a time; the file's sha256 is checked first."""
-    with pq.ParquetFile(artifact.file(name)) as file:
-        yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
+    held, key = _held.get(), artifact.folder / name
+    if held is None or key not in held.tables:
+        with pq.ParquetFile(artifact.file(name)) as file:
+            num_bytes = sum(file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups))
+            if held is None or num_bytes > held.num_bytes_left:
+                yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
+                return
+            held.num_bytes_left -= num_bytes
+            held.tables[key] = list(file.iter_batches(batch_size=_BATCH_ROWS))
+    for batch in held.tables[key]:
+        yield batch if columns is None else batch.select(list(columns))
 
 
 def in_row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

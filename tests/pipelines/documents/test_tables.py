@@ -6,7 +6,16 @@ import pytest
 
 from pipelines.documents import tables
 from pipelines.documents.schema import DOCUMENT_SCHEMA
-from pipelines.documents.tables import TableWriter, in_row_groups, stored_schema, text_bytes
+from pipelines.documents.tables import (
+    DOCUMENTS,
+    TableWriter,
+    in_row_groups,
+    read_rows,
+    stored_schema,
+    tables_in_memory,
+    text_bytes,
+)
+from tests.pipelines.published import publish_documents
 
 SCHEMA = pa.schema([("doc_id", pa.string()), ("text", pa.large_string())])
 
@@ -59,3 +68,17 @@ def test_bytes_of_texts_are_those_of_utf_8():
     assert text_bytes(batch) == 2 + 2 + 3
     assert text_bytes(batch, pa.array([True, False, True, False])) == 2
     assert text_bytes(batch.slice(0, 0)) == 0
+
+
+@pytest.mark.parametrize(("max_bytes", "num_opened"), [(2**20, 1), (0, 3)])
+def test_a_table_in_memory_is_decoded_once_if_it_is_small_enough(tmp_path, monkeypatch, max_bytes, num_opened):
+    documents = publish_documents(tmp_path / "documents", ["one", "two", "three"])
+    wanted = [None, ["text", "doc_id"], []]
+    expected = [list(read_rows(documents, DOCUMENTS, columns)) for columns in wanted]
+    opened, open_file = [], pq.ParquetFile
+    monkeypatch.setattr(pq, "ParquetFile", lambda path: opened.append(path) or open_file(path))
+    with tables_in_memory(max_bytes):
+        assert [list(read_rows(documents, DOCUMENTS, columns)) for columns in wanted] == expected
+    assert len(opened) == num_opened
+    list(read_rows(documents, DOCUMENTS))
+    assert len(opened) == num_opened + 1
