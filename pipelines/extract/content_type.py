@@ -7,6 +7,7 @@ without one. Beyond them, a value that only lacks its semicolon (`text/html char
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class ContentType:
     charset: str | None = None
 
 
+@functools.lru_cache(1024)  # few differ, and each record's is read several times
 def parse_content_type(header: str | None) -> ContentType:
     """Return the type and charset of the values of a Content-Type header, joined by commas."""
     essence, charset = "", None

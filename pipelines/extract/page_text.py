@@ -2,14 +2,14 @@
 
     response bytes -> join chunks, undo encodings -> is it a page? -> charset -> main content -> text, or a rule
 
-An answer is one line of JSON with the fields of `PageText`, and the text in UTF-8 behind it.
+An answer is one line of JSON with the other fields of `PageText` in order, and the text in UTF-8 behind it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipelines.extract.charset import decode_html, decode_text
@@ -83,11 +83,11 @@ def judge_text(text: str, charset: str, max_replaced_share: float) -> PageText:
 
 def pack(page: PageText) -> bytes:
     """The answer of a child."""
-    head = {name: value for name, value in asdict(page).items() if name != "text"}
+    head = (page.charset, page.reading, page.rule, page.value, page.threshold, page.words)
     return json.dumps(head).encode() + b"\n" + page.text.encode("utf-8")
 
 
 def unpack(answer: bytes) -> PageText:
     """The answer of a child, read."""
     head, _, text = answer.partition(b"\n")
-    return PageText(text=text.decode("utf-8"), **json.loads(head))
+    return PageText(text.decode("utf-8"), *json.loads(head))
