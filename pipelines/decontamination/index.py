@@ -67,7 +67,7 @@ class EvaluationIndex:
         self.lengths_of = np.array([_length(each.size, ngram, min_item_words) for each in hashes], np.int64)
         self.lengths = np.unique(self.lengths_of[self.lengths_of > 0])
         self.hashes, self.owners, self.starts = self._postings(hashes)
-        distinct = np.unique(self.hashes)
+        distinct = self.hashes[np.diff(self.hashes, prepend=np.uint64(0)) != 0]  # they are sorted, and never 0
         slots = max(_MIN_SLOTS, 1 << int(4 * distinct.size - 1).bit_length() if distinct.size else 0)
         self.sieve = np.zeros(slots, np.uint64)
         fill_table(distinct, self.sieve)
