@@ -143,6 +143,8 @@ ENTRIES = {
     "grpo_model": _entry("pytorch safetensors", _TUNING, "lm.alignment.grpo.train_grpo"),
     "reward_model": _entry("pytorch safetensors", "alignment.md", "lm.alignment.reward_model.train_reward_model"),
     "ppo_model": _entry("pytorch safetensors", "alignment.md", "lm.alignment.ppo.train_ppo"),
+    "rejection_samples": _entry("json pytorch", "alignment.md", "lm.alignment.rejection.write_rejection_samples"),
+    "expert_model": _entry("pytorch safetensors", "alignment.md", "lm.alignment.expert_iteration.iterate_experts"),
     "replay_control": _entry("pytorch safetensors", _TUNING, "lm.alignment.control.train_control"),
     "evaluation_report": _entry("markdown", _TUNING, "lm.alignment.report.write_evaluation_report"),
 }  # fmt: skip

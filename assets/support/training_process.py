@@ -47,6 +47,8 @@ FUNCTIONS = {
     "ppo": "lm.alignment.ppo:train_ppo",
     "reward": "lm.alignment.reward_model:train_reward_model",
     "pairs": "lm.alignment.sampled_pairs:write_preference_pairs",
+    "rejection": "lm.alignment.rejection:write_rejection_samples",
+    "expert": "lm.alignment.expert_iteration:iterate_experts",
     "control": "lm.alignment.control:train_control",
     "evaluate": "lm.alignment.report:write_evaluation_report",
 }

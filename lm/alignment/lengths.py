@@ -1,13 +1,17 @@
-"""Examples that are longer than the model's context: refused, left out, or cut, and counted."""
+"""Examples and prompts that are too long for the model's context: refused, left out, or cut, and counted."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lm.alignment.config import TooLong
-from lm.chat.template import ChatExample
+from lm.chat.records import Problem
+from lm.chat.template import ChatExample, encode_prompt
 from lm.errors import InputError
+from lm.tokenizer import Tokenizer
 
 
 @dataclass(slots=True)
@@ -40,3 +44,27 @@ class LengthLimit:
             return ChatExample(example.token_ids[: self.longest], example.num_prompt_tokens)
         self.counts["left_out"] += 1
         return None
+
+
+def with_room(
+    tokenizer: Tokenizer, problems: Sequence[Problem], room: int, too_long: TooLong, path: Path
+) -> tuple[list[Problem], int]:
+    """Return the problems whose prompts are at most `room` tokens, and the number of the others.
+
+    Raises:
+        InputError: a prompt is longer, where `too_long` is to refuse, or all are; names the file and the id.
+    """
+    kept = []
+    for problem in problems:
+        length = len(encode_prompt(tokenizer, problem.prompt))
+        if length <= room:
+            kept.append(problem)
+        elif too_long == "refuse":
+            raise InputError(
+                f"{path}: id '{problem.id}' is {length} tokens, expected at most {room}: context less max_new_tokens"
+            )
+    if not kept:
+        raise InputError(
+            f"{path}: none of {len(problems)} prompts is at most {room} tokens, context less max_new_tokens"
+        )
+    return kept, len(problems) - len(kept)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from lm.alignment.advantages import have_equal_rewards
 from lm.alignment.config import RolloutConfig
+from lm.alignment.lengths import with_room
 from lm.alignment.policy import Outcome, Policy
 from lm.alignment.sequences import SequenceBatch, pad
 from lm.chat.records import Problem, of_split, read_records
@@ -143,29 +144,13 @@ def learn_problems(
         does.
     """
     records = read_records(Problem, path)
+    room = policy.model.config.context_length - config.max_new_tokens
     (train, no_room), (heldout, no_room_held) = (
-        _with_room(policy, of_split(records, split, path), config, path) for split in ("train", "heldout")
+        with_room(policy.tokenizer, of_split(records, split, path), room, config.too_long, path)
+        for split in ("train", "heldout")
     )
     before, _ = policy.evaluate(heldout, config)
     learn(train)
     rates, answers = policy.evaluate(heldout, config)
     counts = {"num_train_problems": len(train), "too_long": {"left_out": no_room + no_room_held}}
     return Outcome({"before": before, **rates, **counts}, answers)
-
-
-def _with_room(
-    policy: Policy, problems: Sequence[Problem], config: RolloutConfig, path: Path
-) -> tuple[list[Problem], int]:
-    """Return the problems whose prompts leave room for an answer, and how many do not."""
-    room, kept = policy.model.config.context_length - config.max_new_tokens, []
-    for problem in problems:
-        length = len(encode_prompt(policy.tokenizer, problem.prompt))
-        if length <= room:
-            kept.append(problem)
-        elif config.too_long == "refuse":
-            raise InputError(
-                f"{path}: id '{problem.id}' is {length} tokens, expected at most {room}: context less max_new_tokens"
-            )
-    if not kept:
-        raise InputError(f"{path}: no prompt of {len(problems)} leaves {config.max_new_tokens} tokens for an answer")
-    return kept, len(problems) - len(kept)

@@ -47,6 +47,8 @@ STARTS = {
     "pretrained_model": ["lm.training.pretrain.pretrain"],
     "sft_model": ["lm.alignment.sft.train_sft"],
     "preference_pairs": ["lm.alignment.sampled_pairs.write_preference_pairs"],
+    "rejection_samples": ["lm.alignment.rejection.write_rejection_samples"],
+    "expert_model": ["lm.alignment.expert_iteration.iterate_experts"],
     "replay_control": ["lm.alignment.control.train_control"],
     "dpo_model": ["lm.alignment.dpo.train_dpo"],
     "grpo_model": ["lm.alignment.grpo.train_grpo"],
@@ -54,8 +56,8 @@ STARTS = {
 }
 """Where the code of each artifact starts. Those of the refinery are compared with what it found by itself."""
 
-UPDATED = {"pretrained_model", "sft_model", "dpo_model", "grpo_model", "replay_control"}
-TRAINED = UPDATED | {"preference_pairs", "evaluation_report"}
+UPDATED = {"pretrained_model", "sft_model", "dpo_model", "grpo_model", "expert_model", "replay_control"}
+TRAINED = UPDATED | {"preference_pairs", "rejection_samples", "evaluation_report"}
 STALE = {
     "pipelines.extract.site_boilerplate": {"raw_documents"},
     "pipelines.extract.partition": {"raw_documents"},
@@ -85,6 +87,8 @@ STALE = {
     "lm.training.muon": UPDATED,
     "lm.training.live_view": set(),
     "lm.alignment.grpo": {"grpo_model"},
+    "lm.alignment.sft": {"sft_model", "expert_model"},
+    "lm.alignment.rejection": {"rejection_samples", "expert_model"},
     "lm.errors": set(),
     "lm.progress": set(),
     "lm.storage": set(),

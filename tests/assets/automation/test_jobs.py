@@ -12,7 +12,8 @@ def test_jobs_divide_the_graph_between_them():
     selected = {job.name: {key.to_user_string() for key in job.selection.resolve(graph)} for job in jobs.JOBS}
     everything = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     law = {"scaling_runs", "law_runs", "law_prediction", "law_test", "law_report"}
-    experiments = {"ablations", "ablation_report", "systems_report", "reward_model", "ppo_model"} | law
+    alignment = {"reward_model", "ppo_model", "rejection_samples", "expert_model"}
+    experiments = {"ablations", "ablation_report", "systems_report"} | alignment | law
     assert selected["demo"] == everything - experiments
     assert selected["ablate"] == {"ablations"}
     assert selected["scaling_law"] == law - {"scaling_runs"}

@@ -106,9 +106,28 @@ def taxed(home, bits, control):
     publish(home, "replay_control", **dict.fromkeys(alignment.STAGES, found))
 
 
-def verified(home, before, after):
-    rates = [{"greedy": {"verified_rate": rate, "verified_standard_error": 0.01}} for rate in (before, after)]
-    publish(home, "ppo_model", before=rates[0], **rates[1])
+def verified(name):
+    def publishing(home, before, after):
+        rates = [{"greedy": {"verified_rate": rate, "verified_standard_error": 0.01}} for rate in (before, after)]
+        publish(home, name, before=rates[0], **rates[1])
+
+    return publishing
+
+
+def kept(home, *answers, lost=0, most_kept=2):
+    """Kept answers to the problem 2 + 2."""
+    problem = {"id": "p", "prompt": "2 + 2?", "answer": 4, "split": "train"}
+    publish(home, "alignment_data", {"problems.jsonl": json.dumps(problem) + "\n"})
+    shared = {"prompt": "2 + 2?", "split": "train"}
+    rows = [{**shared, "id": f"own-p-{number}", "response": answer} for number, answer in enumerate(answers)]
+    counts = {"sampled": 9, "right": len(rows) + 1 + lost, "kept": len(rows), "repeated": 1, "surplus": 0}
+    publish(
+        home, "rejection_samples", {"instructions.jsonl": "".join(json.dumps(row) + "\n" for row in rows)},
+        {"most_kept": most_kept}, **{f"num_{name}": count for name, count in counts.items()},
+    )  # fmt: skip
+
+
+RIGHT = ("#### 4", "2 + 2 = 4\n#### 4")
 
 
 FAULTS = [
@@ -138,7 +157,18 @@ FAULTS = [
         alignment_experiments.reward_model_ranks_pairs,
         lambda home, rate: publish(home, "reward_model", after={"accuracy": rate}), (0.85,), (0.75,),
     ),
-    (alignment_experiments.ppo_raises_the_verified_rate, verified, (0.5, 0.6), (0.5, 0.5)),
+    (alignment_experiments.ppo_raises_the_verified_rate, verified("ppo_model"), (0.5, 0.6), (0.5, 0.5)),
+    (
+        alignment_experiments.expert_iteration_raises_the_verified_rate,
+        verified("expert_model"), (0.5, 0.6), (0.5, 0.5),
+    ),
+    (alignment_experiments.rejection_samples_are_right, kept, RIGHT, ("#### 4", "#### 5")),
+    (alignment_experiments.rejection_samples_are_right, kept, RIGHT, ("#### 4", "#### 4")),
+    (alignment_experiments.rejection_samples_are_right, kept, RIGHT, (*RIGHT, "1 + 3 = 4\n#### 4")),
+    (
+        alignment_experiments.rejection_samples_are_right,
+        lambda home, lost: kept(home, *RIGHT, lost=lost), (0,), (1,),
+    ),
     (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((85, 60.0), (100, 65.0))),
     (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((105, 60.0), (100, 80.0))),
     (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((105, 60.0), (100, 65.0), 2)),
