@@ -281,6 +281,9 @@ def _tuning_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
         name: plots.lines(name, {name: ([r["step"] for r in rows], [r[name] for r in rows])}, x="step", y=name)
         for name in shown
     }
+    if validated := [row for row in rows if "validation_reward" in row]:
+        points = ([row["step"] for row in validated], [row["validation_reward"] for row in validated])
+        curves["validation_reward"] = plots.lines("validation reward", {"greedy": points}, x="step", y="reward")
     samples = [json.loads(line) for line in artifact.file(GENERATIONS).read_text("utf-8").splitlines()]
     inline = {f"{name}_curve": inline_curve(rows, name) for name in shown[-1:]}
     return {**inline, **curves, "samples": plots.table(_right_and_wrong(samples))}

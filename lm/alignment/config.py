@@ -21,6 +21,7 @@ TooLong = Literal["refuse", "skip", "cut"]
 Packing = Literal["padded", "best_fit"]
 PairSource = Literal["verifier", "judge"]
 PairPrompts = Literal["problems", "instructions"]
+Curriculum = Literal["none", "pass_rate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +220,27 @@ class RolloutConfig(TuningConfig):
         int, Doc("Stop with an error when no response has earned a reward in the first so many steps."), Range(1)
     ] = 20
     format_reward: Annotated[float, Doc("For a well-formed wrong answer; a right one has 1."), Range(0, below=1)] = 0.0
+    evaluate_every: Annotated[
+        int,
+        Doc("Steps between two evaluations on the validation problems, the last step beside; 0 for none."),
+        Range(0),
+    ] = 0
+    validation_problems: Annotated[
+        int,
+        Doc(
+            "Held-out problems of these evaluations: the last of the file, which no report answers where they choose "
+            "the model."
+        ),
+        Range(1),
+    ] = 64
+    keep_best: Annotated[
+        bool, Doc("Publish the model of the evaluation with the highest reward, instead of the last step's.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.keep_best and not self.evaluate_every:
+            raise ConfigurationError("keep_best: true without evaluations, expected evaluate_every of at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -259,6 +281,13 @@ class GRPOConfig(RolloutConfig):
         Range(0, 1),
     ] = 0.0
     most_draws: Annotated[int, Doc("Batches that a step draws at most, where signal is rare."), Range(1)] = 4
+    curriculum: Annotated[
+        Curriculum,
+        Doc(
+            "none draws problems in shuffled epochs; pass_rate draws new ones, and those that are right about half of "
+            "the time, more often."
+        ),
+    ] = "none"
 
     @property
     def num_updates(self) -> int:

@@ -6,7 +6,8 @@ language is therefore read against a model that had this much more pre-training,
     tax = bits per byte of the stage / bits per byte of the control − 1
 
 The control passes through the stages in their order, as the aligned model did. A stage without replay adds nothing to
-it. A stage that ended early is followed for as many updates as it made.
+it. A stage that ended early, or that published an earlier step's model, is followed for as many updates as that model
+had.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 from lm.alignment.config import DeviceConfig, DPOConfig, GRPOConfig, SFTConfig, TuningConfig
 from lm.alignment.policy import Report, StepLog, Tuner, silent
 from lm.alignment.replay import Replay
+from lm.alignment.validation import published_step
 from lm.artifact import Artifact
 from lm.code_version import code_digest
 from lm.configuration import from_mapping, to_mapping
@@ -95,7 +97,8 @@ class _Stage:
         self.name, self.artifact = name, open_artifact(path, kind=f"{name}_model")
         self.config = from_mapping(_CONFIGS[name], self.artifact.config)
         parts = self.config.updates_per_rollout if isinstance(self.config, GRPOConfig) else 1
-        self.num_updates = parts * len(self.artifact.file(METRICS).read_text(encoding="utf-8").splitlines())
+        num_steps = len(self.artifact.file(METRICS).read_text(encoding="utf-8").splitlines())
+        self.num_updates = parts * (published_step(self.artifact) or num_steps)
 
     def replay(self, network: TransformerLM, corpus: Artifact, tokenizer_digest: str, log: StepLog) -> None:
         """Make the updates of the stage by its replay alone; none where the stage had no replay."""

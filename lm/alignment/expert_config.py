@@ -35,6 +35,10 @@ class ExpertConfig(SFTConfig, RejectionConfig):
     """Expert iteration: rounds of rejection sampling and SFT on what was kept; the steps and rates are a round's."""
 
     num_steps: Annotated[int, Doc("Optimizer updates of a round."), Range(1)] = 50
+    learning_rate: Annotated[float, Doc("The highest learning rate of a round, after its warm-up."), Range(above=0)] = (
+        1e-3
+    )
+    warmup_steps: Annotated[int, Doc("Steps of a round until the learning rate is at its highest."), Range(0)] = 5
     num_rounds: Annotated[int, Doc("Rounds of sampling and fine-tuning."), Range(1, 1_000)] = 3
     round_start: Annotated[
         RoundStart, Doc("The model that a round tunes: the base of the first round, or the last round's.")

@@ -17,9 +17,9 @@ import copy
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -27,6 +27,7 @@ from torch import Tensor
 
 from lm.alignment.advantages import group_advantages
 from lm.alignment.config import GRPOConfig
+from lm.alignment.curriculum import make_order
 from lm.alignment.masked import masked_sum
 from lm.alignment.microbatches import grpo_microbatch_step
 from lm.alignment.policy import (
@@ -41,8 +42,8 @@ from lm.alignment.policy import (
 )
 from lm.alignment.policy_losses import kl_estimate, token_weights
 from lm.alignment.rollouts import Rollouts, joined, learn_problems, roll_out, rollout_numbers, without_reward
-from lm.alignment.sequences import shuffled_batches
 from lm.alignment.shared_prompt import group_log_probs
+from lm.alignment.validation import Validation
 from lm.chat.records import Problem
 from lm.inference.engine import GenerationConfig
 from lm.model import TransformerLM
@@ -73,7 +74,10 @@ def train_grpo(
     """
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
-        return learn_problems(policy, problems, config, lambda train: reinforce(policy, train, config, log))
+        def learn(train: list[Problem], validation: list[Problem]) -> dict[str, Any]:
+            return reinforce(policy, train, config, log, validation=validation)
+
+        return learn_problems(policy, problems, config, learn)
 
     return tune_to_artifact(
         "grpo",
@@ -94,8 +98,11 @@ def reinforce(
     config: GRPOConfig,
     log: StepLog,
     reward_fn: RewardFunction | None = None,
-) -> None:
+    validation: Sequence[Problem] = (),
+) -> dict[str, Any]:
     """`num_steps` rounds of rolling out and updating; without `reward_fn` the house's answer line is rewarded.
+
+    Returns the facts of the evaluations on the `validation` problems, empty without `evaluate_every`.
 
     Raises:
         InputError: none of the responses of the first `patience` steps earned a reward.
@@ -105,24 +112,27 @@ def reinforce(
     reference = copy.deepcopy(model).eval().requires_grad_(False) if config.kl_weight else None
     generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
     tuner = Tuner(model, config, policy.replay)
+    order, evaluations = make_order(config, len(problems)), Validation(policy, validation, config, reward_fn)
+    tuner.parts = {"order": order, "validation": evaluations}
     done = log.resume(tuner)
     rewarded = any(row["reward"] for row in log.rows)
     drawn = sum(int(row["draws"]) for row in log.rows)
-    batches = islice(shuffled_batches(len(problems), config.batch_size, config.seed), drawn, None)
     for step in track(range(done + 1, config.num_steps + 1), "grpo", total=config.num_steps - done, unit="step"):
         parts: list[Rollouts] = []
         while _wants_more(parts, config):
+            drawn += 1
+            chosen = order.draw(drawn)
             part = roll_out(
                 model.eval(),
                 policy.tokenizer,
-                [problems[i] for i in next(batches)],
+                [problems[i] for i in chosen],
                 generation,
                 group_size=config.group_size,
                 reward_fn=reward_fn,
-                seed=(config.seed * 1_000_003 + drawn + 1) % 2**63,
+                seed=(config.seed * 1_000_003 + drawn) % 2**63,
             )
+            order.note(chosen, part.rewards)
             parts.append(part)
-            drawn += 1
         rollouts = joined(parts)
         rewarded = rewarded or bool(rollouts.rewards.any())
         if step == config.patience and not rewarded:
@@ -132,7 +142,9 @@ def reinforce(
             for part in rollouts.split(config.updates_per_rollout)
         ]
         numbers = {name: fmean(update[name] for update in updates) for name in updates[0]}
-        log(step, rollout_numbers(rollouts) | {"draws": len(parts)} | numbers)
+        numbers |= {"draws": len(parts), **order.numbers(), **evaluations.after(step)}
+        log(step, rollout_numbers(rollouts) | numbers)
+    return evaluations.finish()
 
 
 def _wants_more(parts: Sequence[Rollouts], config: GRPOConfig) -> bool:

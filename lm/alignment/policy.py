@@ -20,7 +20,7 @@ from lm.alignment.generations import write_generations
 from lm.alignment.lengths import LengthLimit
 from lm.alignment.replay import Replay
 from lm.alignment.scalar_head import ScalarHead
-from lm.alignment.stage_checkpoint import StageCheckpoint, StageState
+from lm.alignment.stage_checkpoint import StageCheckpoint, StagePart, StageState
 from lm.chat.records import Problem
 from lm.chat.template import encode_prompt
 from lm.code_version import code_digest
@@ -105,6 +105,8 @@ class Tuner:
             groups += [{**group, "lr_scale": critic_rate * group["lr_scale"]} for group in both]
         self._optimizer = (Muon if config.optimizer == "muon" else AdamW)(groups, **settings)
         self._step = 0
+        self.parts: Mapping[str, StagePart] = {}
+        """What else a checkpoint of the stage holds, by name."""
 
     def _groups(self, model: TransformerLM) -> list[dict[str, Any]]:
         config = self._config
@@ -151,9 +153,13 @@ class Tuner:
         return {"learning_rate": rate, **norms, **replayed}
 
     def save(self, checkpoint: StageCheckpoint, rows: Sequence[dict[str, Any]]) -> None:
-        """Save weights, moments, counters and the log's `rows`."""
+        """Save weights, moments, counters, parts and the log's `rows`."""
         replay = None if self._replay is None else self._replay.state()
-        checkpoint.save(self._trained, self._optimizer, StageState(self._step, replay, rows))
+        states = {name: part.state() for name, part in self.parts.items()}
+        tensors = {
+            f"{name}/{key}": tensor for name, part in self.parts.items() for key, tensor in part.tensors().items()
+        }
+        checkpoint.save(self._trained, self._optimizer, StageState(self._step, replay, rows, states, tensors))
 
     def restore(self, checkpoint: StageCheckpoint) -> list[dict[str, Any]]:
         """Go on from what `save` wrote, if there is any; return the rows of the log."""
@@ -163,6 +169,9 @@ class Tuner:
         self._step = state.updates
         if self._replay is not None and state.replay is not None:
             self._replay.restore(state.replay)
+        for name, part in self.parts.items():
+            own = {key.removeprefix(f"{name}/"): t for key, t in state.tensors.items() if key.startswith(f"{name}/")}
+            part.restore(state.parts[name], own)
         return list(state.rows)
 
 

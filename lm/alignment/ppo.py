@@ -22,6 +22,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +37,7 @@ from lm.alignment.policy_losses import adapted_kl_weight, clipped_value_loss, kl
 from lm.alignment.rollouts import Rollouts, learn_problems, roll_out, rollout_numbers, without_reward
 from lm.alignment.scalar_head import ValueModel
 from lm.alignment.sequences import SequenceBatch, batch_log_probs, shuffled_batches
+from lm.alignment.validation import Validation
 from lm.chat.records import Problem
 from lm.inference.engine import GenerationConfig
 from lm.model import TransformerLM
@@ -67,7 +69,10 @@ def train_ppo(
     """
 
     def tune(policy: Policy, log: StepLog) -> Outcome:
-        return learn_problems(policy, problems, config, lambda train: optimize(policy, train, config, log))
+        def learn(train: list[Problem], validation: list[Problem]) -> dict[str, Any]:
+            return optimize(policy, train, config, log, validation=validation)
+
+        return learn_problems(policy, problems, config, learn)
 
     return tune_to_artifact(
         "ppo",
@@ -108,8 +113,11 @@ def optimize(
     config: PPOConfig,
     log: StepLog,
     reward_fn: RewardFunction | None = None,
-) -> None:
+    validation: Sequence[Problem] = (),
+) -> dict[str, Any]:
     """`num_steps` rounds of rolling out and updating; without `reward_fn` the house's answer line is rewarded.
+
+    Returns the facts of the evaluations on the `validation` problems, empty without `evaluate_every`.
 
     Raises:
         InputError: none of the responses of the first `patience` steps earned a reward.
@@ -120,6 +128,8 @@ def optimize(
     critic = ValueModel(copy.deepcopy(model))
     generation = GenerationConfig(max_new_tokens=config.max_new_tokens, temperature=config.temperature)
     tuner = Tuner(model, config, policy.replay, critic, config.value_rate)
+    evaluations = Validation(policy, validation, config, reward_fn)
+    tuner.parts = {"validation": evaluations}
     done = log.resume(tuner)
     rewarded = any(row["reward"] for row in log.rows)
     kl_weight = log.rows[-1]["next_kl_weight"] if log.rows else config.kl_weight
@@ -152,8 +162,9 @@ def optimize(
                 horizon=config.kl_horizon,
             )
         numbers |= {name: fmean(update[name] for update in updates) for name in updates[0]}
-        log(step, {**rollout_numbers(rollouts), **numbers})
+        log(step, {**rollout_numbers(rollouts), **numbers, **evaluations.after(step)})
         kl_weight = numbers["next_kl_weight"]
+    return evaluations.finish()
 
 
 @torch.no_grad()

@@ -28,6 +28,7 @@ from lm.alignment.preferences import all_pair_log_probs, preference_rates
 from lm.alignment.report_page import render_report
 from lm.alignment.rollouts import roll_out
 from lm.alignment.sequences import SequenceBatch, batch_log_probs
+from lm.alignment.validation import judging
 from lm.chat.records import Preference, Problem, of_split, read_records
 from lm.code_version import code_digest
 from lm.configuration import to_mapping
@@ -83,7 +84,8 @@ def write_evaluation_report(
     settings, code = to_mapping(config), code_digest(write_evaluation_report)
     if (whole := find_whole(output, fingerprint(KIND, settings, inputs, code))) is not None:
         return whole
-    heldout = of_split(read_records(Problem, problems), "heldout", problems)[: config.num_problems]
+    records = of_split(read_records(Problem, problems), "heldout", problems)
+    heldout = judging(records, stages.values(), problems)[: config.num_problems]
     rows, answers, first = [], {}, None
     for name, artifact in track(stages.items(), "evaluation", total=len(stages), unit="model"):
         policy = Policy(load_model(artifact, choose_device(config.device), loaded.digest)[0].eval(), loaded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,13 +17,14 @@ from lm.alignment.config import RolloutConfig
 from lm.alignment.lengths import with_room
 from lm.alignment.policy import Outcome, Policy
 from lm.alignment.sequences import SequenceBatch, pad
+from lm.alignment.validation import split_off
 from lm.chat.records import Problem, of_split, read_records
 from lm.chat.template import ChatExample, encode_prompt, end_id
 from lm.errors import InputError
-from lm.evaluation.answers import JudgedAnswer, answer_rates, judge
+from lm.evaluation.answers import JudgedAnswer, answer_rates, answer_rewards, judge
 from lm.inference.engine import GenerationConfig, generate
 from lm.model import TransformerLM
-from lm.rewards.functions import RewardFunction, graded
+from lm.rewards.functions import RewardFunction
 from lm.tokenizer import Tokenizer
 
 
@@ -98,10 +100,7 @@ def roll_out(
             examples.append(ChatExample([*prompt, *completion.token_ids], len(prompt)))
             answers.append(judge(tokenizer, problem, completion))
             drawn += completion.log_probs
-    rewards = [
-        graded(reward_fn, answer.response, str(answer.problem.answer))["reward"] if answer.finished else 0.0
-        for answer in answers
-    ]
+    rewards = answer_rewards(answers, reward_fn)
     batch = pad(examples, model.device)
     log_probs = torch.zeros(batch.response_mask.shape, device=model.device)
     log_probs = log_probs.masked_scatter(batch.response_mask, torch.tensor(drawn, device=model.device))
@@ -133,24 +132,35 @@ def without_reward(step: int, rollouts: Rollouts) -> InputError:
 
 
 def learn_problems(
-    policy: Policy, path: Path, config: RolloutConfig, learn: Callable[[list[Problem]], None]
+    policy: Policy,
+    path: Path,
+    config: RolloutConfig,
+    learn: Callable[[list[Problem], list[Problem]], dict[str, Any]],
 ) -> Outcome:
-    """`learn` from the training problems of a file, and evaluate the policy on the held-out ones before and after.
+    """`learn` from the training problems of a file, and evaluate the policy on held-out ones before and after.
 
     Problems whose prompts leave no room for an answer are left out and counted.
 
+    Args:
+        learn: takes the training problems and the validation problems, which the evaluations before and after leave
+            out; returns what it adds to the evaluation.
+
     Raises:
         InputError: a bad line, an empty split, a prompt that leaves no room, where `too_long` is to refuse, or none
-        does.
+        does; or no problem beside those of the validation.
     """
     records = read_records(Problem, path)
+    judges, validation = split_off(of_split(records, "heldout", path), config, path)
     room = policy.model.config.context_length - config.max_new_tokens
-    (train, no_room), (heldout, no_room_held) = (
-        with_room(policy.tokenizer, of_split(records, split, path), room, config.too_long, path)
-        for split in ("train", "heldout")
+    (train, no_room), (judges, no_room_judges), (validation, no_room_validation) = (
+        with_room(policy.tokenizer, part, room, config.too_long, path) if part else ([], 0)
+        for part in (of_split(records, "train", path), judges, validation)
     )
-    before, _ = policy.evaluate(heldout, config)
-    learn(train)
-    rates, answers = policy.evaluate(heldout, config)
-    counts = {"num_train_problems": len(train), "too_long": {"left_out": no_room + no_room_held}}
-    return Outcome({"before": before, **rates, **counts}, answers)
+    before, _ = policy.evaluate(judges, config)
+    added = learn(train, validation)
+    rates, answers = policy.evaluate(judges, config)
+    counts = {
+        "num_train_problems": len(train),
+        "too_long": {"left_out": no_room + no_room_judges + no_room_validation},
+    }
+    return Outcome({"before": before, **rates, **counts, **added}, answers)

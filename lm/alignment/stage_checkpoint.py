@@ -1,4 +1,4 @@
-"""The state of an unfinished stage on disk: weights, moments, counters, replay and the log so far.
+"""The state of an unfinished stage on disk: weights, moments, counters, replay, the log, and parts of the stage's own.
 
 It lies in the work folder beside the stage's output, and belongs to one fingerprint: a stage with another
 configuration, model or data begins anew. Resuming gives the bytes of the unbroken stage, on a CPU.
@@ -9,22 +9,36 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lm.code_version import code_digest
 from lm.errors import LoamError
-from lm.model.files import save_tensors
+from lm.model.files import load_tensors, save_tensors
 from lm.storage import open_artifact, publish, write_json
 from lm.training.checkpoint import MOMENTS, STATE, WEIGHTS, apply_state, module_state, optimizer_state, verify
 
 _KIND = "stage_checkpoint"
+_PARTS = "parts.safetensors"
 INTERVAL_S = 60.0
+
+
+class StagePart(Protocol):
+    """A part of a stage's state that is neither weights nor moments, such as the best weights so far."""
+
+    def state(self) -> dict[str, Any]:
+        """Return its numbers, as JSON has them."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return its tensors by name."""
+
+    def restore(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Go on from a `state()` and its `tensors()`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +48,10 @@ class StageState:
     updates: int
     replay: dict[str, Any] | None
     rows: Sequence[dict[str, Any]]
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    """The state of every part, by name."""
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+    """The tensors of all parts, by `PART/NAME`."""
 
 
 class StageCheckpoint:
@@ -59,7 +77,15 @@ class StageCheckpoint:
         ) as publication:
             save_tensors(publication.path / WEIGHTS, module_state(model))
             save_tensors(publication.path / MOMENTS, moments)
-            values = {"updates": state.updates, "replay": state.replay, "rows": list(state.rows), "optimizer": facts}
+            if state.tensors:
+                save_tensors(publication.path / _PARTS, dict(state.tensors))
+            values = {
+                "updates": state.updates,
+                "replay": state.replay,
+                "rows": list(state.rows),
+                "parts": dict(state.parts),
+                "optimizer": facts,
+            }
             write_json(publication.path / STATE, values)
         self._saved_at = time.monotonic()
 
@@ -74,10 +100,11 @@ class StageCheckpoint:
                 return None
             verify(checkpoint)
             values = json.loads(checkpoint.file(STATE).read_bytes())
+            tensors = load_tensors(checkpoint.file(_PARTS)) if _PARTS in checkpoint.names() else {}
             apply_state(checkpoint, model, optimizer, values["optimizer"])
         except LoamError:
             return None
-        return StageState(values["updates"], values["replay"], values["rows"])
+        return StageState(values["updates"], values["replay"], values["rows"], values["parts"], tensors)
 
     def clear(self) -> None:
         """Remove what was saved."""

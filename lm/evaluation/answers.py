@@ -12,6 +12,7 @@ from lm.chat.template import decode_response, encode_prompt, end_id
 from lm.inference.engine import Completion, GenerationConfig, generate
 from lm.model import TransformerLM
 from lm.rewards.answer_line import is_well_formed, parse_answer
+from lm.rewards.functions import RewardFunction, graded
 from lm.tokenizer import Tokenizer
 
 
@@ -92,6 +93,18 @@ def answer_rates(answers: Sequence[JudgedAnswer]) -> AnswerRates:
         verified_rate=verified,
         verified_standard_error=math.sqrt(verified * (1 - verified) / len(answers)),
     )
+
+
+def answer_rewards(answers: Sequence[JudgedAnswer], reward_fn: RewardFunction) -> list[float]:
+    """Return the reward of each answer; one that was cut off has 0.
+
+    Raises:
+        InputError: the reward function gave something else than a finite reward.
+    """
+    return [
+        graded(reward_fn, answer.response, str(answer.problem.answer))["reward"] if answer.finished else 0.0
+        for answer in answers
+    ]
 
 
 def evaluate_answers(

@@ -58,8 +58,8 @@ def test_each_check_reads_what_was_made(made, check):
 OWN = {
     "rejection_samples": {"num_problems": 4, "num_samples": 4, "max_new_tokens": 8, "num_threads": 1},
     "expert_model": {
-        "num_rounds": 2, "num_steps": 2, "batch_size": 4, "num_problems": 4, "num_samples": 4, "max_new_tokens": 8,
-        "evaluation_problems": 4, "replay_windows": 1, "num_threads": 1,
+        "num_rounds": 2, "num_steps": 2, "batch_size": 4, "num_problems": 4, "num_samples": 8, "max_new_tokens": 8,
+        "evaluation_problems": 4, "replay_windows": 1, "learning_rate": 1e-5, "num_threads": 1,
     },
 }  # fmt: skip
 
@@ -85,7 +85,7 @@ def sampled(tiny_run, tiny_home, tmp_path_factory):
     publish_alignment_data({f"{name}.jsonl": data / f"{name}.jsonl" for name in sides}, target("alignment_data"))
     train_sft(
         SFTConfig(
-            num_steps=15, warmup_steps=2, batch_size=8, max_new_tokens=8, evaluation_problems=4, num_threads=1,
+            num_steps=30, warmup_steps=2, batch_size=8, max_new_tokens=8, evaluation_problems=4, num_threads=1,
             device="cpu",
         ),
         model=tiny_home / "artifacts" / "pretrained_model",

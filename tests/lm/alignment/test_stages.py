@@ -175,13 +175,16 @@ def test_a_signal_ends_a_stage_at_a_step(start, tmp_path, number, code):
     assert [path.name for path in (tmp_path / "sft").iterdir()] == [".lock"]
 
 
+BEST = {"evaluate_every": 1, "keep_best": True, "validation_problems": 6}
 DRAWS = {"group_size": 4, "signal_floor": 0.75, "most_draws": 3}
 STAGES = {
     "sft": (train_sft, SFTConfig, "instructions", {}),
     "sft, noisy": (train_sft, SFTConfig, "instructions", {"neftune_alpha": 5.0}),
     "dpo": (train_dpo, DPOConfig, "preferences", {}),
     "grpo": (train_grpo, GRPOConfig, "problems", {**DRAWS, "kl_weight": 0.1, "updates_per_rollout": 2}),
+    "grpo, best": (train_grpo, GRPOConfig, "problems", {**DRAWS, **BEST, "curriculum": "pass_rate"}),
     "ppo": (train_ppo, PPOConfig, "problems", {"kl_target": 0.1, "kl_horizon": 20}),
+    "ppo, best": (train_ppo, PPOConfig, "problems", BEST),
 }
 
 
