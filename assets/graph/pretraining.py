@@ -23,6 +23,8 @@ from assets.support.plots import bytes_text
 from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
+from lm.alignment.data import INSTRUCTIONS
+from lm.chat.shards import write_chat_shards
 from lm.evaluation.config import NgramConfig
 from lm.scaling.budget_comparison import MOST_BYTES_ERROR, MOST_SECONDS_ERROR, comparison
 from lm.scaling.planned_training import PlannedTraining
@@ -48,7 +50,7 @@ def ngram_baseline(
 
 @dg.asset(
     group_name="pretraining",
-    deps=[token_shards, tokenizer, training_mixture, training_plan, training_budget],
+    deps=[token_shards, tokenizer, training_mixture, training_plan, training_budget, "alignment_data"],
     config_schema=schema_of(
         "pretrained_model",
         PlannedTraining,
@@ -68,6 +70,10 @@ def pretrained_model(
     output = home.target("pretrained_model")
     paths = {"shards": home.target("token_shards"), "tokenizer": home.target("tokenizer"), "output": output}
     config = mixed(training, home, context.log.warning)
+    if config.decay_chat_share:
+        instructions = home.artifact("alignment_data").file(INSTRUCTIONS)
+        write_chat_shards(instructions, home.artifact("tokenizer"), home.target("chat_shards"))
+        paths["chat"] = home.target("chat_shards")
     with observed(context, output):
         run_training(context, pipes, "pretrain", config, paths)
     artifact = home.artifact("pretrained_model")

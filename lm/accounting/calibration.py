@@ -7,6 +7,7 @@ away. They last for about two seconds, or four steps where these take longer.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import statistics
 import time
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def calibrate(config: PretrainConfig, shards: Path) -> Calibration:
 
 
 def _loader(config: PretrainConfig, training: TokenShards) -> BatchLoader:
-    order = order_of_run(config, training)
+    order = order_of_run(dataclasses.replace(config, decay_chat_share=0.0), training)  # chat text costs the same
     return BatchLoader(order, batch_size=config.batch_size, document_masks=config.document_masks)
 
 

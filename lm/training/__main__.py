@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
         values["num_tokens"] = _num_training_tokens(arguments.data, values.get("source_weights", {}))
     config = from_mapping(PretrainConfig, values)
     output = arguments.out or Path("trained") / config.preset
-    artifact = pretrain(config, arguments.data, output, _print_event, arguments.tokenizer)
+    artifact = pretrain(config, arguments.data, output, _print_event, arguments.tokenizer, arguments.chat)
     if launched_rank():
         return 0
     print(json.dumps({"artifact": str(artifact.path), **artifact.summary}, indent=2))
@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=locate, help="where the trained model is published (default: trained/PRESET)")
     parser.add_argument(
         "--tokenizer", type=locate, help="the shards' tokenizer: for samples of text and more bits per byte"
+    )
+    parser.add_argument(
+        "--chat", type=locate, metavar="SHARDS", help="chat text for `decay_chat_share`, as lm.chat.shards writes it"
     )
     parser.add_argument("--num-tokens", type=int, default=0, help="training tokens (default: one pass over the data)")
     parser.add_argument("--config", type=Path, metavar="FILE", help="fields as a JSON file")

@@ -133,6 +133,11 @@ class PretrainConfig:
         ),
     ] = "cosine"
     decay_share: Annotated[float, Doc("The share of the steps in which wsd decays."), Range(above=0, most=1)] = 0.2
+    decay_chat_share: Annotated[
+        float,
+        Doc("The share of windows in wsd's decay that are chat-formatted instructions; none come earlier. 0 for none."),
+        Range(0, below=1),
+    ] = 0.0
     warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = FROM_PRESET
     learning_rate_multipliers: Annotated[
         Mapping[str, float],
@@ -321,6 +326,9 @@ class PretrainConfig:
         self._expect("decay_last", not self.decay_last or self.optimizer != "sgd", "false where optimizer is sgd")
         self._expect("skip_spikes", not self.skip_spikes or self.spike_threshold > 0, "false without spike_threshold")
         self._expect("init_state", self.init_state == "weights" or bool(self.init_from), "weights without init_from")
+        self._expect(
+            "decay_chat_share", not self.decay_chat_share or self.schedule == "wsd", "0 unless schedule is wsd"
+        )
         self._check_ranks()
         for name in self.learning_rate_multipliers:
             if name not in ROLES:

@@ -44,10 +44,16 @@ def silent(event: Mapping[str, object]) -> None:
 
 
 def pretrain(
-    config: PretrainConfig, shards: Path, output: Path, report: Report = silent, tokenizer: Path | None = None
+    config: PretrainConfig,
+    shards: Path,
+    output: Path,
+    report: Report = silent,
+    tokenizer: Path | None = None,
+    chat: Path | None = None,
 ) -> Artifact:
     """Train a model on the `train` split of `shards` and publish it at `output`; what is already whole is not made
-    again. The shards' `tokenizer` is needed for samples of text, and for bits per byte of sources and on the way.
+    again. The shards' `tokenizer` is needed for samples of text, and for bits per byte of sources and on the way;
+    shards of `chat` text (`lm.chat.shards`) where `decay_chat_share` is above 0.
 
     Under `torchrun` all ranks call this and train one model (`lm.parallel.launch`); rank 0 reports and publishes. Paths
     lie on a file system, or in a store, that all ranks share.
@@ -67,17 +73,22 @@ def pretrain(
         config = dataclasses.replace(config, num_processes=num_ranks())
         if num_ranks() % config.tensor_parallel:
             raise ConfigurationError(f"tensor_parallel: {config.tensor_parallel}, expected a divisor of 1 rank")
-        return _pretrain(config, shards, output, report if rank_in() == 0 else silent, tokenizer)
+        return _pretrain(config, shards, output, report if rank_in() == 0 else silent, tokenizer, chat)
 
 
-def _pretrain(config: PretrainConfig, shards: Path, output: Path, report: Report, tokenizer: Path | None) -> Artifact:
+def _pretrain(
+    config: PretrainConfig, shards: Path, output: Path, report: Report, tokenizer: Path | None, chat: Path | None
+) -> Artifact:
     """Train as one of the ranks, or alone."""
     vocabulary = None if tokenizer is None else _load_tokenizer(tokenizer)
     if config.sample_interval and vocabulary is None:
         raise ConfigurationError(f"sample_interval: {config.sample_interval}, expected 0 without a tokenizer")
+    if config.decay_chat_share and chat is None:
+        raise ConfigurationError(f"decay_chat_share: {config.decay_chat_share}, expected 0 without shards of chat text")
     source = open_artifact(shards)
+    joining = open_artifact(chat) if chat is not None and config.decay_chat_share else None
     start = open_artifact(locate(config.init_from)) if config.init_from else None
-    identity = _identity(config, source, vocabulary, start)
+    identity = _identity(config, {"token_shards": source, "tokenizer": vocabulary, "init_from": start, "chat": joining})
     done = find_whole(output, fingerprint(_KIND, **identity)) if rank_in() == 0 else None
     if from_first(done is not None):
         if done is not None:
@@ -86,7 +97,7 @@ def _pretrain(config: PretrainConfig, shards: Path, output: Path, report: Report
     text_bytes(source, "validation")  # missing, it would be noticed only after the training
     with StopSignals() as signals, explained():
         with _publication(output, identity) as publication, deterministic_kernels(config.deterministic):
-            run = Run(config, source, vocabulary, work_folder(output), identity, report, signals)
+            run = Run(config, source, vocabulary, work_folder(output), identity, report, signals, joining)
             run.resume(start)
             run.train()
             run.write_result(publication)
@@ -120,10 +131,8 @@ def _load_tokenizer(path: Path) -> Tokenizer:
     return Tokenizer.load(path)
 
 
-def _identity(
-    config: PretrainConfig, source: Artifact, tokenizer: Tokenizer | None, start: Artifact | None
-) -> dict[str, Any]:
-    inputs = {"token_shards": source, "tokenizer": tokenizer, "init_from": start}
+def _identity(config: PretrainConfig, inputs: Mapping[str, Artifact | Tokenizer | None]) -> dict[str, Any]:
+    start = inputs["init_from"]
     return {
         # Where the start lies is this machine's affair; what it holds is its digest.
         "config": {**to_mapping(config), "init_from": start.digest if start else ""},

@@ -26,7 +26,7 @@ from lm.training.live_view import LiveView, SilentView
 from lm.training.metrics import METRICS, PROFILE_FOLDER, MetricsLog, Report
 from lm.training.precision import compute_type
 from lm.training.profile import timed_step, traced_step
-from lm.training.reading_order import order_of_run
+from lm.training.reading_order import decay_of_run, order_of_run
 from lm.training.run_checkpoint import newest_checkpoint, refuse_other_run, restore_run, take_snapshot
 from lm.training.state_parts import PARTS
 from lm.training.stop import StopSignals
@@ -50,6 +50,7 @@ class Run:
         identity: Mapping[str, Any],
         report: Report,
         signals: StopSignals,
+        chat: Artifact | None = None,
     ) -> None:
         if config.num_threads:
             torch.set_num_threads(config.num_threads)
@@ -58,6 +59,7 @@ class Run:
         self.device = choose_device(config.device)
         training = TokenShards.open(source, "train")
         self.tokenizer_digest = training.metadata.tokenizer_digest
+        self._chat = None if chat is None else TokenShards.open(chat, "train", self.tokenizer_digest)
         compute = compute_type(config.precision, self.device)
         self.validator = Validator(source, self.tokenizer_digest, tokenizer, compute)
         torch.manual_seed(config.seed)
@@ -167,11 +169,13 @@ class Run:
             bits_per_byte=evaluation["bits_per_byte"],
             skipped_steps=trainer.num_skipped,
         )
+        if decay := decay_of_run(self.config, trainer.num_steps):
+            publication.summary["chat_windows"] = decay.num_chat(trainer.step * self.config.batch_size)
 
     def _loader(self, training: TokenShards) -> Loader:
         config = self.config
         loader = BatchLoader(
-            order_of_run(config, training),
+            order_of_run(config, training, self._chat),
             batch_size=config.batch_size,
             document_masks=config.document_masks,
             pin_memory=self.device.type == "cuda",

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from lm.training.checkpoint import (
 )
 from lm.training.config import FREE_TO_CHANGE, PretrainConfig
 from lm.training.metrics import METRICS, MetricsLog, Report
+from lm.training.reading_order import ChatDecay, decay_of_run
 from lm.training.schedule import scheduled_rate
 from lm.training.state_parts import PARTS, Slices, collect_parts, write_part
 from lm.training.trainer import Trainer
@@ -45,8 +46,17 @@ KIND = "checkpoint"
 _NAME = re.compile(r"step-(\d{8,})")
 _SCHEDULE = frozenset(
     f"config.{name}"
-    for name in ("num_steps", "num_tokens", "schedule", "decay_share", "final_lr_fraction", "warmup_steps")
+    for name in (
+        "num_steps",
+        "num_tokens",
+        "schedule",
+        "decay_share",
+        "decay_chat_share",
+        "final_lr_fraction",
+        "warmup_steps",
+    )
 )
+_CHAT_INPUT = "inputs.chat"
 _ANY_VOCABULARY = 512
 
 
@@ -198,7 +208,8 @@ def refuse_other_run(
     checkpoint: Artifact, config: Mapping[str, Any], inputs: Mapping[str, str], *, of_another: bool = False
 ) -> None:
     """Check that the checkpoint is of the run with this configuration and these inputs. The rest of the schedule may
-    differ, so that a wsd run can be continued from its flat part: the rates of all steps so far must be the same.
+    differ, so that a wsd run can be continued from its flat part: the rates and the windows of all steps so far must be
+    the same.
     `of_another` run leaves out where the runs started from.
 
     Raises:
@@ -214,7 +225,7 @@ def refuse_other_run(
     ]
     if not differing:
         return
-    if _SCHEDULE.issuperset(differing) and _same_rates(checkpoint.config, config, step_of(checkpoint.path)):
+    if _course_is_the_same(differing, checkpoint.config, config, step_of(checkpoint.path)):
         return
     changes = [f"{name.removeprefix('config.')} was {then.get(name)!r}, is {now.get(name)!r}" for name in differing]
     raise ConfigurationError(
@@ -223,16 +234,25 @@ def refuse_other_run(
     )
 
 
-def _same_rates(then: Mapping[str, Any], now: Mapping[str, Any], last_step: int) -> bool:
-    """Return whether two runs that differ in their schedules alone have the same learning rate in every step so far."""
-    runs = []
+def _course_is_the_same(
+    differing: Sequence[str], then: Mapping[str, Any], now: Mapping[str, Any], last_step: int
+) -> bool:
+    """Return whether two runs that differ in their schedules, or in their chat text, alone have the same learning rate
+    and the same windows in every step so far."""
+    if not _SCHEDULE.union([_CHAT_INPUT]).issuperset(differing):
+        return False
+    rates: list[list[float]] = []
+    decays: list[ChatDecay | None] = []
+    """The chat text so far; None before the first of it."""
     for values in (then, now):
         config = from_mapping(PretrainConfig, values)
         num_steps = config.steps(config.model_config(_ANY_VOCABULARY).context_length)
-        runs.append([scheduled_rate(config, step, num_steps) for step in range(1, last_step + 1)])
+        rates.append([scheduled_rate(config, step, num_steps) for step in range(1, last_step + 1)])
+        decay = decay_of_run(config, num_steps)
+        decays.append(decay if decay is not None and decay.num_chat(last_step * config.batch_size) else None)
         if num_steps < last_step:
             return False
-    return runs[0] == runs[1]
+    return rates[0] == rates[1] and decays[0] == decays[1] and not (_CHAT_INPUT in differing and decays[0])
 
 
 def _copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
