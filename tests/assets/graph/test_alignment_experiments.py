@@ -85,8 +85,8 @@ def sampled(tiny_run, tiny_home, tmp_path_factory):
     publish_alignment_data({f"{name}.jsonl": data / f"{name}.jsonl" for name in sides}, target("alignment_data"))
     train_sft(
         SFTConfig(
-            num_steps=30, warmup_steps=2, batch_size=8, max_new_tokens=8, evaluation_problems=4, num_threads=1,
-            device="cpu",
+            num_steps=60, warmup_steps=2, batch_size=8, max_new_tokens=8, evaluation_problems=4, num_threads=1,
+            device="cpu", optimizer="adamw", learning_rate=1e-2,
         ),
         model=tiny_home / "artifacts" / "pretrained_model",
         tokenizer=target("tokenizer"),
