@@ -22,6 +22,7 @@ from assets.graph import (  # noqa: E402 - the warnings come at import
     ablations,
     alignment,
     alignment_experiments,
+    alignment_report,
     classifiers,
     crawl,
     curation,
@@ -50,6 +51,7 @@ _ROOMS = [
     scaling_law,
     alignment,
     alignment_experiments,
+    alignment_report,
     evaluation,
     systems,
 ]

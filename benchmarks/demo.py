@@ -1,4 +1,7 @@
-"""The whole chain on the built-in crawl, for several seeds: seconds, peak memory, and the models' scores."""
+"""The whole chain on the built-in crawl, for several seeds: seconds, peak memory, the models' scores, and their spread.
+
+With `--homes FOLDER` the homes stay there, as `seed-N`, for the asset `alignment_report`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,6 +20,7 @@ import pyarrow.compute as pc
 from assets.automation.demo_run import demo_partitions
 from assets.support.summary import summary_lines
 from benchmarks.report import Row, finish, parser
+from lm.alignment.seed_report import write_seed_report
 from lm.errors import run_command
 from lm.progress import track
 from lm.storage import open_artifact
@@ -31,6 +36,16 @@ MIN_RATE = 0.9
 MIN_GAIN = 0.2
 MAX_TAX = 0.02
 GIB = 2**30
+_SPREAD = (
+    "greedy_verified_rate",
+    "greedy_well_formed_rate",
+    "response_tokens",
+    "kl_from_first",
+    "bits_per_byte",
+    "tax",
+    "win_rate",
+)
+"""Figures of a stage whose mean over the seeds is a row."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,20 +54,49 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument(
         "--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of crawl and training (default: 0 1 2)"
     )
+    options.add_argument("--homes", type=Path, metavar="FOLDER", help="keep the home of every seed there")
     arguments = options.parse_args(argv)
     rows: list[Row] = []
     shown: list[dict[str, str]] = []
-    for seed in track(arguments.seeds, "demo", unit="seed"):
-        measured, texts = measure(seed)
-        rows += measured
-        shown.append(texts)
+    with tempfile.TemporaryDirectory() as temporary:
+        homes = arguments.homes or Path(temporary)
+        for seed in track(arguments.seeds, "demo", unit="seed"):
+            measured, texts = measure(seed, homes / f"seed-{seed}")
+            rows += measured
+            shown.append(texts)
+        rows += over_seeds([homes / f"seed-{seed}" for seed in arguments.seeds], Path(temporary) / "report")
     return finish("demo", rows, arguments, **shown[0])
 
 
-def measure(seed: int) -> tuple[list[Row], dict[str, str]]:
+def over_seeds(homes: Sequence[Path], output: Path) -> list[Row]:
+    """The means over the seeds with their standard deviations; none of a single seed."""
+    if len(homes) < 2:
+        return []
+    reports = [paths.artifact_path("evaluation_report", root=home) for home in homes]
+    facts = write_seed_report(reports, output).summary
+    rows = [
+        Row(
+            name=f"all seeds: {each['stage'].upper()} {name.replace('_', ' ')}",
+            value=entry["mean"],
+            unit=f"± {entry['deviation']:.2g}",
+        )
+        for each in facts["stages"]
+        for name, entry in each["figures"].items()
+        if name in _SPREAD
+    ]
+    return rows + [
+        Row(
+            name=f"all seeds: gain from {each['from'].upper()} to {each['to'].upper()}",
+            value=each["mean"],
+            unit=f"± {each['deviation']:.2g}",
+        )
+        for each in facts["gains"]
+    ]
+
+
+def measure(seed: int, home: Path) -> tuple[list[Row], dict[str, str]]:
     """The rows of one seed, in a home of its own; the tables that the demo ends with, and the trace of a document."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
         environment = {**os.environ, "DAGSTER_HOME": str(Path(folder) / "dagster"), "LOAM_HOME": str(home)}
         command = [sys.executable, "-m", "assets.demo", "--seed", str(seed)]
         start = time.monotonic()

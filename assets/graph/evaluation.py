@@ -75,7 +75,7 @@ def _stages_table(artifact: Artifact) -> dg.MetadataValue[Any]:
     )
 
 
-_PLOTTED = {
+PLOTTED = {
     "bits_per_byte": ("Bits per byte of held-out documents", "bits"),
     "tax": ("Alignment tax: bits per byte over the control's", "share"),
     "greedy_verified_rate": ("Verified answers, greedy", "share"),
@@ -101,7 +101,7 @@ _SHORT = {
 def _plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     """Return one bar chart a figure, over the stages that have it."""
     drawn: dict[str, dg.MetadataValue[Any]] = {}
-    for name, (title, unit) in _PLOTTED.items():
+    for name, (title, unit) in PLOTTED.items():
         values = {stage: artifact.summary[stage][name] for stage in _STAGES}
         drawn[name] = plots.bars(title, {stage: v for stage, v in values.items() if v is not None}, x=unit)
     return drawn
@@ -112,7 +112,7 @@ def _numbers(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     return {
         f"{stage}/{_SHORT.get(name, name)}": dg.MetadataValue.float(plots.rounded(artifact.summary[stage][name]))
         for stage in reversed(_STAGES)
-        for name in _PLOTTED
+        for name in PLOTTED
         if artifact.summary[stage][name] is not None
     }
 

@@ -145,6 +145,7 @@ ENTRIES = {
     "ppo_model": _entry("pytorch safetensors", "alignment.md", "lm.alignment.ppo.train_ppo"),
     "rejection_samples": _entry("json pytorch", "alignment.md", "lm.alignment.rejection.write_rejection_samples"),
     "expert_model": _entry("pytorch safetensors", "alignment.md", "lm.alignment.expert_iteration.iterate_experts"),
+    "alignment_report": _entry("markdown", "alignment.md", "lm.alignment.seed_report.write_seed_report"),
     "replay_control": _entry("pytorch safetensors", _TUNING, "lm.alignment.control.train_control"),
     "evaluation_report": _entry("markdown", _TUNING, "lm.alignment.report.write_evaluation_report"),
 }  # fmt: skip

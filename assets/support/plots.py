@@ -94,6 +94,20 @@ def bars(title: str, values: Mapping[str, float], *, x: str) -> dg.MarkdownMetad
     return svg(title, charts.bars(title, values, x))
 
 
+def spreads(title: str, entries: Mapping[str, Mapping[str, Any]], *, y: str) -> dg.MarkdownMetadataValue:
+    """Means with their deviations, and every value as a dot: entries of `lm.alignment.seed_report.spread`, by name."""
+    with drawing(title, y=y) as picture:
+        names = list(entries)
+        means, deviations = ([entries[name][key] for name in names] for key in ("mean", "deviation"))
+        picture.axes.errorbar(range(len(names)), means, yerr=deviations, fmt="_", markersize=18, capsize=6)
+        for place, name in enumerate(names):
+            values = entries[name]["values"]
+            picture.axes.plot([place] * len(values), values, "o", color="#c44e52", alpha=0.6, markersize=4)
+        picture.axes.set_xticks(range(len(names)), names)
+        picture.axes.grid(axis="y", alpha=0.3)
+    return picture.metadata
+
+
 def shares(title: str, values: Mapping[str, float]) -> dg.MarkdownMetadataValue:
     """Horizontal bars of shares, in percent."""
     return svg(title, charts.bars(title, values, percent=True))

@@ -12,7 +12,7 @@ def test_jobs_divide_the_graph_between_them():
     selected = {job.name: {key.to_user_string() for key in job.selection.resolve(graph)} for job in jobs.JOBS}
     everything = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
     law = {"scaling_runs", "law_runs", "law_prediction", "law_test", "law_report"}
-    alignment = {"reward_model", "ppo_model", "rejection_samples", "expert_model"}
+    alignment = {"reward_model", "ppo_model", "rejection_samples", "expert_model", "alignment_report"}
     experiments = {"ablations", "ablation_report", "systems_report"} | alignment | law
     assert selected["demo"] == everything - experiments
     assert selected["ablate"] == {"ablations"}

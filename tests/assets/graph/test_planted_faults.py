@@ -9,6 +9,7 @@ import pytest
 from assets.graph import (
     alignment,
     alignment_experiments,
+    alignment_report,
     classifiers,
     evaluation,
     mixture,
@@ -18,6 +19,7 @@ from assets.graph import (
 )
 from assets.support.resources import LoamHome
 from lm import storage
+from lm.alignment.seed_report import spread
 from lm.scaling.budget_comparison import BUDGET, CALIBRATION
 from lm.shards import ShardWriter
 from lm.tokenizer import Tokenizer
@@ -130,6 +132,16 @@ def kept(home, *answers, lost=0, most_kept=2):
 RIGHT = ("#### 4", "2 + 2 = 4\n#### 4")
 
 
+def over_seeds(home, gains, taxes):
+    """Three runs; the tax of GRPO, and none of the pre-trained model."""
+    stages = [
+        {"stage": "pretrained", "figures": {}},
+        {"stage": "grpo", "figures": {"tax": spread(taxes)}},
+    ]
+    gain = {"from": "sft", "to": "grpo", **spread(gains)}
+    publish(home, "alignment_report", num_runs=3, stages=stages, gains=[gain])
+
+
 FAULTS = [
     (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (1.0, 2.0, 3.0)),
     (pretraining.loss_is_finite_and_falls, losses, (3.0, 2.0, 1.0), (3.0, float("nan"), 1.0)),
@@ -168,6 +180,14 @@ FAULTS = [
     (
         alignment_experiments.rejection_samples_are_right,
         lambda home, lost: kept(home, *RIGHT, lost=lost), (0,), (1,),
+    ),
+    (
+        alignment_report.alignment_holds_over_seeds, over_seeds,
+        ((0.3, 0.25, 0.21), (0.01, -0.01, 0.019)), ((0.3, 0.25, 0.19), (0.01, -0.01, 0.019)),
+    ),
+    (
+        alignment_report.alignment_holds_over_seeds, over_seeds,
+        ((0.3, 0.25, 0.21), (0.01, -0.01, 0.019)), ((0.3, 0.25, 0.21), (0.01, 0.021, 0.01)),
     ),
     (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((85, 60.0), (100, 65.0))),
     (pretraining.budget_was_right, budgeted, ((105, 60.0), (100, 65.0)), ((105, 60.0), (100, 80.0))),
