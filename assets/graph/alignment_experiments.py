@@ -132,7 +132,7 @@ def expert_model(
     shown = {
         "pass_rate_curve": inline_curve(rows, "pass_rate"),
         "pass_rate": plots.lines("Right answers", curves, x="round", y="share"),
-        "rounds": plots.table(rows),
+        "each_round": plots.table(rows),
         "samples": plots.table(samples[:_NUM_SHOWN]),
     }
     return result(artifact, watch, shown, without=("rounds",))

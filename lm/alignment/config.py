@@ -255,6 +255,9 @@ class GRPOConfig(RolloutConfig):
         ),
         Range(1),
     ] = 1
+    epochs: Annotated[
+        int, Doc("Passes over the responses of a step; those after the first are off-policy."), Range(1, 1_000)
+    ] = 1
     kl_estimator: Annotated[
         KLEstimator, Doc("k1 is subtracted from the advantages, k2 and k3 are terms of the loss.")
     ] = "k3"
@@ -291,8 +294,8 @@ class GRPOConfig(RolloutConfig):
 
     @property
     def num_updates(self) -> int:
-        """One for each part of each rollout."""
-        return self.num_steps * self.updates_per_rollout
+        """One for each part of each pass over a rollout."""
+        return self.num_steps * self.epochs * self.updates_per_rollout
 
     def __post_init__(self) -> None:
         super().__post_init__()

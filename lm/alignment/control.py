@@ -96,7 +96,7 @@ class _Stage:
             raise InputError(f"stage '{name}', expected one of {', '.join(_CONFIGS)}")
         self.name, self.artifact = name, open_artifact(path, kind=f"{name}_model")
         self.config = from_mapping(_CONFIGS[name], self.artifact.config)
-        parts = self.config.updates_per_rollout if isinstance(self.config, GRPOConfig) else 1
+        parts = self.config.num_updates // self.config.num_steps
         num_steps = len(self.artifact.file(METRICS).read_text(encoding="utf-8").splitlines())
         self.num_updates = parts * (published_step(self.artifact) or num_steps)
 

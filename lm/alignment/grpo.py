@@ -18,7 +18,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -41,7 +40,16 @@ from lm.alignment.policy import (
     tune_to_artifact,
 )
 from lm.alignment.policy_losses import kl_estimate, token_weights
-from lm.alignment.rollouts import Rollouts, joined, learn_problems, roll_out, rollout_numbers, without_reward
+from lm.alignment.rollouts import (
+    NEVER_REWARDED,
+    Rollouts,
+    joined,
+    learn_problems,
+    roll_out,
+    rollout_numbers,
+    update_numbers,
+    without_reward,
+)
 from lm.alignment.shared_prompt import group_log_probs
 from lm.alignment.validation import Validation
 from lm.chat.records import Problem
@@ -139,11 +147,14 @@ def reinforce(
             raise without_reward(step, rollouts)
         updates = [
             accumulate_policy_gradients(model.train(), reference, part, config, step) | tuner.step()
+            for _ in range(config.epochs)
             for part in rollouts.split(config.updates_per_rollout)
         ]
-        numbers = {name: fmean(update[name] for update in updates) for name in updates[0]}
+        numbers = update_numbers(updates)
         numbers |= {"draws": len(parts), **order.numbers(), **evaluations.after(step)}
         log(step, rollout_numbers(rollouts) | numbers)
+    if not rewarded:
+        log.say(NEVER_REWARDED)
     return evaluations.finish()
 
 
@@ -159,26 +170,27 @@ def accumulate_policy_gradients(
     """Gradients of the whole batch's loss, one microbatch of groups at a time."""
     advantages = group_advantages(rollouts.rewards, config.baseline, config.normalizer)
     advantages = torch.where(advantages < 0, config.negative_weight * advantages, advantages)
-    weights = token_weights(rollouts.loss_mask(config.mask_truncated), config.normalization, config.max_new_tokens)
+    learned = rollouts.loss_mask(config.mask_truncated)
+    weights = token_weights(learned, config.normalization, config.max_new_tokens)
     totals: defaultdict[str, float] = defaultdict(float)
     for rows in _microbatches(rollouts, advantages, config, keep_all=reference is not None):
         batch = rollouts.batch.select(rows)
         width = batch.response_mask.shape[1]
-        old = rollouts.log_probs[rows, :width]
+        inside, old = learned[rows, :width], rollouts.log_probs[rows, :width]
         by_token = advantages.flatten()[rows, None]
         penalty = None
         log_probs = group_log_probs(model, batch, config.group_size, config.temperature)
         if reference is not None:
             with torch.no_grad():
                 anchor = group_log_probs(reference, batch, config.group_size, config.temperature)
-            totals["kl"] += masked_sum(kl_estimate(old, anchor, "k3"), batch.response_mask).item()
+            totals["kl"] += masked_sum(kl_estimate(old, anchor, "k3"), inside).item()
             if config.kl_estimator == "k1":
                 by_token = by_token - config.kl_weight * kl_estimate(old, anchor, "k1")
             else:
                 penalty = config.kl_weight * kl_estimate(log_probs, anchor, config.kl_estimator)
         loss, found = grpo_microbatch_step(
             log_probs,
-            batch.response_mask,
+            inside,
             by_token,
             weights[rows, :width],
             method=config.method,
@@ -189,7 +201,6 @@ def accumulate_policy_gradients(
             added_loss=model.auxiliary_loss() * (len(rows) / len(rollouts.rewards.flatten())),
         )
         check_finite(loss, step)
-        totals["log_prob_gap"] += masked_sum((log_probs.detach() - old).abs(), batch.response_mask).item()
         totals["loss"] += loss.item()
         for name, value in found.items():
             totals[name] += value.item()
@@ -198,7 +209,6 @@ def accumulate_policy_gradients(
         "loss": totals["loss"],
         "clipped_share": totals["clipped"] / num_tokens,
         "ratio": totals["ratio"] / num_tokens,
-        # Of the policy that updates from the one that drew: at the first update, what sampler and trainer differ by.
         "log_prob_gap": totals["log_prob_gap"] / num_tokens,
         **({} if reference is None else {"kl": totals["kl"] / num_tokens}),
     }

@@ -48,7 +48,7 @@ def grpo_microbatch_step(
     """Add the gradients of Σ weights · (`policy_gradient_loss` + penalty) to the parameters; return it and metadata.
 
     The metadata are sums over this microbatch's tokens, which add up over microbatches: `clipped` tokens, the
-    `ratio` and `num_tokens`.
+    `ratio`, `log_prob_gap`, which is |log π − log π_old|, and `num_tokens`.
 
     Args:
         weights: of each token, by `token_weights` of the whole batch, cut to these rows.
@@ -64,6 +64,7 @@ def grpo_microbatch_step(
     if old_log_probs is not None:
         ratio = probability_ratio(log_probs.detach(), old_log_probs, mask, whole_response=method == "gspo")
         found["ratio"] = masked_sum(ratio, mask)
+        found["log_prob_gap"] = masked_sum((log_probs.detach() - old_log_probs).abs(), mask)
         found["clipped"] = (is_clipped(advantages, ratio, method, clip_low, clip_high) & mask).sum()
     return loss.detach(), found
 

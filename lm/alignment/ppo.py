@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -34,7 +33,15 @@ from lm.alignment.masked import masked_mean
 from lm.alignment.microbatches import grpo_microbatch_step
 from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, check_finite, silent, tune_to_artifact
 from lm.alignment.policy_losses import adapted_kl_weight, clipped_value_loss, kl_estimate, token_weights
-from lm.alignment.rollouts import Rollouts, learn_problems, roll_out, rollout_numbers, without_reward
+from lm.alignment.rollouts import (
+    NEVER_REWARDED,
+    Rollouts,
+    learn_problems,
+    roll_out,
+    rollout_numbers,
+    update_numbers,
+    without_reward,
+)
 from lm.alignment.scalar_head import ValueModel
 from lm.alignment.sequences import SequenceBatch, batch_log_probs, shuffled_batches
 from lm.alignment.validation import Validation
@@ -161,9 +168,11 @@ def optimize(
                 num_samples=len(experience.returns),
                 horizon=config.kl_horizon,
             )
-        numbers |= {name: fmean(update[name] for update in updates) for name in updates[0]}
+        numbers |= update_numbers(updates)
         log(step, {**rollout_numbers(rollouts), **numbers, **evaluations.after(step)})
         kl_weight = numbers["next_kl_weight"]
+    if not rewarded:
+        log.say(NEVER_REWARDED)
     return evaluations.finish()
 
 
@@ -229,8 +238,8 @@ def accumulate_gradients(
         for name, value in found.items():
             totals[name] += value.item()
     count = totals.pop("num_tokens")
-    clipped, ratio = totals.pop("clipped"), totals.pop("ratio")
-    return {**totals, "clipped_share": clipped / count, "ratio": ratio / count}
+    clipped = totals.pop("clipped") / count
+    return {**totals, "clipped_share": clipped, **{name: totals[name] / count for name in ("ratio", "log_prob_gap")}}
 
 
 def _parts(num_rows: int, config: PPOConfig, seed: int) -> Iterator[Int[Tensor, " rows"]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ from lm.inference.engine import GenerationConfig, generate
 from lm.model import TransformerLM
 from lm.rewards.functions import RewardFunction
 from lm.tokenizer import Tokenizer
+
+NEVER_REWARDED = "no response earned a reward in this whole run, which was shorter than its patience"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +119,22 @@ def rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
         "reward": rollouts.rewards.mean().item(),
         "verified_rate": rates.verified_rate,
         "well_formed_rate": rates.well_formed_rate,
+        "truncated_share": fmean(not answer.finished for answer in rollouts.answers),
         "zero_std_share": have_equal_rewards(rollouts.rewards).float().mean().item(),
         "response_tokens": mask.sum().item() / mask.shape[0],
         # The mean surprise of drawn tokens estimates the policy's entropy, in nats a token.
         "entropy": -rollouts.log_probs.sum().item() / mask.sum().item(),
     }
+
+
+def update_numbers(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return what a step's log says of its updates: the mean of each number over all of them.
+
+    `sampler_gap` is the first one's `log_prob_gap`, in nats a token. That update's policy is the one that drew the
+    responses, so the gap is what sampler and trainer differ by; the mean over all has the policy's movement too.
+    """
+    means = {name: fmean(update[name] for update in updates) for name in updates[0]}
+    return means | {"sampler_gap": updates[0]["log_prob_gap"]}
 
 
 def without_reward(step: int, rollouts: Rollouts) -> InputError:

@@ -101,7 +101,7 @@ def test_own_right_answers_are_published_from_the_sft_model_with_their_charts(sa
     result, home = sampled
     shown = runs.materializations(result)
     sft = runs.artifact(home, "sft_model").digest
-    charts = {"rejection_samples": {"accounts", "kept"}, "expert_model": {"pass_rate", "pass_rate_curve", "rounds"}}
+    charts = {"rejection_samples": {"accounts", "kept"}, "expert_model": {"pass_rate", "pass_rate_curve", "each_round"}}
     for name, expected in charts.items():
         artifact = runs.artifact(home, name)
         assert artifact.kind == name and artifact.inputs["model"] == sft

@@ -46,9 +46,8 @@ def test_rounds_raise_the_pass_rate(start, weak, tmp_path):
 
 
 @pytest.mark.fault(28)
-@pytest.mark.parametrize("round_start", ["last", "base"])
-def test_a_stopped_iteration_goes_on_to_the_same_bytes(start, weak, shards, tmp_path, round_start):
-    config = ExpertConfig(**TINY, round_start=round_start, replay_windows=1)
+def test_a_stopped_iteration_goes_on_to_the_same_bytes(start, weak, shards, tmp_path):
+    config = ExpertConfig(**TINY, replay_windows=1)
     whole = iterate_experts(config, **places(start, weak.path, tmp_path / "whole"), shards=shards)
     arguments = {**places(start, weak.path, tmp_path / "stopped"), "shards": shards}
     stops = [

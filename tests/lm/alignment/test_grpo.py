@@ -7,7 +7,7 @@ pytest.importorskip("lm.tokenizer")
 
 from lm.alignment.config import GRPOConfig
 from lm.alignment.grpo import _wants_more, accumulate_policy_gradients
-from lm.alignment.rollouts import Rollouts, joined
+from lm.alignment.rollouts import Rollouts, joined, rollout_numbers, update_numbers
 from lm.alignment.sequences import batch_log_probs, pad
 from lm.chat.records import Problem
 from lm.chat.template import ChatExample
@@ -79,6 +79,22 @@ def test_a_response_that_was_cut_off_may_be_left_out_of_the_loss(two_responses):
     wanted = torch.cat([p.grad.flatten() for p in model.parameters()])
     torch.testing.assert_close(masked, wanted, atol=1e-8, rtol=1e-4)
     assert not torch.allclose(whole, masked)
+
+
+def test_what_was_cut_off_and_masked_is_not_counted_as_clipped(two_responses):
+    model, rollouts = two_responses
+    shift = torch.tensor([[0.0], [0.7]]) * rollouts.batch.response_mask  # the second, of advantage below 0, is clipped
+    moved = Rollouts(rollouts.batch, rollouts.log_probs + shift, rollouts.rewards, rollouts.answers)
+    whole, masked = (gradients_of(model, moved, mask_truncated=mask)[1] for mask in (False, True))
+    assert (whole["clipped_share"], masked["clipped_share"]) == (0.5, 0.0)
+    assert whole["log_prob_gap"] == pytest.approx(0.35) and masked["log_prob_gap"] == pytest.approx(0.0, abs=1e-6)
+    assert whole["ratio"] < 0.8 and masked["ratio"] == pytest.approx(1.0)
+    assert rollout_numbers(rollouts)["truncated_share"] == 0.5
+
+
+def test_a_step_logs_the_mean_of_its_updates_and_the_gap_of_the_first():
+    updates = [{"loss": 1.0, "log_prob_gap": 0.0}, {"loss": 4.0, "log_prob_gap": 0.2}]
+    assert update_numbers(updates) == {"loss": 2.5, "log_prob_gap": 0.1, "sampler_gap": 0.0}
 
 
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])

@@ -87,6 +87,45 @@ def test_a_grpo_run_without_any_reward_says_so(start, tmp_path):
     assert not (tmp_path / "grpo" / "manifest.json").exists()
 
 
+def test_a_ppo_run_without_any_reward_says_so(start, tmp_path):
+    config = PPOConfig(num_steps=5, batch_size=4, group_size=2, patience=2, learning_rate=1e-4, **SMALL)
+    with pytest.raises(InputError, match="no response earned a reward in the first 2 steps of 8 responses"):
+        train_ppo(config, **places(start, tmp_path / "ppo"), problems=start / "problems.jsonl")
+    assert not (tmp_path / "ppo" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(("train", "kind"), [(train_grpo, GRPOConfig), (train_ppo, PPOConfig)])
+def test_a_run_that_ends_before_its_patience_says_that_it_saw_no_reward(start, tmp_path, train, kind):
+    config = kind(num_steps=1, batch_size=2, group_size=2, learning_rate=1e-4, evaluation_problems=2, **SMALL)
+    events = []
+    paths = {**places(start, tmp_path / "m"), "problems": start / "problems.jsonl"}
+    train(config, **paths, report=lambda event: events.append(dict(event)))
+    assert any("no response earned a reward in this whole run" in event.get("message", "") for event in events)
+
+
+def test_updates_of_all_epochs_are_made_and_logged(start, tuned, tmp_path):
+    """The policy that drew is that of the first update alone; later epochs move away from it."""
+    settings = {"num_steps": 2, "batch_size": 4, "group_size": 4, "learning_rate": 1e-3, "warmup_steps": 0, **SMALL}
+    paths = {**places(start, tmp_path / "m", model=tuned[0].path), "problems": start / "problems.jsonl"}
+    config = GRPOConfig(**settings, epochs=3, updates_per_rollout=2, evaluation_problems=2)
+    assert config.num_updates == 12
+    for row in read_lines(train_grpo(config, **paths), "metrics.jsonl"):
+        assert row["sampler_gap"] < 1e-4 and (row["log_prob_gap"] > 10 * row["sampler_gap"] or not row["loss"])
+
+
+@pytest.mark.parametrize(("train", "kind"), [(train_grpo, GRPOConfig), (train_ppo, PPOConfig)])
+def test_a_diverging_run_of_samples_stops(start, tuned, tmp_path, train, kind):
+    from lm.errors import LoamError
+
+    config = kind(
+        num_steps=9, batch_size=8, group_size=8, learning_rate=1e30, warmup_steps=0, evaluation_problems=2, **SMALL
+    )
+    paths = {**places(start, tmp_path / "m", model=tuned[0].path), "problems": start / "problems.jsonl"}
+    with pytest.raises(LoamError, match=r"finite|nan"):
+        train(config, **paths)
+    assert not (tmp_path / "m" / "manifest.json").exists()
+
+
 def test_the_same_work_gives_the_same_bytes_and_is_not_done_twice(start, tuned, tmp_path):
     artifact, _ = tuned
     arguments = places(start, tmp_path / "again") | {"instructions": start / "instructions.jsonl"}
@@ -176,15 +215,14 @@ def test_a_signal_ends_a_stage_at_a_step(start, tmp_path, number, code):
 
 
 BEST = {"evaluate_every": 1, "keep_best": True, "validation_problems": 6}
+UPDATES = {"kl_weight": 0.1, "updates_per_rollout": 2, "epochs": 2, "curriculum": "pass_rate"}
 DRAWS = {"group_size": 4, "signal_floor": 0.75, "most_draws": 3}
 STAGES = {
     "sft": (train_sft, SFTConfig, "instructions", {}),
     "sft, noisy": (train_sft, SFTConfig, "instructions", {"neftune_alpha": 5.0}),
     "dpo": (train_dpo, DPOConfig, "preferences", {}),
-    "grpo": (train_grpo, GRPOConfig, "problems", {**DRAWS, "kl_weight": 0.1, "updates_per_rollout": 2}),
-    "grpo, best": (train_grpo, GRPOConfig, "problems", {**DRAWS, **BEST, "curriculum": "pass_rate"}),
-    "ppo": (train_ppo, PPOConfig, "problems", {"kl_target": 0.1, "kl_horizon": 20}),
-    "ppo, best": (train_ppo, PPOConfig, "problems", BEST),
+    "grpo": (train_grpo, GRPOConfig, "problems", {**DRAWS, **BEST, **UPDATES}),
+    "ppo": (train_ppo, PPOConfig, "problems", {**BEST, "kl_target": 0.1, "kl_horizon": 20}),
 }
 
 
