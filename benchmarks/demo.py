@@ -21,7 +21,7 @@ from assets.automation.demo_run import demo_partitions
 from assets.support.summary import summary_lines
 from benchmarks.report import Row, finish, parser
 from lm.alignment.seed_report import write_seed_report
-from lm.errors import run_command
+from lm.errors import InputError, run_command
 from lm.progress import track
 from lm.storage import open_artifact
 from pipelines import paths
@@ -60,6 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     shown: list[dict[str, str]] = []
     with tempfile.TemporaryDirectory() as temporary:
         homes = arguments.homes or Path(temporary)
+        for seed in arguments.seeds:
+            if (homes / f"seed-{seed}").exists():
+                raise InputError(f"{homes / f'seed-{seed}'}: exists, expected a new home, since what is made is timed")
         for seed in track(arguments.seeds, "demo", unit="seed"):
             measured, texts = measure(seed, homes / f"seed-{seed}")
             rows += measured
