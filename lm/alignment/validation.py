@@ -31,7 +31,7 @@ PUBLISHED_STEP = "published_step"
 class Validation:
     """The evaluations of one stage: greedy answers to its validation problems, rewarded as in training.
 
-    A part of the stage's checkpoint: with `keep_best` it holds the weights of the best evaluation so far.
+    A part of the stage's checkpoint: with `keep_best` it holds the weights of the best evaluation so far, on the CPU.
     """
 
     def __init__(
@@ -60,7 +60,8 @@ class Validation:
         if not self._best or reward > self._best["reward"]:
             self._best = {"step": step, "reward": reward}
             if config.keep_best:
-                self._weights = {name: each.clone() for name, each in model_state(self._policy.model).items()}
+                weights = model_state(self._policy.model)
+                self._weights = {name: each.detach().to("cpu", copy=True) for name, each in weights.items()}
         return {"validation_reward": reward, "validation_verified_rate": answer_rates(answers).verified_rate}
 
     def finish(self) -> dict[str, Any]:
@@ -87,7 +88,7 @@ class Validation:
     def restore(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Go on from a `state()` and its `tensors()`."""
         self._best = dict(state)
-        self._weights = {name: tensor.to(self._policy.model.device) for name, tensor in tensors.items()}
+        self._weights = dict(tensors)
 
 
 def split_off(heldout: Sequence[Problem], config: RolloutConfig, path: Path) -> tuple[list[Problem], list[Problem]]:
