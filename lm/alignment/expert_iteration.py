@@ -19,7 +19,9 @@ from typing import Any
 
 import torch
 
+from lm.alignment.data import GENERATIONS
 from lm.alignment.expert_config import ExpertConfig
+from lm.alignment.generations import write_generations
 from lm.alignment.policy import Policy, Report, silent
 from lm.alignment.rejection import INSTRUCTIONS, write_rejection_samples
 from lm.alignment.sft import train_sft
@@ -37,8 +39,7 @@ from lm.training.stop import StopSignals
 from lm.training.tensorboard import TensorBoard
 
 KIND = "expert_model"
-_SAMPLES, _EVALUATION = "samples.jsonl", "evaluation.json"
-_NUM_SAMPLES = 24
+_EVALUATION = "evaluation.json"
 
 
 def iterate_experts(
@@ -133,7 +134,7 @@ def iterate_experts(
         (publication.path / METRICS).write_text("".join(lines), encoding="utf-8")
         write_json(publication.path / _EVALUATION, evaluation)
         last = open_artifact(folder / str(config.num_rounds) / "rates")
-        shutil.copyfile(last.file(_SAMPLES), publication.path / _SAMPLES)
+        shutil.copyfile(last.file(GENERATIONS), publication.path / GENERATIONS)
         publication.summary.update(evaluation)
     shutil.rmtree(folder, ignore_errors=True)
     return publication.artifact
@@ -148,9 +149,8 @@ def _heldout_rates(
         network, _ = load_model(policy, choose_device(config.device), vocabulary.digest)
         heldout = of_split(read_records(Problem, problems), "heldout", problems)
         rates, answers = Policy(network, vocabulary).evaluate(heldout, config)
-        rows = [json.dumps(answer.as_row(), ensure_ascii=False) + "\n" for answer in answers[:_NUM_SAMPLES]]
-        (publication.path / _SAMPLES).write_text("".join(rows), encoding="utf-8")
-        publication.summary.update(rates)
+        means = write_generations(publication.path / GENERATIONS, network, vocabulary, answers)
+        publication.summary.update({**rates, "generations": means})
 
     inputs = {"model": policy.digest, "tokenizer": vocabulary.digest, "problems": sha256_of(problems)}
     made = make(place / "rates", write, kind="round_rates", config=to_mapping(config), inputs=inputs, code=code)
