@@ -24,8 +24,7 @@ from lm.kernels.swiglu import swiglu
 class Work:
     """Calls that compute the same: the kernel and its peers; `backward` takes what a call returned.
 
-    `items` is the number of things that a call handles, and their name; `max_memory_share` the target for the kernel's
-    peak of memory as a share of eager's.
+    `items` is the number of things that a call handles, and their name.
     """
 
     kernel: Callable[[], Any]
@@ -36,16 +35,34 @@ class Work:
     forward_flops: float = 0.0
     both_flops: float = 0.0
     items: tuple[float, str] | None = None
-    max_memory_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A kernel at one shape; `target` is the least share of the copy's bandwidth (of the product's rate)."""
+    """A kernel at one shape, and its targets.
+
+    `target` is the least share of the copy's bandwidth (of the product's rate), `least_speeds` the least speed in that
+    of a peer by the peer's name, `max_memory_share` the largest peak of memory in that of eager.
+    """
 
     name: str
     make: Callable[[torch.device], Work]
     target: float | None = field(default=None)
+    least_speeds: Mapping[str, float] = field(default_factory=dict)
+    max_memory_share: float | None = None
+
+
+def _rms_norm_case(rows: int, width: int) -> Case:
+    wide = width >= 4_096
+    least_speeds = {"torch.compile": 1.0} if wide else {}
+    return Case(f"RMSNorm, width {width:,}", partial(_norm, rows, width, False), 0.9 if wide else None, least_speeds)
+
+
+def _cross_entropy_case(tokens: int, d_model: int, vocab: int) -> Case:
+    # At most a quarter of eager's memory in at most 1.1 times its time.
+    least_speeds = {"eager": 1 / 1.1} if vocab >= 100_000 else {}
+    name, make = f"linear + cross-entropy, vocabulary {vocab:,}", partial(_cross_entropy, tokens, d_model, vocab)
+    return Case(name, make, least_speeds=least_speeds, max_memory_share=0.25)
 
 
 def cases(*, toy: bool) -> list[Case]:
@@ -54,11 +71,11 @@ def cases(*, toy: bool) -> list[Case]:
     rows = 8 if toy else 16_384
     shapes = ((16, 64, 96),) if toy else ((16_384, 768, 50_304), (8_192, 4_096, 128_256), (4_096, 2_304, 262_144))
     return [
-        *(Case(f"RMSNorm, width {w:,}", partial(_norm, rows, w, False), 0.9 if w >= 4_096 else None) for w in widths),
+        *(_rms_norm_case(rows, width) for width in widths),
         *(Case(f"RMSNorm with residual, width {w:,}", partial(_norm, rows, w, True), None) for w in widths),
         *(Case(f"LayerNorm, width {w:,}", partial(_layer_norm, rows, w, False)) for w in widths[:3]),
         *(Case(f"LayerNorm with residual, width {w:,}", partial(_layer_norm, rows, w, True)) for w in widths[:1]),
-        *(Case(f"linear + cross-entropy, vocabulary {s[2]:,}", partial(_cross_entropy, *s)) for s in shapes),
+        *(_cross_entropy_case(*shape) for shape in shapes),
         Case("SwiGLU", partial(_swiglu, rows, 32 if toy else 8_192)),
         Case("RoPE in place", partial(_rope, 2, 8 if toy else 4_096, 16 if toy else 128)),
         Case("AdamW", partial(_adamw, 100 if toy else 124_000_000)),
@@ -136,7 +153,7 @@ def _cross_entropy(tokens: int, d_model: int, vocab: int, device: torch.device) 
     if device.type == "cuda" and find_spec("liger_kernel"):
         liger = partial(_liger("liger_fused_linear_cross_entropy"), hidden, weight, targets, reduction="sum")
     flops = 2.0 * tokens * d_model * vocab
-    return Work(call, _peers(device, eager, liger), backward, both_flops=3 * flops, max_memory_share=0.25)
+    return Work(call, _peers(device, eager, liger), backward, both_flops=3 * flops)
 
 
 def _swiglu(rows: int, d_ff: int, device: torch.device) -> Work:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.kernel_cases import Work, cases
+from benchmarks.kernel_cases import Case, Work, cases
 from benchmarks.report import Row, finish, parser
 from lm.accounting.throughput import measured_copy_bytes_per_s, measured_matmul_flops
 from lm.errors import run_command
@@ -50,15 +50,26 @@ def speed_rows(*, toy: bool = False) -> Iterator[Row]:
         yield Row(name="product", value=machine.flops / 1e12, unit="TFLOP/s")
     for case in track(cases(toy=toy), "kernels", unit="case"):
         if machine is None:
-            yield Row(name=f"{case.name}, forward and backward", value=None, unit="share", target=case.target)
+            yield from _not_measured(case)
         else:
             work = case.make(device)
-            yield from _rows(case.name, work, machine, case.target, toy)
-            if work.max_memory_share is not None and device.type == "cuda":
-                yield _memory_row(case.name, work)
+            yield from _rows(case, work, machine, toy)
+            if case.max_memory_share is not None and device.type == "cuda":
+                yield _memory_row(case, work)
 
 
-def _memory_row(name: str, work: Work) -> Row:
+def _not_measured(case: Case) -> Iterator[Row]:
+    """A row for each target of a case, without a value."""
+    name = f"{case.name}, forward and backward"
+    yield Row(name=name, value=None, unit="share", target=case.target)
+    for peer, least in case.least_speeds.items():
+        yield Row(name=name, value=None, unit="µs", peer=peer, target=least)
+    if case.max_memory_share is not None:
+        memory = f"{case.name}, peak memory"
+        yield Row(name=memory, value=None, unit="GiB", target=case.max_memory_share, better="lower")
+
+
+def _memory_row(case: Case, work: Work) -> Row:
     """The peak of a forward and backward above what lay in memory before, beside eager's."""
     peaks = []
     for is_kernel, call in ((True, work.kernel), (False, work.peers["eager"])):
@@ -69,17 +80,18 @@ def _memory_row(name: str, work: Work) -> Row:
             work.backward(call())
             peaks.append(torch.cuda.max_memory_allocated() - before)
     return Row(
-        name=f"{name}, peak memory",
+        name=f"{case.name}, peak memory",
         value=peaks[0] / 2**30,
         unit="GiB",
         peer=f"eager {peaks[1] / 2**30:.2f} GiB",
         ratio=peaks[0] / peaks[1],
-        target=work.max_memory_share,
+        target=case.max_memory_share,
         better="lower",
     )
 
 
-def _rows(name: str, work: Work, machine: Machine, target: float | None, toy: bool) -> Iterator[Row]:
+def _rows(case: Case, work: Work, machine: Machine, toy: bool) -> Iterator[Row]:
+    name = case.name
     passes: list[tuple[str, Callable[[Any], Callable[[], Any]], float, float]] = [
         ("forward", lambda call: call, work.forward_bytes, work.forward_flops),
         ("forward and backward", lambda call: lambda: work.backward(call()), work.both_bytes, work.both_flops),
@@ -92,7 +104,7 @@ def _rows(name: str, work: Work, machine: Machine, target: float | None, toy: bo
         floor = max(num_bytes / machine.bytes_per_s, flops / machine.flops)
         by_bytes = num_bytes / machine.bytes_per_s >= flops / machine.flops
         unit = "of copy" if by_bytes else "of product"
-        yield Row(name=f"{name}, {label}", value=floor / own.median, unit=unit, target=target)
+        yield Row(name=f"{name}, {label}", value=floor / own.median, unit=unit, target=case.target)
         yield Row(name=f"{name}, {label}, time", value=own.median * 1e6, unit="µs", peer=f"± {own.spread * 1e6:.1f}")
         if work.items is not None:
             count, noun = work.items
@@ -108,7 +120,7 @@ def _rows(name: str, work: Work, machine: Machine, target: float | None, toy: bo
                 unit="µs",
                 peer=f"{peer} {other.median * 1e6:.0f} µs",
                 ratio=speedup,
-                target=1.0 if peer == "torch.compile" and target is not None else None,
+                target=case.least_speeds.get(peer),
             )
 
 

@@ -6,18 +6,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.report import Row, finish, parser
+from benchmarks.step_parts import part_rows
 from benchmarks.training_cpu import overhead_rows, speed_rows
 from benchmarks.training_gpu import gpu_rows
 from benchmarks.training_prose import prose_rows
 from lm.errors import run_command
 
-PARTS = ("speed", "overhead", "prose", "gpu")
+PARTS = ("speed", "parts", "overhead", "prose", "gpu")
 
 
 def rows(parts: list[str], minutes: float, curve_file: Path | None) -> Iterator[Row]:
     """The rows of the chosen parts."""
     if "speed" in parts:
         yield from speed_rows()
+    if "parts" in parts:
+        yield from part_rows()
     if "overhead" in parts:
         yield from overhead_rows()
     if "prose" in parts:

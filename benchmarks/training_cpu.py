@@ -43,7 +43,8 @@ MAX_OVERHEAD = 0.03
 MIN_RATIO = 1.0
 MIN_PRODUCT_SHARE = 0.85
 _LEARNING_RATE = 1e-3
-_PRODUCT, _PRODUCT_SIZE, _NUM_PRODUCTS = "products", 1_024, 20
+PRODUCT_SIZE, NUM_PRODUCTS = 1_024, 20
+_PRODUCT = "products"
 
 Step = Callable[[Tensor], None]
 
@@ -68,8 +69,8 @@ def speed_rows(rounds: int = 8) -> list[Row]:
     """
     torch.set_num_threads(NUM_THREADS)
     config = preset(SHAPE)
-    steps: dict[str, Step] = {"ours": _our_step(config), "ours, compiled": _our_step(config, compiled=True)}
-    steps[_PRODUCT] = _products()
+    steps: dict[str, Step] = {"ours": our_step(config), "ours, compiled": our_step(config, compiled=True)}
+    steps[_PRODUCT] = products()
     try:
         steps["Llama"] = _llama_step(config)
         steps["Llama, compiled"] = _llama_step(config, compiled=True)
@@ -77,7 +78,7 @@ def speed_rows(rounds: int = 8) -> list[Row]:
         pass
     seconds = _alternate(steps, config, rounds)
     tokens = BATCH_SIZE * config.context_length
-    flops = _NUM_PRODUCTS * 2 * _PRODUCT_SIZE**3 / statistics.median(seconds.pop(_PRODUCT))
+    flops = NUM_PRODUCTS * 2 * PRODUCT_SIZE**3 / statistics.median(seconds.pop(_PRODUCT))
     speed = {name: tokens / statistics.median(times) for name, times in seconds.items()}
     pairs = [("ours", "Llama", MIN_RATIO), ("ours, compiled", "Llama", MIN_RATIO)]
     pairs.append(("ours, compiled", "Llama, compiled", MIN_RATIO))
@@ -121,12 +122,13 @@ def _update_row(config: ModelConfig, rounds: int) -> Row:
     )
 
 
-def _products() -> Step:
-    left, right = (torch.randn(_PRODUCT_SIZE, _PRODUCT_SIZE) for _ in range(2))
+def products() -> Step:
+    """Return a call of so many products of float32 as the rate is measured by."""
+    left, right = (torch.randn(PRODUCT_SIZE, PRODUCT_SIZE) for _ in range(2))
     result = torch.empty_like(left)
 
     def step(_: Tensor) -> None:
-        for _number in range(_NUM_PRODUCTS):
+        for _number in range(NUM_PRODUCTS):
             torch.mm(left, right, out=result)
 
     return step
@@ -157,7 +159,8 @@ def _alternate(steps: Mapping[str, Step], config: ModelConfig, rounds: int) -> d
     return seconds
 
 
-def _our_step(config: ModelConfig, compiled: bool = False) -> Step:
+def our_step(config: ModelConfig, compiled: bool = False) -> Step:
+    """Return a step of Loam's model with AdamW."""
     from lm.kernels.cross_entropy import linear_cross_entropy
 
     torch.manual_seed(0)
