@@ -1,4 +1,4 @@
-"""Where the processor time of a training step on a CPU goes: one thread, the compiled step, by a profile.
+"""Processor time of a training step on a CPU by part: one thread, the compiled step, by a profile.
 
 One thread and processor time, so that other work on the machine counts little; products of float32 alternate with the
 steps, as in `benchmarks.training_cpu`.
