@@ -1,7 +1,6 @@
 """Sums and word problems of one step or two, with worked answers that are right by construction.
 
-Most stay within ten; the others have numbers of two digits, whose tens and ones each stay within nine, so that nothing
-is carried.
+Most stay within ten; the others have numbers of two digits, whose tens stay, so that nothing is carried.
 
 A problem's text decides for itself whether it is held out (`is_held_out`): lessons and training data take only the
 others, so no list of forbidden texts has to be passed around.
@@ -21,7 +20,7 @@ from pipelines.demo_crawl.lexicon import phrases, words
 HELD_OUT_ONE_IN = 8
 """One problem text in so many is held out."""
 
-TWO_DIGIT_SHARE = 0.125
+TWO_DIGIT_SHARE = 0.08
 """Share of problems, and of plain facts, with numbers of two digits."""
 
 TWO_STEP_SHARE = 0.5
@@ -195,7 +194,7 @@ def make_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
         bare = dice.chance(BARE_SHARE)
     two_steps = not bare and dice.chance(TWO_STEP_SHARE / (1 - BARE_SHARE))
     signs = dice.pick(("++", "+-", "-+", "--") if two_steps else ("+", "-"))
-    steps = _steps(signs, 0 if bare else 2, dice)
+    steps = _steps(signs, dice)
     slots = _people(dice) | {"a": str(steps[0].left), "b": str(steps[0].right), "c": str(steps[-1].right)}
     prompt = _GRAMMAR.sentence(f"{'bare' if bare else 'story'} {signs}", dice, slots)
     return WordedProblem(prompt, steps, MappingProxyType(slots))
@@ -225,22 +224,19 @@ def make_step(sign: str, smallest: int, dice: Dice) -> Step:
     return Step(a, "+", b, a + b) if sign == "+" else Step(a + b, "-", b, a)
 
 
-def _steps(signs: str, smallest: int, dice: Dice) -> tuple[Step, ...]:
-    """Equations that go on from each other's result, within ten or of two digits."""
+def _steps(signs: str, dice: Dice) -> tuple[Step, ...]:
+    """Equations that go on from each other's result, within ten or of two digits, of numbers that a story can have."""
     if dice.chance(TWO_DIGIT_SHARE):
-        return _two_digits(signs, smallest, dice)
-    numbers = range(smallest, 11)
+        return _two_digits(signs, 2, dice)
+    numbers = range(2, 11)
     return _walk(signs, numbers, numbers, 10, dice)
 
 
 def _two_digits(signs: str, smallest: int, dice: Dice) -> tuple[Step, ...]:
-    """Equations whose ones and tens each stay within nine."""
-    ones = _walk(signs, range(smallest, 10), range(smallest, 10), 9, dice)
-    tens = _walk(signs, range(1, 10), (0, 0, 0, 1, 2, 3), 9, dice)
-    return tuple(
-        Step(10 * ten.left + one.left, one.sign, 10 * ten.right + one.right, 10 * ten.result + one.result)
-        for ten, one in zip(tens, ones, strict=True)
-    )
+    """Equations within nine, moved up by some tens."""
+    tens = 10 * dice.between(1, 9)
+    steps = _walk(signs, range(smallest, 10), range(smallest, 10), 9, dice)
+    return tuple(Step(tens + step.left, step.sign, step.right, tens + step.result) for step in steps)
 
 
 def _walk(signs: str, first: Sequence[int], others: Sequence[int], largest: int, dice: Dice) -> tuple[Step, ...]:

@@ -18,7 +18,7 @@ from pipelines.demo_crawl.problems import WordedProblem, is_held_out, make_probl
 
 SPLITS = ("train", "heldout")
 
-WORKED_SHARE = 0.4
+WORKED_SHARE = 0.45
 """Share of instructions and preferred responses that show the work; the others give the answer alone. Work makes
 answers right more often, so the way that is shown less often is the better one: GRPO can find that."""
 

@@ -3,13 +3,10 @@
 import shutil
 
 import dagster as dg
-import pytest
 
 from lm.storage import MANIFEST
 from pipelines.curation.steps import CURATION
 from tests.assets.runs import EXPERIMENTS, materializations, run_demo
-
-pytestmark = pytest.mark.timeout(900)  # the fixture runs the whole graph
 
 LEARNING = {
     "beats_ngram",

@@ -44,14 +44,12 @@ def test_half_have_two_steps_of_every_pair_of_signs(problems):
 
 
 def test_a_share_has_two_digits_and_carries_nothing(problems):
-    """The ones of a result are those of the sum of the ones, so a problem of two digits has the facts of the table."""
+    """All numbers of such a problem but its first operand's tens are those of a problem within nine."""
     large = [problem for problem in problems if any(max(s.left, s.right, s.result) > 10 for s in problem.steps)]
-    assert abs(len(large) / len(problems) - TWO_DIGIT_SHARE) < 0.03
-    for step in (step for problem in large for step in problem.steps):
-        parts = [(n // place % 10) for place in (1, 10) for n in (step.left, step.right, step.result)]
-        for left, right, result in (parts[:3], parts[3:]):
-            assert left + (right if step.sign == "+" else -right) == result, step
-    assert any(step.right > 10 for problem in large for step in problem.steps)
+    assert abs(len(large) / len(problems) - TWO_DIGIT_SHARE) < 0.02
+    for problem in large:
+        assert len({number // 10 for step in problem.steps for number in (step.left, step.result)}) == 1
+        assert all(step.right < 10 <= min(step.left, step.result) for step in problem.steps)
 
 
 def test_numbers_in_words():
@@ -125,7 +123,7 @@ def test_every_equation_of_the_lessons_is_right(demo_crawl):
     ]
     assert len(equations) > 1000
     assert all(holds(*equation) for equation in equations)
-    assert len(set(equations)) > 400  # the 242 facts of the table, and some of two digits
+    assert len(set(equations)) > 300  # the 242 facts of the table, and some of two digits
 
 
 def test_the_alignment_room_reads_the_files(demo_crawl):
