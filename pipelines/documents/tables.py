@@ -106,14 +106,28 @@ def read_rows(artifact: Artifact, name: str, columns: Sequence[str] | None = Non
     held, key = _held.get(), artifact.folder / name
     if held is None or key not in held.tables:
         with pq.ParquetFile(artifact.file(name)) as file:
-            num_bytes = sum(file.metadata.row_group(number).total_byte_size for number in range(file.num_row_groups))
-            if held is None or num_bytes > held.num_bytes_left:
+            batches = None if held is None else _decoded(file, held.num_bytes_left)
+            if held is None or batches is None:
                 yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
                 return
-            held.num_bytes_left -= num_bytes
-            held.tables[key] = list(file.iter_batches(batch_size=_BATCH_ROWS))
+            held.num_bytes_left -= sum(batch.nbytes for batch in batches)
+            held.tables[key] = batches
     for batch in held.tables[key]:
         yield batch if columns is None else batch.select(list(columns))
+
+
+def _decoded(file: pq.ParquetFile, max_bytes: int) -> list[pa.RecordBatch] | None:
+    """Return the batches of a table; None where they take more than `max_bytes` decoded."""
+    groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
+    if sum(group.total_byte_size for group in groups) > max_bytes:
+        return None  # before anything is decoded
+    batches, num_bytes = list[pa.RecordBatch](), 0
+    for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+        num_bytes += batch.nbytes  # a dictionary's values are written out, so this is more than the file says
+        if num_bytes > max_bytes:
+            return None
+        batches.append(batch)
+    return batches
 
 
 def in_row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -4,10 +4,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lm.storage import publish
 from pipelines.documents import tables
 from pipelines.documents.schema import DOCUMENT_SCHEMA
 from pipelines.documents.tables import (
     DOCUMENTS,
+    REMOVALS,
     TableWriter,
     in_row_groups,
     read_rows,
@@ -82,3 +84,24 @@ def test_a_table_in_memory_is_decoded_once_if_it_is_small_enough(tmp_path, monke
     assert len(opened) == num_opened
     list(read_rows(documents, DOCUMENTS))
     assert len(opened) == num_opened + 1
+
+
+def test_memory_is_counted_in_decoded_bytes(tmp_path):
+    """A column of a dictionary takes a few bits a row in the file, and its whole text a row in memory."""
+    table = pa.table({"doc_id": [f"{number:032x}" for number in range(2_000)], "reason": ["long reason " * 8] * 2_000})
+    with (
+        publish(tmp_path / "many", kind="documents", config={}, inputs={}, code="") as publication,
+        TableWriter(publication.path / REMOVALS, table.schema) as writer,
+    ):
+        for batch in table.to_batches(512):
+            writer.write(batch)
+    artifact = publication.artifact
+    in_file = pq.read_metadata(artifact.file(REMOVALS)).row_group(0).total_byte_size
+    decoded = sum(batch.nbytes for batch in read_rows(artifact, REMOVALS))
+    assert decoded > 2 * in_file
+    for max_bytes, held in ((decoded - 1, False), (decoded, True)):
+        with tables_in_memory(max_bytes):
+            assert pa.Table.from_batches(read_rows(artifact, REMOVALS)) == table
+            inside = tables._held.get()
+            assert bool(inside.tables) is held
+            assert 0 <= inside.num_bytes_left <= max_bytes
