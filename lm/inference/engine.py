@@ -182,8 +182,9 @@ def _read_prompts(
 
 
 def _sample(logits: Tensor, uniforms: Tensor, config: GenerationConfig) -> tuple[Tensor, Tensor]:
-    # Of finite float32 logits the sum in float32 is finite, unless they are of the order of 1e38 / vocabulary.
-    if not torch.isfinite(logits.sum()):
+    # Of finite float32 logits the sum in float32 is finite, unless they are of the order of 1e38 / vocabulary; that of
+    # float16 is not: it ends at 65,504.
+    if not torch.isfinite(logits.sum(dtype=torch.promote_types(logits.dtype, torch.float32))):
         raise InputError("model: its logits are not finite; its weights are damaged or its training diverged")
     uniforms = uniforms.to(logits.device)
     return sample(logits, uniforms, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)

@@ -5,6 +5,7 @@ import torch
 
 from lm.errors import ConfigurationError, InputError
 from lm.inference import GenerationConfig, generate, stream
+from lm.inference.engine import _sample
 from lm.model import TransformerLM, preset
 from tests.lm.model.variants import VARIANTS
 
@@ -118,6 +119,17 @@ def test_prompts_of_like_length_share_a_batch(monkeypatch):
 def test_a_prompt_that_does_not_fit_is_named(model, length):
     with pytest.raises(InputError, match=f"prompt: {length} tokens, expected 1 to 31"):
         generate(model, [[1] * length], GenerationConfig(), stop_ids=())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_finite_logits_are_not_taken_for_damaged_weights(dtype):
+    logits = torch.full((2, 50_000), 5.0, dtype=dtype)  # the sum is beyond float16
+    token_ids, _ = _sample(logits, torch.tensor([0.2, 0.8]), GenerationConfig())
+    assert 0 < token_ids[0] < token_ids[1]
+    for wrong in (torch.nan, torch.inf, -torch.inf):
+        logits[1, 7] = wrong
+        with pytest.raises(InputError, match="not finite"):
+            _sample(logits, torch.tensor([0.2, 0.8]), GenerationConfig())
 
 
 def test_damaged_weights_are_named(model):
