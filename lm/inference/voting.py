@@ -32,8 +32,10 @@ class Voting:
 
     def __init__(self, path: Path) -> None:
         """Raises:
-        InputError: the file is there and has something else than votes; nothing is appended to it.
+        InputError: the file is compressed, or is there and has something else than votes; nothing is appended.
         """
+        if path.suffix == ".gz":
+            raise InputError(f"{path}: compressed, expected a file of votes that lines can be appended to")
         self._path = path
         if path.exists() and (content := path.read_bytes().lstrip()):
             if content.startswith(b"["):

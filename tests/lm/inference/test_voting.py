@@ -1,5 +1,6 @@
 """Votes while talking: two answers to choose from, and thumbs for the last one, in a file that alignment data reads."""
 
+import gzip
 import json
 
 import pytest
@@ -97,3 +98,11 @@ def test_votes_are_not_appended_to_another_file(tmp_path, content):
     with pytest.raises(InputError, match="notes"):
         Voting(path)
     assert path.read_text() == content
+
+
+def test_nothing_is_appended_to_a_compressed_file(tmp_path):
+    path = tmp_path / "votes.jsonl.gz"
+    path.write_bytes(before := gzip.compress(b'{"vote": "up", "prompt": "2 + 2?", "response": "4"}\n'))
+    with pytest.raises(InputError, match=r"votes.jsonl.gz: compressed, expected a file of votes that lines can be"):
+        Voting(path)
+    assert path.read_bytes() == before
