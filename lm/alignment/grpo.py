@@ -167,7 +167,10 @@ def _wants_more(parts: Sequence[Rollouts], config: GRPOConfig) -> bool:
 def accumulate_policy_gradients(
     model: TransformerLM, reference: TransformerLM | None, rollouts: Rollouts, config: GRPOConfig, step: int
 ) -> dict[str, float]:
-    """Gradients of the whole batch's loss, one microbatch of groups at a time."""
+    """Gradients of the whole batch's loss, one microbatch of groups at a time.
+
+    Returns the loss, and means over the tokens that were learned from; these are missing where there were none.
+    """
     advantages = group_advantages(rollouts.rewards, config.baseline, config.normalizer)
     advantages = torch.where(advantages < 0, config.negative_weight * advantages, advantages)
     learned = rollouts.loss_mask(config.mask_truncated)
@@ -204,7 +207,8 @@ def accumulate_policy_gradients(
         totals["loss"] += loss.item()
         for name, value in found.items():
             totals[name] += value.item()
-    num_tokens = max(1.0, totals["num_tokens"])
+    if not (num_tokens := totals["num_tokens"]):
+        return {"loss": totals["loss"]}
     return {
         "loss": totals["loss"],
         "clipped_share": totals["clipped"] / num_tokens,

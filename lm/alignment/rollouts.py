@@ -128,13 +128,16 @@ def rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
 
 
 def update_numbers(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return what a step's log says of its updates: the mean of each number over all of them.
+    """Return what a step's log says of its updates: the mean of each number over all that have it.
 
     `sampler_gap` is the first one's `log_prob_gap`, in nats a token. That update's policy is the one that drew the
-    responses, so the gap is what sampler and trainer differ by; the mean over all has the policy's movement too.
+    responses, so the gap is what sampler and trainer differ by; the mean over all has the policy's movement too. An
+    update without a token to learn from has no gap.
     """
-    means = {name: fmean(update[name] for update in updates) for name in updates[0]}
-    return means | {"sampler_gap": updates[0]["log_prob_gap"]}
+    names = dict.fromkeys(name for update in updates for name in update)
+    means = {name: fmean(update[name] for update in updates if name in update) for name in names}
+    gap = updates[0].get("log_prob_gap")
+    return means if gap is None else means | {"sampler_gap": gap}
 
 
 def without_reward(step: int, rollouts: Rollouts) -> InputError:

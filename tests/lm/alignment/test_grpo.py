@@ -1,5 +1,7 @@
 """GRPO's settings, and the gradients of one batch of rollouts."""
 
+import math
+
 import pytest
 import torch
 
@@ -95,6 +97,23 @@ def test_what_was_cut_off_and_masked_is_not_counted_as_clipped(two_responses):
 def test_a_step_logs_the_mean_of_its_updates_and_the_gap_of_the_first():
     updates = [{"loss": 1.0, "log_prob_gap": 0.0}, {"loss": 4.0, "log_prob_gap": 0.2}]
     assert update_numbers(updates) == {"loss": 2.5, "log_prob_gap": 0.1, "sampler_gap": 0.0}
+
+
+@pytest.mark.parametrize("empty", [0, 1])
+def test_an_update_without_a_signal_does_not_count_in_the_means_of_tokens(empty):
+    """Its ratio and gap would be 0, and the step's means those of a sampler that agrees with the trainer."""
+    torch.manual_seed(0)
+    model = TransformerLM(preset("test"))
+    batch = pad([ChatExample([1, 2, 3, 4 + i, 9], 3) for i in range(4)], model.device)
+    sampler = batch_log_probs(model, batch).detach() - 0.5 * batch.response_mask
+    rewards = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    rewards[empty] = 1.0
+    parts = Rollouts(batch, sampler, rewards, [None] * 4).split(2)
+    config = GRPOConfig(group_size=2)
+    numbers = update_numbers([accumulate_policy_gradients(model, None, part, config, 1) for part in parts])
+    assert numbers["ratio"] == pytest.approx(math.exp(0.5), rel=1e-4)
+    assert numbers["log_prob_gap"] == pytest.approx(0.5, rel=1e-4)
+    assert numbers.get("sampler_gap") == (None if empty == 0 else pytest.approx(0.5, rel=1e-4))
 
 
 @pytest.mark.parametrize("estimator", ["k1", "k2", "k3"])

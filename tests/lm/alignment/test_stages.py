@@ -109,8 +109,10 @@ def test_updates_of_all_epochs_are_made_and_logged(start, tuned, tmp_path):
     paths = {**places(start, tmp_path / "m", model=tuned[0].path), "problems": start / "problems.jsonl"}
     config = GRPOConfig(**settings, epochs=3, updates_per_rollout=2, evaluation_problems=2)
     assert config.num_updates == 12
-    for row in read_lines(train_grpo(config, **paths), "metrics.jsonl"):
-        assert row["sampler_gap"] < 1e-4 and (row["log_prob_gap"] > 10 * row["sampler_gap"] or not row["loss"])
+    rows = [row for row in read_lines(train_grpo(config, **paths), "metrics.jsonl") if "sampler_gap" in row]
+    assert rows, "a first update must have a signal"
+    for row in rows:
+        assert row["sampler_gap"] < 1e-4 < row["log_prob_gap"]
 
 
 @pytest.mark.parametrize(("train", "kind"), [(train_grpo, GRPOConfig), (train_ppo, PPOConfig)])
