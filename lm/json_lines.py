@@ -1,4 +1,4 @@
-"""Appending to JSON Lines files: whole lines, from several processes, through kills and full disks."""
+"""JSON Lines files: appending whole lines, from several processes, through kills and full disks; and reading them."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def append_object(path: Path, row: Mapping[str, Any]) -> None:
         except OSError:
             os.ftruncate(stream.fileno(), size)
             raise
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a JSON Lines file that Loam wrote.
+
+    Lines end at newlines alone: JSON leaves the separators U+2028 and U+0085 in a text as they are, where
+    `str.splitlines` would cut it.
+    """
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]

@@ -33,6 +33,7 @@ from lm.alignment.data import (
 )
 from lm.chat.layouts import HELDOUT_ONE_IN
 from lm.configuration import Doc, Range, settle
+from lm.json_lines import rows_of
 from lm.storage import Artifact
 from pipelines.fetch.remote_files import local_path
 
@@ -284,7 +285,7 @@ def _tuning_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     if validated := [row for row in rows if "validation_reward" in row]:
         points = ([row["step"] for row in validated], [row["validation_reward"] for row in validated])
         curves["validation_reward"] = plots.lines("validation reward", {"greedy": points}, x="step", y="reward")
-    samples = [json.loads(line) for line in artifact.file(GENERATIONS).read_text("utf-8").splitlines()]
+    samples = rows_of(artifact.file(GENERATIONS))
     inline = {f"{name}_curve": inline_curve(rows, name) for name in shown[-1:]}
     return {**inline, **curves, "samples": plots.table(_right_and_wrong(samples))}
 

@@ -21,9 +21,10 @@ from assets.support.processes import run_training
 from assets.support.resources import LoamHome
 from assets.support.results import Stopwatch, result
 from lm.alignment.config import PPOConfig, RewardModelConfig
-from lm.alignment.data import INSTRUCTIONS, PREFERENCES, PROBLEMS
+from lm.alignment.data import GENERATIONS, INSTRUCTIONS, PREFERENCES, PROBLEMS
 from lm.alignment.expert_config import ExpertConfig, RejectionConfig
 from lm.chat.records import Instruction, Problem, read_records
+from lm.json_lines import rows_of
 from lm.rewards.answer_line import parse_answer
 from lm.storage import Artifact
 
@@ -128,7 +129,7 @@ def expert_model(
     rows = metrics(artifact)
     names = {"samples": "pass_rate", "held out, greedy": "greedy_verified_rate"}
     curves = {name: ([row["step"] for row in rows], [row[key] for row in rows]) for name, key in names.items()}
-    samples = [json.loads(line) for line in artifact.file("samples.jsonl").read_text().splitlines()]
+    samples = rows_of(artifact.file(GENERATIONS))
     shown = {
         "pass_rate_curve": inline_curve(rows, "pass_rate"),
         "pass_rate": plots.lines("Right answers", curves, x="round", y="share"),

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from lm import json_lines
-from lm.json_lines import append_object
+from lm.json_lines import append_object, rows_of
 
 WRITER = """
 import sys
@@ -49,3 +49,11 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         append_object(path, {"b": 2})
     assert path.read_bytes() == before
+
+
+def test_a_text_with_other_separators_is_one_line(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    rows = [{"text": "".join(map(chr, (*range(0x20), 0x85, 0x2028, 0x2029)))}, {"text": "é"}]
+    for row in rows:
+        append_object(path, row)
+    assert rows_of(path) == rows and len(path.read_text("utf-8").splitlines()) > 2
