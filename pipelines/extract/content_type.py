@@ -17,6 +17,8 @@ _VALUES = re.compile(r'(?:[^,"]++|"(?:[^"\\]|\\.)*+"?)++', re.DOTALL)
 _PARAMETER = re.compile(
     r"[;\s]++([^;=\s]++)\s*+(?:=\s*+(?:\"((?:[^\"\\]|\\.)*+)\"?+|'([^';]*+)'?+|([^\s;\"']*+)))?+", re.DOTALL
 )
+_REMEMBERED_CHARACTERS = 256
+"""A head may be as long as its record: longer headers than this are not kept in memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +29,15 @@ class ContentType:
     charset: str | None = None
 
 
-@functools.lru_cache(1024)  # few differ, and each record's is read several times
 def parse_content_type(header: str | None) -> ContentType:
     """Return the type and charset of the values of a Content-Type header, joined by commas."""
+    header = header or ""
+    return _remembered(header) if len(header) <= _REMEMBERED_CHARACTERS else _parsed(header)
+
+
+def _parsed(header: str) -> ContentType:
     essence, charset = "", None
-    for value in _VALUES.findall(header or ""):
+    for value in _VALUES.findall(header):
         found = _ESSENCE.match(value)
         if found is None or found[1] == "*/*":
             continue
@@ -41,6 +47,9 @@ def parse_content_type(header: str | None) -> ContentType:
         else:
             charset = named or charset
     return ContentType(essence, charset)
+
+
+_remembered = functools.lru_cache(1024)(_parsed)  # few differ, and each record's is read several times
 
 
 def _charset_of(parameters: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.extract import content_type
 from pipelines.extract.content_type import ContentType, parse_content_type
 
 
@@ -29,3 +30,15 @@ from pipelines.extract.content_type import ContentType, parse_content_type
 )
 def test_content_types(header, essence, charset):
     assert parse_content_type(header) == ContentType(essence, charset)
+
+
+def test_long_headers_are_read_and_not_kept():
+    """A hostile crawl has thousands of them, each as long as a record may be."""
+    content_type._remembered.cache_clear()
+    for number in range(20):
+        header = f"text/html; charset=gbk; x={number}{'y' * 100_000}"
+        assert parse_content_type(header) == ContentType("text/html", "gbk")
+    assert content_type._remembered.cache_info().currsize == 0
+    for _ in range(2):
+        assert parse_content_type("text/html; charset=gbk") == ContentType("text/html", "gbk")
+    assert content_type._remembered.cache_info()[:2] == (1, 1)
