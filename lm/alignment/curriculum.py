@@ -24,6 +24,7 @@ from torch import Tensor
 from lm.alignment.config import GRPOConfig
 from lm.alignment.sequences import shuffled_batches
 from lm.alignment.stage_checkpoint import StagePart
+from lm.errors import InputError
 
 FLOOR = 0.05
 NEWEST = 0.5
@@ -90,6 +91,11 @@ class PassRateOrder:
     """Draws by the weights of the module's formula."""
 
     def __init__(self, num_problems: int, batch_size: int, seed: int) -> None:
+        """Raises:
+        InputError: there are no problems.
+        """
+        if num_problems < 1:
+            raise InputError("no problems to draw by their pass rates, expected at least 1")
         self._num_problems, self._batch_size, self._seed = num_problems, batch_size, seed
         self._rates: dict[int, float] = {}
 

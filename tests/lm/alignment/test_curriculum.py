@@ -8,7 +8,7 @@ import torch
 
 from lm.alignment.config import GRPOConfig
 from lm.alignment.curriculum import PassRateOrder, ShuffledOrder, make_order
-from lm.errors import ConfigurationError
+from lm.errors import ConfigurationError, InputError
 
 RATES = {0: 0.0, 1: 0.25, 2: 0.5, 3: 1.0}
 
@@ -64,6 +64,12 @@ def test_an_order_goes_on_from_its_state(curriculum):
         assert resumed.draw(number) == drawn[number - 1]
         resumed.note(drawn[number - 1], rewards[number - 1])
     assert resumed.numbers() == whole.numbers() and resumed.state() == whole.state()
+
+
+@pytest.mark.parametrize("curriculum", ["none", "pass_rate"])
+def test_an_order_of_no_problems_is_refused(curriculum):
+    with pytest.raises(InputError, match=r"to draw .*, expected at least 1"):
+        make_order(GRPOConfig(curriculum=curriculum), 0).draw(1)
 
 
 def test_it_is_off_by_default_and_named():
