@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -135,8 +136,8 @@ def print_rows() -> None:
     from benchmarks.kernel_launches import LAUNCHES
 
     cases = [case for case in LAUNCHES if case.startswith(tuple(sys.argv[1:]) or "")]
-    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
-        for rows in pool.imap(case_rows, cases):
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        for rows in pool.map(case_rows, cases):
             print("\n".join(map(json.dumps, rows)), flush=True)
 
 
