@@ -123,7 +123,7 @@ def _update_row(config: ModelConfig, rounds: int) -> Row:
 
 
 def products() -> Step:
-    """Return a call of so many products of float32 as the rate is measured by."""
+    """Return a function that multiplies float32 matrices as often as one timing of the rate needs."""
     left, right = (torch.randn(PRODUCT_SIZE, PRODUCT_SIZE) for _ in range(2))
     result = torch.empty_like(left)
 

@@ -14,6 +14,7 @@ Optimizer = Literal["adamw", "muon"]
 Baseline = Literal["mean", "leave_one_out", "none"]
 Normalizer = Literal["std", "mean", "none"]
 Method = Literal["naive", "reinforce_with_baseline", "unclipped", "clip", "gspo", "cispo"]
+_WITHOUT_RATIO = ("naive", "reinforce_with_baseline")
 Normalization = Literal["token", "sequence", "constant"]
 KLEstimator = Literal["k1", "k2", "k3"]
 PreferenceLoss = Literal["sigmoid", "ipo", "hinge"]
@@ -161,7 +162,18 @@ class DPOConfig(TuningConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairsConfig(DeviceConfig):
+class SamplingConfig(DeviceConfig):
+    """The settings of samples that a model draws to training prompts."""
+
+    num_problems: Annotated[int, Doc("Training prompts to answer: the first of the file."), Range(1)] = 256
+    num_samples: Annotated[int, Doc("Answers sampled to each prompt."), Range(1, 2**16)] = 4
+    temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
+    max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
+    seed: Annotated[int, Doc("Draws the samples."), Range(0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsConfig(SamplingConfig):
     """Preference pairs of a model's own samples."""
 
     source: Annotated[
@@ -173,13 +185,9 @@ class PairsConfig(DeviceConfig):
     judge: Annotated[JudgeConfig, Doc("The judging model, where it is the source.")] = field(
         default_factory=JudgeConfig
     )
-    num_problems: Annotated[int, Doc("Training prompts to answer: the first of the file."), Range(1)] = 256
     num_samples: Annotated[
         int, Doc("Answers sampled to each prompt; a judge compares the first two that differ."), Range(2, 2**16)
     ] = 4
-    temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
-    max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
-    seed: Annotated[int, Doc("Draws the samples."), Range(0)] = 0
 
     def __post_init__(self) -> None:
         settle(self, "preference_pairs")
@@ -217,8 +225,16 @@ class RolloutConfig(TuningConfig):
         float, Doc("Weight of the divergence from the model that training starts from; 0 leaves it out."), Range(0)
     ] = 0.0
     patience: Annotated[
-        int, Doc("Stop with an error when no response has earned a reward in the first so many steps."), Range(1)
+        int,
+        Doc(
+            "Stop with an error when no response has earned a reward in the first so many steps, or in the whole of a "
+            "shorter run; 0 never."
+        ),
+        Range(0),
     ] = 20
+    mask_truncated: Annotated[
+        bool, Doc("Leave responses that reached max_new_tokens out of the loss; they still count in their group.")
+    ] = False
     format_reward: Annotated[float, Doc("For a well-formed wrong answer; a right one has 1."), Range(0, below=1)] = 0.0
     evaluate_every: Annotated[
         int,
@@ -269,9 +285,6 @@ class GRPOConfig(RolloutConfig):
         Doc("What advantages below 0 are multiplied by: 1 is plain GRPO, less leans on what went right."),
         Range(0),
     ] = 1.0
-    mask_truncated: Annotated[
-        bool, Doc("Leave responses that reached max_new_tokens out of the loss; they still count in their group.")
-    ] = False
     normalization: Annotated[
         Normalization, Doc("What the summed loss of tokens is divided by: all tokens, each sequence's, or a constant.")
     ] = "token"
@@ -303,6 +316,12 @@ class GRPOConfig(RolloutConfig):
             raise ConfigurationError(
                 f"updates_per_rollout: {self.updates_per_rollout}, expected at most batch_size = {self.batch_size}: "
                 "an update needs a problem"
+            )
+        if self.method in _WITHOUT_RATIO and self.epochs * self.updates_per_rollout > 1:
+            raise ConfigurationError(
+                f"method: {self.method} with {self.epochs * self.updates_per_rollout} updates a step (epochs × "
+                "updates_per_rollout), expected 1: its loss does not weigh tokens by the ratio of the policies, and "
+                "later updates are off-policy"
             )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from lm.alignment.config import DeviceConfig, SFTConfig, TooLong
+from lm.alignment.config import SamplingConfig, SFTConfig, TooLong
 from lm.configuration import Doc, Range
 
 Choice = Literal["random", "shortest"]
@@ -13,13 +13,9 @@ RoundStart = Literal["base", "last"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RejectionConfig(DeviceConfig):
+class RejectionConfig(SamplingConfig):
     """Rejection sampling: the right ones of a model's own answers, as instructions."""
 
-    num_problems: Annotated[int, Doc("Training problems to answer: the first of the file."), Range(1)] = 256
-    num_samples: Annotated[int, Doc("Answers sampled to each problem."), Range(1, 2**16)] = 4
-    temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
-    max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
     seed: Annotated[int, Doc("Draws the samples, and those that are kept."), Range(0)] = 0
     most_kept: Annotated[int, Doc("Right answers kept of a problem, at most; equal ones count once."), Range(1)] = 2
     choice: Annotated[

@@ -41,7 +41,6 @@ from lm.alignment.policy import (
 )
 from lm.alignment.policy_losses import kl_estimate, token_weights
 from lm.alignment.rollouts import (
-    NEVER_REWARDED,
     Rollouts,
     joined,
     learn_problems,
@@ -113,7 +112,7 @@ def reinforce(
     Returns the facts of the evaluations on the `validation` problems, empty without `evaluate_every`.
 
     Raises:
-        InputError: none of the responses of the first `patience` steps earned a reward.
+        InputError: none of the responses of the first `patience` steps, or of a shorter run, earned a reward.
     """
     reward_fn = reward_fn or partial(answer_line_reward, format_reward=config.format_reward)
     model = policy.model
@@ -143,7 +142,7 @@ def reinforce(
             parts.append(part)
         rollouts = joined(parts)
         rewarded = rewarded or bool(rollouts.rewards.any())
-        if step == config.patience and not rewarded:
+        if step == min(config.patience, config.num_steps) and not rewarded:
             raise without_reward(step, rollouts)
         updates = [
             accumulate_policy_gradients(model.train(), reference, part, config, step) | tuner.step()
@@ -153,8 +152,6 @@ def reinforce(
         numbers = update_numbers(updates)
         numbers |= {"draws": len(parts), **order.numbers(), **evaluations.after(step)}
         log(step, rollout_numbers(rollouts) | numbers)
-    if not rewarded:
-        log.say(NEVER_REWARDED)
     return evaluations.finish()
 
 

@@ -233,10 +233,6 @@ class StepLog:
         if self._checkpoint is not None and self._checkpoint.is_due():
             self._save()
 
-    def say(self, message: str) -> None:
-        """Report a sentence, which `metrics.jsonl` does not have."""
-        self._report({"message": message})
-
     def check_signals(self, when: str) -> None:
         """Save the stage and raise `Interrupted` if a signal came."""
         if (number := self._signals.received) is not None:

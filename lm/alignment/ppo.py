@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lm.alignment.advantages import generalized_advantages, whitened
@@ -34,7 +34,6 @@ from lm.alignment.microbatches import grpo_microbatch_step
 from lm.alignment.policy import Outcome, Policy, Report, StepLog, Tuner, check_finite, silent, tune_to_artifact
 from lm.alignment.policy_losses import adapted_kl_weight, clipped_value_loss, kl_estimate, token_weights
 from lm.alignment.rollouts import (
-    NEVER_REWARDED,
     Rollouts,
     learn_problems,
     roll_out,
@@ -99,6 +98,8 @@ class Experience:
     """Responses with what the update needs of each token; 0 outside of the responses."""
 
     batch: SequenceBatch
+    learned: Bool[Tensor, "rows targets"]
+    """The tokens that the update learns from: all of the responses, or those of responses that ended."""
     log_probs: Float[Tensor, "rows targets"]
     """Under the policy that drew them."""
     values: Float[Tensor, "rows targets"]
@@ -110,7 +111,7 @@ class Experience:
         """These rows, cut to the longest of them."""
         batch = self.batch.select(rows)
         width = batch.response_mask.shape[1]
-        rest = (self.log_probs, self.values, self.advantages, self.returns)
+        rest = (self.learned, self.log_probs, self.values, self.advantages, self.returns)
         return Experience(batch, *(tensor[rows, :width] for tensor in rest))
 
 
@@ -127,7 +128,7 @@ def optimize(
     Returns the facts of the evaluations on the `validation` problems, empty without `evaluate_every`.
 
     Raises:
-        InputError: none of the responses of the first `patience` steps earned a reward.
+        InputError: none of the responses of the first `patience` steps, or of a shorter run, earned a reward.
     """
     reward_fn = reward_fn or partial(answer_line_reward, format_reward=config.format_reward)
     model = policy.model
@@ -153,7 +154,7 @@ def optimize(
             seed=seed,
         )
         rewarded = rewarded or bool(rollouts.rewards.any())
-        if step == config.patience and not rewarded:
+        if step == min(config.patience, config.num_steps) and not rewarded:
             raise without_reward(step, rollouts)
         experience, numbers = experience_of(rollouts, critic.eval(), reference, kl_weight, config)
         updates = [
@@ -171,8 +172,6 @@ def optimize(
         numbers |= update_numbers(updates)
         log(step, {**rollout_numbers(rollouts), **numbers, **evaluations.after(step)})
         kl_weight = numbers["next_kl_weight"]
-    if not rewarded:
-        log.say(NEVER_REWARDED)
     return evaluations.finish()
 
 
@@ -205,19 +204,26 @@ def experience_of(
         "next_kl_weight": kl_weight,
         "explained_variance": _explained(values[mask], returns[mask]),
     }
-    return Experience(batch, rollouts.log_probs, values, whitened(advantages, mask), returns), numbers
+    learned = rollouts.loss_mask(config.mask_truncated)
+    return Experience(batch, learned, rollouts.log_probs, values, whitened(advantages, learned), returns), numbers
 
 
 def accumulate_gradients(
     model: TransformerLM, critic: ValueModel, experience: Experience, config: PPOConfig, step: int
 ) -> dict[str, float]:
-    """Add the gradients of both losses over these responses, one microbatch at a time."""
-    mask = experience.batch.response_mask
-    weights, num_tokens = token_weights(mask, "token", config.max_new_tokens), mask.sum()
+    """Add the gradients of both losses over these responses, one microbatch at a time.
+
+    Returns both losses, and means over the tokens that were learned from; these are missing where there were none.
+    """
+    mask = experience.learned
+    weights, num_tokens = token_weights(mask, "token", config.max_new_tokens), mask.sum().clamp_min(1)
     totals: defaultdict[str, float] = defaultdict(float)
-    for rows in experience.batch.lengths().argsort(stable=True).split(config.microbatch_size):
+    ordered = experience.batch.lengths().argsort(stable=True)
+    for rows in ordered[mask[ordered].any(dim=1)].split(config.microbatch_size):
+        if not len(rows):  # no response has a token to learn from
+            break
         part = experience.select(rows)
-        inside = part.batch.response_mask
+        inside = part.learned
         share = len(rows) / len(mask)
         loss, found = grpo_microbatch_step(
             batch_log_probs(model, part.batch, config.temperature),
@@ -237,9 +243,11 @@ def accumulate_gradients(
         totals["value_loss"] += value_loss.item()
         for name, value in found.items():
             totals[name] += value.item()
-    count = totals.pop("num_tokens")
-    clipped = totals.pop("clipped") / count
-    return {**totals, "clipped_share": clipped, **{name: totals[name] / count for name in ("ratio", "log_prob_gap")}}
+    losses = {name: totals[name] for name in ("loss", "value_loss")}
+    if not (count := totals["num_tokens"]):
+        return losses
+    means = {"clipped_share": "clipped", "ratio": "ratio", "log_prob_gap": "log_prob_gap"}
+    return losses | {name: totals[total] / count for name, total in means.items()}
 
 
 def _parts(num_rows: int, config: PPOConfig, seed: int) -> Iterator[Int[Tensor, " rows"]]:

@@ -28,8 +28,6 @@ from lm.model import TransformerLM
 from lm.rewards.functions import RewardFunction
 from lm.tokenizer import Tokenizer
 
-NEVER_REWARDED = "no response earned a reward in this whole run, which was shorter than its patience"
-
 
 @dataclass(frozen=True, slots=True)
 class Rollouts:

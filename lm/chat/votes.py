@@ -89,3 +89,7 @@ def check_vote(record: Mapping[str, Any], place: str) -> None:
             raise InputError(
                 f"{place}: field '{name}' is {record.get(name)!r:.80}, expected text for the vote '{vote}'"
             )
+    try:
+        json.dumps(record, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{place}: a text with half of a surrogate pair, expected text that UTF-8 can hold") from None

@@ -185,7 +185,7 @@ def ngram_characters(hashes: Array, lengths: Array, most_frequent: Any, repeated
 
 @compiled
 def _num_slots(num_items: int) -> int:
-    """Return the size of an open-addressing table for so many items: a power of two, at most half full."""
+    """Return the number of slots of an open-addressing table: a power of two, at least twice the items."""
     size = 16
     while size < 2 * num_items:
         size *= 2

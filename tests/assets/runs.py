@@ -29,7 +29,7 @@ TINY = {
     "dpo_model": {"num_steps": 2, "batch_size": 4, "max_new_tokens": 8, "evaluation_problems": 4, "num_threads": 1},
     "grpo_model": {
         "num_steps": 2, "batch_size": 2, "group_size": 2, "max_new_tokens": 8, "evaluation_problems": 4,
-        "num_threads": 1,
+        "num_threads": 1, "patience": 0,
     },
     "evaluation_report": {"num_problems": 4, "max_new_tokens": 8, "num_threads": 1},
 }  # fmt: skip

@@ -1,6 +1,7 @@
 """PPO: its experience and gradients against formulas written out, what it learns, and what it refuses."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,8 +14,10 @@ from lm.alignment.ppo import accumulate_gradients, experience_of, train_ppo
 from lm.alignment.rollouts import Rollouts
 from lm.alignment.scalar_head import ValueModel
 from lm.alignment.sequences import batch_log_probs, pad
+from lm.chat.records import Problem
 from lm.chat.template import ChatExample
 from lm.errors import ConfigurationError, InputError
+from lm.evaluation.answers import JudgedAnswer
 from lm.model import TransformerLM, preset
 from tests.lm.alignment.test_stages import FILES, SMALL, places
 
@@ -63,6 +66,47 @@ def expected_experience(critic, reference, rollouts, weight, config):
     return values, white, returns
 
 
+def answered(*finished):
+    """Answers of which only the end counts."""
+    problem = Problem(id="p", prompt="1 + 1?", answer=2, split="train")
+    return [JudgedAnswer(problem, "", each) for each in finished]
+
+
+def gradients(model, critic, experience, config):
+    for network in (model, critic):
+        network.zero_grad()
+    numbers = accumulate_gradients(model, critic, experience, config, 1)
+    parameters = [*model.named_parameters(), *critic.named_parameters()]
+    return numbers, {name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in parameters}
+
+
+@pytest.mark.parametrize("microbatch_size", [1, 2, 4])
+def test_masked_responses_are_not_learned_from(drawn, microbatch_size):
+    """The gradients are those of the other responses alone, with advantages whitened over these."""
+    model, critic, reference, rollouts = drawn
+    config = replace(CONFIG, mask_truncated=True, microbatch_size=microbatch_size)
+    masked = replace(rollouts, answers=answered(True, False, True, False))
+    experience, _ = experience_of(masked, critic, reference, 0.3, config)
+    assert experience.advantages[[1, 3]].eq(0).all() and experience.advantages[experience.learned].mean().abs() < 1e-6
+    numbers, found = gradients(model, critic, experience, config)
+    wanted_numbers, wanted = gradients(model, critic, experience.select(torch.tensor([0, 2])), config)
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, wanted[name], atol=1e-9, rtol=1e-6)
+    assert numbers == pytest.approx(wanted_numbers) and any(gradient.abs().sum() > 0 for gradient in found.values())
+    whole, _ = experience_of(masked, critic, reference, 0.3, replace(config, mask_truncated=False))
+    _, unmasked = gradients(model, critic, whole, config)
+    assert any((unmasked[name] - gradient).abs().max() > 1e-6 for name, gradient in found.items())
+
+
+def test_an_update_without_a_token_to_learn_from_moves_nothing(drawn):
+    model, critic, reference, rollouts = drawn
+    config = replace(CONFIG, mask_truncated=True)
+    experience, _ = experience_of(replace(rollouts, answers=answered(*[False] * 4)), critic, reference, 0.3, config)
+    numbers, found = gradients(model, critic, experience, config)
+    assert numbers == {"loss": 0.0, "value_loss": 0.0}
+    assert all(gradient.eq(0).all() for gradient in found.values())
+
+
 def test_experience_is_that_of_the_recursion(drawn):
     _, critic, reference, rollouts = drawn
     config = PPOConfig(discount=0.9, gae_lambda=0.7, microbatch_size=3)
@@ -93,13 +137,7 @@ def test_gradients_are_those_of_both_losses_whatever_the_microbatch(drawn, micro
     experience, _ = experience_of(rollouts, critic, reference, 0.3, config)
     mask, random = rollouts.batch.response_mask, torch.Generator().manual_seed(3)
     moved = 0.4 * torch.randn(mask.shape, generator=random, dtype=torch.double) * mask
-    experience = type(experience)(
-        experience.batch,
-        experience.log_probs + moved,
-        experience.values + moved,
-        experience.advantages,
-        experience.returns,
-    )
+    experience = replace(experience, log_probs=experience.log_probs + moved, values=experience.values + moved)
     numbers = accumulate_gradients(model, critic, experience, config, 1)
     found = [p.grad.clone() for m in (model, critic) for p in m.parameters() if p.grad is not None]
     model.zero_grad()

@@ -95,12 +95,14 @@ def test_a_ppo_run_without_any_reward_says_so(start, tmp_path):
 
 
 @pytest.mark.parametrize(("train", "kind"), [(train_grpo, GRPOConfig), (train_ppo, PPOConfig)])
-def test_a_run_that_ends_before_its_patience_says_that_it_saw_no_reward(start, tmp_path, train, kind):
-    config = kind(num_steps=1, batch_size=2, group_size=2, learning_rate=1e-4, evaluation_problems=2, **SMALL)
-    events = []
+def test_a_run_shorter_than_its_patience_fails_without_a_reward_unless_it_may(start, tmp_path, train, kind):
+    config = kind(num_steps=2, batch_size=2, group_size=2, learning_rate=1e-4, evaluation_problems=2, **SMALL)
     paths = {**places(start, tmp_path / "m"), "problems": start / "problems.jsonl"}
-    train(config, **paths, report=lambda event: events.append(dict(event)))
-    assert any("no response earned a reward in this whole run" in event.get("message", "") for event in events)
+    with pytest.raises(InputError, match="no response earned a reward in the first 2 steps of 4 responses"):
+        train(config, **paths)
+    assert not (tmp_path / "m" / "manifest.json").exists()
+    rows = read_lines(train(replace(config, patience=0), **paths), "metrics.jsonl")
+    assert [row["reward"] for row in rows] == [0.0, 0.0]
 
 
 def test_updates_of_all_epochs_are_made_and_logged(start, tuned, tmp_path):
@@ -366,7 +368,7 @@ def test_the_balancing_term_reaches_the_router(start, tmp_path, stage):
         elif stage == "dpo":
             artifact = train_dpo(DPOConfig(**small), **paths, preferences=start / "preferences.jsonl")
         else:
-            config = GRPOConfig(**small, kl_weight=1.0, format_reward=0.5)
+            config = GRPOConfig(**small, kl_weight=1.0, format_reward=0.5, patience=0)
             artifact = train_grpo(config, **paths, problems=start / "problems.jsonl")
         routers.append(load_model(artifact)[0].layers[0].ffn.router.weight)
     assert not torch.equal(*routers)

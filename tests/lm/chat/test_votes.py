@@ -43,6 +43,16 @@ def test_votes_of_a_chat_are_preferences(tmp_path):
     assert house[1].split == house[2].split  # of one prompt
 
 
+@pytest.mark.parametrize("place", ["prompt", "response", "context"])
+def test_a_vote_that_no_file_can_hold_leaves_the_file_as_it_is(tmp_path, place):
+    path = tmp_path / "votes.jsonl"
+    append_vote(path, "compare", [], prompt="7?", chosen="7", rejected="8")
+    texts = {"prompt": "7?", "response": "7"} | ({place: "\ud800"} if place != "context" else {})
+    with pytest.raises(InputError, match="half of a surrogate pair"):
+        append_vote(path, "down", [Message("user", "\ud800")] if place == "context" else [], **texts)
+    assert rows_of(path)[0] == [("7?", "7", "8", [])]
+
+
 def test_votes_reach_the_alignment_data(tmp_path):
     from lm.alignment.data import PREFERENCES, publish_alignment_data
 

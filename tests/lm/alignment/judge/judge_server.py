@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server in a thread: it judges by a function, and fails as it is told to."""
+"""An OpenAI-compatible server in a thread: its verdicts come from a function, and its failures from a list."""
 
 import json
 import re
