@@ -22,7 +22,7 @@ SMALL = {
     "reward_model": {"num_steps": 2, "batch_size": 4, "num_threads": 1},
     "ppo_model": {
         "num_steps": 2, "batch_size": 2, "group_size": 2, "max_new_tokens": 8, "evaluation_problems": 4,
-        "replay_windows": 1, "num_threads": 1, "patience": 3,
+        "replay_windows": 1, "num_threads": 1, "patience": 0,
     },
 }  # fmt: skip
 
