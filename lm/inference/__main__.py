@@ -27,7 +27,11 @@ from lm.tokenizer import Tokenizer
 
 def main(argv: list[str] | None = None) -> int:
     """Load the model, then answer."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.votes is not None and (arguments.raw or arguments.prompt is not None):
+        parser.error("--votes with --raw or --prompt, expected a conversation from standard input")
+    voting = None if arguments.votes is None else Voting(arguments.votes)
     tokenizer = Tokenizer.load(arguments.tokenizer)
     model, _ = load_model(_source(arguments.model), choose_device(arguments.device), tokenizer.digest)
     generation = GenerationConfig(
@@ -41,7 +45,6 @@ def main(argv: list[str] | None = None) -> int:
         for turn in turns:
             _print_stream(tokenizer, stream_raw(model.eval(), tokenizer, turn, generation, arguments.seed), turn)
     else:
-        voting = None if arguments.votes is None else Voting(arguments.votes)
         converse(model.eval(), tokenizer, turns, generation, arguments.system, arguments.seed, voting)
     return 0
 

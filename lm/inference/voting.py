@@ -32,8 +32,10 @@ class Voting:
 
     def __init__(self, path: Path) -> None:
         """Raises:
-        InputError: the file is compressed, or is there and has something else than votes; nothing is appended.
+        InputError: the file is compressed, its folder is not there, or it has something else than votes.
         """
+        if not path.parent.is_dir():
+            raise InputError(f"{path}: the folder {path.parent} does not exist, expected one for a new file")
         if path.suffix == ".gz":
             raise InputError(f"{path}: compressed, expected a file of votes that lines can be appended to")
         self._path = path

@@ -11,7 +11,7 @@ from lm.chat.layouts import read_rows
 from lm.chat.template import Message
 from lm.errors import InputError
 from lm.inference import GenerationConfig
-from lm.inference.__main__ import converse
+from lm.inference.__main__ import converse, main
 from lm.inference.voting import Answer, Voting
 from lm.model import load_model
 from lm.storage import open_artifact
@@ -106,3 +106,16 @@ def test_nothing_is_appended_to_a_compressed_file(tmp_path):
     with pytest.raises(InputError, match=r"votes.jsonl.gz: compressed, expected a file of votes that lines can be"):
         Voting(path)
     assert path.read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_named_before_the_first_turn(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere/votes.jsonl: the folder .*nowhere does not exist"):
+        Voting(tmp_path / "nowhere" / "votes.jsonl")
+
+
+@pytest.mark.parametrize("alone", [["--raw"], ["--prompt", "1 + 1?"]])
+def test_votes_need_a_conversation(start, tmp_path, alone, capsys):  # noqa: F811
+    places = ["--model", str(start / "model"), "--tokenizer", str(start / "tokenizer")]
+    with pytest.raises(SystemExit) as ended:
+        main([*places, "--votes", str(tmp_path / "votes.jsonl"), *alone])
+    assert ended.value.code == 2 and "--votes with --raw or --prompt" in capsys.readouterr().err
