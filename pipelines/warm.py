@@ -19,6 +19,7 @@ from pipelines.decontamination.items import Item
 from pipelines.dedup import deduplicate
 from pipelines.dedup.lsh import ShingleSets
 from pipelines.dedup.minhash import shingle_sets
+from pipelines.filters.pii.first_look import first_looks
 from pipelines.filters.repetition import repetition_shares
 from pipelines.filters.text_statistics import measure
 
@@ -47,6 +48,7 @@ def _judging() -> None:
         weights=weights,
         shape=(1, 0, 0, 2, 2),
     ).scores(tokens_of([_TEXT]))
+    first_looks(pa.array([_TEXT], pa.large_string()))
     measure(_TEXT)
     repetition_shares(_TEXT)
 

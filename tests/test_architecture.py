@@ -72,6 +72,10 @@ PACKAGES = (
 """The order of the packages, and of the modules beside the packages: an import names an earlier one or its own."""
 
 TESTED_ELSEWHERE = {
+    "tests/pipelines/filters/pii/test_first_look.py": (
+        "compiled loops, held against the plain walk through the function that calls them",
+        "pipelines.filters.pii.look_kernel",
+    ),
     "tests/pipelines/filters/pii/test_phones.py": (
         "a number is judged by its plan and by the words beside it",
         "pipelines.filters.pii.numbering_plans",

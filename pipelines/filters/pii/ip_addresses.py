@@ -20,7 +20,6 @@ _IPV4 = re.compile(
 )
 _MIN_LENGTH = len("1.2.3.4")
 _BEHIND = 2
-_MAYBE_IPV6 = re.compile(r":[0-9A-Fa-f]{0,4}:")
 _IPV6 = re.compile(
     r"(?<![\w:.])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:])[0-9A-Fa-f:]{3,39}(?:(?<=:)(?:\d{1,3}\.){3}\d{1,3})?(?!\w)(?!\.\d)",
     re.ASCII,
@@ -61,10 +60,10 @@ _WORDS_BEFORE_ADDRESSES = words(
 )
 
 
-def find_ip_addresses(text: str, runs: Sequence[Span]) -> list[Span]:
-    """The addresses in `text`; those of IPv4 stand in `runs`."""
+def find_ip_addresses(text: str, runs: Sequence[Span], has_colons: bool) -> list[Span]:
+    """The addresses in `text`: those of IPv4 stand in `runs`; without `has_colons` (`first_look`) none is of IPv6."""
     found: list[Span] = []
-    if _MAYBE_IPV6.search(text) is not None:
+    if has_colons:
         spans = (_trimmed(match) for match in _IPV6.finditer(text))
         found += [span for span in spans if _is_ipv6(text[slice(*span)])]
     of_version_4 = [

@@ -25,12 +25,13 @@ from lm.errors import ConfigurationError
 from pipelines.documents.schema import Judgement, Stage, judged
 from pipelines.filters.pii.cards import find_cards
 from pipelines.filters.pii.emails import find_emails
+from pipelines.filters.pii.first_look import FirstLook, first_look, first_looks
 from pipelines.filters.pii.ibans import find_ibans
 from pipelines.filters.pii.ip_addresses import find_ip_addresses
 from pipelines.filters.pii.phone_context import MASK as PHONE_MASK
 from pipelines.filters.pii.phones import find_phones
 from pipelines.filters.pii.regions import ENGLISH, phone_regions
-from pipelines.filters.pii.spans import Span, digit_runs, outside, replaced, without_overlaps
+from pipelines.filters.pii.spans import Span, outside, replaced, without_overlaps
 from pipelines.filters.pii.streets import find_streets
 
 MASKS: Mapping[str, str] = MappingProxyType(
@@ -45,32 +46,35 @@ MASKS: Mapping[str, str] = MappingProxyType(
 )
 """Kind to its mask."""
 
-_Finder = Callable[[str, Sequence[Span], Sequence[str], Sequence[Span]], list[Span]]
+_Finder = Callable[[str, FirstLook, Sequence[str], Sequence[Span]], list[Span]]
 _FINDERS: Mapping[str, _Finder] = MappingProxyType(
     {
-        "email": lambda text, runs, regions, taken: find_emails(text),
-        "iban": lambda text, runs, regions, taken: find_ibans(text, runs),
-        "credit_card": lambda text, runs, regions, taken: find_cards(text, runs),
-        "ip": lambda text, runs, regions, taken: find_ip_addresses(text, runs),
-        "street_address": lambda text, runs, regions, taken: find_streets(text, runs),
-        "phone": find_phones,
+        "email": lambda text, look, regions, taken: find_emails(text) if look.has_at else [],
+        "iban": lambda text, look, regions, taken: find_ibans(text, look.runs),
+        "credit_card": lambda text, look, regions, taken: find_cards(text, look.runs),
+        "ip": lambda text, look, regions, taken: find_ip_addresses(text, look.runs, look.has_colons),
+        "street_address": lambda text, look, regions, taken: find_streets(text, look.runs),
+        "phone": lambda text, look, regions, taken: find_phones(text, look.runs, regions, taken),
     }
 )
 """In the order of proof; a house's number must not lengthen a phone's."""
 
 
 def mask_all(
-    text: str, kinds: Sequence[str] = tuple(MASKS), regions: Sequence[str] = ENGLISH
+    text: str, kinds: Sequence[str] = tuple(MASKS), regions: Sequence[str] = ENGLISH, look: FirstLook | None = None
 ) -> tuple[str, dict[str, int]]:
-    """`text` with every one of `kinds` masked, and how many of each; `regions` are its likely countries."""
-    runs = digit_runs(text)
+    """`text` with every one of `kinds` masked, and how many of each; `regions` are its likely countries.
+
+    `look` is that of the text, where it has been looked at already.
+    """
+    look = look or first_look(text)
     taken: list[Span] = []
     masks: list[tuple[Span, str]] = []
     counts = {}
     for kind in (kind for kind in _FINDERS if kind in kinds):
         if taken:
-            runs = outside(text, runs, taken)
-        found = without_overlaps(_FINDERS[kind](text, runs, regions, taken), taken)
+            look = look._replace(runs=outside(text, look.runs, taken))
+        found = without_overlaps(_FINDERS[kind](text, look, regions, taken), taken)
         taken = sorted(taken + found)
         masks += [(span, MASKS[kind]) for span in found]
         counts[kind] = len(found)
@@ -140,8 +144,8 @@ class PiiMasker(Stage):
         has_languages = "language" in batch.schema.names
         languages = batch.column("language").to_pylist() if has_languages else [None] * batch.num_rows
         masked = [
-            mask_all(text, self.kinds, phone_regions(language, url))
-            for text, language, url in zip(texts, languages, urls, strict=True)
+            mask_all(text, self.kinds, phone_regions(language, url), look)
+            for text, language, url, look in zip(texts, languages, urls, first_looks(batch.column("text")), strict=True)
         ]
         columns = {
             "text": pa.array([text for text, _ in masked], pa.large_string()),

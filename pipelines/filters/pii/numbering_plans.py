@@ -24,9 +24,12 @@ class NumberingPlans:
     def __init__(self, regions: Sequence[str]) -> None:
         self.own: tuple[str, ...] = tuple(regions)
         """ISO 3166 codes of the page's countries."""
-        self.strict = (*self.own, *(region for region in _WORLD if region not in _LAX))
-        """The page's countries, and those whose plans leave most numbers out, as Germany's does not."""
         self._num_lookups = 0
+
+    @property
+    def strict(self) -> tuple[str, ...]:
+        """The page's countries, and those whose plans leave most numbers out, as Germany's does not."""
+        return (*self.own, *(region for region in _WORLD if region not in _LAX))
 
     def is_valid(self, written: str, regions: Sequence[str | None]) -> bool:
         """Return whether one of the plans has the number; the region None stands for a number with `+`."""

@@ -13,6 +13,8 @@ SPACES = " \u00a0\u2007\u2009\u202f"
 DASHES = "\\-\u2010-\u2015\u2212"
 SEPARATORS = f"[{SPACES}{DASHES}./()·•]"
 """What writers put between the digits of one number: spaces, dashes and dots as typed and as typeset."""
+SEPARATOR_CHARACTERS = "".join(re.findall(SEPARATORS, "".join(map(chr, range(0x2300)))))
+"""The same, one after the other."""
 
 _RUN = re.compile(rf"[0-9](?:[0-9{SEPARATORS[1:-1]}]*[0-9])?")
 
