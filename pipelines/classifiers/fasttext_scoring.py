@@ -40,8 +40,10 @@ Scores = NDArray[np.float64]
 
 _ADDED = 1e-5
 _END_OF_LINE = "</s>"
-_MEMO_SLOTS = 1 << 14
-"""Unknown words whose letter n-grams are remembered within a batch: the common ones, in what a core's cache holds."""
+_MEMO_SLOTS = 1 << 16
+"""Words whose sums are remembered within a batch, known or not: the common ones, in 1.5 MB."""
+_MEMO = np.dtype([("key", np.uint64), ("sum", np.float64), ("count", np.int64)], align=True)
+"""One slot: a word's hash, and what `_sums_of` found; a count below 0 marks a free one."""
 _compiled = compiled(error_model="numpy")
 
 
@@ -188,22 +190,31 @@ def _word_ngrams(hashes: NDArray[np.int64], size: int, weights: Scores, shape: A
 
 
 @_compiled
-def _walk(tokens: Tokens, model: Any, min_words: int, max_words: int) -> Any:
-    """For each window the sum of its features' weights, their number and its words; and each document's windows.
-
-    `memo` holds keys, sums and counts of unknown words, one for each slot; a count below 0 marks a free one.
-    """
-    text, num_documents, wide, narrow, starts, stops, flags = tokens
+def _sums_of(tokens: Tokens, token: int, model: Any) -> Any:
+    """The summed weights of a word and its letter n-grams, and their number."""
+    text, _, wide, _, starts, stops, _ = tokens
     keys, ids, word_sums, word_counts, weights, shape = model
-    most = num_documents + (text.size // (2 * min_words) if min_words else 0)
+    word = _find(wide[token], keys, ids)
+    if word >= 0:
+        return word_sums[word], word_counts[word]
+    return _letter_ngrams(text, starts[token], stops[token], weights, shape)
+
+
+@_compiled
+def _walk(tokens: Tokens, model: Any, min_words: int, max_words: int) -> Any:
+    """For each window the sum of its features' weights, their number and its words; and each document's windows."""
+    _, num_documents, wide, narrow, _, _, flags = tokens
+    keys, ids, word_sums, word_counts, weights, shape = model
+    most = num_documents + (wide.size // min_words if min_words else 0)
     sums, counts, num_words = np.zeros(most), np.zeros(most, np.int64), np.zeros(most, np.int64)
     num_windows = np.zeros(num_documents, np.int64)
     mark = np.array([60, 47, 115, 62], np.uint8)  # </s>
     end_wide, end_narrow = hash_word(mark, 0, 4)
     end = _find(end_wide, keys, ids)
     hashes = np.empty(wide.size + 1, np.int64)
-    memo_keys, memo_sums = np.empty(_MEMO_SLOTS, np.uint64), np.empty(_MEMO_SLOTS)
-    memo_counts = np.full(_MEMO_SLOTS, -1)
+    memo = np.empty(_MEMO_SLOTS, _MEMO)
+    for slot in range(_MEMO_SLOTS):
+        memo[slot].count = -1
     window, document, size, in_sentence, words = 0, 0, 0, 0, 0
     total, count = 0.0, 0
     for token in range(wide.size):
@@ -227,18 +238,12 @@ def _walk(tokens: Tokens, model: Any, min_words: int, max_words: int) -> Any:
         if flag & BEGINS_WORD:
             words += 1
             in_sentence += 1
-        word = _find(wide[token], keys, ids)
-        if word >= 0:
-            total += word_sums[word]
-            count += word_counts[word]
-        else:
-            slot = np.int64(wide[token] & np.uint64(_MEMO_SLOTS - 1))
-            if memo_counts[slot] < 0 or memo_keys[slot] != wide[token]:
-                memo_keys[slot] = wide[token]
-                found = _letter_ngrams(text, starts[token], stops[token], weights, shape)
-                memo_sums[slot], memo_counts[slot] = found
-            total += memo_sums[slot]
-            count += memo_counts[slot]
+        known = memo[np.int64(wide[token] & np.uint64(_MEMO_SLOTS - 1))]
+        if known.count < 0 or known.key != wide[token]:
+            known.key = wide[token]
+            known.sum, known.count = _sums_of(tokens, token, model)
+        total += known.sum
+        count += known.count
         hashes[size] = np.int64(narrow[token])
         size += 1
     return sums[:window], counts[:window], num_words[:window], num_windows

@@ -44,6 +44,7 @@ from pipelines.classifiers.metrics import (
 )
 from pipelines.classifiers.model_file import check_model_file, model_file
 from pipelines.classifiers.preprocessing import normalize
+from pipelines.documents.text_buffers import Texts
 
 if TYPE_CHECKING:
     from pipelines.classifiers.fasttext_scoring import LinearScorer
@@ -110,7 +111,7 @@ class ClassifierConfig:
         return any(getattr(self, name) is not None for name in _WANTED)
 
 
-def predict_scores(model: Any, texts: Sequence[str]) -> Scores:
+def predict_scores(model: Any, texts: Texts) -> Scores:
     """The probability of the positive class for each text, from 0 to 1; 0 for a text without a character to judge."""
     from pipelines.classifiers.fasttext_tokens import tokens_of  # it imports numba, which is slow to import
 

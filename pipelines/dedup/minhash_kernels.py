@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lm.compiled import compiled
 from pipelines.dedup.minhash_config import FEWEST_WORDS
 from pipelines.dedup.normalization import DROP, EXPANDS, SPACE
+from pipelines.documents.utf8_kernel import decode
 
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -43,28 +44,13 @@ def mix32(shingle: Any) -> Any:
 
 
 @compiled
-def _decode(data: NDArray[np.uint8], position: int) -> Any:
-    """The code point at `position` of valid UTF-8, and the position after it."""
-    lead = np.uint32(data[position])
-    if lead < 0x80:
-        return lead, position + 1
-    if lead < 0xE0:
-        return (lead & np.uint32(0x1F)) << np.uint32(6) | np.uint32(data[position + 1] & 0x3F), position + 2
-    code = np.uint32(data[position + 1] & 0x3F) << np.uint32(6) | np.uint32(data[position + 2] & 0x3F)
-    if lead < 0xF0:
-        return (lead & np.uint32(0x0F)) << np.uint32(12) | code, position + 3
-    code = code << np.uint32(6) | np.uint32(data[position + 3] & 0x3F)
-    return (lead & np.uint32(0x07)) << np.uint32(18) | code, position + 4
-
-
-@compiled
 def word_hashes(
     data: NDArray[np.uint8], start: int, end: int, table: Array32, expansions: Array32, out: Array64
 ) -> int:
     """Write FNV-1a of the code points of every normalised word of `data[start:end]`; return the number of words."""
     num_words, running, in_word, position = 0, FNV_OFFSET, False, start
     while position < end:
-        code, position = _decode(data, position)
+        code, position = decode(data, position)
         folded = table[code]
         if folded == _SPACE:
             if in_word:

@@ -30,6 +30,7 @@ from lm.errors import ConfigurationError
 from pipelines.classifiers.fasttext_training import ClassifierConfig, linear_scorer, load_classifier, predict_scores
 from pipelines.classifiers.metrics import Scores
 from pipelines.documents.schema import Judgement, Stage, Verdict, judged
+from pipelines.documents.text_buffers import Texts
 
 if TYPE_CHECKING:
     from pipelines.classifiers.fasttext_tokens import Tokens
@@ -99,7 +100,7 @@ class HarmfulFilter(Stage):
 
     def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Score every document for each kind and remove it by the first that reaches its threshold."""
-        texts = batch.column("text").to_pylist()
+        texts = batch.column("text")
         from pipelines.classifiers.fasttext_tokens import tokens_of  # it imports numba, which is slow to import
 
         tokens = tokens_of(texts)
@@ -109,7 +110,7 @@ class HarmfulFilter(Stage):
         verdicts = [self._verdict(dict(zip(scores, row, strict=True))) for row in by_document]
         return judged(batch, verdicts, columns)
 
-    def scores(self, kind: str, texts: Sequence[str], tokens: Tokens | None = None) -> Scores:
+    def scores(self, kind: str, texts: Texts, tokens: Tokens | None = None) -> Scores:
         """The score of each text for one kind of harm; `tokens` are as in `document_scores`."""
         path, sha256 = self._model(kind)
         model = load_classifier(str(path), str(sha256))
@@ -126,9 +127,7 @@ class HarmfulFilter(Stage):
         return None
 
 
-def document_scores(
-    model: Any, texts: Sequence[str], scale: HarmScale | None = None, tokens: Tokens | None = None
-) -> Scores:
+def document_scores(model: Any, texts: Texts, scale: HarmScale | None = None, tokens: Tokens | None = None) -> Scores:
     """The harmful share of each text, from 0 to 1, as the module defines it.
 
     `tokens` are those of the texts, where another model has needed them already.
@@ -138,12 +137,12 @@ def document_scores(
     doubtful = np.flatnonzero(scores >= _DOUBTFUL_SCORE).tolist()
     if not doubtful:
         return scores
-    without = _without_heaviest_families(model, [texts[index].lower() for index in doubtful])
+    without = _without_heaviest_families(model, [str(texts[index]).lower() for index in doubtful])
     scores[doubtful] = np.minimum(scores[doubtful], _excess_shares(model, without, scale))
     return scores
 
 
-def _excess_shares(model: Any, texts: Sequence[str], scale: HarmScale, tokens: Tokens | None = None) -> Scores:
+def _excess_shares(model: Any, texts: Texts, scale: HarmScale, tokens: Tokens | None = None) -> Scores:
     from pipelines.classifiers.fasttext_tokens import tokens_of  # it imports numba, which is slow to import
 
     tokens = tokens_of(texts) if tokens is None else tokens

@@ -30,6 +30,7 @@ from pipelines.classifiers.fasttext_training import (
 from pipelines.classifiers.metrics import Scores, threshold_for_share
 from pipelines.classifiers.model_file import model_file
 from pipelines.documents.schema import Judgement, Stage, Verdict, judged
+from pipelines.documents.text_buffers import Texts
 from pipelines.filters.language import identify_language
 
 _NAME = "quality"
@@ -62,7 +63,7 @@ class QualityFilter(Stage):
 
     def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Score and judge every document."""
-        texts = batch.column("text").to_pylist()
+        texts = batch.column("text")
         languages = batch.column("language").to_pylist() if "language" in batch.schema.names else [None] * len(texts)
         scores = self.scores(texts).tolist()
         judging = [not self.languages or language is None or language in self.languages for language in languages]
@@ -77,7 +78,7 @@ class QualityFilter(Stage):
         """The score, in languages that are not judged."""
         return ("quality_score",) if self.languages and language not in self.languages else ()
 
-    def scores(self, texts: Sequence[str]) -> Scores:
+    def scores(self, texts: Texts) -> Scores:
         """The probability of high quality for each text."""
         return predict_scores(load_classifier(self.model_path, self.model_sha256), texts)
 

@@ -2,6 +2,7 @@
 
 import random
 
+import pyarrow as pa
 import pytest
 
 from pipelines.classifiers.fasttext_tokens import BEGINS_SENTENCE, BEGINS_WORD, ENDS_DOCUMENT, tokens_of
@@ -22,6 +23,10 @@ PIECES = [
     "—",
     "Â",
     "\u2000",
+    "İSTANBUL",
+    "ΟΔΟΣ",
+    "ȺȾ",
+    "\u212aELVIN",
 ]
 BORDERS = [" ", "  ", "\n", "\r\n\n", "\t", "\u00a0", ""]
 
@@ -51,6 +56,21 @@ def test_tokens_are_the_words_of_normalised_texts(seed):
     tokens = tokens_of(texts)
     assert tokens.num_documents == len(texts)
     assert spelt_by_document(tokens) == [normalize(text.replace("\0", " ")).split() for text in texts]
+
+
+def test_every_character_is_read_as_python_reads_it():
+    texts = [f"x{chr(code)}Y" for code in (*range(0xD800), *range(0xE000, 0x20000), 0x2F800, 0x10FFFF)]
+    assert spelt_by_document(tokens_of(texts)) == [normalize(text.replace("\0", " ")).split() for text in texts]
+
+
+def test_a_column_is_read_as_its_texts_are():
+    texts = random_texts(9)
+    column = pa.array(["before", *texts, "behind"], pa.large_string()).slice(1, len(texts))
+    assert spelt_by_document(tokens_of(column)) == spelt_by_document(tokens_of(texts))
+
+
+def test_half_a_surrogate_pair_is_a_question_mark():
+    assert spelt_by_document(tokens_of(["a\ud800b"])) == [["a", "?", "b"]]
 
 
 def test_words_and_sentences_begin_where_white_space_ends():
