@@ -32,7 +32,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lm.configuration import Doc, OneOf, Range, settle, unknown_key
 from lm.errors import ConfigurationError
@@ -47,10 +49,10 @@ from pipelines.filters.language_rules import (
 )
 from pipelines.filters.line_corrections import Correction, correct_c4, correct_c4_for_fineweb, correct_refinedweb
 from pipelines.filters.repetition import SHARE_COLUMNS, duplicate_share, shares_of
-from pipelines.filters.text_statistics import TextStatistics, measure
+from pipelines.filters.text_statistics import Measured, TextStatistics, measure, measure_all
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Page:
     """The input of the rules: the original text, the text after line corrections, and its statistics."""
 
@@ -58,6 +60,8 @@ class Page:
     correction: Correction
     statistics: TextStatistics
     language: str = ENGLISH
+    may_be_placeholder: bool = True
+    """Whether the original may be the text of a placeholder: a first look, since most pages are not."""
 
     def count(self, name: str) -> int:
         """One of the counts of `TextStatistics`."""
@@ -98,6 +102,7 @@ def _count_stop_words(page: Page) -> float:
     return count_stop_words(page.correction.text, stop_words_of(page.language), _ENOUGH_STOP_WORDS)
 
 
+_PLACEHOLDER = "lorem ipsum"
 _ENDS = ".!?…؟۔।॥։።"
 _WIDE_ENDS = "。！？"
 _SENTENCE_END = re.compile(rf"[{_ENDS}][\"'”’“»«)\]]{{0,3}}(?=\s|$)|[{_WIDE_ENDS}]")
@@ -108,7 +113,12 @@ _WORD_LENGTH = _ratio("word_characters", "num_words")
 RULES: Mapping[str, Rule] = MappingProxyType(
     {
         "curly_brackets": Rule("at most", 0, lambda page: page.original.count("{"), "[C] no page with a curly bracket"),
-        "lorem_ipsum": Rule("at most", 0, lambda page: "lorem ipsum" in page.original.lower(), "[C] placeholder text"),
+        "lorem_ipsum": Rule(
+            "at most",
+            0,
+            lambda page: page.may_be_placeholder and _PLACEHOLDER in page.original.lower(),
+            "[C] placeholder text",
+        ),
         "dropped_words": Rule(
             "at most", 0.05, lambda page: page.correction.dropped_share, "[R] words in dropped lines"
         ),
@@ -255,18 +265,26 @@ class HeuristicFilter(Stage):
 
     def violations(self, text: str, language: str = ENGLISH) -> list[Verdict]:
         """Return every rule that `text` fails after line corrections, in the order of application."""
-        return list(_violations(_page(text, language, PRESETS[self.preset].correct), self.thresholds(language)))
+        correction = _corrected(text, language, PRESETS[self.preset].correct)
+        page = Page(original=text, correction=correction, statistics=measure(correction.text), language=language)
+        return list(_violations(page, self.thresholds(language)))
 
     def judge(self, batch: pa.RecordBatch) -> Judgement:
         """Correct the lines, then judge what is left."""
-        correct, texts = PRESETS[self.preset].correct, batch.column("text").to_pylist()
+        correct, column = PRESETS[self.preset].correct, batch.column("text")
+        texts = column.to_pylist()
         languages = batch.column("language").to_pylist() if "language" in batch.schema.names else [ENGLISH] * len(texts)
         thresholds = {language: self.thresholds(language) for language in set(languages)}
-        pages = [_page(text, language, correct) for text, language in zip(texts, languages, strict=True)]
-        verdicts = [next(_violations(page, thresholds[page.language]), None) for page in pages]
-        columns = _shares_of_kept(pages, verdicts)
+        corrections = [_corrected(text, language, correct) for text, language in zip(texts, languages, strict=True)]
+        corrected = column
         if correct is not None:
-            columns["text"] = pa.array([page.correction.text for page in pages], pa.large_string())
+            corrected = pa.array([correction.text for correction in corrections], pa.large_string())
+        measured = measure_all(corrected)
+        may_be_placeholders = pc.match_substring(column, _PLACEHOLDER, ignore_case=True).to_pylist()
+        pages = map(Page, texts, corrections, measured.by_text(), languages, may_be_placeholders)
+        verdicts = [next(_violations(page, thresholds[page.language]), None) for page in pages]
+        columns = {"text": corrected} if correct is not None else {}
+        columns |= _shares_of_kept(measured, verdicts)
         return judged(batch, verdicts, columns)
 
     def _asked(self) -> dict[str, float]:
@@ -284,15 +302,12 @@ def gopher_violations(text: str, language: str = ENGLISH) -> list[Verdict]:
     return HeuristicFilter(preset="gopher").violations(text, language)
 
 
-def _shares_of_kept(pages: Sequence[Page], verdicts: Sequence[Verdict | None]) -> dict[str, pa.Array]:
+def _shares_of_kept(measured: Measured, verdicts: Sequence[Verdict | None]) -> dict[str, pa.Array]:
     """The shares of repetition by column, for the filter that follows: so the text is walked once for both."""
-    rows = [
-        None if verdict is not None else [share for _, share in shares_of(page.statistics)]
-        for page, verdict in zip(pages, verdicts, strict=True)
-    ]
+    is_removed = np.array([verdict is not None for verdict in verdicts], np.bool_)
     return {
-        name: pa.array([None if row is None else row[place] for row in rows], pa.float64())
-        for place, name in enumerate(SHARE_COLUMNS)
+        name: pa.array(shares, mask=is_removed)
+        for name, shares in zip(SHARE_COLUMNS, shares_of(measured, ~is_removed), strict=True)
     }
 
 
@@ -302,13 +317,13 @@ def _is_off(rule: str, language: str) -> bool:
     return rule == "stop_words" and not stop_words_of(language)
 
 
-def _page(text: str, language: str, correct: Callable[[str, str], Correction] | None) -> Page:
-    correction = Correction(text=text, dropped_share=0.0) if correct is None else correct(text, language)
-    return Page(original=text, correction=correction, statistics=measure(correction.text), language=language)
+def _corrected(text: str, language: str, correct: Callable[[str, str], Correction] | None) -> Correction:
+    return Correction(text=text, dropped_share=0.0) if correct is None else correct(text, language)
 
 
 def _violations(page: Page, thresholds: Mapping[str, float]) -> Iterator[Verdict]:
     for name, threshold in thresholds.items():
-        value = float(RULES[name].measure(page))
-        if not RULES[name].passes(value, threshold):
-            yield Verdict(rule=name, value=value, threshold=threshold)
+        rule = RULES[name]
+        value = rule.measure(page)
+        if not rule.passes(value, threshold):
+            yield Verdict(rule=name, value=float(value), threshold=threshold)

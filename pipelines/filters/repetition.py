@@ -12,17 +12,19 @@ joined by single spaces, in the n-gram and in the whole alike, so that shares li
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, ClassVar, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lm.configuration import Doc, OneOf, Range, settle, unknown_key
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import MEASURED, Judgement, Stage, Verdict, judged
-from pipelines.filters.text_statistics import Array, TextStatistics, measure
+from pipelines.filters.text_statistics import Array, Measured, measure_all
 
 THRESHOLDS: Mapping[str, float] = MappingProxyType(
     {
@@ -59,9 +61,8 @@ PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
 SHARE_COLUMNS = tuple(f"{MEASURED}{rule}" for rule in THRESHOLDS)
 """The columns in which the heuristics leave the shares, from their own walk over the text."""
 
-_TOP = {"top_2_gram": 2, "top_3_gram": 3, "top_4_gram": 4}
-_DUPLICATE = {f"duplicate_{n}_grams": n for n in range(5, 11)}
-_TOP_LENGTHS, _DUPLICATE_LENGTHS = tuple(_TOP.values()), tuple(_DUPLICATE.values())
+_TOP_LENGTHS, _DUPLICATE_LENGTHS = (2, 3, 4), (5, 6, 7, 8, 9, 10)
+"""The n of the n-grams among the rules, in the table's order."""
 
 
 class Share(NamedTuple):
@@ -73,18 +74,14 @@ class Share(NamedTuple):
 
 def duplicate_share(hashes: Array, lengths: Array) -> Share:
     """Return the share of a sequence of hashed items of `lengths` characters that repeats an earlier item."""
-    from pipelines.filters.text_kernels import distinct
+    from pipelines.filters import text_kernels
 
-    total = int(lengths.sum())
-    if total == 0:
-        return Share(0.0, 0.0)
-    number, characters = distinct(hashes, lengths)
-    return Share(1 - number / len(hashes), 1 - characters / total)
+    return Share(*text_kernels.duplicate_share(hashes, lengths))
 
 
 def repetition_shares(text: str) -> dict[str, float]:
     """The thirteen shares of table A1 for `text`."""
-    return dict(shares_of(measure(text)))
+    return dict(zip(THRESHOLDS, shares_of(measure_all([text]))[:, 0].tolist(), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,30 +116,25 @@ class RepetitionFilter(Stage):
 
     def verdict(self, text: str) -> Verdict | None:
         """The first rule that `text` fails, with the value measured and the threshold; None where it passes."""
-        return self._verdict(shares_of(measure(text)))
+        return self._verdict(repetition_shares(text).items())
 
     def _verdict(self, shares: Iterable[tuple[str, float]]) -> Verdict | None:
         thresholds = {**PRESETS[self.preset], **self.overrides}
-        for rule, share in shares:  # lazily: what comes after the first failure is not computed
+        for rule, share in shares:
             threshold = thresholds[rule]
             if threshold is not None and share > threshold:
                 return Verdict(rule=rule, value=share, threshold=threshold)
         return None
 
 
-def shares_of(statistics: TextStatistics) -> Iterator[tuple[str, float]]:
-    """The rules of table A1 in their order, each with its share of a text."""
-    from pipelines.filters.text_kernels import ngram_characters
+def shares_of(measured: Measured, among: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Return the shares [rules, texts] of table A1, in its order; a column means nothing where `among` leaves its text
+    out.
+    """
+    from pipelines.filters.text_kernels import repetition
 
-    lines, paragraphs = duplicate_share(*statistics.lines), duplicate_share(*statistics.paragraphs)
-    yield "duplicate_lines", lines.items
-    yield "duplicate_paragraphs", paragraphs.items
-    yield "duplicate_line_characters", lines.characters
-    yield "duplicate_paragraph_characters", paragraphs.characters
-    hashes, lengths = statistics.words
-    total = int(lengths.sum()) + max(0, len(lengths) - 1)
-    found = ngram_characters(hashes, lengths, _TOP_LENGTHS, _DUPLICATE_LENGTHS).tolist()
-    for rule, characters in zip(_TOP, found, strict=False):
-        yield rule, min(1.0, characters / max(1, total))
-    for rule, characters in zip(_DUPLICATE, found[len(_TOP) :], strict=True):
-        yield rule, characters / max(1, total)
+    chosen = np.ones(len(measured.counts), np.bool_) if among is None else among
+    found: NDArray[np.float64] = repetition(
+        measured.words, measured.lines, measured.paragraphs, _TOP_LENGTHS, _DUPLICATE_LENGTHS, chosen
+    )
+    return found

@@ -1,4 +1,4 @@
-"""The compiled loops over code points and word hashes that `text_statistics` and `repetition` call.
+"""The compiled loops over UTF-8 bytes and word hashes that `text_statistics` and `repetition` call.
 
 This module imports numba and is imported only where a text is measured, for numba is slow to import. Each
 loop is linear in its input. Hashes are FNV-1a over code points, in 64 bits.
@@ -12,124 +12,140 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lm.compiled import compiled
+from pipelines.documents.utf8_kernel import decode
 from pipelines.filters.code_points import BULLET, DIGIT, END, LETTER, SPACE
 
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _SHORT_LINE_CHARACTERS = 30
 _RUNNING_LINE_WORDS = 6
 
+NUM_COUNTS = 17
+"""Columns of counts, which `text_statistics` names."""
+
 Array = NDArray[np.uint64]
+Indices = NDArray[np.int64]
 
 
 @compiled
-def walk_words(codes: NDArray[np.uint32], table: NDArray[np.uint8], stop_words: NDArray[np.uint32]) -> Any:
-    """Hash each word and count the tokens' properties; white space closes a token."""
-    most = codes.size // 2 + 1
-    hashes, lengths = np.empty(most, np.uint64), np.empty(most, np.uint64)
-    num_tokens, num_words, characters, num_letter_tokens, num_hashes, num_ellipses, seen_stop_words = (
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-    )
-    in_token, has_letter, dots = False, False, 0
-    running, length, key = _FNV_OFFSET, 0, np.uint32(0)
-    word, word_length, word_key = (
-        _FNV_OFFSET,
-        0,
-        np.uint32(0),
-    )  # the same three as they stood after the last letter or digit
-    for position in range(codes.size + 1):
-        code = codes[position] if position < codes.size else np.uint32(10)
-        kind = table[code]
-        if not kind & SPACE:
-            in_token = True
-            has_letter |= (kind & LETTER) != 0
-            num_hashes += code == 35
-            dots = dots + 1 if code == 46 else 0
-            num_ellipses += code == 0x2026 or dots == 3
-            solid = (kind & (LETTER | DIGIT)) != 0
-            if solid or length:  # punctuation before the first letter or digit is no part of the word
-                running = (running ^ np.uint64(code)) * _FNV_PRIME
-                length += 1
-                key = (key << np.uint32(8)) | (code | np.uint32(32) if code < 128 else np.uint32(255))
-            if solid:  # nor is punctuation after the last one
-                word, word_length, word_key = running, length, key
-        elif in_token:
-            num_tokens += 1
-            num_letter_tokens += has_letter
-            if word_length:
-                hashes[num_words], lengths[num_words] = word, word_length
-                num_words += 1
-                characters += word_length
-            if 0 < word_length <= 4:
-                for index in range(stop_words.size):
-                    seen_stop_words |= (word_key == stop_words[index]) << index
-            in_token, has_letter, dots = False, False, 0
-            running, length, key = _FNV_OFFSET, 0, np.uint32(0)
-            word, word_length = _FNV_OFFSET, 0
-    num_stop_words = 0
-    for index in range(stop_words.size):
-        num_stop_words += (seen_stop_words >> index) & 1
-    counts = (num_tokens, num_words, characters, num_letter_tokens, num_hashes, num_ellipses, num_stop_words)
-    return (hashes[:num_words].copy(), lengths[:num_words].copy()), counts
+def walk(data: NDArray[np.uint8], offsets: Indices, table: NDArray[np.uint8], stop_words: NDArray[np.uint32]) -> Any:
+    """Return the counts [texts, `NUM_COUNTS`] of the texts `data[offsets[i]:offsets[i + 1]]`; and their words, lines
+    and paragraphs, each as the hashes and lengths of all texts in a row, and the number before each text.
 
-
-@compiled
-def walk_lines(codes: NDArray[np.uint32], table: NDArray[np.uint8]) -> Any:
-    """Hash each stripped line, and each paragraph over its lines' hashes, and count kinds of lines."""
-    most = codes.size // 2 + 1
+    White space closes a word. A line is hashed over its words and other characters, a paragraph over its lines' hashes.
+    """
+    num_texts = offsets.size - 1
+    most = (offsets[num_texts] - offsets[0] + num_texts) // 2 + 1
+    counts = np.zeros((num_texts, NUM_COUNTS), np.int64)
+    word_hashes, word_lengths = np.empty(most, np.uint64), np.empty(most, np.uint64)
     line_hashes, line_lengths = np.empty(most, np.uint64), np.empty(most, np.uint64)
     paragraph_hashes, paragraph_lengths = np.empty(most, np.uint64), np.empty(most, np.uint64)
-    newlines, num_lines, characters, bulleted, trailing, ended, short, num_paragraphs = 0, 0, 0, 0, 0, 0, 0, 0
-    items, trailing_characters, running_words, num_words, in_word = 0, 0, 0, 0, False
-    running, length, line, line_length = _FNV_OFFSET, 0, _FNV_OFFSET, 0
-    first_kind, last_kind, dots, last_dots = 0, 0, 0, 0
-    paragraph, paragraph_length = _FNV_OFFSET, 0
-    for position in range(codes.size + 1):
-        code = codes[position] if position < codes.size else np.uint32(10)
-        kind = table[code]
-        if code != 10:
-            if kind & SPACE and length == 0:
+    borders = np.zeros((3, num_texts + 1), np.int64)
+    words, lines, paragraphs = 0, 0, 0
+    for text in range(num_texts):
+        position, end = offsets[text], offsets[text + 1]
+        num_tokens, letters, num_letter_tokens, num_hashes, num_ellipses, seen_stop_words = 0, 0, 0, 0, 0, 0
+        newlines, characters, bulleted, trailing, ended, short = 0, 0, 0, 0, 0, 0
+        items, trailing_characters, running_words = 0, 0, 0
+        in_token, has_letter, dots = False, False, 0
+        running, length, key = _FNV_OFFSET, 0, np.uint32(0)
+        word, word_length, word_key = running, 0, key  # the same three as they stood after the last letter or digit
+        line_running, line_running_length, line_dots, line_tokens = _FNV_OFFSET, 0, 0, 0
+        line, line_length, last_dots = _FNV_OFFSET, 0, 0  # as they stood before white space
+        first_kind, last_kind = 0, 0
+        paragraph, paragraph_length = _FNV_OFFSET, 0
+        is_end = False
+        while not is_end:
+            is_end = position == end
+            code = np.uint32(10)
+            if not is_end:
+                code, position = decode(data, position)
+            kind = table[code]
+            if not kind & SPACE:
+                if not in_token:
+                    in_token = True
+                    line_tokens += 1
+                    first_kind = kind if line_running_length == 0 else first_kind
+                if kind & (LETTER | DIGIT):
+                    behind, dots, line_dots, size, seen = position, 0, 0, 0, kind
+                    while kind & (LETTER | DIGIT):
+                        running = (running ^ np.uint64(code)) * _FNV_PRIME
+                        key = (key << np.uint32(8)) | (code | np.uint32(32) if code < 128 else np.uint32(255))
+                        size, seen, last_kind, position = size + 1, seen | kind, kind, behind
+                        if position == end:
+                            break
+                        code, behind = decode(data, position)
+                        kind = table[code]
+                    has_letter |= (seen & LETTER) != 0
+                    length, line_running_length = length + size, line_running_length + size
+                    line_running = (line_running ^ running) * _FNV_PRIME
+                    word, word_length, word_key = running, length, key
+                else:
+                    line_running = (line_running ^ np.uint64(code)) * _FNV_PRIME
+                    line_running_length, last_kind = line_running_length + 1, kind
+                    line_dots = (line_dots + 1 if code == 46 else 0) + (3 if code == 0x2026 else 0)
+                    num_hashes += code == 35
+                    dots = dots + 1 if code == 46 else 0
+                    num_ellipses += code == 0x2026 or dots == 3
+                    if length:  # punctuation before the first letter or digit is no part of the word
+                        running = (running ^ np.uint64(code)) * _FNV_PRIME
+                        length += 1
+                        key = (key << np.uint32(8)) | (code | np.uint32(32) if code < 128 else np.uint32(255))
+                line, line_length, last_dots = line_running, line_running_length, line_dots
                 continue
-            num_words += not in_word and not kind & SPACE
-            in_word = not kind & SPACE
-            first_kind = kind if length == 0 else first_kind
-            running = (running ^ np.uint64(code)) * _FNV_PRIME
-            length += 1
-            dots = (dots + 1 if code == 46 else 0) + (3 if code == 0x2026 else 0)
-            if not kind & SPACE:  # white space at the end of a line is no part of it
-                line, line_length, last_kind, last_dots = running, length, kind, dots
-            continue
-        newlines += position < codes.size
-        if line_length:
-            line_hashes[num_lines], line_lengths[num_lines] = line, line_length
-            num_lines += 1
-            characters += line_length
-            bulleted += (first_kind & BULLET) != 0
-            trailing += last_dots >= 3
-            ended += (last_kind & END) != 0
-            items += (first_kind & BULLET) != 0 and not last_kind & END
-            trailing_characters += line_length if last_dots >= 3 else 0
-            running_words += num_words if num_words >= _RUNNING_LINE_WORDS or last_kind & END else 0
-            short += line_length <= _SHORT_LINE_CHARACTERS
-            paragraph = (paragraph ^ line) * _FNV_PRIME
-            paragraph_length += line_length
-        if paragraph_length and (line_length == 0 or position == codes.size):
-            paragraph_hashes[num_paragraphs], paragraph_lengths[num_paragraphs] = paragraph, paragraph_length
-            num_paragraphs += 1
-            paragraph, paragraph_length = _FNV_OFFSET, 0
-        running, length, line, line_length, dots = _FNV_OFFSET, 0, _FNV_OFFSET, 0, 0
-        num_words, in_word = 0, False
-    counts = (
-        newlines, num_lines, characters, bulleted, trailing, ended, short, items, trailing_characters, running_words,
-    )  # fmt: skip
-    lines = (line_hashes[:num_lines].copy(), line_lengths[:num_lines].copy())
-    paragraphs = (paragraph_hashes[:num_paragraphs].copy(), paragraph_lengths[:num_paragraphs].copy())
-    return lines, paragraphs, counts
+            if in_token:
+                num_tokens += 1
+                num_letter_tokens += has_letter
+                if word_length:
+                    word_hashes[words], word_lengths[words] = word, word_length
+                    words += 1
+                    letters += word_length
+                if 0 < word_length <= 4:
+                    for index in range(stop_words.size):
+                        seen_stop_words |= (word_key == stop_words[index]) << index
+                in_token, has_letter, dots = False, False, 0
+                running, length, key = _FNV_OFFSET, 0, np.uint32(0)
+                word, word_length = _FNV_OFFSET, 0
+            if code != 10:
+                if line_running_length:  # white space at the beginning of a line is no part of it
+                    line_running = (line_running ^ np.uint64(code)) * _FNV_PRIME
+                    line_running_length += 1
+                    line_dots = 0
+                continue
+            newlines += not is_end
+            if line_length:
+                line_hashes[lines], line_lengths[lines] = line, line_length
+                lines += 1
+                characters += line_length
+                bulleted += (first_kind & BULLET) != 0
+                trailing += last_dots >= 3
+                ended += (last_kind & END) != 0
+                items += (first_kind & BULLET) != 0 and not last_kind & END
+                trailing_characters += line_length if last_dots >= 3 else 0
+                running_words += line_tokens if line_tokens >= _RUNNING_LINE_WORDS or last_kind & END else 0
+                short += line_length <= _SHORT_LINE_CHARACTERS
+                paragraph = (paragraph ^ line) * _FNV_PRIME
+                paragraph_length += line_length
+            if paragraph_length and (line_length == 0 or is_end):
+                paragraph_hashes[paragraphs], paragraph_lengths[paragraphs] = paragraph, paragraph_length
+                paragraphs += 1
+                paragraph, paragraph_length = _FNV_OFFSET, 0
+            line_running, line_running_length, line_dots, line_tokens = _FNV_OFFSET, 0, 0, 0
+            line, line_length = _FNV_OFFSET, 0
+        num_stop_words = 0
+        for index in range(stop_words.size):
+            num_stop_words += (seen_stop_words >> index) & 1
+        num_words, num_lines = words - borders[0, text], lines - borders[1, text]
+        borders[0, text + 1], borders[1, text + 1], borders[2, text + 1] = words, lines, paragraphs
+        counts[text] = (
+            num_tokens, num_words, letters, num_letter_tokens, num_hashes, num_ellipses, num_stop_words, newlines,
+            num_lines, characters, bulleted, trailing, ended, short, items, trailing_characters, running_words,
+        )  # fmt: skip
+    return (
+        counts,
+        (word_hashes[:words], word_lengths[:words], borders[0]),
+        (line_hashes[:lines], line_lengths[:lines], borders[1]),
+        (paragraph_hashes[:paragraphs], paragraph_lengths[:paragraphs], borders[2]),
+    )
 
 
 @compiled
@@ -150,6 +166,46 @@ def distinct(hashes: Array, lengths: Array) -> Any:
         number += 1
         characters += lengths[position]
     return number, np.int64(characters)
+
+
+@compiled
+def repetition(words: Any, lines: Any, paragraphs: Any, most_frequent: Any, repeated: Any, among: Any) -> Any:
+    """Return the shares [rules, texts] of the texts `among` all: duplicate lines and paragraphs, their characters, then
+    the characters in n-grams, as `ngram_characters` has them.
+    """
+    num_texts, num_top = among.size, len(most_frequent)
+    found = np.zeros((4 + num_top + len(repeated), num_texts))
+    for text in range(num_texts):
+        if not among[text]:
+            continue
+        found[0, text], found[2, text] = _duplicate_share(lines, text)
+        found[1, text], found[3, text] = _duplicate_share(paragraphs, text)
+        hashes, lengths, borders = words
+        own_hashes, own_lengths = hashes[borders[text] : borders[text + 1]], lengths[borders[text] : borders[text + 1]]
+        total = max(1, np.int64(own_lengths.sum()) + max(0, own_lengths.size - 1))
+        characters = ngram_characters(own_hashes, own_lengths, most_frequent, repeated)
+        for place in range(characters.size):
+            share = characters[place] / total
+            found[4 + place, text] = min(1.0, share) if place < num_top else share
+    return found
+
+
+@compiled
+def _duplicate_share(items: Any, text: int) -> Any:
+    """Return the share of a text's items that repeats an earlier one, and that of their characters."""
+    hashes, lengths, borders = items
+    first, last = borders[text], borders[text + 1]
+    return duplicate_share(hashes[first:last], lengths[first:last])
+
+
+@compiled
+def duplicate_share(hashes: Array, lengths: Array) -> Any:
+    """Return the share of hashed items that repeats an earlier one, and that of their characters; 0 without any."""
+    total = np.int64(lengths.sum())
+    if total == 0:
+        return 0.0, 0.0
+    number, characters = distinct(hashes, lengths)
+    return 1 - number / hashes.size, 1 - characters / total
 
 
 @compiled

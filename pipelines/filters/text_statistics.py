@@ -1,8 +1,8 @@
-"""Statistics of a text for the heuristic rules: words, lines and paragraphs, counted in one linear walk.
+"""Statistics of texts for the heuristic rules: words, lines and paragraphs, counted in one linear walk.
 
-Decisions: the text is walked as code points by compiled loops, beside a table that says of each code point what it is;
+Decisions: a compiled loop walks the UTF-8 bytes of a batch, beside a table that says of each code point what it is;
 words, lines and paragraphs come out as 64-bit hashes with their lengths, so that repetition is counted on integers.
-Time and memory are linear in the text.
+Time and memory are linear in the texts.
 
     token      a run of characters between white space
     word       a token with a letter or digit in it, its outer punctuation stripped
@@ -13,11 +13,15 @@ Time and memory are linear in the text.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipelines.documents.text_buffers import Texts, text_buffers
 from pipelines.filters.code_points import kinds_of_code_points
 
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -28,6 +32,22 @@ _LINE_COUNTERS = (
 )  # fmt: skip
 
 Array = NDArray[np.uint64]
+Indices = NDArray[np.int64]
+
+
+class Items(NamedTuple):
+    """The words, the lines or the paragraphs of texts: hashes and lengths in characters, those of text `i` from
+    `borders[i]` to `borders[i + 1]`.
+    """
+
+    hashes: Array
+    lengths: Array
+    borders: Indices
+
+    def of(self, text: int) -> tuple[Array, Array]:
+        """Return the hashes and lengths of one text."""
+        first, last = self.borders[text], self.borders[text + 1]
+        return self.hashes[first:last], self.lengths[first:last]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,15 +67,44 @@ class TextStatistics:
     paragraphs: tuple[Array, Array]
 
 
+class Measured(NamedTuple):
+    """The statistics of several texts, as `TextStatistics` has them of one; `counts` has a row for each text."""
+
+    counts: Indices
+    words: Items
+    lines: Items
+    paragraphs: Items
+
+    def by_text(self) -> list[TextStatistics]:
+        """Return the statistics of each text."""
+        return [
+            TextStatistics(
+                counts=dict(zip(_WORD_COUNTERS + _LINE_COUNTERS, row, strict=True)),
+                words=self.words.of(text),
+                lines=self.lines.of(text),
+                paragraphs=self.paragraphs.of(text),
+            )
+            for text, row in enumerate(self.counts.tolist())
+        ]
+
+
 def measure(text: str) -> TextStatistics:
     """Walk `text` and count."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    from pipelines.filters.text_kernels import walk_lines, walk_words
+    return measure_all([text]).by_text()[0]
 
-    words, of_words = walk_words(codes, kinds_of_code_points(), _stop_word_keys())
-    lines, paragraphs, of_lines = walk_lines(codes, kinds_of_code_points())
-    counts = dict(zip(_WORD_COUNTERS + _LINE_COUNTERS, of_words + of_lines, strict=True))
-    return TextStatistics(counts=counts, words=words, lines=lines, paragraphs=paragraphs)
+
+def measure_all(texts: Texts) -> Measured:
+    """Walk `texts` and count; half a surrogate pair is a code point as others are."""
+    from pipelines.filters.text_kernels import walk
+
+    data, offsets = text_buffers(texts) if isinstance(texts, pa.Array) else _encoded(texts)
+    counts, *items = walk(data, offsets, kinds_of_code_points(), _stop_word_keys())
+    return Measured(counts, *(Items(*each) for each in items))
+
+
+def _encoded(texts: Sequence[str]) -> tuple[NDArray[np.uint8], Indices]:
+    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
+    return np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)], dtype=np.int64)
 
 
 @functools.cache

@@ -93,6 +93,12 @@ def test_the_first_failing_rule_in_table_order_is_recorded_with_its_numbers():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("placeholder", ["lorem ipsum", "Lorem Ipsum", "xLOREM ipsumx"])
+def test_a_placeholder_is_found_in_any_case(placeholder):
+    assert failed(f"{prose(100)} {placeholder}") == "lorem_ipsum"
+    assert failed(f"{prose(100)} {placeholder.replace('s', 'ſ').replace('S', 'ſ')}") is None
+
+
 def test_overrides_set_switch_off_and_add_rules():
     stage = HeuristicFilter(preset="gopher", overrides={"min_words": 10, "stop_words": None, "sentences": 2.0})
     asked = stage.thresholds()

@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -19,9 +20,10 @@ from pipelines.filters.repetition import (
     RepetitionFilter,
     duplicate_share,
     repetition_shares,
+    shares_of,
 )
 from pipelines.filters.run import run_stage
-from pipelines.filters.text_statistics import measure
+from pipelines.filters.text_statistics import measure, measure_all
 from tests.pipelines.filters.test_heuristics import prose
 from tests.pipelines.published import publish_documents, rows_of
 
@@ -68,6 +70,16 @@ def test_lines_and_paragraphs_count_what_came_before():
     assert shares["duplicate_line_characters"] == pytest.approx(14 / 33)
     assert shares["duplicate_paragraphs"] == pytest.approx(1 / 3)
     assert shares["duplicate_paragraph_characters"] == pytest.approx(14 / 33)
+
+
+def test_shares_of_a_batch_are_those_of_each_text():
+    chooser = random.Random(4)
+    texts = ["".join(chooser.choices(["one ", "two ", "a b c d e f ", "\n", "\n\n"], k=60)) for _ in range(50)]
+    among = np.array([chooser.random() < 0.5 for _ in texts])
+    shares = shares_of(measure_all([*texts, ""]), np.append(among, True))
+    for place in np.flatnonzero(among).tolist():
+        assert dict(zip(THRESHOLDS, shares[:, place].tolist(), strict=True)) == repetition_shares(texts[place])
+    assert not shares[:, -1].any()
 
 
 def test_table_a1_has_thirteen_rules_in_order():

@@ -3,7 +3,9 @@
 import random
 import re
 
-from pipelines.filters.text_statistics import measure
+import pyarrow as pa
+
+from pipelines.filters.text_statistics import measure, measure_all
 
 
 def test_measures_words_lines_and_marks():
@@ -55,3 +57,19 @@ def test_lines_agree_with_a_plain_reference_on_random_text():
         assert counts["running_words"] == sum(
             len(line.split()) for line, end in marked if end or len(line.split()) >= 6
         )
+
+
+def test_texts_of_a_batch_are_measured_as_each_alone():
+    chooser = random.Random(3)
+    texts = ["".join(chooser.choices("ab é日😀.…!-•\n\u2028", k=chooser.randrange(80))) for _ in range(300)]
+    column = pa.array(["before", *texts, "behind"], pa.large_string()).slice(1, len(texts))
+    assert len(measure_all([]).by_text()) == 0
+    for text, found in zip(texts, measure_all(column).by_text(), strict=True):
+        alone = measure(text)
+        assert found.counts == alone.counts, text
+        for name in ("words", "lines", "paragraphs"):
+            assert [each.tolist() for each in getattr(found, name)] == [each.tolist() for each in getattr(alone, name)]
+
+
+def test_half_a_surrogate_pair_is_a_character():
+    assert measure("\ud800 x").counts["num_tokens"] == 2
