@@ -37,7 +37,7 @@ from lm.storage import Artifact, Publication
 from pipelines.dedup import lsh, minhash
 from pipelines.dedup.array_files import map_values, write_array
 from pipelines.dedup.clusters import Indices, Ranking, group_labels
-from pipelines.dedup.exact import Keep, TextGroups, hash_text, repeated, url_key
+from pipelines.dedup.exact import Keep, TextGroups, hash_text, hash_texts, repeated, url_key
 from pipelines.dedup.index import DocumentIndex, read_document_index, write_document_index
 from pipelines.dedup.lsh import MEMORY_BYTES, ShingleSets
 from pipelines.dedup.minhash_config import MinHashConfig
@@ -195,7 +195,7 @@ def index_batch(batch: pa.RecordBatch, config: MinHashConfig) -> DocumentIndex:
         doc_ids=pa.chunked_array([batch.column("doc_id")]),
         urls=pa.chunked_array([urls]),
         url_hashes=np.array([hash_text(url_key(url)) for url in urls.to_pylist()], np.uint64),
-        hashes=np.array([hash_text(text) for text in texts.to_pylist()], np.uint64),
+        hashes=hash_texts(texts),
         lengths=pc.utf8_length(texts).to_numpy().astype(np.int64),
         qualities=qualities,
         valid=signatures.valid,

@@ -8,6 +8,7 @@ is unchanged. Lines are separated by "\\n" and compared whole; each occurrence c
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,6 +18,9 @@ from urllib.parse import urldefrag
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines.documents.text_buffers import text_buffers
 
 Keep = Literal["none", "first"]
 
@@ -29,8 +33,20 @@ def hash_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
+def hash_texts(texts: pa.Array) -> npt.NDArray[np.uint64]:
+    """Return `hash_text` of every text of a column, of the bytes where they lie."""
+    data, offsets = text_buffers(texts)
+    digests = [
+        hashlib.blake2b(data.data[start:stop], digest_size=8).digest()
+        for start, stop in itertools.pairwise(offsets.tolist())
+    ]
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+
+
 def url_key(url: str) -> str:
     """Return the URL as it is compared: without a fragment, unless the fragment is a route."""
+    if "#" not in url:
+        return url
     address, fragment = urldefrag(url)
     return url if _ROUTE.match(fragment) else address
 

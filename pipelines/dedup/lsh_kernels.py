@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,8 @@ Array64 = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 
 _MOST_INSERTED = 64
+_STEPS = 64
+"""How far two sets are walked between looks at what is certain."""
 
 
 @compiled
@@ -74,14 +78,45 @@ def jaccard(left: Array64, right: Array64) -> float:
     """|A ∩ B| / |A ∪ B| of two sorted arrays without repetitions."""
     i, j, shared = 0, 0, 0
     while i < left.size and j < right.size:
-        if left[i] == right[j]:
-            i, j, shared = i + 1, j + 1, shared + 1
-        elif left[i] < right[j]:
-            i += 1
-        else:
-            j += 1
-    joint = left.size + right.size - shared
-    return shared / joint if joint else 0.0
+        i, j, more = _advance(left, right, i, j, min(left.size - i, right.size - j))
+        shared += more
+    return _index(shared, left.size + right.size)
+
+
+@compiled
+def _advance(left: Array64, right: Array64, i: int, j: int, num_steps: int) -> Any:
+    """Walk on in two sorted arrays that have `num_steps` left; return where that leads, and how many values both have.
+
+    Whether a value is the smaller one cannot be predicted, so nothing branches on it.
+    """
+    shared = 0
+    for _ in range(num_steps):
+        first, second = left[i], right[j]
+        i += first <= second
+        j += second <= first
+        shared += first == second
+    return i, j, shared
+
+
+@compiled
+def _index(shared: int, total: int) -> float:
+    """Return the Jaccard index of two sets with `total` elements, each counted by itself, of which they share some."""
+    return shared / (total - shared) if total else 0.0
+
+
+@compiled
+def reaches(left: Array64, right: Array64, threshold: float) -> bool:
+    """Return whether the Jaccard index of two sorted arrays reaches `threshold`; the walk ends when that is certain."""
+    total = left.size + right.size
+    i, j, shared = 0, 0, 0
+    while True:
+        num_steps = min(left.size - i, right.size - j)
+        if _index(shared, total) >= threshold:
+            return True
+        if num_steps == 0 or _index(shared + num_steps, total) < threshold:
+            return False
+        i, j, more = _advance(left, right, i, j, min(num_steps, _STEPS))
+        shared += more
 
 
 @compiled
@@ -100,7 +135,7 @@ def _similar(left: int, right: int, values: Array64, starts: Indices, threshold:
     first, second = values[starts[left] : starts[left + 1]], values[starts[right] : starts[right + 1]]
     if min(first.size, second.size) < threshold * max(first.size, second.size):
         return False
-    return jaccard(first, second) >= threshold
+    return reaches(first, second, threshold)
 
 
 @compiled

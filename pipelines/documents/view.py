@@ -158,9 +158,10 @@ def _with_texts(artifact: Artifact, batches: Batches) -> Batches:
         place = batch.schema.get_field_index("text")
         if place >= 0 and batch.num_rows:
             rows, texts = changes.before(first + batch.num_rows)
-            mask = pc.is_in(pa.array(range(first, first + batch.num_rows), pa.int64()), value_set=rows)
-            replaced = pc.replace_with_mask(batch.column(place), mask, texts)
-            batch = batch.set_column(place, batch.schema.field(place), replaced)
+            if len(rows):
+                mask = pc.is_in(pa.array(range(first, first + batch.num_rows), pa.int64()), value_set=rows)
+                replaced = pc.replace_with_mask(batch.column(place), mask, texts)
+                batch = batch.set_column(place, batch.schema.field(place), replaced)
         first += batch.num_rows
         yield batch
 

@@ -1,9 +1,10 @@
 """Exact duplicates: documents and lines."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from pipelines.dedup.exact import TextGroups, deduplicate_lines, repeated, url_key
+from pipelines.dedup.exact import TextGroups, deduplicate_lines, hash_text, hash_texts, repeated, url_key
 
 
 def test_every_copy_of_a_repeated_line_goes():
@@ -45,6 +46,13 @@ def test_groups_name_the_first_index():
         13,
         14,
     ]
+
+
+def test_a_column_has_the_hashes_of_its_texts():
+    texts = ["", "one", "größer", "😀"]
+    column = pa.array(["before", *texts, "behind"], pa.large_string()).slice(1, len(texts))
+    assert hash_texts(column).tolist() == [hash_text(text) for text in texts]
+    assert hash_texts(column.slice(0, 0)).tolist() == []
 
 
 def test_only_repeated_hashes_are_worth_comparing():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.dedup.lsh_kernels import group_equal, jaccard, join_buckets, pair_jaccards
+from pipelines.dedup.lsh_kernels import group_equal, jaccard, join_buckets, pair_jaccards, reaches
 from tests.pipelines.dedup.graphs import connected_components
 
 SETS = st.lists(st.sets(st.integers(0, 12), max_size=8), min_size=2, max_size=12)
@@ -43,6 +43,18 @@ def test_the_index_is_that_of_sets(sets):
     found = pair_jaccards(left, right, values, starts)
     assert found.tolist() == [index_of(sets[i], sets[j]) for i, j in zip(left, right, strict=True)]
     assert jaccard(values[: starts[1]], values[: starts[1]]) == (1.0 if sets[0] else 0.0)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1 / 3, 0.5, 0.55, 1.0])
+def test_a_walk_that_ends_early_says_what_the_whole_one_does(threshold):
+    dice = np.random.default_rng(5)
+    for size in (0, 1, 3, 70, 300):
+        for share in np.linspace(0, 1, 40):
+            drawn = np.unique(dice.integers(0, 2**63, 2 * size).astype(np.uint64))
+            left = drawn[dice.random(drawn.size) < (1 + share) / 2]
+            right = drawn[dice.random(drawn.size) < (1 + share) / 2]
+            assert reaches(left, right, threshold) == (jaccard(left, right) >= threshold)
+    assert reaches(np.arange(3, dtype=np.uint64), np.arange(9, dtype=np.uint64), 1 / 3)
 
 
 @settings(max_examples=60)
