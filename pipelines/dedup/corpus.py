@@ -276,13 +276,14 @@ def _shingle_sets(
     shingle = functools.partial(_shingle_partition, ngram)
     num_workers = num_workers if candidates.size >= FEWEST_FOR_WORKERS else 1
     sizes = run_partitions(shingle, jobs, num_workers=num_workers, report=report, description="near-duplicates")
-    with (folder / "values").open("wb") as joint:
-        for _, _, path in jobs.values():
+    values, *others = [path for _, _, path in jobs.values()]
+    with values.open("ab") as joint:
+        for path in others:
             with path.open("rb") as part:
                 shutil.copyfileobj(part, joint, 1 << 24)
             path.unlink()
     starts = np.concatenate([[0], np.cumsum(np.concatenate(list(sizes.values())))]).astype(np.int64)
-    return ShingleSets(candidates, starts, map_values(folder / "values", np.uint64))
+    return ShingleSets(candidates, starts, map_values(values, np.uint64))
 
 
 def _rows_by_partition(sources: Mapping[str, Artifact], wanted: Indices) -> dict[str, tuple[Artifact, Indices]]:

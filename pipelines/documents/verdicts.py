@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from lm.errors import IntegrityError
 from lm.storage import Artifact
-from pipelines.documents.schema import Judgement, verdict_fields
+from pipelines.documents.schema import Judgement, Verdict, verdict_fields
 from pipelines.documents.tables import TEXTS, VERDICTS, TableWriter, stored_schema
 
 TEXT_SCHEMA = pa.schema(
@@ -95,16 +95,21 @@ class VerdictWriter(ExitStack):
         """
         documents, verdicts = judgement
         _check(batch, documents, len(verdicts), [field.name for field in self._added])
-        rows = pa.RecordBatch.from_pylist([verdict_fields(each) for each in verdicts], schema=pa.schema(_LAST))
         columns = [
             batch.column("doc_id"),
             judgement.kept,
             *(documents.column(field.name).cast(field.type) for field in self._added),
-            *rows.columns,
+            *_last_columns(verdicts),
         ]
         first = self._verdicts.num_rows
         self._verdicts.write(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self._texts.write(first, batch, documents.column("text"), judgement.kept)
+
+
+def _last_columns(verdicts: Sequence[Verdict | None]) -> list[pa.Array]:
+    if not any(verdicts):  # as in most batches
+        return [pa.nulls(len(verdicts), field.type) for field in _LAST]
+    return list(pa.RecordBatch.from_pylist(list(map(verdict_fields, verdicts)), schema=pa.schema(_LAST)).columns)
 
 
 def sources_of(target: Path, sources: Sequence[Artifact]) -> list[dict[str, str]]:

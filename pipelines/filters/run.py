@@ -107,7 +107,9 @@ def _write_stage(stage: Stage, source: Artifact, target: Path, publication: Publ
             judgement = stage.judge(batch)
             counts.judge(batch, judgement)
             writer.write(batch, judgement)
-            languages.update(batch.column("language").to_pylist() if "language" in schema.names else ())
+            if "language" in schema.names:
+                names, numbers = batch.column("language").value_counts().flatten()
+                languages.update(dict(zip(names.to_pylist(), numbers.to_pylist(), strict=True)))
             bar.update(batch.num_rows)
     off = {f"{rule} in {name}": languages[name] for name in sorted(languages) for rule in stage.rules_off(name)}
     publication.summary.update(

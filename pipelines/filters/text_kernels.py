@@ -214,10 +214,11 @@ def ngram_characters(hashes: Array, lengths: Array, most_frequent: Any, repeated
     frequent n-gram, at least two (of equally frequent ones the longest); for each n of `repeated`, those within n-grams
     that occurred before, each character once.
 
-    Both are ascending, the second behind the first. An n-gram's hash is polynomial in an odd base, then mixed.
+    Both are ascending, the second behind the first. An n-gram's hash is polynomial in an odd base, then mixed. Only
+    n-grams whose first and last words but one begin shorter ones that repeat are looked at: no others can repeat.
     """
     found = np.zeros(len(most_frequent) + len(repeated), np.int64)
-    grams = hashes.copy()
+    grams, places = hashes.copy(), np.arange(hashes.size)
     table, counts = np.empty(_num_slots(hashes.size), np.uint64), np.empty(_num_slots(hashes.size), np.int64)
     n = 1
     for place in range(found.size):
@@ -228,12 +229,12 @@ def ngram_characters(hashes: Array, lengths: Array, most_frequent: Any, repeated
             for position in range(hashes.size - n + 1):
                 grams[position] = grams[position] * np.uint64(0x9E3779B97F4A7C15) + hashes[position + n - 1]
         num_grams = max(0, hashes.size - n + 1)
-        table[:] = 0
+        places = places[: np.searchsorted(places, num_grams)]
+        slots = _num_slots(places.size)
         if is_top:
-            counts[:] = 0
-            found[place] = _most_frequent(grams[:num_grams], lengths, n, table, counts)
+            found[place], places = _most_frequent(grams, lengths, n, places, table[:slots], counts[:slots])
         else:
-            found[place] = _repeated(grams[:num_grams], lengths, n, table)
+            found[place] = _repeated(grams, lengths, n, places, table[:slots])
             if not found[place]:  # where no n-gram repeats, no longer one does
                 break
     return found
@@ -268,30 +269,42 @@ def _mixed(gram: np.uint64) -> Any:
 
 
 @compiled
-def _most_frequent(grams: Array, lengths: Array, n: int, table: Array, counts: NDArray[np.int64]) -> Any:
-    most, longest = np.int64(1), np.int64(0)
-    for position in range(grams.size):
+def _most_frequent(
+    grams: Array, lengths: Array, n: int, places: Indices, table: Array, counts: NDArray[np.int64]
+) -> Any:
+    """Return the characters of the most frequent n-gram at `places`, and the places where longer ones may repeat."""
+    table[:], counts[:] = 0, 0
+    slots, most, longest = np.empty_like(places), np.int64(1), np.int64(0)
+    for index, position in enumerate(places):
         gram = _mixed(grams[position])
         slot = _slot(table, gram)
-        table[slot] = gram
+        table[slot], slots[index] = gram, slot
         counts[slot] += 1
         if counts[slot] >= most and counts[slot] > 1:
             length = n - 1 + np.int64(lengths[position : position + n].sum())
             longest = length if counts[slot] > most else max(longest, length)
             most = counts[slot]
-    return most * longest
+    left, number = np.empty_like(places), 0
+    for index in range(places.size - 1):
+        is_whole = places[index + 1] == places[index] + 1
+        if is_whole and counts[slots[index]] > 1 and counts[slots[index + 1]] > 1:
+            left[number], number = places[index], number + 1
+    return most * longest, left[:number]
 
 
 @compiled
-def _repeated(grams: Array, lengths: Array, n: int, table: Array) -> Any:
-    characters, position = np.int64(0), 0
-    while position < grams.size:
+def _repeated(grams: Array, lengths: Array, n: int, places: Indices, table: Array) -> Any:
+    """Return the characters of the n-grams at `places` that occurred before; the walk goes on behind each."""
+    table[:] = 0
+    characters, behind = np.int64(0), 0
+    for position in places:
+        if position < behind:
+            continue
         gram = _mixed(grams[position])
         slot = _slot(table, gram)
         if table[slot] == 0:
             table[slot] = gram
-            position += 1
         else:
             characters += n - 1 + np.int64(lengths[position : position + n].sum())
-            position += n
+            behind = position + n
     return characters

@@ -13,9 +13,10 @@ import re
 from pipelines.extract.word_lists import words
 from pipelines.filters.pii.spans import Span
 
+_MAX_USER = 64
 _LETTERS = "A-Za-zÀ-ÖØ-öø-ɏ"  # Latin; other scripts are often written up against an address without a space
 _ADDRESS = re.compile(
-    rf"[{_LETTERS}0-9_%+-][{_LETTERS}0-9._%+'-]{{0,63}}@"
+    rf"[{_LETTERS}0-9_%+-][{_LETTERS}0-9._%+'-]{{0,{_MAX_USER - 1}}}@"
     rf"((?:[{_LETTERS}0-9](?:[{_LETTERS}0-9-]{{0,62}})\.){{1,8}})(xn--[A-Za-z0-9-]{{2,59}}|[A-Za-z]{{2,24}})(?![A-Za-z0-9])"
 )
 _FILE_NAMES = words(
@@ -45,15 +46,19 @@ _CODE_USERS = frozenset({"git", "hg", "svn"})
 def find_emails(text: str) -> list[Span]:
     """The e-mail addresses in `text`."""
     found = _find_disguised(text)
-    if "@" not in text:
-        return found
-    match = _EMAIL.search(text)
+    match = _next_address(text, 0)
     while match is not None:
         if _is_address(match):
             found.append(match.span())
         # Another address may follow at once, after a hyphen.
-        match = _ADDRESS.match(text, match.end()) or _EMAIL.search(text, match.end())
+        match = _ADDRESS.match(text, match.end()) or _next_address(text, match.end())
     return sorted(found)
+
+
+def _next_address(text: str, position: int) -> re.Match[str] | None:
+    """The first address from `position` on; what is too far before an `@` need not be searched."""
+    at = text.find("@", position)
+    return None if at < 0 else _EMAIL.search(text, max(position, at - _MAX_USER))
 
 
 def _find_disguised(text: str) -> list[Span]:
