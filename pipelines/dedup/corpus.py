@@ -51,10 +51,8 @@ from pipelines.documents.view import count_documents, read_documents, read_schem
 from pipelines.executor.partitions import Report, engine, run_partitions
 
 STAGE = "dedup"
-FEWEST_FOR_WORKERS = 50_000
-"""Below this number of documents this process computes signatures and shingles itself: starting workers would take
-longer.
-"""
+FEWEST_FOR_PROCESSES = 50_000
+"""With fewer documents threads of this process compute signatures and shingles, as processes take longer to start."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,9 +161,10 @@ def _index(
     paths = run_partitions(
         functools.partial(_index_partition, config),
         jobs,
-        num_workers=num_workers if num_documents >= FEWEST_FOR_WORKERS else 1,
+        num_workers=num_workers,
         report=report,
         description="signatures",
+        in_threads=num_documents < FEWEST_FOR_PROCESSES,
     )
     return DocumentIndex.join([read_document_index(path) for path in paths.values()])
 
@@ -274,8 +273,10 @@ def _shingle_sets(
     rows = _rows_by_partition(sources, candidates).items()
     jobs = {key: (*job, folder / str(number)) for number, (key, job) in enumerate(rows)}
     shingle = functools.partial(_shingle_partition, ngram)
-    num_workers = num_workers if candidates.size >= FEWEST_FOR_WORKERS else 1
-    sizes = run_partitions(shingle, jobs, num_workers=num_workers, report=report, description="near-duplicates")
+    few = candidates.size < FEWEST_FOR_PROCESSES
+    sizes = run_partitions(
+        shingle, jobs, num_workers=num_workers, report=report, description="near-duplicates", in_threads=few
+    )
     values, *others = [path for _, _, path in jobs.values()]
     with values.open("ab") as joint:
         for path in others:

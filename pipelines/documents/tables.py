@@ -6,6 +6,7 @@ stays within memory.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -83,6 +84,15 @@ class _Held:
 
     num_bytes_left: int
     tables: dict[Path, list[pa.RecordBatch]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep(self, key: Path, batches: list[pa.RecordBatch]) -> None:
+        """Keep a table, unless another thread has kept it or taken the bytes meanwhile."""
+        num_bytes = sum(batch.nbytes for batch in batches)
+        with self._lock:
+            if key not in self.tables and num_bytes <= self.num_bytes_left:
+                self.num_bytes_left -= num_bytes
+                self.tables[key] = batches
 
 
 _held: ContextVar[_Held | None] = ContextVar("held", default=None)
@@ -104,15 +114,15 @@ def tables_in_memory(max_bytes: int) -> Iterator[None]:
 def read_rows(artifact: Artifact, name: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of one table of an artifact, in order, a batch at a time; the file's sha256 is checked first."""
     held, key = _held.get(), artifact.folder / name
-    if held is None or key not in held.tables:
+    batches = None if held is None else held.tables.get(key)
+    if batches is None:
         with pq.ParquetFile(artifact.file(name)) as file:
             batches = None if held is None else _decoded(file, held.num_bytes_left)
             if held is None or batches is None:
                 yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns)
                 return
-            held.num_bytes_left -= sum(batch.nbytes for batch in batches)
-            held.tables[key] = batches
-    for batch in held.tables[key]:
+        held.keep(key, batches)
+    for batch in batches:
         yield batch if columns is None else batch.select(list(columns))
 
 

@@ -1,10 +1,12 @@
-"""A function over the partitions of a run: in this process, in local child processes, or over a Ray cluster."""
+"""A function over the partitions of a run: in this process, in threads or child processes, or over a Ray cluster."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -29,10 +31,12 @@ def run_partitions(
     report: Report | None = None,
     description: str = "partitions",
     failed: dict[str, LoamError] | None = None,
+    in_threads: bool = False,
 ) -> dict[str, Result]:
     """Return `function` of every job, by the jobs' names and in their order; one worker means this process.
 
-    With `LOAM_ENGINE=ray` the jobs go to a Ray cluster instead, whatever `num_workers` says.
+    With `LOAM_ENGINE=ray` the jobs go to a Ray cluster instead, whatever `num_workers` says. `in_threads` makes the
+    workers threads of this process, for jobs of compiled code that are over before a process has started.
 
     With `failed`, a job's `LoamError` is put there by the job's name, and the other jobs go on. Without, it is raised.
 
@@ -46,7 +50,12 @@ def run_partitions(
         raise ConfigurationError(f"num_workers: {num_workers}, expected at least 1")
     if failed is not None:
         outcomes = run_partitions(
-            _Attempt(function), jobs, num_workers=num_workers, report=report, description=description
+            _Attempt(function),
+            jobs,
+            num_workers=num_workers,
+            report=report,
+            description=description,
+            in_threads=in_threads,
         )
         failed.update((name, each) for name, each in outcomes.items() if isinstance(each, LoamError))
         return {name: each for name, each in outcomes.items() if not isinstance(each, LoamError)}
@@ -57,7 +66,12 @@ def run_partitions(
     num_workers = min(num_workers, len(jobs))
     start = time.monotonic()
     results: dict[str, Result] = {}
-    finished = _run_here(function, jobs) if num_workers <= 1 else LocalPool(function, jobs).run(num_workers)
+    if num_workers <= 1:
+        finished = _run_here(function, jobs)
+    elif in_threads:
+        finished = _run_in_threads(function, jobs, num_workers)
+    else:
+        finished = LocalPool(function, jobs).run(num_workers)
     for name, result in progress.track(finished, description, total=len(jobs), unit="partition"):
         results[name] = result
         if report is not None:
@@ -99,3 +113,13 @@ class _Attempt:
 def _run_here(function: Callable[[Job], Result], jobs: Mapping[str, Job]) -> Iterator[tuple[str, Result]]:
     for name, job in jobs.items():
         yield name, function(job)
+
+
+def _run_in_threads(
+    function: Callable[[Job], Result], jobs: Mapping[str, Job], num_workers: int
+) -> Iterator[tuple[str, Result]]:
+    """Yield `(name, result)` as the jobs end; each sees the context variables of the caller."""
+    with ThreadPoolExecutor(num_workers) as threads:
+        names = {threads.submit(copy_context().run, function, job): name for name, job in jobs.items()}
+        for future in as_completed(names):
+            yield names[future], future.result()

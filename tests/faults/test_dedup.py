@@ -94,7 +94,7 @@ def test_workers_killed_while_they_sign_and_compare_change_nothing(tmp_path, mon
         return run_jobs(partial(kill_me_once, str(tmp_path), function), jobs, **options)
 
     monkeypatch.setattr(corpus, "run_partitions", run_with_a_death)
-    monkeypatch.setattr(corpus, "FEWEST_FOR_WORKERS", 0)
+    monkeypatch.setattr(corpus, "FEWEST_FOR_PROCESSES", 0)
     killed = deduplicate_partitions(sources(tmp_path / "b"), tmp_path / "b" / "out", num_workers=2)
     assert {path.name for path in tmp_path.glob("died in *")} == {
         "died in _index_partition",

@@ -80,8 +80,9 @@ def test_clusters_list_every_member(tmp_path):
     ]
 
 
-def test_order_of_partitions_and_number_of_workers_change_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "FEWEST_FOR_WORKERS", 0)
+@pytest.mark.parametrize("fewest", [0, 50_000])
+def test_order_of_partitions_and_number_of_workers_change_nothing(tmp_path, monkeypatch, fewest):
+    monkeypatch.setattr(corpus_module, "FEWEST_FOR_PROCESSES", fewest)
     sources = corpus(tmp_path)
     first = deduplicate_partitions(sources, tmp_path / "1")
     second = deduplicate_partitions(dict(reversed(sources.items())), tmp_path / "2", num_workers=2)

@@ -1,5 +1,7 @@
 """Jobs over partitions: the order of results, reports, and settings that are refused."""
 
+from contextvars import ContextVar
+
 import pytest
 
 from lm.errors import ConfigurationError, InputError
@@ -16,6 +18,16 @@ def test_results_come_in_the_jobs_order_whatever_the_workers():
     for num_workers in (1, 2):
         results = run_partitions(square, jobs, num_workers=num_workers)
         assert list(results.items()) == list(expected.items())
+
+
+def test_threads_see_what_the_caller_sees():
+    seen = ContextVar("seen", default=0)
+    seen.set(7)
+    jobs = {f"p{i}": i for i in range(5)}
+    results = run_partitions(lambda number: number + seen.get(), jobs, num_workers=2, in_threads=True)
+    assert list(results.items()) == [(f"p{i}", i + 7) for i in range(5)]
+    with pytest.raises(InputError, match="zero"):
+        run_partitions(inverse, {"p0": 2, "p1": 0}, num_workers=2, in_threads=True)
 
 
 def test_reports_come_as_partitions_finish():
