@@ -26,6 +26,9 @@ _LAST = 0x323B0
 _TAGS = range(0xE0000, 0xE0200)
 """Above the ideographs ending at `_LAST` only these are anything but themselves."""
 
+_WITHOUT_CASE = frozenset({"Lo", "Cn", "Co", "Cs"})
+"""Categories of letters without case, as of ideographs, and of code points without a character."""
+
 
 def normalize(text: str) -> str:
     """Return `text` without case, accents, punctuation and spacing, which differ between copies of a page."""
@@ -52,7 +55,10 @@ def folding_table() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
     expansions: list[int] = []
     for code in (*range(_LAST), *_TAGS):
-        folded = fold.__wrapped__(chr(code))
+        character = chr(code)
+        if unicodedata.category(character) in _WITHOUT_CASE and unicodedata.is_normalized("NFD", character):
+            continue  # most are themselves
+        folded = fold.__wrapped__(character)
         if folded == " ":
             table[code] = SPACE
         elif not folded:

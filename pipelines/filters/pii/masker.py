@@ -71,12 +71,16 @@ def mask_all(
     taken: list[Span] = []
     masks: list[tuple[Span, str]] = []
     counts = {}
-    for kind in (kind for kind in _FINDERS if kind in kinds):
+    for kind, find in _FINDERS.items():
+        if kind not in kinds:
+            continue
         if taken:
             look = look._replace(runs=outside(text, look.runs, taken))
-        found = without_overlaps(_FINDERS[kind](text, look, regions, taken), taken)
-        taken = sorted(taken + found)
-        masks += [(span, MASKS[kind]) for span in found]
+        found = find(text, look, regions, taken)
+        if found:
+            found = without_overlaps(found, taken)
+            taken = sorted(taken + found)
+            masks += [(span, MASKS[kind]) for span in found]
         counts[kind] = len(found)
     return (replaced(text, masks) if masks else text), counts
 
