@@ -31,6 +31,8 @@ def text_column(texts: Texts) -> pa.LargeStringArray:
 def text_buffers(texts: Texts) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """Return the UTF-8 bytes of all texts and their borders: text `i` is `data[offsets[i]:offsets[i + 1]]`.
 
+    All are read-only, whatever Arrow says of its memory, so that loops are compiled for one kind of array.
+
     Raises:
         InputError: a text is null or has a lone surrogate.
     """
@@ -39,6 +41,12 @@ def text_buffers(texts: Texts) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.in
         raise InputError(f"{column.null_count} texts are null, expected none")
     _, offsets, data = column.buffers()
     if offsets is None or len(column) == 0:
-        return np.empty(0, np.uint8), np.zeros(1, np.int64)
-    borders: npt.NDArray[Any] = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    return (np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)), borders
+        return _view(b"", np.uint8), _view(bytes(8), np.int64)
+    borders = _view(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    return _view(data or b"", np.uint8), borders
+
+
+def _view(buffer: bytes | pa.Buffer, kind: type[np.generic]) -> npt.NDArray[Any]:
+    values: npt.NDArray[Any] = np.frombuffer(buffer, kind)
+    values.flags.writeable = False
+    return values

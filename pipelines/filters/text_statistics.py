@@ -103,8 +103,11 @@ def measure_all(texts: Texts) -> Measured:
 
 
 def _encoded(texts: Sequence[str]) -> tuple[NDArray[np.uint8], Indices]:
+    """Return the same as `text_buffers`, of texts that Arrow may refuse."""
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    return np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    offsets.flags.writeable = False
+    return np.frombuffer(b"".join(encoded), np.uint8), offsets
 
 
 @functools.cache

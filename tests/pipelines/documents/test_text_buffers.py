@@ -29,6 +29,12 @@ def test_a_large_column_is_not_copied():
     assert data.ctypes.data == column.buffers()[2].address
 
 
+@pytest.mark.parametrize("texts", [[], [""], ["one"]])
+def test_all_arrays_are_of_one_kind(texts):
+    arrays = text_buffers(pa.array(texts, pa.large_string()))
+    assert [array.flags.writeable for array in arrays] == [False, False]
+
+
 def test_what_has_no_bytes_is_refused():
     with pytest.raises(InputError, match="1 texts are null"):
         text_buffers(pa.array(["a", None]))
