@@ -92,9 +92,9 @@ def read_blocks(html: str, forgiven: Set[str | int] = frozenset(), earlier: Read
     return Reading(reader.blocks, reader.spans, cut)
 
 
-_Open = tuple[str, int, int, int, int, bool]
-"""An open element: the kind of block to which its end returns, the numbers of blocks, characters, linked characters and
-cells at its start, and whether it may be around the article."""
+_Open = tuple[str, str, str, int, int, int, int]
+"""An open element: its name and attributes, the kind of block to which its end returns, and the numbers of blocks,
+characters, linked characters and cells at its start."""
 
 
 class _Reader:
@@ -161,9 +161,16 @@ class _Reader:
         """Begin a block element."""
         if self.pieces:
             self.flush()
-        candidate = name in CONTAINERS and may_be_article(name, attributes)
         self._open.append(
-            (self._kind, len(self.blocks), self._num_characters, self._num_linked_before, self._num_cells, candidate)
+            (
+                name,
+                attributes,
+                self._kind,
+                len(self.blocks),
+                self._num_characters,
+                self._num_linked_before,
+                self._num_cells,
+            )
         )
         kind = _KINDS[name]
         if kind:
@@ -187,22 +194,18 @@ class _Reader:
         self._num_cells = 0
 
     def close_block(self, end: str, attributes: str) -> None:
-        """End a block element; a menu is dropped."""
+        """End the innermost block element; a menu is dropped."""
         if self.pieces:
             self.flush()
-        if self._open:
-            self._close(end)
-
-    def _close(self, end: str) -> _Open:
-        """End the innermost open element, and return what was noted at its start."""
-        element = self._open.pop()
-        self._kind, start, num_characters, num_linked, _, candidate = element
-        if len(self.blocks) > start:
-            if end in _LINK_LISTS and self._is_menu(end, num_characters, num_linked):
-                self._cut(start, num_characters, num_linked)
-            elif candidate:
-                self.spans.append(Span(start, len(self.blocks)))
-        return element
+        if not self._open:
+            return
+        name, opening, self._kind, start, num_characters, num_linked, _ = self._open.pop()
+        if len(self.blocks) == start:
+            return
+        if end in _LINK_LISTS and self._is_menu(end, num_characters, num_linked):
+            self._cut(start, num_characters, num_linked)
+        elif name in CONTAINERS and may_be_article(name, opening):
+            self.spans.append(Span(start, len(self.blocks)))
 
     def close_item(self, end: str, attributes: str) -> None:
         """End a list item."""
@@ -217,9 +220,10 @@ class _Reader:
 
     def close_row(self, end: str, attributes: str) -> None:
         """End a row of a table."""
-        self.flush()
-        if self._open:
-            _, start, _, _, num_cells, _ = self._close(end)
+        row = self._open[-1] if self._open else None
+        self.close_block(end, attributes)
+        if row is not None:
+            *_, start, _, _, num_cells = row
             self._join_cells(start)
             self._num_cells = num_cells
 

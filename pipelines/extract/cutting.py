@@ -42,6 +42,7 @@ _OPENING = re.compile(
     r"([a-z][^\s>]*+)( [^>]*+)>)"
 )
 _NAMED, _ATTRIBUTES_OF_NAMED, _NAME, _ATTRIBUTES = 3, 4, 5, 6
+_END, _START = 1, 2
 # Text in a comment's or a script's markup counts too: it may cost a reading more, and changes no text.
 _RUNNING_TEXT = re.compile(rf"<(?!(?:a|script|{_RAW})[ >])[a-z/][^>]*+>([^<]{{{_MIN_RUNNING_CHARACTERS + 1},}})")
 _OPEN_HEADING = re.compile(r"<(h[1-6]|dt|summary)(?=[ >])(?:(?!</\1>).)*$", re.DOTALL)
@@ -184,22 +185,24 @@ def _end_of_element(html: str, name: str, position: int, end: int) -> int:
     depth = 1
     for border in _borders(name).finditer(html, position, end):
         kind = border.lastindex
-        if kind == 1:
+        if kind == _END:
             depth -= 1
             if not depth:
                 return border.end()
-        elif kind == 2:
+        elif kind == _START:
             depth += 1
     return end
 
 
 @lru_cache(256)
 def _borders(name: str) -> re.Pattern[str]:
-    """End tags (group 1) and start tags (group 2) of one name, and what may hold text that looks like them."""
-    raw = (
-        ""
-        if name in ("script", "style", "iframe", "xmp")
-        else rf"|(script|{_RAW})(?=[ >])[^>]*+>(?:[^<]++|<(?!/\3>))*+</\3>"
-    )
+    """End tags (group 1) and start tags (group 2) of one name, and what may hold text that looks like them.
+
+    The groups are empty and stand behind, so that each alternative begins with a letter, which rules it out fast.
+    """
+    holds_tags = name not in ("script", "style", "iframe", "xmp")
+    raw = [rf"{each}(?=[ >])[^>]*+>(?:[^<]++|<(?!/{each}>))*+</{each}>" for each in ("script", *_RAW.split("|"))]
     name = re.escape(name)
-    return re.compile(rf"<(?:(/){name}>|({name})(?=[ >])[^>]*+>|{_COMMENT}{raw})")
+    return re.compile(
+        "|".join([rf"<(?:/{name}>()|{name}(?=[ >])[^>]*+>()", _COMMENT, *(raw if holds_tags else ())]) + ")"
+    )
