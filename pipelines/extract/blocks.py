@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import partial
 from html import unescape
 from typing import NamedTuple
 
@@ -57,6 +58,9 @@ class Block(NamedTuple):
     text: str
     num_linked: int
     bullet: str = ""
+
+
+_new_block = partial(tuple.__new__, Block)  # in place of the constructor that is written in Python
 
 
 class Span(NamedTuple):
@@ -125,8 +129,8 @@ class _Reader:
         self.pieces.clear()
         text = self._preformatted(text) if self._kind == "pre" else self._text(text)
         if text:
-            num_linked = min(self.num_linked, len(text))
-            self.blocks.append(Block(self._kind, text, num_linked, self._bullet))
+            num_linked = min(self.num_linked, len(text)) if self.num_linked else 0
+            self.blocks.append(_new_block((self._kind, text, num_linked, self._bullet)))
             self._bullet = ""
             self._num_characters += len(text)
             self._num_linked_before += num_linked
