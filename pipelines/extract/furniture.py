@@ -110,7 +110,7 @@ def closes_page(block: Block, max_characters: int) -> bool:
     if len(block.text) > max_characters or block.kind in (*HEADINGS, "pre"):
         return False
     lowered = block.text.lower()
-    if any(sign in lowered for sign in _CLOSING_SIGNS) and _CLOSING.search(lowered):
+    if any(map(lowered.__contains__, _CLOSING_SIGNS)) and _CLOSING.search(lowered):
         return True
     return block.num_linked > 0 and _CLOSING_LINKS.search(lowered) is not None
 
