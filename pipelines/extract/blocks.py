@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import partial
 from html import unescape
 from typing import NamedTuple
 
@@ -59,6 +60,9 @@ class Block(NamedTuple):
     bullet: str = ""
 
 
+_new_block = partial(tuple.__new__, Block)  # in place of the constructor that is written in Python
+
+
 class Span(NamedTuple):
     """The range of the blocks of an element that may be the one around the article."""
 
@@ -92,9 +96,9 @@ def read_blocks(html: str, forgiven: Set[str | int] = frozenset(), earlier: Read
     return Reading(reader.blocks, reader.spans, cut)
 
 
-_Open = tuple[str, int, int, int, int, bool]
-"""An open element: the kind of block to which its end returns, the numbers of blocks, characters, linked characters and
-cells at its start, and whether it may be around the article."""
+_Open = tuple[str, str, str, int, int, int, int]
+"""An open element: its name and attributes, the kind of block to which its end returns, and the numbers of blocks,
+characters, linked characters and cells at its start."""
 
 
 class _Reader:
@@ -125,8 +129,8 @@ class _Reader:
         self.pieces.clear()
         text = self._preformatted(text) if self._kind == "pre" else self._text(text)
         if text:
-            num_linked = min(self.num_linked, len(text))
-            self.blocks.append(Block(self._kind, text, num_linked, self._bullet))
+            num_linked = min(self.num_linked, len(text)) if self.num_linked else 0
+            self.blocks.append(_new_block((self._kind, text, num_linked, self._bullet)))
             self._bullet = ""
             self._num_characters += len(text)
             self._num_linked_before += num_linked
@@ -161,9 +165,16 @@ class _Reader:
         """Begin a block element."""
         if self.pieces:
             self.flush()
-        candidate = name in CONTAINERS and may_be_article(name, attributes)
         self._open.append(
-            (self._kind, len(self.blocks), self._num_characters, self._num_linked_before, self._num_cells, candidate)
+            (
+                name,
+                attributes,
+                self._kind,
+                len(self.blocks),
+                self._num_characters,
+                self._num_linked_before,
+                self._num_cells,
+            )
         )
         kind = _KINDS[name]
         if kind:
@@ -187,22 +198,18 @@ class _Reader:
         self._num_cells = 0
 
     def close_block(self, end: str, attributes: str) -> None:
-        """End a block element; a menu is dropped."""
+        """End the innermost block element; a menu is dropped."""
         if self.pieces:
             self.flush()
-        if self._open:
-            self._close(end)
-
-    def _close(self, end: str) -> _Open:
-        """End the innermost open element, and return what was noted at its start."""
-        element = self._open.pop()
-        self._kind, start, num_characters, num_linked, _, candidate = element
-        if len(self.blocks) > start:
-            if end in _LINK_LISTS and self._is_menu(end, num_characters, num_linked):
-                self._cut(start, num_characters, num_linked)
-            elif candidate:
-                self.spans.append(Span(start, len(self.blocks)))
-        return element
+        if not self._open:
+            return
+        name, opening, self._kind, start, num_characters, num_linked, _ = self._open.pop()
+        if len(self.blocks) == start:
+            return
+        if end in _LINK_LISTS and self._is_menu(end, num_characters, num_linked):
+            self._cut(start, num_characters, num_linked)
+        elif name in CONTAINERS and may_be_article(name, opening):
+            self.spans.append(Span(start, len(self.blocks)))
 
     def close_item(self, end: str, attributes: str) -> None:
         """End a list item."""
@@ -217,9 +224,10 @@ class _Reader:
 
     def close_row(self, end: str, attributes: str) -> None:
         """End a row of a table."""
-        self.flush()
-        if self._open:
-            _, start, _, _, num_cells, _ = self._close(end)
+        row = self._open[-1] if self._open else None
+        self.close_block(end, attributes)
+        if row is not None:
+            *_, start, _, _, num_cells = row
             self._join_cells(start)
             self._num_cells = num_cells
 

@@ -13,13 +13,12 @@ from pipelines.extract.web_codecs import codec_of_label
 
 _WINDOW_BYTES = 4096
 
-_NEXT = re.compile(rb"<(?:!--|(?P<meta>meta[\s/])|(?P<tag>/?[a-z])|[!/?])", re.IGNORECASE)
 _COMMENT_END = re.compile(rb"-->")
-_TAG_NAME_END = re.compile(rb"[\s>]")
-_ATTRIBUTE = re.compile(
-    rb"[\s/]*+(?P<name>[^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:\"(?P<double>[^\"]*+)\"|'(?P<single>[^']*+)'"
-    rb"|(?P<bare>[^\s>\"'][^\s>]*+)))?+"
-)
+_NAME = rb"[^\s/>][^\s/>=]*+"
+_VALUE = rb"\"[^\"]*+\"|'[^']*+'|[^\s>\"'][^\s>]*+"
+_ATTRIBUTE = re.compile(rb"[\s/]*+(%b)(?:\s*+=\s*+(%b))?+" % (_NAME, _VALUE))
+_ATTRIBUTES = rb"(?:[\s/]*+%b(?:\s*+=\s*+(?:%b))?+)*+" % (_NAME, _VALUE)
+_NEXT = re.compile(rb"<(?:!--|(?P<meta>meta[\s/])|(?P<tag>/?[a-z][^\s>]*+%b)|[!/?])" % _ATTRIBUTES, re.IGNORECASE)
 _CHARSET_IN_CONTENT = re.compile(rb"charset\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s;\"']++))", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?\sencoding\s*=\s*[\"']([A-Za-z0-9_.:\-]{2,40})[\"']")
 
@@ -37,8 +36,7 @@ def declared_charset(page: bytes) -> str | None:
             if codec_of_label(label) is not None:
                 return label
         elif found["tag"]:
-            name_end = _TAG_NAME_END.search(window, found.end())
-            _, position = _attributes(window, name_end.start() if name_end else len(window))
+            position = found.end()
         elif found[0] == b"<!--":
             end = _COMMENT_END.search(window, found.start() + 2)  # "<!-->" is a whole comment
             position = end.end() if end else len(window)
@@ -51,8 +49,8 @@ def _attributes(window: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
     """The attributes of a tag from `position` on, the first of each name, and where they end."""
     attributes: dict[bytes, bytes] = {}
     while found := _ATTRIBUTE.match(window, position):
-        value = next((found[kind] for kind in ("double", "single", "bare") if found[kind] is not None), b"")
-        attributes.setdefault(found["name"].lower(), value)
+        name, value = found.groups(b"")
+        attributes.setdefault(name.lower(), value[1:-1] if value.startswith((b'"', b"'")) else value)
         position = found.end()
     return attributes, position
 

@@ -18,7 +18,9 @@ from pipelines.extract.elements import DROPPED_ELEMENTS, FORMULA, reason_by_attr
 GAP = "\x01"
 """The mark left between two digits where an element is cut, so that two numbers do not become one."""
 
-_RAW = "style|iframe|noembed|noframes|xmp|plaintext"
+_RAW = ("style", "iframe", "noembed", "noframes")
+_SHOWN_RAW = ("xmp", "plaintext")
+"""Raw elements whose content is text of the page."""
 _MIN_RUNNING_CHARACTERS = 50
 _HEADING_WINDOW = 500
 _COMMENT = r"!--(?:[^-]++|-(?!->))*+-->"
@@ -32,18 +34,29 @@ def _alternatives(names: Iterable[str]) -> str:
     return "|".join(f"{letter}(?:{'|'.join(each)})" for letter, each in sorted(rests.items()))
 
 
+def _raw_elements(names: Iterable[str]) -> str:
+    """A pattern of whole raw elements, but for their first angle bracket.
+
+    Each branch begins with a letter and not with a group, for such a branch is ruled out fast.
+    """
+    return "|".join(rf"{name}(?=[ >])[^>]*+>(?:[^<]++|<(?!/{name}>))*+</{name}>" for name in names)
+
+
 # Comments and raw elements are matched whole, since they alone may hold what looks like a tag. A script that holds a
 # formula is an element like others.
 _OPENING = re.compile(
-    rf"<(?!/)(?:{_COMMENT}"
-    rf"|(script(?! type=\"math/)|{_RAW})(?=[ >])[^>]*+>((?:[^<]++|<(?!/\1>))*+)</\1>"
+    rf"<(?!/)(?:{_COMMENT}|(?!script type=\"math/)(?:{_raw_elements(('script', *_RAW))})"
+    rf"|({'|'.join(_SHOWN_RAW)})(?=[ >])[^>]*+>((?:[^<]++|<(?!/\1>))*+)</\1>"
     rf"|({_alternatives(DROPPED_ELEMENTS)})(?=[ >])([^>]*+)>"
     r"|(?!(?:img|input|source|link|meta|col|br|hr|wbr|area|param) |a href=\"[^\"]*+\"(?: target=\"[^\"]*+\")?+>)"
     r"([a-z][^\s>]*+)( [^>]*+)>)"
 )
-_NAMED, _ATTRIBUTES_OF_NAMED, _NAME, _ATTRIBUTES = 3, 4, 5, 6
+_SHOWN, _NAMED, _ATTRIBUTES_OF_NAMED, _NAME, _ATTRIBUTES = 2, 3, 4, 5, 6
+_END, _START = 1, 2
 # Text in a comment's or a script's markup counts too: it may cost a reading more, and changes no text.
-_RUNNING_TEXT = re.compile(rf"<(?!(?:a|script|{_RAW})[ >])[a-z/][^>]*+>([^<]{{{_MIN_RUNNING_CHARACTERS + 1},}})")
+_RUNNING_TEXT = re.compile(
+    rf"<(?!(?:a|script|{'|'.join((*_RAW, *_SHOWN_RAW))})[ >])[a-z/][^>]*+>([^<]{{{_MIN_RUNNING_CHARACTERS + 1},}})"
+)
 _OPEN_HEADING = re.compile(r"<(h[1-6]|dt|summary)(?=[ >])(?:(?!</\1>).)*$", re.DOTALL)
 
 
@@ -119,8 +132,8 @@ def _cut(html: str, position: int, end: int, forgiven: Set[str | int]) -> Cut:
             reason = _reason_by_name(html, found)
         else:
             pieces.append(html[done : found.start()])
-            if found[1] in ("xmp", "plaintext"):
-                pieces.append(f"<pre>{escape(found[2])}</pre>")
+            if kind == _SHOWN:
+                pieces.append(f"<pre>{escape(found[_SHOWN])}</pre>")
             done = found.end()
             continue
         if not reason:
@@ -167,7 +180,7 @@ def cut_raw(html: str) -> str:
     return _RAW_ELEMENT.sub("", html)
 
 
-_RAW_ELEMENT = re.compile(rf"<(?:{_COMMENT}|(script|{_RAW})(?=[ >])[^>]*+>(?:[^<]++|<(?!/\1>))*+</\1>)")
+_RAW_ELEMENT = re.compile(rf"<(?:{_COMMENT}|{_raw_elements(('script', *_RAW, *_SHOWN_RAW))})")
 
 
 def _reason_by_name(html: str, found: re.Match[str]) -> str:
@@ -184,22 +197,22 @@ def _end_of_element(html: str, name: str, position: int, end: int) -> int:
     depth = 1
     for border in _borders(name).finditer(html, position, end):
         kind = border.lastindex
-        if kind == 1:
+        if kind == _END:
             depth -= 1
             if not depth:
                 return border.end()
-        elif kind == 2:
+        elif kind == _START:
             depth += 1
     return end
 
 
 @lru_cache(256)
 def _borders(name: str) -> re.Pattern[str]:
-    """End tags (group 1) and start tags (group 2) of one name, and what may hold text that looks like them."""
-    raw = (
-        ""
-        if name in ("script", "style", "iframe", "xmp")
-        else rf"|(script|{_RAW})(?=[ >])[^>]*+>(?:[^<]++|<(?!/\3>))*+</\3>"
-    )
+    """End tags (group 1) and start tags (group 2) of one name, and what may hold text that looks like them.
+
+    The groups are empty and stand behind, so that no branch begins with one.
+    """
+    is_raw = name in ("script", "style", "iframe", "xmp")
+    raw = "" if is_raw else f"|{_raw_elements(('script', *_RAW, *_SHOWN_RAW))}"
     name = re.escape(name)
-    return re.compile(rf"<(?:(/){name}>|({name})(?=[ >])[^>]*+>|{_COMMENT}{raw})")
+    return re.compile(rf"<(?:/{name}>()|{name}(?=[ >])[^>]*+>()|{_COMMENT}{raw})")

@@ -70,6 +70,11 @@ _AGREED = re.compile(
     r"|zustimm|einverstanden|akzeptier|datenschutz|einstellungen|accepte[rz]|confidentialité|navigation|acepta"
     r"|privacidad|experiencia|accett|informativa|aceita|privacidade|zgod|prywatności|privacybeleid"
 )
+_CLOSING_SIGNS = (
+    *("follow", "like us on", "©", "copyright", "full coverage", "contributed to", "reporting", "tip?", "newsletter"),
+    *("sign up", "sign-up", "subscribe to", "rechte vorbehalten", "rights reserved"),
+)
+"""Whatever `_CLOSING` finds holds one of them. Most texts hold none, and to look for each takes less than a search."""
 # No word border comes first in a branch, so that the search looks at each character's table entry and nothing else.
 _CLOSING = re.compile(
     r"follow (?:us|him|her|me|them)\b|follow .{0,40}@\w|like us on|©|copyright (?:©|\(c\)|\d{4})|full coverage"
@@ -93,7 +98,7 @@ def is_furniture(block: Block, max_characters: int) -> bool:
         return True
     if len(lowered) > max_characters or block.kind in ("pre", "dt"):
         return False
-    if len(lowered) <= _MAX_NOTICE_CHARACTERS and (_OWNERSHIP.search(lowered) or _MARKUP.match(lowered)):
+    if len(lowered) <= _MAX_NOTICE_CHARACTERS and (_names_owner(lowered) or _MARKUP.match(lowered)):
         return True
     if block.kind in HEADINGS:
         return _TITLE.fullmatch(lowered.strip(" :.…»>!?")) is not None
@@ -105,7 +110,15 @@ def closes_page(block: Block, max_characters: int) -> bool:
     if len(block.text) > max_characters or block.kind in (*HEADINGS, "pre"):
         return False
     lowered = block.text.lower()
-    return _CLOSING.search(lowered) is not None or (block.num_linked > 0 and _CLOSING_LINKS.search(lowered) is not None)
+    if any(map(lowered.__contains__, _CLOSING_SIGNS)) and _CLOSING.search(lowered):
+        return True
+    return block.num_linked > 0 and _CLOSING_LINKS.search(lowered) is not None
+
+
+def _names_owner(lowered: str) -> bool:
+    # Parts of the pattern's words come first, for few texts hold one.
+    has_sign = "serv" in lowered or "rbeh" in lowered or "zastrz" in lowered
+    return has_sign and _OWNERSHIP.search(lowered) is not None
 
 
 def _is_consent(lowered: str) -> bool:

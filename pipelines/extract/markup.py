@@ -15,7 +15,7 @@ from resiliparse.parse.html import HTMLTree
 from pipelines.extract.formulas import put_formulas_as_text
 from pipelines.extract.word_lists import words
 
-TAG = re.compile(r"<(/?[a-z][^\s>]*+)([^>]*+)>([^<]*+)")
+TAG = re.compile(r"<(/?[a-z][a-z0-9]*+[^\s>]*+)([^>]*+)>([^<]*+)")
 """A tag of markup without raw elements: its name (with a slash where it closes), its attributes, the text behind it.
 
 Texts and attributes hold character references.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pipelines.extract.charset import decode_html, decode_text
@@ -68,17 +68,17 @@ def _body_text(body: bytes, kind: PageKind, declared: ContentType, max_replaced_
     page, charset = decode_html(body, declared.charset)
     text, reading = read_main_text(page, media_type=declared.essence)
     words = "" if text else first_words(page, _MAX_WORDS_CHARACTERS)
-    return replace(judge_text(text, charset, max_replaced_share), reading=reading, words=words)
+    return judge_text(text, charset, max_replaced_share, reading=reading, words=words)
 
 
-def judge_text(text: str, charset: str, max_replaced_share: float) -> PageText:
+def judge_text(text: str, charset: str, max_replaced_share: float, *, reading: str = "", words: str = "") -> PageText:
     """The text, unless there is none, or a larger share of it than `max_replaced_share` is U+FFFD."""
     if not text:
-        return PageText(rule="empty", charset=charset)
+        return PageText("", charset, reading, "empty", words=words)
     share = text.count(_REPLACEMENT) / len(text)
     if share > max_replaced_share:
-        return PageText(rule="encoding", charset=charset, value=share, threshold=max_replaced_share)
-    return PageText(text=text, charset=charset)
+        return PageText("", charset, reading, "encoding", share, max_replaced_share, words)
+    return PageText(text, charset, reading, words=words)
 
 
 def pack(page: PageText) -> bytes:

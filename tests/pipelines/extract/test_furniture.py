@@ -2,6 +2,8 @@
 
 import pytest
 
+from pipelines.extract.blocks import Block
+from pipelines.extract.furniture import closes_page, is_furniture
 from tests.pipelines.extract.pages import own_lines
 
 SENTENCES = [
@@ -97,3 +99,29 @@ def test_what_closes_a_page_goes_at_its_end_only(closing):
 )
 def test_last_sentences_stay(sentence):
     assert own_lines("", f"<main><article>{{}}<p>{sentence}</p></article></main>") == [sentence]
+
+
+@pytest.mark.parametrize(
+    "phrase",
+    [
+        *("Follow us", "Follow the desk: @news", "Like us on Fencebook", "© Weekly", "Copyright 2019", "Copyright (c)"),
+        *("For full coverage, turn the page", "She contributed to this story", "Additional reporting: A. Shepherd"),
+        *("Reporting by A. Shepherd", "Got a tip?", "Our newsletter", "Unserem Newsletter", "Newsletter abonnieren"),
+        *("Sign up for the club", "Sign-up to receive it", "Subscribe to our list"),
+        *("Alle Rechte vorbehalten", "All rights reserved"),
+    ],
+)
+def test_every_closing_phrase_closes(phrase):
+    assert closes_page(Block("p", f"{phrase} and more", 0), 300)
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        *("All rights reserved", "Alle Rechte vorbehalten", "Todos los derechos reservados", "Tous droits réservés"),
+        *("Tutti i diritti riservati", "Todos os direitos reservados", "Wszelkie prawa zastrzeżone"),
+        "Alle rechten voorbehouden",
+    ],
+)
+def test_every_notice_of_ownership_is_furniture(notice):
+    assert is_furniture(Block("p", f"Fence Weekly. {notice}.", 0), 300)
