@@ -30,11 +30,13 @@ def page_address(record: WarcRecord) -> str | None:
 
 def response_of(record: WarcRecord) -> bytes | None:
     """The HTTP response in a record; of a page without HTTP headers, one made of its type and block; else None."""
+    if record.type not in ("response", "resource"):
+        return None
     content_type = record.headers.get("content-type", "")
     essence = parse_content_type(content_type).essence
     if record.type == "response" and (essence not in _BARE_PAGES or parse_head(record.block) is not None):
         return record.block
-    if record.type not in ("response", "resource") or page_address(record) is None:
+    if page_address(record) is None:
         return None
     if essence == "application/http":
         return record.block

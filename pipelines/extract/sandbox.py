@@ -43,7 +43,8 @@ from pipelines.extract.sandbox_child import ANSWER, FAILED, LENGTH, NO_MEMORY, R
 GuardFailure = Literal["timeout", "out_of_memory", "crashed", "failed"]
 
 _WINDOW_DOCUMENTS = 32
-_WINDOW_BYTES = 4 << 20
+_WINDOW_BYTES = 1 << 19
+"""As much as a core's cache holds until the child reads it."""
 _READ_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 _STDERR_BYTES = 2000
