@@ -27,6 +27,8 @@ PEERS = (
     ("MinHash signatures", "minhash", "datasketch from the same text", ("loam over datasketch",)),
     ("MinHash signatures", "minhash", "rensa from the same text", ("loam over rensa",)),
     ("main text of a page", "extraction", "text of a page", ("trafilatura",)),
+    ("whole curation; the peer filters only", "curation", "the whole curation, other filters", ("datatrove",)),
+    ("whole curation; the peer parses only", "curation", "the whole curation", ("bare loop",)),
     ("WARC reading, digests checked", "warc_reading", "gzip, records read and checked", ("fastwarc",)),
 )
 """What the table of peers shows: the words for it, the results, the row, and the peers, by how their names begin."""
