@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -50,6 +51,19 @@ def offences(wrong):
     ]
 
 
+def comments_and_pages():
+    """Yield `(place, text)` of the comments in all folders of code, and of the lines of README and docs."""
+    for folder in (*FOLDERS, "tests"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            with tokenize.open(path) as file:
+                for token in tokenize.generate_tokens(file.readline):
+                    if token.type == tokenize.COMMENT:
+                        yield f"{path.relative_to(ROOT)}:{token.start[0]}", token.string
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            yield f"{path.relative_to(ROOT)}:{number}", line
+
+
 def test_first_lines_name_the_thing():
     """A first line is a noun phrase or a sentence with a verb, and neither a clause nor a question."""
     assert offences(lambda name, text, public: CLAUSE.match(text) and (public or not text.startswith("Whether"))) == []
@@ -60,8 +74,9 @@ def test_code_is_not_personified_in_a_modules_first_line():
 
 
 def test_is_not_a_never_is_no():
-    """In docstrings of every kind, and in messages and descriptions."""
+    """In docstrings of every kind, in messages and descriptions, in comments, and on pages."""
     found = offences(lambda name, text, _: IS_NO.search(text))
+    found += [f"{place}: {text}" for place, text in comments_and_pages() if IS_NO.search(text)]
     for path, tree in sources():
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and not path.startswith(DATA):

@@ -96,7 +96,7 @@ def _varied(html: bytes, source: random.Random) -> bytes:
 
 
 def _records(page: TruePage, html: bytes, key: str) -> list[bytes]:
-    url = page.url.replace("://", f"://copy-{key}.", 1)  # a host of its own: copies are no one site
+    url = page.url.replace("://", f"://copy-{key}.", 1)  # a host of its own: copies are not one site
     request_id, response_id, metadata_id = (str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind} {url}")) for kind in "qrm")
     host = url.split("/")[2]
     agent = ("User-Agent", "CCBot/2.0 (https://commoncrawl.org/faq/)")

@@ -88,7 +88,7 @@ def of_split(records: list[Record], split: Split, path: Path) -> list[Record]:
 
 def _parse(kind: type[Record], line: str, place: str) -> Record:
     try:
-        # Constants such as NaN are no JSON; a huge integer is refused by Python itself with a ValueError.
+        # Constants such as NaN are not JSON; a huge integer is refused by Python itself with a ValueError.
         value = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{place}: not JSON ({error})") from None

@@ -49,7 +49,7 @@ def load_model(
     model = model.to_empty(device=device)
     for module in model.modules():
         if (reset := getattr(module, "reset_buffers", None)) is not None:
-            reset(torch.device(device))  # tables and counters, which are no part of the saved state
+            reset(torch.device(device))  # tables and counters, which are not part of the saved state
     if config.tie_embeddings:
         model.lm_head.weight = model.token_embeddings.weight
     load_state(model, load_tensors(weights), str(weights))

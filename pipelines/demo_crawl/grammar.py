@@ -114,7 +114,7 @@ class Grammar:
     def _reference(self, token: str, template: str) -> _Reference:
         match = _REFERENCE.fullmatch(token)
         if match is None:
-            raise ValueError(f"template {template!r}: '{token}' is no reference")
+            raise ValueError(f"template {template!r}: '{token}' is not a reference")
         keep, name, form = match.groups()
         if name not in self._rules and name not in self._given:
             raise ValueError(f"template {template!r}: no rule or slot '{name}'")

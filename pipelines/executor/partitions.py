@@ -119,7 +119,10 @@ def _run_in_threads(
     function: Callable[[Job], Result], jobs: Mapping[str, Job], num_workers: int
 ) -> Iterator[tuple[str, Result]]:
     """Yield `(name, result)` as the jobs end; each sees the context variables of the caller."""
-    with ThreadPoolExecutor(num_workers) as threads:
+    threads = ThreadPoolExecutor(num_workers)
+    try:
         names = {threads.submit(copy_context().run, function, job): name for name, job in jobs.items()}
         for future in as_completed(names):
             yield names[future], future.result()
+    finally:
+        threads.shutdown(cancel_futures=True)  # after an error the jobs that have not begun are left

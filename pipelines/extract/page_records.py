@@ -23,7 +23,7 @@ _BARE_PAGES = HTML_TYPES | {"text/plain"}
 
 
 def page_address(record: WarcRecord) -> str | None:
-    """The address of the page in a record; None where its address is none of the web."""
+    """The address of the page in a record; None where its address is not one of the web."""
     found = _WEB_ADDRESS.fullmatch(record.target_uri)
     return found[1] if found else None
 

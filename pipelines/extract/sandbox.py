@@ -44,7 +44,7 @@ GuardFailure = Literal["timeout", "out_of_memory", "crashed", "failed"]
 
 _WINDOW_DOCUMENTS = 32
 _WINDOW_BYTES = 1 << 19
-"""As much as a core's cache holds until the child reads it."""
+"""As much as stays in a core's cache until the child reads it."""
 _READ_BYTES = 1 << 20
 _PIPE_BYTES = 1 << 20
 _STDERR_BYTES = 2000

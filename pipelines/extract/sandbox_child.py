@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     module, _, name = target.partition(":")
     function: Function = getattr(importlib.import_module(module), name)(settings)
     _limit_memory(limits["max_memory_bytes"])
-    with answers, open(0, "rb", buffering=1 << 16, closefd=False) as documents:
+    with answers, open(0, "rb", buffering=1 << 20, closefd=False) as documents:
         try:
             _write(answers, READY, b"")
             while len(head := documents.read(LENGTH.size)) == LENGTH.size:

@@ -86,7 +86,7 @@ def walk(data: NDArray[np.uint8], offsets: Indices, table: NDArray[np.uint8], st
                     num_hashes += code == 35
                     dots = dots + 1 if code == 46 else 0
                     num_ellipses += code == 0x2026 or dots == 3
-                    if length:  # punctuation before the first letter or digit is no part of the word
+                    if length:  # punctuation before the first letter or digit is not part of the word
                         running = (running ^ np.uint64(code)) * _FNV_PRIME
                         length += 1
                         key = (key << np.uint32(8)) | (code | np.uint32(32) if code < 128 else np.uint32(255))
@@ -106,7 +106,7 @@ def walk(data: NDArray[np.uint8], offsets: Indices, table: NDArray[np.uint8], st
                 running, length, key = _FNV_OFFSET, 0, np.uint32(0)
                 word, word_length = _FNV_OFFSET, 0
             if code != 10:
-                if line_running_length:  # white space at the beginning of a line is no part of it
+                if line_running_length:  # white space at the beginning is not part of the line
                     line_running = (line_running ^ np.uint64(code)) * _FNV_PRIME
                     line_running_length += 1
                     line_dots = 0

@@ -155,7 +155,7 @@ def _contestants(trained: Tokenizer, learned: Sequence[str], config: TokenizerRe
 
 
 def _row(name: str, tokenizer: TextTokenizer, texts: Sequence[str], report: Report) -> dict[str, Any]:
-    compare(tokenizer, texts[:1])  # what the first call loads and compiles is no part of its speed
+    compare(tokenizer, texts[:1])  # what the first call loads and compiles is not part of its speed
     facts = asdict(compare(tokenizer, texts))
     report({"tokenizer": name, "tokens_per_s": round(facts.pop("tokens_per_s"))})
     survive = sum(tokenizer.decode(tokenizer.encode(text)) == text for text in texts)

@@ -49,7 +49,7 @@ def find_ibans(text: str, runs: Sequence[Span]) -> list[Span]:
     """The account numbers in `text`; each begins two letters before one of its digit runs."""
     found: list[Span] = []
     for start, _ in runs:
-        if not text[start - 1 : start].isalpha():  # as most runs are, which need not be looked up
+        if not text[start - 1 : start].isalpha():  # most runs do not follow a letter
             continue
         length = IBAN_LENGTHS.get(text[start - 2 : start].upper()) if start >= 2 else None
         if length is None or (found and start < found[-1][1]) or not _may_begin(text, start - 2):

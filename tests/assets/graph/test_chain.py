@@ -49,7 +49,7 @@ def test_every_asset_materializes(tiny_run, definitions):
     failed = [event.step_key for event in tiny_run.filter_events(lambda event: event.is_step_failure)]
     assert not failed
     everything = {key.to_user_string() for key in definitions.resolve_all_asset_keys()}
-    expected = everything - EXPERIMENTS  # which are no part of the demo
+    expected = everything - EXPERIMENTS  # which are not part of the demo
     assert set(materializations(tiny_run)) == expected
 
 

@@ -168,7 +168,7 @@ OTHERS = [f"demo/g{number:04d}" for number in range(1, FEWEST_OTHERS + 1)]
 
 @pytest.mark.fault(42)
 def test_a_group_that_keeps_another_share_than_the_others_is_seen(home, tmp_path):
-    """Also beside keys that are no groups, groups without artifacts and other crawls."""
+    """Also beside keys that are not groups, groups without artifacts and other crawls."""
     name = "language_documents"
     home = LoamHome(path=str(shutil.copytree(home.root, tmp_path / "home")))
     for group, leaves in [(GROUP, range(9)), *((other, FOREIGN) for other in OTHERS)]:

@@ -44,7 +44,7 @@ def test_deal_repeats_no_template():
         ("[open", "bracket without its partner"),
         ("close]", "outside of brackets"),
         ("{open", "brace without its partner"),
-        ("{no noun}", "is no reference"),
+        ("{no noun}", "is not a reference"),
     ],
 )
 def test_a_mistake_in_a_template_is_named(template, message):

@@ -1,5 +1,6 @@
 """Jobs over partitions: the order of results, reports, and settings that are refused."""
 
+import threading
 from contextvars import ContextVar
 
 import pytest
@@ -28,6 +29,26 @@ def test_threads_see_what_the_caller_sees():
     assert list(results.items()) == [(f"p{i}", i + 7) for i in range(5)]
     with pytest.raises(InputError, match="zero"):
         run_partitions(inverse, {"p0": 2, "p1": 0}, num_workers=2, in_threads=True)
+
+
+def test_an_error_in_a_thread_leaves_the_jobs_that_have_not_begun():
+    begun, release = [], threading.Event()
+
+    def work(number):
+        begun.append(number)
+        if number == 0:
+            raise InputError("zero, expected a number with an inverse")
+        release.wait(60)
+
+    def failing_report(event):
+        raise AssertionError("no job but the first ends before the error")
+
+    timer = threading.Timer(1.0, release.set)  # the job that has begun ends; those behind it are not begun
+    timer.start()
+    with pytest.raises(InputError, match="zero"):
+        run_partitions(work, {f"p{i}": i for i in range(40)}, num_workers=2, report=failing_report, in_threads=True)
+    timer.cancel()
+    assert len(begun) < 40
 
 
 def test_reports_come_as_partitions_finish():

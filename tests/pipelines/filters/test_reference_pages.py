@@ -72,7 +72,7 @@ def test_both_sides_pass_the_same_filters_and_are_counted(tmp_path):
     assert examples == [(good(1), True), (good(2), False)]  # what both sides hold is a reference page
     for side, number in (("reference", 3), ("crawl", 4)):
         assert counts[f"{side}_pages"] == number
-        assert counts[f"{side}_removed_by_language"] == 2  # "short" is no language for certain
+        assert counts[f"{side}_removed_by_language"] == 2  # "short" is not a language for certain
         assert counts[f"{side}_pages_taken"] == 1
 
 

@@ -1,12 +1,14 @@
 """The compiled first look against the plain one."""
 
 import random
+import re
+import sys
 
 import pyarrow as pa
 import pytest
 
 from pipelines.filters.pii.first_look import FirstLook, first_look, first_looks
-from pipelines.filters.pii.spans import SEPARATOR_CHARACTERS
+from pipelines.filters.pii.spans import SEPARATOR_CHARACTERS, SEPARATORS
 
 PIECES = (
     *"0123456789aAtTfgé’€ß日😀@:([])\n,_;", *SEPARATOR_CHARACTERS, "12", "1 2", "(at)", "[ AT ]", " at ", "::",
@@ -33,6 +35,10 @@ def column(texts):
 def test_what_is_seen(text, expected):
     assert first_look(text) == expected
     assert first_looks(column([text])) == [expected]
+
+
+def test_no_separator_is_left_out():
+    assert "".join(re.findall(SEPARATORS, "".join(map(chr, range(sys.maxunicode + 1))))) == SEPARATOR_CHARACTERS
 
 
 def test_the_compiled_look_is_the_plain_one():
