@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lm.errors import InputError
-from pipelines.classifiers.fasttext_scoring import scorer
+from pipelines.classifiers.fasttext_scoring import _MEMO_SLOTS, scorer
 from pipelines.classifiers.fasttext_tokens import tokens_of
 from pipelines.classifiers.fasttext_training import ClassifierConfig, normalize, predict_scores, train_classifier
 from pipelines.filters.harmful import HarmScale, _excess_shares, sentence_windows
@@ -50,6 +50,15 @@ def test_scores_are_those_of_fasttext(model):
     assert np.abs(predict_scores(model, documents) - expected).max() < 2e-6
     assert expected.std() > 1e-4
     assert predict_scores(model, []).size == 0
+
+
+def test_words_with_one_place_in_the_memo_keep_their_own_weights(model):
+    words = [f"word{number}" for number in range(2000)]
+    places = (tokens_of([" ".join(words)]).wide[:-1] & np.uint64(_MEMO_SLOTS - 1)).tolist()
+    shared = [word for word, place in zip(words, places, strict=True) if places.count(place) > 1]
+    assert len(shared) > 20
+    text = " ".join([*shared, *shared])
+    assert predict_scores(model, [text])[0] == pytest.approx(fasttext_scores(model, [text])[0], abs=2e-6)
 
 
 def test_windows_are_those_that_are_shown(model):

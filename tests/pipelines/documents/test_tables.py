@@ -1,5 +1,7 @@
 """Tables as files: the same bytes for the same rows, row groups by count and by bytes, whole text counts."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -84,6 +86,16 @@ def test_a_table_in_memory_is_decoded_once_if_it_is_small_enough(tmp_path, monke
     assert len(opened) == num_opened
     list(read_rows(documents, DOCUMENTS))
     assert len(opened) == num_opened + 1
+
+
+def test_tables_that_two_threads_decoded_stay_within_the_bytes_together():
+    batch = pa.RecordBatch.from_pydict({"text": ["one", "two"]})
+    with tables_in_memory(batch.nbytes * 3 // 2):
+        inside = tables._held.get()
+        for name in ("first", "second", "first"):
+            inside.keep(Path(name), [batch])
+        assert list(inside.tables) == [Path("first")]
+        assert inside.num_bytes_left == batch.nbytes * 3 // 2 - batch.nbytes
 
 
 def test_memory_is_counted_in_decoded_bytes(tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.extract.blocks import Span, read_blocks
 from tests.pipelines.extract.pages import CLOSING, OPENING, lines_of, own_lines
 
 LONG = "The gate is closed at night, and opened again when the sun stands over the hill in the east."
@@ -26,6 +27,27 @@ LONG = "The gate is closed at night, and opened again when the sun stands over t
 )
 def test_text_between_tags(markup, text):
     assert own_lines(f"<p>{markup}</p>") == [text]
+
+
+@pytest.mark.parametrize(
+    ("opening", "is_article"),
+    [
+        ("article", True),
+        ('div class="entry-content wide"', True),
+        ('section id="main-content"', True),
+        ('div role="main"', True),
+        ("div", False),
+        ('div class="wide"', False),
+        ('ul class="entry-content"', False),
+    ],
+)
+def test_elements_that_may_be_around_the_article_are_noted(opening, is_article):
+    name = opening.split()[0]
+    reading = read_blocks(
+        f"<body><p>{LONG}</p><{opening}><p>{LONG}</p><p>{LONG}</p></{name}><{opening}></{name}></body>"
+    )
+    assert reading.spans == ([Span(1, 3)] if is_article else [])
+    assert [block.text for block in reading.blocks] == [LONG] * 3
 
 
 @pytest.mark.parametrize(
