@@ -122,7 +122,6 @@ TESTED_ELSEWHERE = {
     "tests/pipelines/sources/test_warc_groups.py": ("a name, a place and a digest", "pipelines.sources.warc_file"),
     "tests/pipelines/warc/test_records.py": (
         "records come out of every form of compression",
-        "pipelines.warc.compression",
         "pipelines.warc.zstd",
     ),
     "tests/pipelines/demo_crawl/test_write.py": (

@@ -4,10 +4,11 @@ Crawlers compress each record by itself, so that a record can be fetched by its 
 damage: a member that does not decode is skipped, and reading resumes at the next member that decodes to `WARC/`.
 
 Decisions:
-- A member is decoded in chunks of at most 1 MiB, so a decompression bomb costs time, never memory.
+- A member is decoded in chunks of at most 4 MiB, so a decompression bomb costs time, never memory.
 - The member's own checksum (CRC-32 in gzip, xxHash in LZ4 and Zstandard where written) is checked when its end is
   reached; a record that ends with its member is therefore handed out only after the check.
-- gzip is decoded by zlib-ng, which takes half of zlib's time for the same bytes and the same errors.
+- gzip is decoded by zlib-ng, which takes half of zlib's time for the same bytes and the same errors. ISA-L is faster
+  still, but knows fewer errors: it decodes sound members of at most 4 MiB, and zlib-ng all others.
 - Skippable frames, which LZ4 and Zstandard share, hold no records and are passed over.
 
 Zstandard needs the file's own dictionary: see `pipelines.warc.zstd`.
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import pyarrow as pa
+from isal import igzip_lib
 from zlib_ng import zlib_ng
 
 Chunks = Generator[bytes, None, int]
@@ -28,10 +30,14 @@ Chunks = Generator[bytes, None, int]
 
 _READ_BYTES = 1 << 16
 _CHUNK_BYTES = 1 << 20
+_WHOLE_BYTES = 1 << 22
 _LOOK_BYTES = 1 << 12
 _SKIPPABLE = b"\x2a\x4d\x18"
 WARC_MAGIC = b"WARC/"
-_GZIP_ERROR = cast(type[Exception], zlib_ng.error)  # its stub calls the class an instance
+_UNCHECKED_FLAGS = 0xE2
+"""Flags of a gzip header whose errors ISA-L does not see: the reserved ones, a checksum of the header (RFC 1952)."""
+_ZLIB_ERROR, _ISAL_ERROR = (cast(type[Exception], each) for each in (zlib_ng.error, igzip_lib.error))
+"""Classes, which their stubs call instances."""
 
 
 class MemberError(Exception):
@@ -60,6 +66,8 @@ class Form:
     magic: bytes
     decode: Callable[[mmap.mmap, int], Chunks]
     skip: Callable[[mmap.mmap, int], int] = lambda data, offset: offset
+    decode_whole: Callable[[mmap.mmap, int], tuple[bytes, int] | None] = lambda data, offset: None
+    """A faster decoder: all bytes of a member and the offset of its end, or None for a member that needs `decode`."""
 
     def head(self, data: mmap.mmap, offset: int) -> bytes:
         """The first decoded bytes of the member at `offset`; empty where nothing decodes."""
@@ -98,6 +106,10 @@ class MemberReader:
 
         Must be called first. Bytes decoded by this call are in the window; an error is raised by the next `fill`.
         """
+        found = self.form.decode_whole(self.data, self.offset)
+        if found is not None:
+            content, self.end = found
+            return content
         first = b""
         try:
             first = next(self._chunks)
@@ -159,13 +171,38 @@ def _decode_gzip(data: mmap.mmap, offset: int) -> Chunks:
             position += len(stored)
         try:
             chunk = decoder.decompress(stored, _CHUNK_BYTES)
-        except _GZIP_ERROR as error:
+        except _ZLIB_ERROR as error:
             raise MemberError("damaged", f"gzip member: {error}") from None
         if chunk:
             yield chunk
         elif not stored and not decoder.eof:
             raise MemberError("truncated", "the file ends inside a gzip member")
     return position - len(decoder.unused_data)
+
+
+def _decode_whole_gzip(data: mmap.mmap, offset: int) -> tuple[bytes, int] | None:
+    """The bytes of a sound member of at most `_WHOLE_BYTES`, and the offset of its end.
+
+    None says nothing of the member: ISA-L also fails where a long header is divided over two reads, for one.
+    """
+    flags = data[offset + 3 : offset + 4]
+    if not flags or flags[0] & _UNCHECKED_FLAGS:
+        return None
+    decoder = igzip_lib.IgzipDecompressor(igzip_lib.DECOMP_GZIP)
+    pieces: list[bytes] = []
+    position, room = offset, _WHOLE_BYTES
+    with memoryview(data) as stored:
+        while not decoder.eof:
+            with stored[position : position + _READ_BYTES] as piece:
+                position += len(piece)
+                try:
+                    pieces.append(decoder.decompress(piece, room))
+                except _ISAL_ERROR:
+                    return None
+            room -= len(pieces[-1])
+            if not decoder.eof and (room == 0 or not decoder.needs_input or position >= len(data)):
+                return None
+    return b"".join(pieces), position - len(decoder.unused_data)
 
 
 def _decode_lz4(data: mmap.mmap, offset: int) -> Chunks:
@@ -199,6 +236,6 @@ def _lz4_frame_end(data: mmap.mmap, offset: int) -> int:
 
 
 PLAIN = Form("plain", WARC_MAGIC, _decode_plain)
-GZIP = Form("gzip", b"\x1f\x8b\x08", _decode_gzip)
+GZIP = Form("gzip", b"\x1f\x8b\x08", _decode_gzip, decode_whole=_decode_whole_gzip)
 LZ4 = Form("lz4", b"\x04\x22\x4d\x18", _decode_lz4, skip_frames)
 FORMS = (GZIP, LZ4, PLAIN)

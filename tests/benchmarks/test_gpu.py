@@ -12,7 +12,7 @@ from benchmarks.report import Row
 PRINT_ROW = "import json; print('ROW ' + json.dumps({'name': 'first', 'value': 1.0, 'unit': 's'}), flush=True)"
 
 ABSENT = (
-    *("dagster", "dagster_pipes", "datasketch", "fasttext", "fastwarc", "moto", "phonenumbers", "pycld2"),
+    *("dagster", "dagster_pipes", "datasketch", "fasttext", "fastwarc", "isal", "moto", "phonenumbers", "pycld2"),
     *("resiliparse", "transformers", "upath", "zlib_ng", "zstandard"),
 )
 LOAD_PARTS = """
