@@ -37,7 +37,7 @@ MEMORY_BYTES = 2**30
 """The default memory for sorting."""
 
 _ROW_BYTES = 56  # a row while it is sorted: key and document as read, as dealt and as grouped, and a start
-_ROWS_PER_TASK = 1 << 16
+_ROWS_PER_TASK = 1 << 10
 _SPILLED = np.dtype([("key", np.uint64), ("member", np.int64)])
 
 
