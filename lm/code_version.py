@@ -32,10 +32,11 @@ from lm.source_names import names_of, source_of, source_path
 ROOMS = ("lm", "pipelines")
 TRANSPARENT = frozenset(
     {
-        "lm", "lm.artifact", "lm.code_version", "lm.errors", "lm.lazy", "lm.local_store", "lm.locations", "lm.locks",
-        "lm.manifest", "lm.progress", "lm.remote_store", "lm.source_names", "lm.storage", "lm.store_access",
-        "lm.stored_files", "lm.stores", "lm.training.live_view", "lm.training.stop", "lm.training.tensorboard",
-        "pipelines", "pipelines.executor.local", "pipelines.executor.partitions", "pipelines.executor.ray",
+        "lm", "lm.artifact", "lm.code_cache", "lm.code_version", "lm.errors", "lm.lazy", "lm.local_store",
+        "lm.locations", "lm.locks", "lm.manifest", "lm.progress", "lm.remote_store", "lm.source_names", "lm.storage",
+        "lm.store_access", "lm.stored_files", "lm.stores", "lm.training.live_view", "lm.training.stop",
+        "lm.training.tensorboard", "pipelines", "pipelines.executor.local", "pipelines.executor.memory",
+        "pipelines.executor.partitions", "pipelines.executor.ray",
     }
 )  # fmt: skip
 """Modules without effect on content: messages, progress bars, stores and process pools."""

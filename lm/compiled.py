@@ -9,9 +9,7 @@ The folders lie in `NUMBA_CACHE_DIR`, else beside this file, else in `LOAM_CACHE
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
 import re
 import shutil
 import threading
@@ -21,6 +19,7 @@ from typing import Any, Literal
 
 import numba
 
+from lm.code_cache import code_cache
 from lm.code_version import contributing_modules, digest_of
 
 _lock = threading.Lock()
@@ -63,33 +62,9 @@ def drop_stale_code() -> int:
 
 @functools.cache
 def _folder(module: str) -> Path:
-    """Return the folder for the compiled functions of `module`.
-
-    Finding the imports means parsing all sources, so their names are kept beside the folders. They hold as long as the
-    folder of their digest is there, since the digest covers what was parsed.
-    """
-    kept = _root() / f"{module}.imports"
-    with contextlib.suppress(OSError, ModuleNotFoundError):
-        folder = _root() / digest_of(kept.read_text().split())
-        if folder.is_dir():
-            return folder
-    modules = contributing_modules(module)
-    with contextlib.suppress(OSError):
-        kept.write_text("\n".join(sorted(modules)))
-    return _root() / digest_of(modules)
+    """Return the folder for the compiled functions of `module`."""
+    return _root() / digest_of(contributing_modules(module))
 
 
-@functools.cache
 def _root() -> Path:
-    """Return the first of the three folders that can be written to."""
-    user = Path(os.environ.get("LOAM_CACHE") or "~/.cache/loam").expanduser() / "compiled"
-    roots = [Path(_config.CACHE_DIR)] if _config.CACHE_DIR else []
-    roots += [Path(__file__).parent / "__pycache__" / "compiled", user]
-    for root in roots:
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(root, os.W_OK):
-            return root
-    return user
+    return code_cache("compiled", _config.CACHE_DIR)

@@ -22,14 +22,18 @@ _SENTENCE_TERMINAL = regex.compile(r"\p{Sentence_Terminal}")
 _BULLETS = "•‣▶◀◦■□▪▫●○◆⁃∙·-–*"
 
 
+_FIRST_PLANES = 0x32000
+"""The planes from here on hold no letters or spaces."""
+
+
 @functools.cache
 def kinds_of_code_points() -> NDArray[np.uint8]:
     """Return the bits of every code point, from Python's Unicode data."""
     table = np.zeros(sys.maxunicode + 1, np.uint8)
-    for code in range(0x32000):  # the planes above hold no letters or spaces
-        character = chr(code)
-        table[code] = SPACE * character.isspace() | LETTER * character.isalpha() | DIGIT * character.isdigit()
-    terminal = _SENTENCE_TERMINAL.findall("".join(chr(code) for code in range(0x32000) if not 0xD800 <= code < 0xE000))
+    codes = np.arange(_FIRST_PLANES, dtype="<u4")
+    for bit, has_kind in ((SPACE, np.strings.isspace), (LETTER, np.strings.isalpha), (DIGIT, np.strings.isdigit)):
+        table[codes[has_kind(codes.view("<U1"))]] |= bit
+    terminal = _SENTENCE_TERMINAL.findall(codes.tobytes().decode("utf-32-le", "surrogatepass"))
     for bit, characters in ((END, (*_ENDS, *terminal)), (BULLET, _BULLETS)):
         table[[ord(character) for character in characters]] |= bit
     return table

@@ -72,14 +72,14 @@ def test_a_constant_two_files_away_recompiles_its_users(copy):
 
 
 def test_an_import_that_came_later_counts_and_an_edit_elsewhere_does_not(copy):
-    """The kept list of imports is that of the sources as they were, or damaged."""
+    """The kept names are those of the sources as they were, or damaged."""
     run(copy)
     (copy / "lm" / "more.py").write_text("EXTRA = 100\n")
     edit(copy / "lm" / "inner.py", "x + STEP", "x + STEP + EXTRA")
     edit(copy / "lm" / "inner.py", "from lm.constants", "from lm.more import EXTRA\nfrom lm.constants")
     assert run(copy)[:2] == (216, 0)
     edit(copy / "lm" / "more.py", "100", "200")
-    (copy / "lm" / "__pycache__" / "compiled" / "lm.outer.imports").write_text("lm.constants\nlm.no_such")
+    (copy / "lm" / "__pycache__" / "names" / "lm.outer.json").write_text('{"code": "as it was"}')
     assert run(copy)[:2] == (416, 0)
     edit(copy / "lm" / "errors.py", "from __future__", "# edited\nfrom __future__")
     assert run(copy) == (416, 1, 0)

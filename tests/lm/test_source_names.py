@@ -3,18 +3,13 @@
 import pytest
 
 from lm import source_names
-from lm.source_names import names_of, source_path
+from lm.source_names import names_of, parse_names, source_of, source_path
 
 
 @pytest.fixture
-def module(monkeypatch):
+def module():
     """A function that gives the names of a source text."""
-
-    def read(source):
-        monkeypatch.setattr(source_names, "source_of", lambda name: source.encode())
-        return names_of.__wrapped__("here")
-
-    return read
+    return lambda source: parse_names("here", source.encode())
 
 
 @pytest.mark.parametrize(
@@ -74,3 +69,73 @@ def test_sources_are_found_without_an_import():
     assert source_path("lm.nowhere") is None
     assert source_path("nowhere.at_all") is None
     assert source_path("math") is None
+
+
+SOURCE = b"from lm.errors import InputError\nLIMIT = 3\ndef work(): raise InputError(LIMIT)\nassert LIMIT"
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """A folder for names, and a function that gives the names of "here" and the number of sources that were parsed."""
+    sources, parsed = {"here": SOURCE}, []
+
+    def parse(module, source):
+        parsed.append(module)
+        return parse_names(module, source)
+
+    monkeypatch.setattr(source_names, "code_cache", lambda name: tmp_path)
+    monkeypatch.setattr(source_names, "source_of", lambda name: sources.get(name) or source_of(name))
+    monkeypatch.setattr(source_names, "parse_names", parse)
+
+    def read(source=SOURCE):
+        sources["here"] = source
+        return names_of.__wrapped__("here"), len(parsed)
+
+    return tmp_path, read
+
+
+def test_names_are_read_from_a_source_once(kept):
+    _, read = kept
+    expected = parse_names("here", SOURCE)
+    assert read() == (expected, 1)
+    assert read() == (expected, 1)
+
+
+def test_an_edited_source_is_read_again(kept):
+    _, read = kept
+    read()
+    edited = SOURCE.replace(b"lm.errors", b"lm.storage")
+    assert read(edited) == (parse_names("here", edited), 2)
+    assert read(edited)[1] == 2
+    assert read() == (parse_names("here", SOURCE), 3)
+
+
+def test_an_edited_reader_reads_again(kept, monkeypatch):
+    _, read = kept
+    read()
+    inner = source_names.source_of
+    monkeypatch.setattr(source_names, "source_of", lambda name: inner(name) + b"#" * (name == "lm.source_names"))
+    assert read()[1] == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b"\xff", b"{}", b'{"code": 3}', "no imports", "a list"])
+def test_damaged_names_are_read_again(kept, damage):
+    folder, read = kept
+    expected, _ = read()
+    (path,) = folder.iterdir()
+    whole = path.read_bytes()
+    if isinstance(damage, str):
+        changed = {"no imports": (b'"imported"', b'"import"'), "a list": (b'"defined": {', b'"defined": [], "x": {')}
+        damage = whole.replace(*changed[damage])
+        assert damage != whole
+    path.write_bytes(damage)
+    assert read() == (expected, 2)
+    assert read()[1] == 2
+    assert path.read_bytes() == whole and list(folder.iterdir()) == [path]
+
+
+def test_names_without_a_place_to_keep_them(kept, monkeypatch):
+    folder, read = kept
+    monkeypatch.setattr(source_names, "code_cache", lambda name: folder / "missing")
+    assert read() == (parse_names("here", SOURCE), 1)
+    assert read()[1] == 2
