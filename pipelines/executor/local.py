@@ -24,7 +24,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from lm.errors import PartialError
 
@@ -128,7 +128,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
         try:
             (job,) = connection.recv()
         except (EOFError, ConnectionResetError):
-            return
+            _leave()
         try:
             answer = (True, function(job))
         except Exception as error:
@@ -137,6 +137,14 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
             connection.send(answer)
         except (AttributeError, TypeError, ValueError) as error:  # what it would send cannot be pickled
             connection.send((False, TypeError(f"a job's answer cannot leave its process: {error}")))
+
+
+def _leave() -> NoReturn:
+    """End this process at once: taking the interpreter apart takes some .4 s, and its parent waits for it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(0)
 
 
 def portable(error: Exception) -> Exception:

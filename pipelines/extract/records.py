@@ -34,6 +34,7 @@ from lm import progress
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
 from pipelines.documents.schema import DOCUMENT_SCHEMA, EXTRACTION_REMOVAL_SCHEMA, LOSS_SCHEMA, is_doc_id
+from pipelines.executor.memory import keep_freed_memory
 from pipelines.extract.http_response import parse_head
 from pipelines.extract.media_type import may_be_page
 from pipelines.extract.page_records import converted_text, page_address, response_of
@@ -107,6 +108,7 @@ def extract_warc_files(
     Raises:
         InputError: a file is missing, empty, or not a WARC file.
     """
+    keep_freed_memory()
     config = config or ExtractConfig()
     settings = {"max_body_bytes": config.max_body_bytes, "max_replaced_share": config.max_replaced_share}
     with Guard("pipelines.extract.page_text:extractor", settings, config.guard_limits(), num_workers) as guard:

@@ -38,6 +38,7 @@ from typing import IO, Annotated, Any, Literal, cast
 
 from lm.configuration import Doc, Range, settle
 from lm.errors import ConfigurationError
+from pipelines.executor import memory
 from pipelines.extract.sandbox_child import ANSWER, FAILED, LENGTH, NO_MEMORY, READY
 
 GuardFailure = Literal["timeout", "out_of_memory", "crashed", "failed"]
@@ -50,8 +51,6 @@ _PIPE_BYTES = 1 << 20
 _STDERR_BYTES = 2000
 _DEATH_S = 2.0
 """How long a child that closed its output may take to be dead: its own exit code says why it died."""
-_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(1 << 26), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
-"""For the C library of a child, which would else give back and fetch anew the memory of every page."""
 _NO_MEMORY_SIGNS = (b"memory allocation of", b"MemoryError", b"bad_alloc")
 
 
@@ -175,7 +174,7 @@ class _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages,
-            env={**_KEEP_MEMORY, **os.environ, "PYTHONPATH": path},
+            env={**memory.ENVIRONMENT, **os.environ, "PYTHONPATH": path},
             bufsize=0,
         )
         self._stdin, self._stdout = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)

@@ -93,3 +93,37 @@ def test_a_job_that_always_kills_its_worker_is_named():
     jobs = {f"p{i}": i for i in range(5)}
     with pytest.raises(PartialError, match=r"partition 'p2': its worker died 3 times, last by signal SIGKILL; \d of 5"):
         run_partitions(always_die, jobs, num_workers=2)
+
+
+class Slow:
+    """What an interpreter would spend seconds on while it ends."""
+
+    def __del__(self):
+        time.sleep(20)
+
+
+KEPT = []
+
+
+def keep_and_print(number):
+    KEPT.append(Slow())
+    print(f"printed by {number}")
+    return number
+
+
+LEAVE = """
+import sys, time
+from pipelines.executor.partitions import run_partitions
+from tests.pipelines.executor.test_local import keep_and_print
+if __name__ == "__main__":
+    run_partitions(keep_and_print, {"a": 0, "b": 1}, num_workers=2)
+"""
+
+
+def test_a_worker_leaves_at_once_and_what_it_printed_is_there(tmp_path):
+    script = tmp_path / "leave.py"
+    script.write_text(LEAVE)
+    start = time.monotonic()
+    child = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert time.monotonic() - start < 20
+    assert sorted(child.stdout.splitlines()) == ["printed by 0", "printed by 1"]

@@ -1,0 +1,27 @@
+"""Freed memory that a process keeps for its next page, where the C library is glibc.
+
+glibc gives freed memory back to the system above small thresholds, and fetches it anew for the next page: .8 seconds of
+page faults in the first 5,000 pages of a process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from contextlib import suppress
+
+_TRIM_BYTES, _MMAP_BYTES = 1 << 26, 1 << 25
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+
+ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(_TRIM_BYTES), "MALLOC_MMAP_THRESHOLD_": str(_MMAP_BYTES)}
+"""The variables that make a new process keep freed memory."""
+
+
+def keep_freed_memory() -> None:
+    """Make this process keep freed memory, unless its environment sets glibc's thresholds."""
+    if sys.platform == "linux" and not {*ENVIRONMENT, "GLIBC_TUNABLES"} & os.environ.keys():
+        with suppress(AttributeError):  # another C library
+            mallopt = ctypes.CDLL(None).mallopt
+            mallopt(_M_TRIM_THRESHOLD, _TRIM_BYTES)
+            mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
