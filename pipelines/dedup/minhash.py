@@ -35,6 +35,8 @@ from pipelines.documents.text_buffers import Texts, text_buffers
 
 Shingles = npt.NDArray[np.uint64]
 Device = Literal["cpu", "cuda"]
+_SHINGLED_BYTES = 1 << 23
+"""Texts whose shingles are computed at once take four times as much memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,20 +107,20 @@ def _permute_on_gpu(
 
 def shingle_sets(texts: Texts, ngram: int) -> list[Shingles]:
     """Return the sorted distinct shingle hashes of every text."""
-    from pipelines.dedup.minhash_kernels import shingles_of
+    from pipelines.dedup.minhash_kernels import distinct_shingles
 
     data, offsets = text_buffers(texts)
-    return [
-        _distinct(shingles_of(data, start, end, *folding_table(), ngram))
-        for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
-    ]
-
-
-def _distinct(values: Shingles) -> Shingles:
-    """Return the sorted distinct values, as `np.unique` does, whose hash table costs a short array more than sorting
-    it."""
-    values = np.sort(values)
-    return values[np.concatenate([[True], values[1:] != values[:-1]])] if values.size else values
+    sets: list[Shingles] = []
+    while len(sets) < offsets.size - 1:
+        first = len(sets)
+        last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _SHINGLED_BYTES, "right")) - 1)
+        some = offsets[first : last + 1]
+        hashes = np.empty(int(((some[1:] - some[:-1]) // 2 + 1).sum()), np.uint64)
+        bounds = np.empty(some.size, np.int64)
+        distinct_shingles(data, some, *folding_table(), ngram, hashes, bounds)
+        hashes = hashes[: bounds[-1]].copy()
+        sets += [hashes[start:end] for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)]
+    return sets
 
 
 def check_schemes(schemes: Sequence[str]) -> None:

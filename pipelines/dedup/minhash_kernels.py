@@ -23,6 +23,7 @@ Array64 = NDArray[np.uint64]
 Array32 = NDArray[np.uint32]
 
 _SPACE, _DROP, _EXPANDS = np.uint32(SPACE), np.uint32(DROP), np.uint32(EXPANDS)
+_MOST_INSERTED = 32
 _BLOCK = 2048  # shingles whose 32-bit hashes stay in the nearest cache while every permutation passes over them
 
 
@@ -90,6 +91,66 @@ def shingles_of(
     """The shingle hashes of one text, in the order of the text."""
     words = np.empty((end - start) // 2 + 1, np.uint64)
     return shingle_hashes(words[: word_hashes(data, start, end, table, expansions, words)], ngram)
+
+
+@compiled
+def distinct_shingles(
+    data: NDArray[np.uint8],
+    offsets: NDArray[np.int64],
+    table: Array32,
+    expansions: Array32,
+    ngram: int,
+    out: Array64,
+    bounds: NDArray[np.int64],
+) -> None:
+    """The sorted distinct shingle hashes of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i + 1]]`.
+
+    `out` has room for all shingles; a text has at most one for two bytes, and one more.
+    """
+    bounds[0] = 0
+    for text in range(offsets.size - 1):
+        shingles = shingles_of(data, offsets[text], offsets[text + 1], table, expansions, ngram)
+        bounds[text + 1] = bounds[text] + sort_distinct(shingles, out[bounds[text] : bounds[text] + shingles.size])
+
+
+@compiled
+def sort_distinct(hashes: Array64, out: Array64) -> int:
+    """Write the distinct values, sorted, into `out`, which is as long as `hashes`; return their number.
+
+    The values are hashes: their upper bits deal them evenly into cells of about four, so the whole is linear; a larger
+    cell, as equal values fill it, is sorted by comparing.
+    """
+    bits = 1
+    while bits < 20 and hashes.size >> (bits + 2):
+        bits += 1
+    shift = np.uint64(64 - bits)
+    ends = np.zeros(1 << bits, np.int64)
+    for value in hashes:
+        ends[value >> shift] += 1
+    total = 0
+    for cell in range(ends.size):
+        ends[cell], total = total, total + ends[cell]
+    for value in hashes:
+        out[ends[value >> shift]] = value
+        ends[value >> shift] += 1
+    begin, found = 0, 0
+    for cell in range(ends.size):
+        end = ends[cell]
+        if end - begin > _MOST_INSERTED:
+            out[begin:end] = np.sort(out[begin:end])
+        else:
+            for index in range(begin + 1, end):
+                value, place = out[index], index
+                while place > begin and out[place - 1] > value:
+                    out[place] = out[place - 1]
+                    place -= 1
+                out[place] = value
+        for index in range(begin, end):  # never ahead of what is still to be read
+            if found == 0 or out[found - 1] != out[index]:
+                out[found] = out[index]
+                found += 1
+        begin = end
+    return found
 
 
 @compiled
