@@ -255,7 +255,7 @@ def _alternate(
 
 
 def _core_seconds() -> float:
-    """Processor seconds of this process and of the children that it has waited for, in microseconds exact."""
+    """Processor seconds of this process and of the children that it has waited for, to the microsecond."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
 

@@ -35,7 +35,7 @@ TRANSPARENT = frozenset(
         "lm", "lm.artifact", "lm.code_cache", "lm.code_version", "lm.errors", "lm.lazy", "lm.local_store",
         "lm.locations", "lm.locks", "lm.manifest", "lm.progress", "lm.remote_store", "lm.source_names", "lm.storage",
         "lm.store_access", "lm.stored_files", "lm.stores", "lm.training.live_view", "lm.training.stop",
-        "lm.training.tensorboard", "pipelines", "pipelines.executor.local", "pipelines.executor.memory",
+        "lm.training.tensorboard", "pipelines", "pipelines.executor.local",
         "pipelines.executor.partitions", "pipelines.executor.ray",
     }
 )  # fmt: skip

@@ -4,7 +4,7 @@ numba itself recompiles a cached function when the function's own file changes, 
 from other files. Here the functions of a module are cached in a folder named by the digest of the module's source and
 of all that it imports from this project (`lm.code_version`).
 
-The folders lie in `NUMBA_CACHE_DIR`, else beside this file, else in `LOAM_CACHE` where the installation is read-only.
+The folders lie in `NUMBA_CACHE_DIR`, else beside this file, else in the user's cache (`lm.code_cache`).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lm.code_version import contributing_modules, digest_of
 
 _lock = threading.Lock()
 _config: Any = numba.config  # its names are set at run time
+_configured = str(_config.CACHE_DIR)  # read here, since it is another folder while a function is decorated
 _folders_in_use: set[Path] = set()
 
 
@@ -67,4 +68,4 @@ def _folder(module: str) -> Path:
 
 
 def _root() -> Path:
-    return code_cache("compiled", _config.CACHE_DIR)
+    return code_cache("compiled", _configured)

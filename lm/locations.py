@@ -84,8 +84,8 @@ def redacted(text: str) -> str:
 def cache_folder() -> Path:
     """Return the folder for copies of remote files: `$LOAM_CACHE`, else `loam` in the user's cache folder.
 
-    `files/` holds copies by sha256, `work/` unfinished publications, `downloads/` the WARC files of crawls. The folder
-    grows without bound; any part can be deleted while nothing runs.
+    `files/` holds copies by sha256, `work/` unfinished publications, `downloads/` the WARC files of crawls, `compiled/`
+    and `names/` what `lm.code_cache` keeps. The folder grows without bound; any part can be deleted while nothing runs.
     """
     configured = os.environ.get("LOAM_CACHE")
     if configured:

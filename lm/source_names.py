@@ -102,9 +102,12 @@ def names_of(module: str) -> ModuleNames:
         "at_import": sorted(names.at_import),
     }
     temporary = path.with_suffix(f".{os.getpid()}")
-    with suppress(OSError):
+    try:
         temporary.write_text(json.dumps({"code": code, **sets, "imported": names.imported}))
         temporary.replace(path)
+    except OSError:  # a full disk, or no folder to write to
+        with suppress(OSError):
+            temporary.unlink()
     return names
 
 

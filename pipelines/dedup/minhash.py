@@ -36,7 +36,7 @@ from pipelines.documents.text_buffers import Texts, text_buffers
 Shingles = npt.NDArray[np.uint64]
 Device = Literal["cpu", "cuda"]
 _SHINGLED_BYTES = 1 << 23
-"""Texts whose shingles are computed at once take four times as much memory."""
+"""Bytes of texts whose shingles are computed at once. The shingles take at most eight times as much memory."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

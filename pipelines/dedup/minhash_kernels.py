@@ -117,8 +117,8 @@ def distinct_shingles(
 def sort_distinct(hashes: Array64, out: Array64) -> int:
     """Write the distinct values, sorted, into `out`, which is as long as `hashes`; return their number.
 
-    The values are hashes: their upper bits deal them evenly into cells of about four, so the whole is linear; a larger
-    cell, as equal values fill it, is sorted by comparing.
+    The values are hashes: their upper bits deal them evenly into cells of about four, so the whole is linear. A larger
+    cell, as equal values fill it, is sorted by merging.
     """
     bits = 1
     while bits < 20 and hashes.size >> (bits + 2):
@@ -137,7 +137,8 @@ def sort_distinct(hashes: Array64, out: Array64) -> int:
     for cell in range(ends.size):
         end = ends[cell]
         if end - begin > _MOST_INSERTED:
-            out[begin:end] = np.sort(out[begin:end])
+            part = out[begin:end].copy()
+            out[begin:end] = part[np.argsort(part, kind="mergesort")]
         else:
             for index in range(begin + 1, end):
                 value, place = out[index], index

@@ -6,17 +6,20 @@ Decisions:
 - A child that dies (killed, out of memory, a crash in a library) is replaced and its job is done again, up to
   `ATTEMPTS` times. A job publishes atomically, so no output exists twice.
 - An exception in a job is raised in the caller; it ends the whole run and all children.
+- A child ends without taking its modules apart. A file that a job leaves open in a global variable is not flushed.
 - Children die with their parent, also when the parent is killed (Linux: PR_SET_PDEATHSIG), and leave Ctrl-C to the
   parent.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import multiprocessing
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -140,9 +143,13 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
 
 
 def _leave() -> NoReturn:
-    """End this process at once: taking the interpreter apart takes some .4 s, and its parent waits for it."""
+    """End this process as an interpreter does, but for taking its modules apart, which takes .4 s of the parent's."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or None
             stream.flush()
     os._exit(0)
 

@@ -19,7 +19,7 @@ ENVIRONMENT = {"MALLOC_TRIM_THRESHOLD_": str(_TRIM_BYTES), "MALLOC_MMAP_THRESHOL
 
 
 def keep_freed_memory() -> None:
-    """Make this process keep freed memory, unless its environment sets glibc's thresholds."""
+    """Make this process keep freed memory, unless its environment sets glibc's thresholds or any other tunable."""
     if sys.platform == "linux" and not {*ENVIRONMENT, "GLIBC_TUNABLES"} & os.environ.keys():
         with suppress(AttributeError):  # another C library
             mallopt = ctypes.CDLL(None).mallopt

@@ -8,7 +8,8 @@ Decisions:
 - The member's own checksum (CRC-32 in gzip, xxHash in LZ4 and Zstandard where written) is checked when its end is
   reached; a record that ends with its member is therefore handed out only after the check.
 - gzip is decoded by zlib-ng, which takes half of zlib's time for the same bytes and the same errors. ISA-L is faster
-  still, but knows fewer errors: it decodes sound members of at most 4 MiB, and zlib-ng all others.
+  still: it decodes sound members of at most 4 MiB. All others are decoded by zlib-ng, so that errors are those of zlib.
+  ISA-L also takes incomplete Huffman codes, which zlib refuses; the checksum covers what they decode to.
 - Skippable frames, which LZ4 and Zstandard share, hold no records and are passed over.
 
 Zstandard needs the file's own dictionary: see `pipelines.warc.zstd`.
@@ -102,7 +103,7 @@ class MemberReader:
         self._error: MemberError | None = None
 
     def whole(self) -> bytes | None:
-        """All bytes of a member that decodes in one chunk, which spares the window two copies of them; else None.
+        """All bytes of a member that decodes whole, which spares the window two copies of them; else None.
 
         Must be called first. Bytes decoded by this call are in the window; an error is raised by the next `fill`.
         """
@@ -183,7 +184,7 @@ def _decode_gzip(data: mmap.mmap, offset: int) -> Chunks:
 def _decode_whole_gzip(data: mmap.mmap, offset: int) -> tuple[bytes, int] | None:
     """The bytes of a sound member of at most `_WHOLE_BYTES`, and the offset of its end.
 
-    None says nothing of the member: ISA-L also fails where a long header is divided over two reads, for one.
+    None does not say that the member is damaged.
     """
     flags = data[offset + 3 : offset + 4]
     if not flags or flags[0] & _UNCHECKED_FLAGS:

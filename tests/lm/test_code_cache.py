@@ -50,3 +50,14 @@ def test_a_folder_is_named_also_where_none_can_be_made(tmp_path):
     block(tmp_path / "lm" / "__pycache__" / "names")
     block(tmp_path / "user")
     assert code_cache("names") == tmp_path / "user" / "names"
+
+
+def test_a_user_without_a_home_has_no_cache(tmp_path, monkeypatch):
+    def fail():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("LOAM_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", fail)
+    block(tmp_path / "lm" / "__pycache__" / "names")
+    assert code_cache("names") == tmp_path / "lm" / "__pycache__" / "names"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from lm import compiled
+
 ROOT = Path(__file__).resolve().parents[2]
 CONSTANTS = "STEP = 3\n"
 INNER = """
@@ -98,6 +100,12 @@ def test_a_read_only_installation_caches_in_the_user_folder(copy):
     assert run(copy, LOAM_CACHE=str(copy / "user"))[:2] == (16, 0)
     assert run(copy, LOAM_CACHE=str(copy / "user"))[:2] == (16, 1)
     assert list((copy / "user" / "compiled").rglob("outer.twice-*.nbc"))
+
+
+def test_the_folder_is_the_same_while_another_function_is_decorated(monkeypatch, tmp_path):
+    before = compiled._root()
+    monkeypatch.setattr(compiled._config, "CACHE_DIR", str(tmp_path))
+    assert compiled._root() == before != tmp_path
 
 
 def test_every_compiled_function_comes_from_here():

@@ -1,5 +1,7 @@
 """The names that a module uses: whatever way they are imported, and without those that run nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from lm import source_names
@@ -132,6 +134,16 @@ def test_damaged_names_are_read_again(kept, damage):
     assert read() == (expected, 2)
     assert read()[1] == 2
     assert path.read_bytes() == whole and list(folder.iterdir()) == [path]
+
+
+def test_a_full_disk_leaves_nothing_behind(kept, monkeypatch):
+    def fail(path, target):
+        raise OSError(28, "No space left on device")
+
+    folder, read = kept
+    monkeypatch.setattr(Path, "replace", fail)
+    assert read() == (parse_names("here", SOURCE), 1)
+    assert list(folder.iterdir()) == []
 
 
 def test_names_without_a_place_to_keep_them(kept, monkeypatch):

@@ -1,9 +1,11 @@
 """Local workers: errors, answers that cannot be sent, workers and parents that are killed."""
 
+import atexit
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -108,11 +110,17 @@ KEPT = []
 def keep_and_print(number):
     KEPT.append(Slow())
     print(f"printed by {number}")
+    atexit.register(print, f"at the end of {number}")
+    threading.Thread(target=print_late, args=(number,)).start()
     return number
 
 
+def print_late(number):
+    time.sleep(0.5)
+    print(f"late by {number}")
+
+
 LEAVE = """
-import sys, time
 from pipelines.executor.partitions import run_partitions
 from tests.pipelines.executor.test_local import keep_and_print
 if __name__ == "__main__":
@@ -120,10 +128,20 @@ if __name__ == "__main__":
 """
 
 
-def test_a_worker_leaves_at_once_and_what_it_printed_is_there(tmp_path):
+def test_a_worker_leaves_at_once_but_not_before_its_threads_exit_functions_and_output(tmp_path):
     script = tmp_path / "leave.py"
     script.write_text(LEAVE)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     start = time.monotonic()
-    child = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    child = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
     assert time.monotonic() - start < 20
-    assert sorted(child.stdout.splitlines()) == ["printed by 0", "printed by 1"]
+    expected = [f"{what} {number}" for what in ("at the end of", "late by", "printed by") for number in (0, 1)]
+    assert sorted(child.stdout.splitlines()) == expected
+    assert child.stderr == ""
+
+
+def test_a_worker_without_streams_leaves_silently(tmp_path):
+    script = tmp_path / "leave.py"
+    script.write_text(LEAVE.replace("keep_and_print", "refuse").replace('"b": 1', '"b": 2'))
+    command = ["bash", "-c", f"exec {sys.executable} {script} >&-"]
+    assert subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True).stderr == ""
