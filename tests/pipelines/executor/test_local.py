@@ -14,6 +14,7 @@ import pytest
 
 from lm.errors import IntegrityError, PartialError
 from pipelines.executor.partitions import run_partitions
+from tests.conftest import REPOSITORY
 
 
 def die_once(folder, number):
@@ -128,20 +129,27 @@ if __name__ == "__main__":
 """
 
 
-def test_a_worker_leaves_at_once_but_not_before_its_threads_exit_functions_and_output(tmp_path):
+def run_leave(tmp_path, source, redirection=""):
+    """The output and error output of a script, whose output is buffered."""
     script = tmp_path / "leave.py"
-    script.write_text(LEAVE)
+    script.write_text(source)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    command = ["bash", "-c", f"exec {sys.executable} {script} {redirection}"]
+    environment["PYTHONPATH"] = str(REPOSITORY)
+    child = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr
+    return child.stdout, child.stderr
+
+
+def test_a_worker_leaves_at_once_but_not_before_its_threads_exit_functions_and_output(tmp_path):
     start = time.monotonic()
-    child = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True)
+    output, errors = run_leave(tmp_path, LEAVE)
     assert time.monotonic() - start < 20
     expected = [f"{what} {number}" for what in ("at the end of", "late by", "printed by") for number in (0, 1)]
-    assert sorted(child.stdout.splitlines()) == expected
-    assert child.stderr == ""
+    assert sorted(output.splitlines()) == expected
+    assert errors == ""
 
 
 def test_a_worker_without_streams_leaves_silently(tmp_path):
-    script = tmp_path / "leave.py"
-    script.write_text(LEAVE.replace("keep_and_print", "refuse").replace('"b": 1', '"b": 2'))
-    command = ["bash", "-c", f"exec {sys.executable} {script} >&-"]
-    assert subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True).stderr == ""
+    source = LEAVE.replace("keep_and_print", "refuse").replace('"b": 1', '"b": 2')
+    assert run_leave(tmp_path, source, ">&-") == ("", "")
