@@ -32,5 +32,5 @@ def _folders(name: str, configured: str) -> Iterator[Path]:
     if configured:
         yield Path(configured)
     yield Path(__file__).parent / "__pycache__" / name
-    with suppress(RuntimeError):  # there is no home folder
+    with suppress(RuntimeError):  # without a home folder
         yield cache_folder() / name

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lm.compiled import compiled
 from pipelines.dedup.cluster_kernels import find, union
+from pipelines.dedup.hash_cells import cells_of
 
 Array64 = NDArray[np.uint64]
 Indices = NDArray[np.int64]
@@ -25,16 +26,7 @@ def group_equal(keys: Array64, members: Indices) -> tuple[Indices, Indices]:
     Within a group members keep their order. The keys are hashes: their upper bits deal them evenly into cells of about
     16, so the whole is linear; a cell that equal keys fill is sorted by comparing.
     """
-    bits = 1
-    while bits < 20 and keys.size >> (bits + 4):
-        bits += 1
-    shift = np.uint64(64 - bits)
-    ends = np.zeros(1 << bits, np.int64)
-    for key in keys:
-        ends[key >> shift] += 1
-    total = 0
-    for cell in range(ends.size):
-        ends[cell], total = total, total + ends[cell]
+    shift, ends = cells_of(keys, 4)
     dealt, whose = np.empty_like(keys), np.empty(members.size, np.int64)
     for index in range(keys.size):
         cell = keys[index] >> shift

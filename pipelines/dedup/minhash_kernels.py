@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lm.compiled import compiled
+from pipelines.dedup.hash_cells import sort_distinct
 from pipelines.dedup.minhash_config import FEWEST_WORDS
 from pipelines.dedup.normalization import DROP, EXPANDS, SPACE
 from pipelines.documents.utf8_kernel import decode
@@ -23,7 +24,6 @@ Array64 = NDArray[np.uint64]
 Array32 = NDArray[np.uint32]
 
 _SPACE, _DROP, _EXPANDS = np.uint32(SPACE), np.uint32(DROP), np.uint32(EXPANDS)
-_MOST_INSERTED = 32
 _BLOCK = 2048  # shingles whose 32-bit hashes stay in the nearest cache while every permutation passes over them
 
 
@@ -111,47 +111,6 @@ def distinct_shingles(
     for text in range(offsets.size - 1):
         shingles = shingles_of(data, offsets[text], offsets[text + 1], table, expansions, ngram)
         bounds[text + 1] = bounds[text] + sort_distinct(shingles, out[bounds[text] : bounds[text] + shingles.size])
-
-
-@compiled
-def sort_distinct(hashes: Array64, out: Array64) -> int:
-    """Write the distinct values, sorted, into `out`, which is as long as `hashes`; return their number.
-
-    The values are hashes: their upper bits deal them evenly into cells of about four, so the whole is linear. A larger
-    cell, as equal values fill it, is sorted by merging.
-    """
-    bits = 1
-    while bits < 20 and hashes.size >> (bits + 2):
-        bits += 1
-    shift = np.uint64(64 - bits)
-    ends = np.zeros(1 << bits, np.int64)
-    for value in hashes:
-        ends[value >> shift] += 1
-    total = 0
-    for cell in range(ends.size):
-        ends[cell], total = total, total + ends[cell]
-    for value in hashes:
-        out[ends[value >> shift]] = value
-        ends[value >> shift] += 1
-    begin, found = 0, 0
-    for cell in range(ends.size):
-        end = ends[cell]
-        if end - begin > _MOST_INSERTED:
-            part = out[begin:end].copy()
-            out[begin:end] = part[np.argsort(part, kind="mergesort")]
-        else:
-            for index in range(begin + 1, end):
-                value, place = out[index], index
-                while place > begin and out[place - 1] > value:
-                    out[place] = out[place - 1]
-                    place -= 1
-                out[place] = value
-        for index in range(begin, end):  # never ahead of what is still to be read
-            if found == 0 or out[found - 1] != out[index]:
-                out[found] = out[index]
-                found += 1
-        begin = end
-    return found
 
 
 @compiled

@@ -1,7 +1,7 @@
 """Freed memory that a process keeps for its next page, where the C library is glibc.
 
-glibc gives freed memory back to the system above small thresholds, and fetches it anew for the next page: .8 seconds of
-page faults in the first 5,000 pages of a process.
+glibc gives freed memory back to the system above small thresholds, and fetches it anew for the next page, by a page
+fault for every 4 KiB.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 
 import random
 
-import numpy as np
 import pytest
 
-from pipelines.dedup import minhash, minhash_kernels, minhash_reference
+from pipelines.dedup import minhash, minhash_reference
 from pipelines.dedup.minhash import sign, signatures
 from tests.pipelines.dedup.passages import CONFIG, TEXTS, words
 
@@ -48,23 +47,3 @@ def test_shingle_sets_are_the_references_however_many_texts_go_at_once(ngram, mo
         monkeypatch.setattr(minhash, "_SHINGLED_BYTES", at_once)
         assert [found.tolist() for found in minhash.shingle_sets(texts, ngram)] == expected
     assert minhash.shingle_sets([], ngram) == []
-
-
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 31, 32, 33, 64, 1_000, 20_000])
-@pytest.mark.parametrize(
-    "kind", ["at random", "each three times", "one value", "in few cells", "four values", "ascending", "descending"]
-)
-def test_distinct_hashes_are_sorted_as_numpy_does(size, kind):
-    draw = np.random.default_rng(size)
-    hashes = draw.integers(0, 2**64, size, dtype=np.uint64)
-    hashes = {
-        "at random": lambda: hashes,
-        "each three times": lambda: draw.permutation(np.repeat(hashes, 3)),
-        "one value": lambda: np.full(size, 2**64 - 1, np.uint64),
-        "in few cells": lambda: hashes >> np.uint64(50),
-        "four values": lambda: draw.choice(np.array([0, 1, 2**63, 2**64 - 1], np.uint64), size),
-        "ascending": lambda: np.sort(hashes),
-        "descending": lambda: np.sort(hashes)[::-1].copy(),
-    }[kind]()
-    out = np.empty_like(hashes)
-    assert out[: minhash_kernels.sort_distinct(hashes, out)].tolist() == np.unique(hashes).tolist()

@@ -124,7 +124,7 @@ def test_a_sound_member_that_isal_leaves_is_read_all_the_same(whole):
 
 
 def test_an_incomplete_huffman_code_is_decoded():
-    """The one form of damage that only zlib refuses: codes of length 2 for two symbols, where two more have none."""
+    """A form of damage that only zlib refuses: codes of length 2 for two symbols, where two more have none."""
     data = stored(bytes.fromhex("1f8b08000000000000ff 05c081000000008020b6fda50e04 bd1d60a9 02000000"))
     assert outcome(data) == ("sound", b"AA", len(data))
     assert plain_outcome(data)[0] == "damaged"
