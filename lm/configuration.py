@@ -112,7 +112,7 @@ def settle(config: Any, where: str = "") -> None:
 
 
 def _hints(cls: Any) -> dict[str, Any]:
-    """The types of the fields of `cls`, with their `Doc` and `Range`."""
+    """Return the types of the fields of `cls`, with their `Doc` and `Range`."""
     if cls not in _HINTS:
         found = typing.get_type_hints(cls, include_extras=True)
         _HINTS[cls] = {field.name: found[field.name] for field in dataclasses.fields(cls) if field.init}
@@ -120,12 +120,12 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def to_mapping(config: Any) -> dict[str, Any]:
-    """The dataclass as plain JSON values: tuples become lists, nested dataclasses dictionaries."""
+    """Return the dataclass as plain JSON values: tuples become lists, nested dataclasses dictionaries."""
     return {field.name: plain(getattr(config, field.name)) for field in dataclasses.fields(config)}
 
 
 def unknown_key(key: str, known: typing.Iterable[str], place: str) -> str:
-    """The message for an unknown `key` of `place`, with the nearest known one."""
+    """Return the message for an unknown `key` of `place`, with the nearest known one."""
     names = sorted(known)
     near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(names)}"
@@ -133,7 +133,7 @@ def unknown_key(key: str, known: typing.Iterable[str], place: str) -> str:
 
 
 def plain(value: Any) -> Any:
-    """`value` as plain JSON values: tuples become lists, dataclasses and mappings dictionaries."""
+    """Return `value` as plain JSON values: tuples become lists, dataclasses and mappings dictionaries."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_mapping(value)
     if isinstance(value, Mapping):
@@ -144,7 +144,7 @@ def plain(value: Any) -> Any:
 
 
 def field_descriptions(cls: type) -> dict[str, str]:
-    """The description of every documented field of `cls`, by field name, followed by its range."""
+    """Return the description of every documented field of `cls`, by field name, followed by its range."""
     return {
         name: " ".join([doc.text, *(f"({bounds})" for bounds in _notes(hint, Range))])
         for name, hint in _hints(cls).items()
@@ -153,12 +153,12 @@ def field_descriptions(cls: type) -> dict[str, str]:
 
 
 def field_ranges(cls: type) -> dict[str, Range]:
-    """The range of every field of `cls` that has one, by field name."""
+    """Return the range of every field of `cls` that has one, by field name."""
     return {name: bounds for name, hint in _hints(cls).items() for bounds in _notes(hint, Range)}
 
 
 def field_choices(cls: type) -> dict[str, list[str]]:
-    """The names that each field with a `OneOf` accepts, by field name."""
+    """Return the names that each field with a `OneOf` accepts, by field name."""
     return {name: list(choices.names) for name, hint in _hints(cls).items() for choices in _notes(hint, OneOf)}
 
 
@@ -168,7 +168,9 @@ def _notes(hint: Any, kind: type[C]) -> list[C]:
 
 
 def _convert(hint: Any, value: Any, place: str, bounds: Range | None = None) -> Any:
-    """`value` as the type `hint`; numbers within it are held to `bounds`, or to those of an inner `Annotated`."""
+    """Return `value` as the type `hint`; numbers within it are held to `bounds`, or to those of an inner
+    `Annotated`.
+    """
     if typing.get_origin(hint) is typing.Annotated:
         converted = _convert(typing.get_args(hint)[0], value, place, next(iter(_notes(hint, Range)), bounds))
         for choices in _notes(hint, OneOf):
@@ -249,14 +251,14 @@ def _among(kind: str, bounds: Range) -> str:
 
 
 def _number(value: float) -> str:
-    """A bound as people write it: 2^63 rather than its 19 digits."""
+    """Return a bound as people write it: 2^63 rather than its 19 digits."""
     if isinstance(value, int) and value >= 2**20 and value & (value - 1) == 0:
         return f"2^{value.bit_length() - 1}"
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _shown(value: Any) -> str:
-    """A value in a message: short, also where Python refuses to write a huge integer out."""
+    """Return a value in a message: short, also where Python refuses to write a huge integer out."""
     if isinstance(value, int) and value.bit_length() > 256:
         return f"an integer of {value.bit_length():,} bits"
     return f"{value!r:.80}"

@@ -154,7 +154,7 @@ def reward_model_ranks_pairs(home: LoamHome) -> dg.AssetCheckResult:
 
 
 def _raises_the_verified_rate(home: LoamHome, name: str) -> dg.AssetCheckResult:
-    """Greedy answers to the held-out problems, before and after a stage."""
+    """Compare greedy answers to the held-out problems before and after a stage."""
     summary = home.artifact(name).summary
     before, after = (found["greedy"]["verified_rate"] for found in (summary["before"], summary))
     error = summary["greedy"]["verified_standard_error"]

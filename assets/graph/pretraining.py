@@ -143,12 +143,12 @@ def budget_was_right(home: LoamHome) -> dg.AssetCheckResult:
 
 
 def metrics(artifact: Artifact) -> list[dict[str, Any]]:
-    """The rows of a training's `metrics.jsonl`."""
+    """Return the rows of a training's `metrics.jsonl`."""
     return [json.loads(line) for line in artifact.file(METRICS).read_text().splitlines()]
 
 
 def loss_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
-    """Training and validation loss, the learning rate and the gradient's norm over the steps."""
+    """Plot training and validation loss, the learning rate and the gradient's norm over the steps."""
     rows = metrics(artifact)
     by_source = sorted({name for row in rows for name in row if name.startswith("validation_loss/")})
     names = {"training": "loss", "validation": "validation_loss"}
@@ -199,7 +199,9 @@ def speed(rows: Sequence[dict[str, Any]]) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def _curves(title: str, rows: Sequence[dict[str, Any]], names: dict[str, str], *, y: str) -> dg.MetadataValue[Any]:
-    """Curves over the steps, by the name in the legend and the name in the rows; one without points is left out."""
+    """Plot curves over the steps, by the name in the legend and the name in the rows; one without points is left
+    out.
+    """
     curves = {
         name: ([row["step"] for row in rows if key in row], [row[key] for row in rows if key in row])
         for name, key in names.items()

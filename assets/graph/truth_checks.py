@@ -95,7 +95,7 @@ def _removal(is_bad: Callable[[Any], bool], what: str) -> Judge:
 
 
 def _low_quality(truth: pa.Table, made: Made) -> Found:
-    """Heuristics, repetition, harm and quality together: bad pages may leave by any of them."""
+    """Measure heuristics, repetition, harm and quality together: bad pages may leave by any of them."""
     removed = [doc_id for artifact in _since_language(made) for doc_id in ids(read_removals(artifact))]
 
     def is_bad(row: Mapping[str, Any]) -> bool:

@@ -43,7 +43,7 @@ class Found:
 
 
 def not_measured(reason: str, *, passed: bool = True) -> Found:
-    """The result of a check that cannot look: no figures, and a warning where it should have been able to."""
+    """Return the result of a check that cannot look: no figures, and a warning where it should have been able to."""
     return Found(passed, f"not measured: {reason}", warns=True)
 
 

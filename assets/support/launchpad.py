@@ -111,12 +111,12 @@ def _filled_inner(cls: type, name: str, value: Any) -> Any:
 
 
 def config_of(context: dg.AssetExecutionContext, cls: type[C]) -> C:
-    """The dataclass from the configuration that a run gave to its asset."""
+    """Return the dataclass from the configuration that a run gave to its asset."""
     return from_mapping(cls, given(context))
 
 
 def given(context: dg.AssetExecutionContext) -> dict[str, Any]:
-    """The configuration that a run gave to its asset, defaults included."""
+    """Return the configuration that a run gave to its asset, defaults included."""
     values = dict(context.op_execution_context.op_config)
     return _filled(_CLASSES[context.op_execution_context.op_def.name][0], values)
 

@@ -58,7 +58,7 @@ def _markdown_picture(title: str, figure: Figure) -> dg.MarkdownMetadataValue:
 def lines(
     title: str, curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, x: str, y: str
 ) -> dg.MarkdownMetadataValue:
-    """Named curves of (x values, y values) in one plot."""
+    """Plot named curves of (x values, y values)."""
     with drawing(title, x=x, y=y) as picture:
         for name, (xs, ys) in curves.items():
             picture.axes.plot(xs, ys, label=name, linewidth=1.5)
@@ -71,7 +71,9 @@ def lines(
 def side_by_side(
     title: str, panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]], *, y: str
 ) -> dg.MarkdownMetadataValue:
-    """Panels that share a legend, each named by its x axis, each with named curves; a name has one colour in all."""
+    """Plot panels that share a legend, each named by its x axis, each with named curves; a name has one colour in
+    all.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(1.4 * _SIZE_INCHES[0], _SIZE_INCHES[1]), dpi=_DOTS_PER_INCH, layout="constrained")
@@ -90,12 +92,14 @@ def side_by_side(
 
 
 def bars(title: str, values: Mapping[str, float], *, x: str) -> dg.MarkdownMetadataValue:
-    """Horizontal bars, the first on top, each with its value."""
+    """Plot horizontal bars, the first on top, each with its value."""
     return svg(title, charts.bars(title, values, x))
 
 
 def spreads(title: str, entries: Mapping[str, Mapping[str, Any]], *, y: str) -> dg.MarkdownMetadataValue:
-    """Means with their deviations, and every value as a dot: entries of `lm.alignment.seed_report.spread`, by name."""
+    """Plot means with their deviations, and every value as a dot: entries of `lm.alignment.seed_report.spread`, by
+    name.
+    """
     with drawing(title, y=y) as picture:
         names = list(entries)
         means, deviations = ([entries[name][key] for name in names] for key in ("mean", "deviation"))
@@ -109,14 +113,14 @@ def spreads(title: str, entries: Mapping[str, Mapping[str, Any]], *, y: str) -> 
 
 
 def shares(title: str, values: Mapping[str, float]) -> dg.MarkdownMetadataValue:
-    """Horizontal bars of shares, in percent."""
+    """Plot horizontal bars of shares, in percent."""
     return svg(title, charts.bars(title, values, percent=True))
 
 
 def histogram(
     title: str, values: Sequence[float], *, x: str, threshold: float | None = None
 ) -> dg.MarkdownMetadataValue:
-    """A histogram of scores, with the threshold as a line."""
+    """Return a histogram of scores, with the threshold as a line."""
     with drawing(title, x=x, y="documents") as picture:
         picture.axes.hist(values, bins=40, color="#4c72b0")
         if threshold is not None:
@@ -126,13 +130,15 @@ def histogram(
 
 
 def svg(title: str, drawn: str) -> dg.MarkdownMetadataValue:
-    """A chart of `pipelines.report.charts` as a picture in Markdown."""
+    """Return a chart of `pipelines.report.charts` as a picture in Markdown."""
     encoded = base64.b64encode(drawn.encode()).decode()
     return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
 
 
 def inline(name: str, drawn: str) -> dg.MarkdownMetadataValue:
-    """A picture of `pipelines.report.small_charts`, small enough that Dagster's page shows it without a click."""
+    """Return a picture of `pipelines.report.small_charts`, small enough that Dagster's page shows it without a
+    click.
+    """
     return svg(name, drawn)
 
 
@@ -145,7 +151,7 @@ def is_inline(value: Any) -> bool:
 def table(
     rows: Sequence[Mapping[str, Any]],
 ) -> dg.TableMetadataValue | dg.MarkdownMetadataValue | dg.TextMetadataValue:
-    """Rows of plain values as a table, numbers rounded to four digits; all rows have the keys of the first.
+    """Return rows of plain values as a table, numbers rounded to four digits; all rows have the keys of the first.
 
     Dagster's page cuts a table that is wider than its column, so a wide one is Markdown, which wraps.
     """

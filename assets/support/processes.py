@@ -35,7 +35,7 @@ _ENDED_BADLY = "DagsterPipesExecutionError"
 
 
 def pipes_client() -> dg.PipesSubprocessClient:
-    """Pipes client that gives a cancelled training the time to write its checkpoint."""
+    """Return a Pipes client that gives a cancelled training the time to write its checkpoint."""
     return dg.PipesSubprocessClient(termination_timeout_seconds=_GRACE_S)
 
 

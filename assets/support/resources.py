@@ -37,7 +37,7 @@ class LoamHome(dg.ConfigurableResource):
         return paths.downloads(self.root)
 
     def settings(self) -> Any:
-        """The settings of the curation: `curation.yaml` of the home, or the defaults."""
+        """Return the settings of the curation: `curation.yaml` of the home, or the defaults."""
         return home_settings(self.root)
 
     def target(self, name: str, partition: str | None = None) -> Path:

@@ -86,7 +86,7 @@ def result(
     checks: Sequence[dg.AssetCheckResult] = (),
     without: Collection[str] = (),
 ) -> dg.MaterializeResult[Any]:
-    """The result of an asset that published one artifact; its digest is the data version.
+    """Return the result of an asset that published one artifact; its digest is the data version.
 
     Entries `without` of the artifact's summary are left out: `shown` has their figures in another form.
     """
@@ -104,7 +104,7 @@ def partition_results(
     shown_of: Callable[[str, Artifact], Plots] | None = None,
     joint: Plots | None = None,
 ) -> dg.MaterializeResult[Any]:
-    """The result of a partitioned asset: each partition gets the metadata of its own artifact, and `joint`."""
+    """Return the result of a partitioned asset: each partition gets the metadata of its own artifact, and `joint`."""
     for partition, artifact in artifacts.items():
         metadata = group_metadata(shown_of(partition, artifact) if shown_of else {}, artifact)
         everything = {**metadata, **(joint or {}), "seconds": dg.MetadataValue.float(watch.seconds)}

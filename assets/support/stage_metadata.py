@@ -22,7 +22,7 @@ _NOT_YET_JUDGED = "\nThese pages have not been judged for harmful text yet.\n"
 
 
 def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) -> Metadata:
-    """Charts and samples of one artifact of a step, made of `groups`."""
+    """Return charts and samples of one artifact of a step, made of `groups`."""
     # Here, since loading the definitions should not wait for what only a run needs.
     from pipelines.report.html_page import stage_charts
     from pipelines.report.samples import HARMFUL_STAGE, markdown_table

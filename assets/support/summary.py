@@ -31,7 +31,7 @@ def summary_lines(root: Path, partitions: list[str]) -> list[str]:
 
 
 def curated_artifacts(root: Path, partitions: list[str]) -> Iterator[Artifact]:
-    """The artifacts of every step of the curation, of every given group."""
+    """Yield the artifacts of every step of the curation, of every given group."""
     for step in CURATION:
         for partition in partitions if step.partitioned else [None]:
             yield open_artifact(paths.artifact_path(step.artifact, partition, root))

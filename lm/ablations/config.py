@@ -82,7 +82,7 @@ class AblationConfig:
                 self.run(question, variant, self.seeds[0])
 
     def variants(self, question: str) -> Mapping[str, Changes]:
-        """The variants of a question by name, the one that others are held against first.
+        """Return the variants of a question by name, the one that others are held against first.
 
         Raises:
             ConfigurationError: there is no such question.
@@ -94,7 +94,7 @@ class AblationConfig:
         return {f"{rate:g}": {"learning_rate": rate} for rate in self.learning_rates}
 
     def run(self, question: str, variant: str, seed: int) -> PretrainConfig:
-        """The configuration of one run."""
+        """Return the configuration of one run."""
         changes = self.variants(question)[variant]
         merged = {**_SHARED, **self.training, **changes, "seed": seed, "num_tokens": self.num_tokens, "num_steps": 0}
         merged["model"] = self.training.get("model", {})
@@ -108,7 +108,7 @@ class AblationConfig:
 
 
 def _model_changes(asked: Mapping[str, Any], shared: ModelConfig) -> dict[str, Any]:
-    """Of the fields asked for those that are otherwise in `shared`, so that equal runs have equal configurations; with
+    """Return the fields asked for that are otherwise in `shared`, so that equal runs have equal configurations; with
     another number of matrices in the feed-forward layer, the width that leaves it as many weights.
     """
     changes = {name: value for name, value in asked.items() if getattr(shared, name) != value}

@@ -21,14 +21,14 @@ Run = Mapping[str, Any]
 
 
 def runs_of(artifact: Artifact) -> list[dict[str, Any]]:
-    """The runs of a question."""
+    """Return the runs of a question."""
     found: list[dict[str, Any]] = json.loads(artifact.file(RUNS).read_text())["runs"]
     return found
 
 
 def validation_over_seconds(run: Run, runs: Path) -> tuple[list[float], list[float]]:
-    """The seconds of work after which a run was looked at, and what its validation loss then was; without what is not
-    known on this machine.
+    """Return the seconds of work after which a run was looked at, and what its validation loss then was; without what
+    is not known on this machine.
     """
     at = {row["step"]: row["seconds"] for row in live_rows(runs / run["name"]) if "seconds" in row}
     evaluations = zip(run["validation_steps"], run["validation_losses"], strict=True)
@@ -57,8 +57,9 @@ def _write_report(questions: Mapping[str, Artifact], publication: Publication) -
 
 
 def standings(rows: Sequence[Run]) -> list[dict[str, Any]]:
-    """A row a variant, in the order of `rows`: means over its seeds, `spread` the largest difference between them (None
-    of a single one), `finite` where all losses were numbers; a variant that diverged with any seed has no loss.
+    """Return a row a variant, in the order of `rows`: means over its seeds, `spread` the largest difference between
+    them (None of a single one), `finite` where all losses were numbers; a variant that diverged with any seed has no
+    loss.
     """
     found = []
     for variant in dict.fromkeys(row["variant"] for row in rows):
@@ -103,7 +104,7 @@ def verdict(question: str, rows: Sequence[Run]) -> dict[str, Any]:
 
 
 def _diverged(question: str, table: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Of learning rates not those that are below one that learned, and only learned too little."""
+    """Return the variants that diverged; of learning rates, a low one that only learned too little did not."""
     found, learned = [], question != LEARNING_RATE
     for row in table:
         if row["validation_loss"] is not None:
@@ -114,7 +115,7 @@ def _diverged(question: str, table: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def sentence(question: str, found: Mapping[str, Any]) -> str:
-    """The verdict in words."""
+    """Return the verdict in words."""
     name = question.replace("_", " ")
     if found["winner"] is None:
         return f"{name}: no variant learned."
@@ -134,7 +135,7 @@ def sentence(question: str, found: Mapping[str, Any]) -> str:
 
 
 def render(question: str, rows: Sequence[Run], found: Mapping[str, Any], num_tokens: int) -> str:
-    """The question's report as Markdown."""
+    """Return the question's report as Markdown."""
     lines = [
         f"### {question.replace('_', ' ')}",
         "",

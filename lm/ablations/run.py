@@ -113,7 +113,7 @@ def _run(
 
 
 def _pass_on(event: Mapping[str, object], report: Report) -> None:
-    """Sentences alone: of many short runs nobody reads every step."""
+    """Report sentences alone: of many short runs nobody reads every step."""
     if "message" in event:
         report(event)
 
@@ -124,7 +124,7 @@ def _name(config: PretrainConfig, source: Artifact) -> str:
 
 
 def _curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The losses of a log, and those on the way."""
+    """Return the losses of a log, and those on the way."""
     found: dict[str, Any] = {"steps": [], "losses": [], "validation_steps": [], "validation_losses": []}
     for row in rows:
         for prefix in ("", "validation_"):
@@ -135,7 +135,9 @@ def _curves(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def unigram_loss(source: Artifact) -> float:
-    """Nats per token of the validation split under the training split's frequencies, one added to every count."""
+    """Return nats per token of the validation split under the training split's frequencies, one added to every
+    count.
+    """
     training = TokenShards.open(source, "train")
     counts = np.ones(training.vocab_size)
     for ids in _blocks(training):

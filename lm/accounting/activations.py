@@ -55,7 +55,9 @@ def recomputed_bytes_per_token(
 
 
 def mask_bytes(config: ModelConfig) -> int:
-    """Of a microbatch, whatever its size: layers with a window write their mask out, in the type of the scores."""
+    """Return the bytes of the masks of a microbatch of any size: layers with a window write theirs out, in the type of
+    the scores.
+    """
     needed = config.window < config.context_length
     return config.num_layers_of("window") * needed * config.context_length**2 * FLOAT32
 
@@ -68,28 +70,28 @@ class _Parts:
     product: int
 
     def norm(self, size: int, vectors: int = 1) -> int:
-        """The input and the statistics of `vectors` norms over `size` numbers together; of RMSNorm in float32 also the
-        normalized vector.
+        """Return the input and the statistics of `vectors` norms over `size` numbers together; of RMSNorm in float32
+        also the normalized vector.
         """
         if self.config.norm == "layer":
             return FLOAT32 * (size + 2 * vectors)
         return FLOAT32 * (size * (2 if self.product == FLOAT32 else 1) + vectors)
 
     def norms(self) -> int:
-        """All norms of the stream in a layer."""
+        """Return all norms of the stream in a layer."""
         number = {"pre": 2, "post": 2, "sandwich": 4, "none": 0}[self.config.norm_placement]
         return number * self.norm(self.config.d_model)
 
     def attention(self) -> int:
-        """The stream, q, k, v and the result with its normalizers."""
+        """Return the stream, q, k, v and the result with its normalizers."""
         config, d_kv = self.config, self.config.num_kv_heads * self.config.d_head
         normed = self.norm(config.d_attention, config.num_heads) + self.norm(d_kv, config.num_kv_heads)
         kept = self.product * (config.d_model + 2 * config.d_attention + 2 * d_kv)
         return kept + FLOAT32 * config.num_heads + (normed if config.qk_norm else 0)
 
     def latent_attention(self) -> int:
-        """The stream; the latent vectors before and after their norms; q, k, values padded to their length, and the
-        result, also without the padding.
+        """Return the stream; the latent vectors before and after their norms; q, k, values padded to their length, and
+        the result, also without the padding.
         """
         config = self.config
         heads = 4 * config.num_heads * (config.d_head + config.d_rope)
@@ -110,7 +112,9 @@ class _Parts:
         return stream + routing + config.experts_per_token * choice
 
     def state_space(self) -> int:
-        """The stream and what `in_proj` makes of it; then in float32 the convolution, the chunks, the gated norm."""
+        """Return the stream and what `in_proj` makes of it; then in float32 the convolution, the chunks, the gated
+        norm.
+        """
         config, inner, states = self.config, self.config.d_inner, self.config.d_state
         heads, channels = inner // config.d_head, inner + 2 * states
         chunk = min(config.chunk_length, config.context_length)

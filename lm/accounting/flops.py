@@ -51,11 +51,11 @@ class FlopCount:
         return self.total - self.head
 
     def shares(self) -> dict[str, float]:
-        """Each component's share of the total."""
+        """Return each component's share of the total."""
         return {name: getattr(self, name) / self.total for name in self.__slots__}
 
     def times(self, factor: float) -> FlopCount:
-        """All components multiplied by `factor`."""
+        """Return all components multiplied by `factor`."""
         return FlopCount(*(factor * part for part in astuple(self)))
 
 
@@ -194,5 +194,5 @@ def _gradients_of_no_state(config: ModelConfig, num_tokens: int) -> float:
 
 
 def six_n_d(num_parameters: float, num_tokens: float) -> float:
-    """6 N D, the usual estimate of the FLOPs of a training (Kaplan et al. 2020, section 2.1)."""
+    """Return 6 N D, the usual estimate of the FLOPs of a training (Kaplan et al. 2020, section 2.1)."""
     return 6.0 * num_parameters * num_tokens

@@ -25,8 +25,8 @@ def peak_flops(device: torch.device) -> float | None:
 def measured_matmul_flops(
     device: torch.device, size: int = 0, seconds: float = 0.3, dtype: torch.dtype | None = None
 ) -> float:
-    """Operations a second of square matrix products here, the best of several; `dtype` None is bfloat16 on a GPU,
-    float32 on a CPU.
+    """Return operations a second of square matrix products here, the best of several; `dtype` None is bfloat16 on a
+    GPU, float32 on a CPU.
     """
     size = size or (8_192 if device.type == "cuda" else 1_024)
     left, right = (torch.randn(size, size, device=device, dtype=dtype or default_type(device)) for _ in range(2))
@@ -34,7 +34,7 @@ def measured_matmul_flops(
 
 
 def measured_copy_bytes_per_s(device: torch.device, size_bytes: int = 0, seconds: float = 0.1) -> float:
-    """Bytes read and written a second by a copy on the device, the best of several."""
+    """Return bytes read and written a second by a copy on the device, the best of several."""
     size = size_bytes or (2**30 if device.type == "cuda" else 2**26)
     source = torch.zeros(size // 4, dtype=torch.float32, device=device)
     target = torch.empty_like(source)
@@ -59,7 +59,8 @@ def measured_cpu() -> Device:
 def model_flops_utilization(
     config: ModelConfig, tokens_per_s: float, machine_flops: float, convention: Convention = "causal"
 ) -> float:
-    """MFU (Chowdhery et al. 2022, appendix B): the share of the machine's rate that the model's own operations take.
+    """Return the MFU (Chowdhery et al. 2022, appendix B): the share of the machine's rate that the model's own
+    operations take.
 
     Published figures count the `square`; `causal` counts attended keys alone and is never higher. Recomputed
     activations and the optimizer do not count as work done.

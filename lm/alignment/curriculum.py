@@ -67,7 +67,7 @@ class ShuffledOrder:
         return next(self._batches)
 
     def note(self, problems: Sequence[int], rewards: Float[Tensor, "problems group"]) -> None:
-        """Nothing: the order does not depend on rewards."""
+        """Do nothing: the order does not depend on rewards."""
 
     def numbers(self) -> dict[str, float]:
         """Return nothing to log."""

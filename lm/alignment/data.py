@@ -112,5 +112,5 @@ def _refuse_leaks(files: Mapping[str, tuple[Path, Path]]) -> None:
 
 
 def _normalized(prompt: str) -> str:
-    """The prompt without what a copy may change: case, spacing, compatible forms of characters."""
+    """Return the prompt without what a copy may change: case, spacing, compatible forms of characters."""
     return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())

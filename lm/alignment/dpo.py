@@ -207,7 +207,7 @@ def dpo_loss_of_pair(
 
 
 def _totals(model: CausalLM, prompt_ids: Tensor, responses: Sequence[Tensor]) -> list[Tensor]:
-    """Σ log p(response | prompt) of each response, then each one's number of tokens."""
+    """Return Σ log p(response | prompt) of each response, then each one's number of tokens."""
     totals = []
     for response in responses:
         ids = torch.cat([prompt_ids, response])[None]
@@ -217,7 +217,7 @@ def _totals(model: CausalLM, prompt_ids: Tensor, responses: Sequence[Tensor]) ->
 
 
 def chosen_answers(preferences: Sequence[Preference]) -> list[Problem]:
-    """The prompts whose chosen response ends in an answer, as problems, each prompt once."""
+    """Return the prompts whose chosen response ends in an answer, as problems, each prompt once."""
     problems: dict[str, Problem] = {}
     for item in preferences:
         answer = parse_answer(item.chosen)

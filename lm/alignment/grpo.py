@@ -107,7 +107,7 @@ def reinforce(
     reward_fn: RewardFunction | None = None,
     validation: Sequence[Problem] = (),
 ) -> dict[str, Any]:
-    """`num_steps` rounds of rolling out and updating; without `reward_fn` the house's answer line is rewarded.
+    """Train for `num_steps` rounds of rolling out and updating; without `reward_fn`, Loam's answer line is rewarded.
 
     Returns the facts of the evaluations on the `validation` problems, empty without `evaluate_every`.
 
@@ -164,7 +164,7 @@ def _wants_more(parts: Sequence[Rollouts], config: GRPOConfig) -> bool:
 def accumulate_policy_gradients(
     model: TransformerLM, reference: TransformerLM | None, rollouts: Rollouts, config: GRPOConfig, step: int
 ) -> dict[str, float]:
-    """Gradients of the whole batch's loss, one microbatch of groups at a time.
+    """Return gradients of the whole batch's loss, one microbatch of groups at a time.
 
     Returns the loss, and means over the tokens that were learned from; these are missing where there were none.
     """
@@ -218,7 +218,7 @@ def accumulate_policy_gradients(
 def _microbatches(
     rollouts: Rollouts, advantages: Float[Tensor, "problems group"], config: GRPOConfig, *, keep_all: bool
 ) -> Iterator[Int[Tensor, " rows"]]:
-    """Rows of whole groups, those of like length together so that little is padded.
+    """Yield rows of whole groups, those of like length together so that little is padded.
 
     Groups whose advantages are all 0 are left out unless `keep_all`.
     """

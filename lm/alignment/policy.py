@@ -46,7 +46,7 @@ ADAPTER = "adapter.safetensors"
 
 
 def silent(event: Mapping[str, object]) -> None:
-    """A `report` that drops everything."""
+    """Drop a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Policy:
         return LengthLimit(self.model.config.context_length + 1, config.too_long)
 
     def evaluate(self, problems: Sequence[Problem], config: TuningConfig) -> tuple[dict[str, Any], list[JudgedAnswer]]:
-        """`evaluate_answers` on the first `evaluation_problems` of the held-out problems.
+        """Run `evaluate_answers` on the first `evaluation_problems` of the held-out problems.
 
         Where `too_long` does not refuse them, prompts that fill the context are left out.
         """

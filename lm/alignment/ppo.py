@@ -108,7 +108,7 @@ class Experience:
     returns: Float[Tensor, "rows targets"]
 
     def select(self, rows: Int[Tensor, " rows"]) -> Experience:
-        """These rows, cut to the longest of them."""
+        """Return these rows, cut to the longest of them."""
         batch = self.batch.select(rows)
         width = batch.response_mask.shape[1]
         rest = (self.learned, self.log_probs, self.values, self.advantages, self.returns)
@@ -123,7 +123,7 @@ def optimize(
     reward_fn: RewardFunction | None = None,
     validation: Sequence[Problem] = (),
 ) -> dict[str, Any]:
-    """`num_steps` rounds of rolling out and updating; without `reward_fn` the house's answer line is rewarded.
+    """Train for `num_steps` rounds of rolling out and updating; without `reward_fn`, Loam's answer line is rewarded.
 
     Returns the facts of the evaluations on the `validation` problems, empty without `evaluate_every`.
 

@@ -144,7 +144,7 @@ def answer_figures(
 
 @torch.no_grad()
 def _log_probs(model: TransformerLM, batch: SequenceBatch, rows_at_once: int = 64) -> Float[Tensor, "rows targets"]:
-    """The response tokens' log-probabilities under a model, a few rows at a time."""
+    """Return the response tokens' log-probabilities under a model, a few rows at a time."""
     found = torch.zeros(batch.response_mask.shape, device=batch.ids.device)
     for rows in torch.arange(len(batch.ids), device=batch.ids.device).split(rows_at_once):
         part = batch.select(rows)
@@ -196,7 +196,7 @@ def _figures(policy: Policy, artifact: Artifact, corpus: Artifact | None, prefer
 
 
 def stored_evaluation(artifact: Artifact) -> dict[str, Any]:
-    """The stage's own `evaluation.json`, or nothing where it has none.
+    """Return the stage's own `evaluation.json`, or nothing where it has none.
 
     Raises:
         InputError: the file is not a JSON object.
@@ -231,7 +231,7 @@ def _prefers_chosen(policy: Policy, preferences: Path) -> float:
 
 
 def _samples(answers: Mapping[str, Sequence[JudgedAnswer]], num_shown: int) -> list[dict[str, Any]]:
-    """One entry a problem: what each stage answered."""
+    """Return one entry a problem: what each stage answered."""
     by_problem = zip(*answers.values(), strict=True)
     return [
         {

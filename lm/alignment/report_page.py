@@ -7,7 +7,7 @@ from typing import Any
 
 
 def render_report(facts: Mapping[str, Any]) -> str:
-    """The page for the figures of `report.json`."""
+    """Return the page for the figures of `report.json`."""
     stages = facts["stages"]
     parts = [
         "# Evaluation",
@@ -33,13 +33,13 @@ def _win_rate_note(against: str | None) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of escaped cells."""
+    """Return a Markdown table of escaped cells."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def escape(text: str) -> str:
-    """Text as one cell that shows as it is: a model may write markup, and what looks like it."""
+    """Return the text as one cell that shows as it is: a model may write markup, and what looks like it."""
     for character in "\\`*_{}[]<>()#+-.!|~":
         text = text.replace(character, "\\" + character)
     return text.replace("\n", " ⏎ ").replace("\r", " ")

@@ -40,7 +40,7 @@ class Rollouts:
     answers: list[JudgedAnswer]
 
     def loss_mask(self, without_truncated: bool) -> Bool[Tensor, "rows targets"]:
-        """The response tokens; on request without those of responses that did not end."""
+        """Return the response tokens; on request without those of responses that did not end."""
         if not without_truncated:
             return self.batch.response_mask
         finished = torch.tensor([answer.finished for answer in self.answers], device=self.batch.ids.device)
@@ -52,7 +52,7 @@ class Rollouts:
         return int((~have_equal_rewards(self.rewards)).sum())
 
     def split(self, num_parts: int) -> list[Rollouts]:
-        """The problems in `num_parts` parts as even as can be, each with its whole groups."""
+        """Return the problems in `num_parts` parts as even as can be, each with its whole groups."""
         group_size = self.rewards.shape[1]
         parts = []
         for problems in torch.arange(self.rewards.shape[0], device=self.rewards.device).tensor_split(num_parts):
@@ -152,7 +152,7 @@ def learn_problems(
     config: RolloutConfig,
     learn: Callable[[list[Problem], list[Problem]], dict[str, Any]],
 ) -> Outcome:
-    """`learn` from the training problems of a file, and evaluate the policy on held-out ones before and after.
+    """Run `learn` on the training problems of a file, and evaluate the policy on held-out ones before and after.
 
     Problems whose prompts leave no room for an answer are left out and counted.
 

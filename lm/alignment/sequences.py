@@ -33,13 +33,13 @@ class SequenceBatch:
         return self.ids[:, 1:]
 
     def select(self, rows: Int[Tensor, " rows"]) -> SequenceBatch:
-        """These rows, cut to the longest of them."""
+        """Return these rows, cut to the longest of them."""
         mask = self.response_mask[rows]
         width = int(mask.any(dim=0).nonzero()[-1]) + 1
         return SequenceBatch(self.ids[rows, : width + 1], mask[:, :width])
 
     def lengths(self) -> Int[Tensor, " batch"]:
-        """Targets of each row up to the end of its response."""
+        """Return targets of each row up to the end of its response."""
         places = torch.arange(1, self.response_mask.shape[1] + 1, device=self.ids.device)
         return (self.response_mask * places).amax(dim=1)
 
@@ -49,7 +49,7 @@ class SequenceBatch:
 
 
 def pad(examples: Sequence[ChatExample], device: torch.device) -> SequenceBatch:
-    """The examples as one batch, padded with id 0 to the longest."""
+    """Return the examples as one batch, padded with id 0 to the longest."""
     longest = max(len(example.token_ids) for example in examples)
     ids = torch.zeros((len(examples), longest), dtype=torch.long)
     mask = torch.zeros((len(examples), longest - 1), dtype=torch.bool)

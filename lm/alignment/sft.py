@@ -96,7 +96,7 @@ def train_sft(
 
 
 def fine_tune(policy: Policy, examples: Sequence[ChatExample], config: SFTConfig, log: StepLog) -> None:
-    """`num_steps` updates over shuffled epochs of the examples; adapters stay beside the weights."""
+    """Train for `num_steps` updates over shuffled epochs of the examples; adapters stay beside the weights."""
     model = policy.model.train()
     if config.lora_rank:
         add_adapters(model, rank=config.lora_rank, alpha=config.lora_alpha, seed=config.seed)
@@ -152,7 +152,7 @@ def heldout_figures(model: TransformerLM, examples: Sequence[ChatExample], batch
 
 
 def answerable(instructions: Sequence[Instruction]) -> list[Problem]:
-    """The instructions whose response ends in an answer, as problems."""
+    """Return the instructions whose response ends in an answer, as problems."""
     answers = [(item, parse_answer(item.response)) for item in instructions]
     return [
         Problem(id=item.id, prompt=item.prompt, answer=answer, split=item.split)

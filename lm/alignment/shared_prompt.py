@@ -64,7 +64,7 @@ class _Continuation:
 def group_log_probs(
     model: TransformerLM, batch: SequenceBatch, group_size: int, temperature: float = 1.0
 ) -> Float[Tensor, "rows targets"]:
-    """log p(token | what came before) of every response token, in float32; 0 elsewhere.
+    """Return log p(token | what came before) of every response token, in float32; 0 elsewhere.
 
     The rows of the batch are groups of `group_size` that share a prompt of at least two tokens. A state-space layer
     would remember the padding behind a prompt, so a model that has one reads the repeated prompts.
@@ -96,7 +96,7 @@ def group_log_probs(
 def _prefixes(
     batch: SequenceBatch, starts: Int[Tensor, " prompts"], group_size: int
 ) -> tuple[Int[Tensor, "prompts prefix"], Bool[Tensor, "prompts prefix"]]:
-    """Each group's prompt without its last token, and where it is not padding."""
+    """Return each group's prompt without its last token, and where it is not padding."""
     width = int(starts.max())
     mask = torch.arange(width, device=starts.device) < starts[:, None]
     return batch.ids[::group_size, :width].where(mask, 0), mask

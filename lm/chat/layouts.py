@@ -210,7 +210,7 @@ def _hh(record: Mapping[str, Any], place: str) -> Iterator[Row]:
 
 
 def _turns(text: str) -> list[Row]:
-    """The turns of a conversation; the last two are the user's prompt and the assistant's reply."""
+    """Return the turns of a conversation; the last two are the user's prompt and the assistant's reply."""
     parts = _TURN.split(text)
     turns = [
         {"role": _HH_ROLES[who], "content": what.strip()} for who, what in zip(parts[1::2], parts[2::2], strict=True)

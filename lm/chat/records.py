@@ -56,7 +56,7 @@ Record = TypeVar("Record", Instruction, Preference, Problem)
 
 
 def read_records(kind: type[Record], path: Path) -> list[Record]:
-    """All records of one kind in a file, in its order.
+    """Return all records of one kind in a file, in its order.
 
     Raises:
         InputError: the file is missing, empty or not UTF-8, or a line is not such a record; names file, line and field.
@@ -75,7 +75,7 @@ def read_records(kind: type[Record], path: Path) -> list[Record]:
 
 
 def of_split(records: list[Record], split: Split, path: Path) -> list[Record]:
-    """The records of one split.
+    """Return the records of one split.
 
     Raises:
         InputError: there are none.

@@ -174,13 +174,13 @@ def encode_example(
 
 
 def decode_response(tokenizer: Tokenizer, token_ids: Sequence[int]) -> str:
-    """The text of a reply, without its end-of-turn token; other special tokens show as their names."""
+    """Return the text of a reply, without its end-of-turn token; other special tokens show as their names."""
     end = end_id(tokenizer)
     return tokenizer.decode(list(token_ids[:-1] if token_ids and token_ids[-1] == end else token_ids))
 
 
 def end_id(tokenizer: Tokenizer, template: ChatTemplate = LOAM) -> int:
-    """The id that ends a turn."""
+    """Return the id that ends a turn."""
     return tokenizer.special_id(template.stop.name)
 
 

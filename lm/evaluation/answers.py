@@ -36,7 +36,7 @@ class JudgedAnswer:
         return self.finished and parse_answer(self.response) == self.problem.answer
 
     def as_row(self) -> dict[str, Any]:
-        """The answer beside its problem and its verdict, as a row."""
+        """Return the answer beside its problem and its verdict, as a row."""
         return {
             "id": self.problem.id,
             "prompt": self.problem.prompt,
@@ -68,7 +68,7 @@ def answer_problems(
     num_samples: int = 1,
     seed: int = 0,
 ) -> list[JudgedAnswer]:
-    """`num_samples` judged responses to each problem, in order."""
+    """Return `num_samples` judged responses to each problem, in order."""
     prompts = [encode_prompt(tokenizer, problem.prompt) for problem in problems]
     completions = generate(model, prompts, generation, stop_ids={end_id(tokenizer)}, num_samples=num_samples, seed=seed)
     return [
@@ -79,13 +79,13 @@ def answer_problems(
 
 
 def judge(tokenizer: Tokenizer, problem: Problem, completion: Completion) -> JudgedAnswer:
-    """The completion as text, beside its problem."""
+    """Return the completion as text, beside its problem."""
     text = decode_response(tokenizer, completion.token_ids)
     return JudgedAnswer(problem, text, completion.finished, tuple(completion.token_ids))
 
 
 def answer_rates(answers: Sequence[JudgedAnswer]) -> AnswerRates:
-    """The shares of well-formed and of verified answers."""
+    """Return the shares of well-formed and of verified answers."""
     verified = sum(answer.is_verified for answer in answers) / len(answers)
     return AnswerRates(
         num_responses=len(answers),
@@ -110,7 +110,7 @@ def answer_rewards(answers: Sequence[JudgedAnswer], reward_fn: RewardFunction) -
 def evaluate_answers(
     model: TransformerLM, tokenizer: Tokenizer, problems: Sequence[Problem], *, max_new_tokens: int, seed: int
 ) -> tuple[dict[str, Any], list[JudgedAnswer]]:
-    """Rates of greedy answers and of samples at temperature 1, one a problem; and the greedy answers."""
+    """Return rates of greedy answers and of samples at temperature 1, one a problem; and the greedy answers."""
     rates, answers = {}, {}
     for name, temperature in (("greedy", 0.0), ("sampled", 1.0)):
         generation = GenerationConfig(max_new_tokens=max_new_tokens, temperature=temperature)

@@ -57,7 +57,7 @@ class KneserNey:
         self._orders = self._count(self._padded(stream))
 
     def log_probabilities(self, ids: npt.ArrayLike) -> Probabilities:
-        """ln P of each id after those before it; the first follows end-of-text ids."""
+        """Return ln P of each id after those before it; the first follows end-of-text ids."""
         stream = self._padded(np.asarray(ids, dtype=np.int64))
         names = np.zeros_like(stream)  # of the gram of length k that ends at each position; length 0 has one name
         probability = np.full(stream.size, 1 / self.vocab_size)
@@ -68,7 +68,7 @@ class KneserNey:
         return np.log(probability[self.order - 1 :])
 
     def distribution(self, context: npt.ArrayLike) -> Probabilities:
-        """P of every token of the vocabulary after `context`, of which the last order − 1 ids count."""
+        """Return P of every token of the vocabulary after `context`, of which the last order − 1 ids count."""
         padded = np.concatenate([self._padded(np.empty(0, np.int64)), np.asarray(context, dtype=np.int64)])
         length = self.order - 1
         tail = padded[len(padded) - length :]
@@ -126,7 +126,7 @@ def _order(keys: Ids, counts: Ids, vocab_size: int) -> _Order:
 
 
 def discounts_of(counts: Ids) -> Probabilities:
-    """D of the counts 0, 1, 2 and 3 or more, from the counts of counts.
+    """Return D of the counts 0, 1, 2 and 3 or more, from the counts of counts.
 
     A text too small or too regular leaves a discount undefined or outside (0, count]; then it is 1/2, so that something
     is always kept back for what was never seen.
@@ -143,7 +143,7 @@ def discounts_of(counts: Ids) -> Probabilities:
 
 
 def _look_up(order: _Order, contexts: Ids, tokens: Ids, vocab_size: int) -> tuple[Ids, Probabilities]:
-    """Names and shares of the grams (context, token); −1 and 0 where never seen."""
+    """Return names and shares of the grams (context, token); −1 and 0 where never seen."""
     wanted = contexts * vocab_size + tokens
     place = np.minimum(np.searchsorted(order.keys, wanted), len(order.keys) - 1)
     found = (order.keys[place] == wanted) & (contexts >= 0)
@@ -151,7 +151,7 @@ def _look_up(order: _Order, contexts: Ids, tokens: Ids, vocab_size: int) -> tupl
 
 
 def _passed_on(order: _Order, contexts: Ids) -> Probabilities:
-    """γ of each context; a context never seen passes everything on."""
+    """Return γ of each context; a context never seen passes everything on."""
     known = (contexts >= 0) & (contexts < len(order.passed_on))
     return np.where(known, order.passed_on[np.where(known, contexts, 0)], 1.0)
 

@@ -33,7 +33,7 @@ _Window = tuple[int, int, int]
 
 
 def _nothing() -> None:
-    """Does nothing."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def evaluate_perplexity(
 
 
 def text_bytes(shards: Artifact, split: str) -> int:
-    """Bytes of UTF-8 that the ids of a split decode to, as the artifact's summary has it."""
+    """Return bytes of UTF-8 that the ids of a split decode to, as the artifact's summary has it."""
     found = shards.summary.get("text_bytes", {})
     if not isinstance(found, dict) or not isinstance(found.get(split), int) or found[split] <= 0:
         raise InputError(
@@ -101,7 +101,7 @@ def score_tokens(
     dtype: torch.dtype | None = None,
     before_batch: Callable[[], None] = _nothing,
 ) -> float:
-    """Nats of the first `max_tokens` ids of `stream` (0: of all), each scored once; otherwise as
+    """Return nats of the first `max_tokens` ids of `stream` (0: of all), each scored once; otherwise as
     `evaluate_perplexity`.
     """
     num_tokens = min(len(stream), max_tokens) if max_tokens else len(stream)
@@ -122,13 +122,13 @@ def score_tokens(
 
 
 def _documents(stream: TokenStream, num_tokens: int) -> list[tuple[int, int]]:
-    """The tokens of each document among the first `num_tokens`; the last may be cut."""
+    """Return the tokens of each document among the first `num_tokens`; the last may be cut."""
     begins = stream.document_begins.tolist()
     return [(begin, min(end, num_tokens)) for begin, end in itertools.pairwise(begins) if begin < min(end, num_tokens)]
 
 
 def _batches(windows: list[_Window], max_tokens: int) -> Iterator[list[_Window]]:
-    """Windows of like length together, as many as pad to at most `max_tokens`."""
+    """Yield windows of like length together, as many as pad to at most `max_tokens`."""
     batch: list[_Window] = []
     for window in sorted(windows, key=lambda window: window[1] - window[0]):  # the sort is stable
         if batch and (len(batch) + 1) * (window[1] - window[0]) > max_tokens:
@@ -139,7 +139,7 @@ def _batches(windows: list[_Window], max_tokens: int) -> Iterator[list[_Window]]
 
 
 def _windows(num_tokens: int, context_length: int, stride: int) -> Iterator[_Window]:
-    """Windows of one length that score each target once."""
+    """Yield windows of one length that score each target once."""
     if not 0 < stride <= context_length:
         raise ConfigurationError(f"stride: {stride}, expected 1 to context_length = {context_length}")
     scored = 0
@@ -166,7 +166,7 @@ def _score_windows(
 
 
 def _padded(rows: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
-    """Rows of ids side by side, padded with id 0 on the right, where no token attends to it."""
+    """Return rows of ids side by side, padded with id 0 on the right, where no token attends to it."""
     padded = np.zeros((len(rows), max(map(len, rows))), np.int64)
     for target, row in zip(padded, rows, strict=True):
         target[: len(row)] = row
@@ -174,7 +174,7 @@ def _padded(rows: list[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
 
 
 def _with_context(stream: TokenStream, start: int, end: int) -> npt.NDArray[Any]:
-    """Targets `start` to `end` and the id before them."""
+    """Return targets `start` to `end` and the id before them."""
     if start > 0:
         return stream.read(start - 1, end - start + 1)
     return np.concatenate([[stream.shards.end_of_text_id], stream.read(0, end)])

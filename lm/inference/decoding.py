@@ -125,7 +125,7 @@ class FixedCache:
         return self._cache.length
 
     def mask(self, num_queries: int) -> Bool[Tensor, "#batch 1 1 keys"]:
-        """The keys of each row's own tokens, up to the new one."""
+        """Return the keys of each row's own tokens, up to the new one."""
         places = torch.arange(self.num_keys, device=self.position.device)
         shown = (places <= self.position)[None]
         if self._padding is not None:
@@ -133,7 +133,7 @@ class FixedCache:
         return shown[:, None, None]
 
     def positions(self) -> Int[Tensor, "#batch 1"]:
-        """The position of the new token within its row."""
+        """Return the position of the new token within its row."""
         if self._padding is None:
             return self.position[None]
         return (self.position - self._padding[:, None]).clamp(0, self._last_position)
@@ -147,7 +147,7 @@ class FixedCache:
         return keys, values
 
     def advance(self, num_tokens: int) -> None:
-        """The decoder moves the position, after the recorded part of a step."""
+        """Do nothing: the decoder moves the position, after the recorded part of a step."""
 
 
 class _FixedStates(MutableMapping[int, tuple[Tensor, ...]]):

@@ -74,7 +74,7 @@ def generate(
     seed: int = 0,
     max_batch: int = 512,
 ) -> list[list[Completion]]:
-    """`num_samples` completions of each prompt, in the order of the prompts; at most `max_batch` rows at a time.
+    """Return `num_samples` completions of each prompt, in the order of the prompts; at most `max_batch` rows at a time.
 
     The log-probabilities are those of the distribution drawn from (temperature and restriction applied). A completion
     also ends where the model's context does.
@@ -101,8 +101,9 @@ def generate(
 def stream(
     model: TransformerLM, prompt: Sequence[int], config: GenerationConfig, *, stop_ids: Collection[int], seed: int = 0
 ) -> Iterator[int]:
-    """The ids that follow one prompt, as they are drawn; the same ids as `generate`'s first sample. The stop id is
-    not given out."""
+    """Yield the ids that follow one prompt, as they are drawn; the same ids as `generate`'s first sample. The stop id
+    is not given out.
+    """
     draws, alone = _Draws(seed, 1, 1), torch.zeros((1, 2), dtype=torch.long)
     model = decoding_model(model)
     cache, logits = _read_prompts(model, [prompt], config.max_new_tokens)
@@ -191,7 +192,7 @@ def _sample(logits: Tensor, uniforms: Tensor, config: GenerationConfig) -> tuple
 
 
 def _batches(prompts: Sequence[Sequence[int]], max_prompts: int, *, mixed: bool, floor: int) -> Iterator[list[int]]:
-    """Indices of prompts, cut into batches of like length, shortest first; of equal length unless `mixed`.
+    """Yield indices of prompts, cut into batches of like length, shortest first; of equal length unless `mixed`.
 
     The longest prompt of a batch has at most twice the tokens of its shortest: less than half of a batch is padding.
     Prompts of up to `floor` tokens are alike.
@@ -223,7 +224,7 @@ class _Draws:
         self._shape, self._steps = (num_prompts, num_samples), list[Tensor]()
 
     def at(self, step: int, owners: Int[Tensor, "rows 2"]) -> Float[Tensor, " rows"]:
-        """The numbers of the samples `owners` (prompt, sample)."""
+        """Return the numbers of the samples `owners` (prompt, sample)."""
         while len(self._steps) <= step:
             self._steps.append(torch.rand(self._shape, generator=self._generator, dtype=torch.float64))
         return self._steps[step][owners[:, 0], owners[:, 1]]

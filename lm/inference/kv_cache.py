@@ -116,11 +116,11 @@ class KVCache:
             buffer[:, :, :, self.length :].zero_()
 
     def advance(self, num_tokens: int) -> None:
-        """All layers have written the new positions."""
+        """Advance past new positions that all layers have written."""
         self.length += num_tokens
 
     def select(self, rows: Int[Tensor, " rows"]) -> KVCache:
-        """A cache of these rows, in this order; a row may come several times or not at all."""
+        """Return a cache of these rows, in this order; a row may come several times or not at all."""
         chosen = copy.copy(self)
         chosen.batch = len(rows)
         chosen.padding = None if self.padding is None else self.padding[rows]

@@ -24,7 +24,7 @@ def sample(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> tuple[Int[Tensor, " batch"], Float[Tensor, " batch"]]:
-    """Token ids and their log-probabilities under the distribution they were drawn from.
+    """Return token ids and their log-probabilities under the distribution they were drawn from.
 
     Temperature 0 is greedy: the largest logit, ties to the lowest id, and its log-probability at temperature 1.
     `uniforms` lie in [0, 1).
@@ -44,8 +44,8 @@ def sample(
 def restrict(
     logits: Float[Tensor, "batch vocab"], *, top_k: int | None = None, top_p: float | None = None
 ) -> Float[Tensor, "batch vocab"]:
-    """Logits with −∞ outside the `top_k` largest and outside the nucleus: the fewest tokens whose probability reaches
-    `top_p`.
+    """Return logits with −∞ outside the `top_k` largest and outside the nucleus: the fewest tokens whose probability
+    reaches `top_p`.
 
     Ties at the k-th place stay in. The nucleus is taken after the top k. Source: Holtzman et al. 2020,
     arXiv:1904.09751.
@@ -63,7 +63,7 @@ def restrict(
 
 
 def invert_cdf(probs: Float[Tensor, "batch vocab"], uniforms: Float[Tensor, " batch"]) -> Int[Tensor, " batch"]:
-    """The first index whose cumulative probability exceeds u · total; never one of probability 0.
+    """Return the first index whose cumulative probability exceeds u · total; never one of probability 0.
 
     In two levels, so that the vocabulary is read once: the sums of blocks of 64 probabilities in float32, the
     cumulative sum over blocks and that inside the chosen block in float64.
@@ -81,7 +81,7 @@ def invert_cdf(probs: Float[Tensor, "batch vocab"], uniforms: Float[Tensor, " ba
 
 
 def _below(wanted: Tensor, total: Tensor) -> Tensor:
-    """The wanted sum, below the total: rounding may lift it to the total itself, which no index exceeds."""
+    """Return the wanted sum, below the total: rounding may lift it to the total itself, which no index exceeds."""
     return torch.minimum(wanted, torch.nextafter(total, torch.zeros_like(total)))
 
 

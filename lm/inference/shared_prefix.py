@@ -100,12 +100,12 @@ class SharedPrefixCache(AttendingCache):
         return mixed.reshape(rows, heads, 1, d_head)
 
     def advance(self, num_tokens: int) -> None:
-        """All layers have written the new token."""
+        """Advance past the new token that all layers have written."""
         self.length += num_tokens
         self._num_new += num_tokens
 
     def select(self, rows: Int[Tensor, " rows"]) -> SharedPrefixCache:
-        """A cache of these rows, in ascending order; prompts without a row are dropped."""
+        """Return a cache of these rows, in ascending order; prompts without a row are dropped."""
         chosen = copy.copy(self)
         owners, places = self._owners[rows].unique_consecutive(return_inverse=True)
         chosen._keys, chosen._values = ([part[owners] for part in kept] for kept in (self._keys, self._values))

@@ -39,7 +39,7 @@ class AdamWSettings:
         return 1 - self.betas[0] ** self.step, math.sqrt(1 - self.betas[1] ** self.step)
 
     def row(self) -> list[float]:
-        """The eight numbers that the kernel reads."""
+        """Return the eight numbers that the kernel reads."""
         (beta1, beta2), (correction, root), shrink = self.betas, self.corrections, 1 - self.lr * self.weight_decay
         first, last = (1.0, shrink) if self.decay_last else (shrink, 1.0)
         return [self.lr / correction, 1 - beta1, beta2, 1 - beta2, root, self.epsilon, first, last]
@@ -79,7 +79,7 @@ def _fits_loop(update: AdamWUpdate) -> bool:
 
 
 def _in_one_loop(updates: list[AdamWUpdate]) -> None:
-    """The loop of `torch.optim.AdamW(fused=True)`, which reads and writes each number once."""
+    """Update by the loop of `torch.optim.AdamW(fused=True)`, which reads and writes each number once."""
     settings = updates[0].settings
     parameters, gradients, averages, squares = (list(part) for part in zip(*(u.tensors for u in updates), strict=True))
     steps = [torch.tensor(float(settings.step))] * len(updates)
@@ -129,7 +129,7 @@ def _launch(updates: list[AdamWUpdate]) -> None:
 
 
 def _together(updates: list[AdamWUpdate]) -> None:
-    """The reference: updates of equal settings in one batch of torch's operations."""
+    """Update by the reference: updates of equal settings in one batch of torch's operations."""
     settings = updates[0].settings
     (beta1, beta2), (correction, root) = settings.betas, settings.corrections
     parameters, gradients, averages, squares = (list(part) for part in zip(*(u.tensors for u in updates), strict=True))

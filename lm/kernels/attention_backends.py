@@ -131,7 +131,7 @@ def _both(forward: Callable[[], Tensor], parts: tuple[Tensor, ...], slope: Tenso
 
 
 def _seconds(work: Callable[[], Any]) -> float:
-    """The median of some calls on a GPU, by its own clock."""
+    """Return the median of some calls on a GPU, by its own clock."""
     for _ in range(_WARM_CALLS):
         work()
     spans = []

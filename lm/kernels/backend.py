@@ -90,7 +90,9 @@ def forces_references() -> bool:
 
 
 def type_limits(*tensors: Tensor | None) -> str:
-    """The first type among the tensors that no kernel takes, as a message; empty if all are floats of 16 to 64 bits."""
+    """Return the first type among the tensors that no kernel takes, as a message; empty if all are floats of 16 to 64
+    bits.
+    """
     wrong = [t.dtype for t in tensors if t is not None and t.dtype not in FLOATS]
     return f"a tensor of {wrong[0]}, expected float16, bfloat16, float32 or float64" if wrong else ""
 

@@ -55,7 +55,7 @@ def linear_losses(
     soft_cap: float = 0.0,
     z_loss: float = 0.0,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The sum to train on and, without a gradient, the nats in it.
+    """Return the sum to train on and, without a gradient, the nats in it.
 
     sum = nats + z_loss · Σ (log Σ exp(logits))²: the second term keeps the normalizers near 1, so that logits do not
     drift away (Chowdhery et al. 2022, section 5, with z_loss = 1e-4).
@@ -133,7 +133,9 @@ def _limits(hidden: Tensor, weight: Tensor) -> str:
 def _chunk(
     hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, z_loss: float, needs_gradient: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The nats and normalizers of some tokens, and the slope of their sum to the logits in the type of `hidden`."""
+    """Return the nats and normalizers of some tokens, and the slope of their sum to the logits in the type of
+    `hidden`.
+    """
     logits = widened(hidden @ weight.T)
     if soft_cap:
         logits = logits.div_(soft_cap).tanh_().mul_(soft_cap)
@@ -157,7 +159,7 @@ def _kernel_chunk(
     *,
     vocab: int,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """The same by the Triton kernels; the slopes of the padding of `weight` beyond `vocab` are 0."""
+    """Return the same by the Triton kernels; the slopes of the padding of `weight` beyond `vocab` are 0."""
     slope, sums, picked = torch.ops.loam.head_logits(hidden, weight[:vocab], targets, soft_cap, needs_gradient)
     nats, normalizers = torch.ops.loam.head_slopes_(slope, sums, picked, targets, vocab, soft_cap, z_loss)
     return nats, normalizers, slope if needs_gradient else None
@@ -209,7 +211,7 @@ def _head_slopes_fake(
 def _slope(
     probabilities: Tensor, normalizers: Tensor, index: Tensor, cap_slope: Tensor | None, z_loss: float
 ) -> Tensor:
-    """The gradient of a chunk's sum to its logits, before the cap where there is one; takes the place of
+    """Return the gradient of a chunk's sum to its logits, before the cap where there is one; takes the place of
     `probabilities`.
     """
     slope = probabilities

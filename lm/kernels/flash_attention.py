@@ -75,7 +75,7 @@ class FlashAttentionPyTorch(torch.autograd.Function):
         document_ids: Tensor | None = None,
         scale: float | None = None,
     ) -> Tensor:
-        """The output `[... queries d_head]` in the type of q."""
+        """Return the output `[... queries d_head]` in the type of q."""
         parts = _with_heads(q, k, v, is_causal, window, document_ids)
         starts, ends = (None, None) if document_ids is None else document_bounds(document_ids)
         pattern = Pattern(is_causal, window, starts, ends)
@@ -85,7 +85,7 @@ class FlashAttentionPyTorch(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients to q, k and v."""
+        """Return the gradients to q, k and v."""
         parts, pattern = _restored(ctx, gradients[0])
         moved = tiled_backward(*parts, pattern, ctx.scale)
         return (*_reshaped(ctx, moved), None, None, None, None)
@@ -105,7 +105,7 @@ class FlashAttentionTriton(torch.autograd.Function):
         document_ids: Tensor | None = None,
         scale: float | None = None,
     ) -> Tensor:
-        """The output `[... queries d_head]` in the type of q."""
+        """Return the output `[... queries d_head]` in the type of q."""
         limits = _limits(q, k, v)
         if limits:
             raise ConfigurationError(f"kernel flash_attention: {limits}")
@@ -117,7 +117,7 @@ class FlashAttentionTriton(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients to q, k and v."""
+        """Return the gradients to q, k and v."""
         parts, pattern = _restored(ctx, gradients[0])
         moved = torch.ops.loam.flash_attention_backward(
             *parts, pattern.starts, pattern.ends, pattern.is_causal, pattern.window, ctx.scale
@@ -131,7 +131,7 @@ _Parts = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 def _with_heads(
     q: Tensor, k: Tensor, v: Tensor, is_causal: bool, window: int, document_ids: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Views of four axes, batch, heads, seq and d_head; three axes or two have one head."""
+    """Return views of four axes, batch, heads, seq and d_head; three axes or two have one head."""
     shapes = f"q {list(q.shape)}, k {list(k.shape)}, v {list(v.shape)}"
     if not q.ndim == k.ndim == v.ndim >= 2 or k.shape != v.shape or q.shape[-1] != k.shape[-1] or not k.shape[-2]:
         raise ConfigurationError(f"flash_attention: {shapes}, expected [... seq d_head], k and v alike, with keys")
@@ -167,7 +167,7 @@ def _saved(
 
 
 def _restored(ctx: Any, gradient: Tensor) -> tuple[_Parts, Pattern]:
-    """q, k, v, output, log-sum-exps and the output's gradient with four axes, and the pattern."""
+    """Return q, k, v, output, log-sum-exps and the output's gradient with four axes, and the pattern."""
     q, k, v, output, sums, *documents = ctx.saved_tensors
     starts, ends = documents or (None, None)
     pattern = Pattern(ctx.is_causal, ctx.window, starts, ends)

@@ -75,7 +75,7 @@ class _Product(torch.autograd.Function):
 
 
 def _standing(t: Tensor) -> Tensor:
-    """The same matrix with its columns in order, which the product wants of its right side."""
+    """Return the same matrix with its columns in order, which the product wants of its right side."""
     return t.t().contiguous().t()
 
 

@@ -38,7 +38,7 @@ def sign_arrays(
     multipliers: npt.NDArray[np.uint32],
     increments: npt.NDArray[np.uint32],
 ) -> npt.NDArray[np.uint32]:
-    """`minhash_signatures` of NumPy arrays, on the CUDA device (in Triton's interpreter on the CPU).
+    """Return `minhash_signatures` of NumPy arrays, on the CUDA device (in Triton's interpreter on the CPU).
 
     Raises:
         ConfigurationError: there is no CUDA device.
@@ -93,7 +93,7 @@ def minhash_signatures_reference(
     multipliers: Int[Tensor, " permutations"],
     increments: Int[Tensor, " permutations"],
 ) -> Int[Tensor, "docs permutations"]:
-    """`minhash_signatures` in plain PyTorch, one document at a time, in int64."""
+    """Return `minhash_signatures` in plain PyTorch, one document at a time, in int64."""
     mask = 2**32 - 1
     a, b = multipliers.long() & mask, increments.long() & mask
     rows = []

@@ -39,7 +39,7 @@ class Pattern:
     ends: Int[Tensor, "batch seq"] | None = None
 
     def keys_of(self, first: int, last: int, num_keys: int) -> tuple[int, int]:
-        """The range of keys that queries `first` to `last` (exclusive) attend to."""
+        """Return the range of keys that queries `first` to `last` (exclusive) attend to."""
         begin, end = 0, min(last, num_keys) if self.is_causal else num_keys
         if self.window:
             begin = max(begin, first - self.window + 1)
@@ -49,7 +49,7 @@ class Pattern:
         return begin, end
 
     def hide(self, scores: Tensor, first_query: int, first_key: int) -> Tensor:
-        """Scores `[batch heads queries keys]` of a tile with −∞ at the keys that a query does not attend to."""
+        """Return scores `[batch heads queries keys]` of a tile with −∞ at the keys that a query does not attend to."""
         rows = first_query + torch.arange(scores.shape[-2], device=scores.device)[:, None]
         columns = first_key + torch.arange(scores.shape[-1], device=scores.device)
         if self.is_causal:
@@ -66,7 +66,7 @@ class Pattern:
 def document_bounds(
     document_ids: Int[Tensor, "batch seq"],
 ) -> tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]:
-    """For each token the first token of its document and the first one after it, in int32; no host wait.
+    """Return for each token the first token of its document and the first one after it, in int32; no host wait.
 
     A document is a run of equal ids.
     """
@@ -88,7 +88,7 @@ def tiled_forward(
     pattern: Pattern,
     scale: float,
 ) -> tuple[Float[Tensor, "batch heads queries d_head"], Float[Tensor, "batch heads queries"]]:
-    """The attention's output in the type of q, and each query's log-sum-exp of its scores."""
+    """Return the attention's output in the type of q, and each query's log-sum-exp of its scores."""
     output = torch.empty_like(q)
     wide = torch.promote_types(q.dtype, torch.float32)
     sums = torch.empty(q.shape[:-1], dtype=wide, device=q.device)
@@ -114,7 +114,7 @@ def tiled_forward(
 def tiled_backward(
     q: Tensor, k: Tensor, v: Tensor, output: Tensor, sums: Tensor, gradient: Tensor, pattern: Pattern, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients to q, k and v; the probabilities are computed again from the log-sum-exps `sums`."""
+    """Return the gradients to q, k and v; the probabilities are computed again from the log-sum-exps `sums`."""
     wide = sums.dtype
     group = q.shape[1] // k.shape[1]
     moved_q = torch.zeros(q.shape, dtype=wide, device=q.device)
@@ -133,7 +133,9 @@ def tiled_backward(
 
 
 def like(part: Tensor) -> Tensor:
-    """Memory for a result in the order of `part`, so that joining the heads copies nothing; vectors stay together."""
+    """Return memory for a result in the order of `part`, so that joining the heads copies nothing; vectors stay
+    together.
+    """
     return (
         torch.empty_like(part)
         if part.stride(-1) == 1
@@ -150,7 +152,7 @@ def _tiles(q: Tensor, wide: torch.dtype) -> Iterator[tuple[slice, Tensor]]:
 def _key_tiles(
     q: Tensor, k: Tensor, v: Tensor, pattern: Pattern, rows: slice, wide: torch.dtype
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """The tiles of keys and values that a tile of queries attends to, once for each query head."""
+    """Yield the tiles of keys and values that a tile of queries attends to, once for each query head."""
     group = q.shape[1] // k.shape[1]
     begin, end = pattern.keys_of(rows.start, rows.stop, k.shape[2])
     for start in range(begin - begin % TILE, end, TILE):
@@ -160,5 +162,5 @@ def _key_tiles(
 
 
 def _joined(part: Tensor, group: int) -> Tensor:
-    """The sum over the query heads that share a key head."""
+    """Return the sum over the query heads that share a key head."""
     return part.unflatten(1, (-1, group)).sum(2)

@@ -25,7 +25,7 @@ from lm.model.rope import RotaryEmbedding
 
 
 def softmax(x: Float[Tensor, "*axes"], dim: int = -1) -> Float[Tensor, "*axes"]:
-    """exp(x − max) / Σ exp(x − max) along `dim`, in float32: without the maximum, exp overflows above 88."""
+    """Return exp(x − max) / Σ exp(x − max) along `dim`, in float32: without the maximum, exp overflows above 88."""
     wide = widened(x)
     exponentials = torch.exp(wide - wide.amax(dim=dim, keepdim=True))
     return (exponentials / exponentials.sum(dim=dim, keepdim=True)).to(x.dtype)
@@ -38,8 +38,8 @@ def scaled_dot_product_attention(
     mask: Bool[Tensor, "... queries keys"] | None = None,
     scale: float | None = None,
 ) -> Float[Tensor, "... queries d_value"]:
-    """softmax(Q Kᵀ · scale) V written out (Vaswani et al. 2017, eq. 1); `mask` is true for attended keys, `scale`
-    is 1 / sqrt(d_head) where not given.
+    """Return softmax(Q Kᵀ · scale) V written out (Vaswani et al. 2017, eq. 1); `mask` is true for attended keys,
+    `scale` is 1 / sqrt(d_head) where not given.
 
     Every query must be allowed at least one key.
     """
@@ -108,7 +108,7 @@ class CausalSelfAttention(nn.Module):
 
     @classmethod
     def of(cls, config: ModelConfig, layer_index: int) -> CausalSelfAttention:
-        """The attention of a layer of this model."""
+        """Return the attention of a layer of this model."""
         return cls(
             config.d_model,
             config.num_heads,
@@ -165,7 +165,7 @@ class CausalSelfAttention(nn.Module):
         return backend != "flex" or tuple(self.blocks.seq_lengths) == (q.shape[-2], q.shape[-2])
 
     def _projected(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Queries, keys and values; one product on a GPU."""
+        """Return queries, keys and values; one product on a GPU."""
         maps = (self.q_proj, self.k_proj, self.v_proj)
         if not takes_gpu_path(x):
             return tuple(projection(x) for projection in maps)
@@ -183,7 +183,9 @@ def attend(
     scale: float | None = None,
     fused: bool = True,
 ) -> Float[Tensor, "batch heads queries d_value"]:
-    """Attention over heads; without a mask it is causal with `window`, the queries being the last of the keys."""
+    """Return attention over heads; without a mask it is causal with `window`, the queries being the last of the
+    keys.
+    """
     num_queries, num_keys = q.shape[-2], k.shape[-2]
     if mask is None and window and window < num_keys:
         if fused and num_queries == num_keys and v.shape == k.shape and kernel_attends(q):
@@ -198,7 +200,7 @@ def kernel_attends(q: Tensor, d_head: int = 0) -> bool:
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
-    """torch's kernel; a causal mask is never written out where the kernel has its own."""
+    """Return torch's kernel; a causal mask is never written out where the kernel has its own."""
     num_queries, num_keys, d_value = q.shape[-2], k.shape[-2], v.shape[-1]
     if num_queries == 1 < q.shape[1] // k.shape[1]:
         # The heads that share keys as queries of one head: no copy of the keys, and one product for all of them.
@@ -228,7 +230,7 @@ def _padded(v: Tensor, q: Tensor) -> Tensor:
 
 
 def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
-    """The same by the formula: keys and values repeated for each group of heads, the mask written out."""
+    """Return the same by the formula: keys and values repeated for each group of heads, the mask written out."""
     k, v = (_repeated(part, q.shape[1] // k.shape[1]) for part in (k, v))
     if mask is None:
         mask = causal_mask(q.shape[-2], k.shape[-2], q.device)
@@ -236,5 +238,5 @@ def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: fl
 
 
 def _repeated(part: Tensor, group: int) -> Tensor:
-    """Keys or values once for each of the `group` query heads that share them."""
+    """Return keys or values once for each of the `group` query heads that share them."""
     return repeat(part, "batch heads keys d -> batch (heads group) keys d", group=group)

@@ -53,7 +53,7 @@ class TransformerBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "batch seq d_model"], context: Context | None = None
     ) -> Float[Tensor, "batch seq d_model"]:
-        """The stream after this layer."""
+        """Return the stream after this layer."""
         context = context or self._plain_context(x)
         if self.placement == "post":
             x = _through(self.ln1, added(x, self._mix(x, context)))

@@ -175,7 +175,7 @@ class ModelConfig:
         self._check_experts()
 
     def layer_kind(self, layer_index: int) -> str:
-        """`full`, `window` or `ssm`."""
+        """Return `full`, `window` or `ssm`."""
         return self.layer_pattern[layer_index % len(self.layer_pattern)]
 
     def window_of(self, layer_index: int) -> int:
@@ -293,5 +293,5 @@ class ModelConfig:
 
 
 def default_d_ff(d_model: int, gated: bool = True) -> int:
-    """8/3 d_model for three matrices, 4 d_model for two, rounded up to a multiple of 64."""
+    """Return 8/3 d_model for three matrices, 4 d_model for two, rounded up to a multiple of 64."""
     return -(-8 * d_model // ((3 if gated else 2) * 64)) * 64

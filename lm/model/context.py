@@ -57,7 +57,7 @@ class KVCache(Protocol):
         ...
 
     def advance(self, num_tokens: int) -> None:
-        """All layers have seen the new tokens."""
+        """Advance past new tokens that all layers have seen."""
         ...
 
 
@@ -103,7 +103,7 @@ class Context:
     """Filled by a layer with experts."""
 
     def mask_for(self, window: int) -> Tensor | None:
-        """The mask of a layer with this window (0: none)."""
+        """Return the mask of a layer with this window (0: none)."""
         if not window:
             return self.mask
         if self.window_mask is not None or self.mask is None:
@@ -134,7 +134,7 @@ def windowed(mask: Bool[Tensor, "*axes queries keys"], window: int) -> Bool[Tens
 
 
 def document_segments(document_ids: Int[Tensor, "batch seq"]) -> Int[Tensor, "batch seq"]:
-    """The documents of every row numbered in order: a new number wherever the id changes."""
+    """Return the documents of every row numbered in order: a new number wherever the id changes."""
     changes = document_ids[:, 1:] != document_ids[:, :-1]
     return torch.nn.functional.pad(changes.cumsum(dim=1), (1, 0))
 

@@ -33,7 +33,7 @@ def save_model(folder: Path, model: TransformerLM, tokenizer_digest: str) -> Non
 def load_model(
     source: Artifact | Path | str, device: torch.device | str = "cpu", tokenizer_digest: str | None = None
 ) -> tuple[TransformerLM, str]:
-    """The model of an artifact (checked against its manifest) or of a plain folder, and its tokenizer's digest.
+    """Return the model of an artifact (checked against its manifest) or of a plain folder, and its tokenizer's digest.
 
     Raises:
         InputError: a file is missing, is not a safetensors file, or does not fit the shape; or another tokenizer than
@@ -57,7 +57,7 @@ def load_model(
 
 
 def model_state(model: nn.Module) -> dict[str, Tensor]:
-    """The weights by name, a tied matrix once."""
+    """Return the weights by name, a tied matrix once."""
     once = {name for name, _ in model.named_parameters()}
     again = {name for name, _ in model.named_parameters(remove_duplicate=False)} - once
     return {name: tensor for name, tensor in model.state_dict().items() if name not in again}
@@ -82,7 +82,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file, on the CPU.
+    """Return all tensors of a safetensors file, on the CPU.
 
     Raises:
         InputError: the file is missing or is not a safetensors file.

@@ -69,7 +69,7 @@ class LatentAttention(nn.Module):
         return rearrange(self.q_proj(x), "batch seq (heads d) -> batch seq heads d", heads=self.num_heads)
 
     def _expanded(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, k_rope: Tensor, mask: Tensor | None) -> Tensor:
-        """Keys and values of every head, as in ordinary attention."""
+        """Return keys and values of every head, as in ordinary attention."""
         k_nope, v = (
             rearrange(projection(latent), "batch seq 1 (heads d) -> batch seq heads d", heads=self.num_heads)
             for projection in (self.k_proj, self.v_proj)
@@ -79,7 +79,7 @@ class LatentAttention(nn.Module):
         return attend(q, k, v, mask, window=self.window, scale=self.scale, fused=self.fused)
 
     def _absorbed(self, q_nope: Tensor, q_rope: Tensor, key: Tensor, mask: Tensor | None, kv_cache: KVCache) -> Tensor:
-        """Every head attends to the cached latent vectors, the keys' first `latent_rank` coordinates."""
+        """Attend from every head to the cached latent vectors, the keys' first `latent_rank` coordinates."""
         key = key.transpose(1, 2)
         keys, _ = kv_cache.update(self.layer_index, key, key[..., :0])
         w_k, w_v = (p.weight.unflatten(0, (self.num_heads, -1)) for p in (self.k_proj, self.v_proj))

@@ -25,7 +25,7 @@ def truncated_normal_(weight: Tensor, std: float) -> Tensor:
 
 
 def linear_std(d_in: int, d_out: int) -> float:
-    """sqrt(2 / (d_in + d_out)): keeps the size of activations and of gradients (Glorot and Bengio 2010)."""
+    """Return sqrt(2 / (d_in + d_out)): keeps the size of activations and of gradients (Glorot and Bengio 2010)."""
     return math.sqrt(2.0 / (d_in + d_out))
 
 
@@ -70,7 +70,7 @@ def joined_linear(
 
 
 def _side_by_side(weights: list[Tensor]) -> Tensor:
-    """The weights as one matrix: a view where decoding has laid them one behind the other, else a copy."""
+    """Return the weights as one matrix: a view where decoding has laid them one behind the other, else a copy."""
     if not torch.compiler.is_compiling() and not torch.is_grad_enabled():
         first, place = weights[0], weights[0].storage_offset()
         storage = first.untyped_storage().data_ptr()

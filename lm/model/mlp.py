@@ -14,17 +14,17 @@ from lm.model.linear import Linear, joined_linear
 
 
 def silu(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-    """x · σ(x), written out; the fast path calls torch's kernel."""
+    """Return x · σ(x), written out; the fast path calls torch's kernel."""
     return x * torch.sigmoid(x)
 
 
 def relu_squared(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-    """max(x, 0)² (So et al. 2021)."""
+    """Return max(x, 0)² (So et al. 2021)."""
     return F.relu(x).square()
 
 
 def activation(ffn: str, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-    """The nonlinearity of a feed-forward layer, by the layer's name.
+    """Return the nonlinearity of a feed-forward layer, by the layer's name.
 
     GELU is x Φ(x) in `geglu`, and in `gelu` its approximation by tanh, the one that GPT-2 was trained with (Hendrycks
     and Gimpel 2016).
@@ -37,7 +37,7 @@ def activation(ffn: str, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
 
 
 def gated(ffn: str, gate_up: Float[Tensor, "*axes both"]) -> Float[Tensor, "*axes d_ff"]:
-    """The activation of the first half of the last axis, times the second half."""
+    """Return the activation of the first half of the last axis, times the second half."""
     if ffn == "swiglu":
         return swiglu(gate_up)
     gate, up = gate_up.chunk(2, dim=-1)
@@ -87,7 +87,7 @@ class PlainMLP(nn.Module):
 
 
 def make_mlp(config: ModelConfig) -> nn.Module:
-    """The single feed-forward layer that the configuration names."""
+    """Return the single feed-forward layer that the configuration names."""
     if config.is_gated:
         return (SwiGLU if config.ffn == "swiglu" else GeGLU)(config.d_model, config.d_ff, config.bias)
     return PlainMLP(config.d_model, config.d_ff, config.ffn, config.bias)

@@ -60,7 +60,7 @@ class MixtureOfExperts(nn.Module):
     def forward(
         self, x: Float[Tensor, "*axes d_model"], context: Context | None = None
     ) -> Float[Tensor, "*axes d_model"]:
-        """Every token through its experts; the routing is noted in the context."""
+        """Send every token through its experts; the routing is noted in the context."""
         tokens = x.reshape(-1, x.shape[-1])
         probabilities, chosen, weights = self.route(tokens)
         if context is not None:
@@ -74,7 +74,7 @@ class MixtureOfExperts(nn.Module):
     def route(
         self, tokens: Float[Tensor, "tokens d_model"]
     ) -> tuple[Float[Tensor, "tokens experts"], Int[Tensor, "tokens chosen"], Float[Tensor, "tokens chosen"]]:
-        """The probability of every expert, the experts that each token goes through, and their weights."""
+        """Return the probability of every expert, the experts that each token goes through, and their weights."""
         with torch.autocast(tokens.device.type, enabled=False):  # a choice must not hang on bfloat16's rounding
             logits = F.linear(widened(tokens), widened(self.router.weight))
         probabilities = softmax(logits)
@@ -93,7 +93,7 @@ class MixtureOfExperts(nn.Module):
         self.load.zero_()
 
     def _routing(self, probabilities: Tensor, chosen: Tensor, counted: Tensor | None) -> Routing:
-        """The balancing term and the load of the tokens that count."""
+        """Return the balancing term and the load of the tokens that count."""
         counts = torch.ones_like(probabilities[:, 0]) if counted is None else counted.flatten().to(probabilities.dtype)
         load = self._load(chosen, counted)
         num_tokens = counts.sum().clamp(min=1)
@@ -102,13 +102,15 @@ class MixtureOfExperts(nn.Module):
         return Routing(self.num_experts * (share * mean).sum(), load)
 
     def _load(self, chosen: Tensor, counted: Tensor | None = None) -> Int[Tensor, " experts"]:
-        """Choices of each expert; added up, since torch.bincount waits for the GPU and breaks the compiler's graph."""
+        """Return choices of each expert; added up, since torch.bincount waits for the GPU and breaks the compiler's
+        graph.
+        """
         ones = torch.ones_like(chosen) if counted is None else counted.flatten()[:, None].expand_as(chosen).to(chosen)
         empty = torch.zeros(self.num_experts, dtype=chosen.dtype, device=chosen.device)
         return empty.scatter_add(0, chosen.flatten(), ones.flatten())
 
     def _experts(self, rows: Float[Tensor, "rows d_model"], load: Int[Tensor, " experts"]) -> Tensor:
-        """Rows sorted by expert, each through its own."""
+        """Send rows, sorted by expert, each through its own expert."""
         aligned = all(size % _ALIGNMENT == 0 for size in self.w1.shape[1:])
         if rows.is_cuda and torch.is_autocast_enabled("cuda") and aligned:
             return self._grouped(rows, load.cumsum(0).to(torch.int32))
@@ -116,8 +118,9 @@ class MixtureOfExperts(nn.Module):
         return torch.cat([self._one(part, *weights) for part, weights in zip(parts, self._weights(), strict=True)])
 
     def _weights(self) -> list[tuple[Tensor, Tensor, Tensor | None]]:
-        """W₁, W₂ and W₃ of each expert. The gradient of `unbind` is written once; that of indexing is a tensor as large
-        as all experts for each of them."""
+        """Return W₁, W₂ and W₃ of each expert. The gradient of `unbind` is written once; that of indexing is a tensor
+        as large as all experts for each of them.
+        """
         w3 = [None] * self.num_experts if self.w3 is None else self.w3.unbind()
         return list(zip(self.w1.unbind(), self.w2.unbind(), w3, strict=True))
 
@@ -128,7 +131,7 @@ class MixtureOfExperts(nn.Module):
         return F.linear(inner, w2)
 
     def _grouped(self, rows: Tensor, ends: Tensor) -> Tensor:
-        """All experts in one kernel, without waiting for the loads on the CPU."""
+        """Run all experts in one kernel, without waiting for the loads on the CPU."""
         dtype = torch.get_autocast_dtype("cuda")
         rows, w2 = rows.to(dtype), self.w2.to(dtype).mT
         if self.w3 is None:
@@ -140,8 +143,8 @@ class MixtureOfExperts(nn.Module):
 
 
 def mixture_reference(moe: MixtureOfExperts, x: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens d_model"]:
-    """The formula written out: every token through every expert, weighted by 0 where it was not chosen; tests hold the
-    module to it.
+    """Return the formula written out: every token through every expert, weighted by 0 where it was not chosen; tests
+    hold the module to it.
     """
     probabilities, chosen, _ = moe.route(x)
     weights = probabilities * torch.zeros_like(probabilities).scatter(-1, chosen, 1.0)

@@ -50,7 +50,7 @@ class RMSNorm(nn.Module):
 def rms_norm_reference(
     x: Float[Tensor, "... d_model"], weight: Float[Tensor, " d_model"], epsilon: float = 1e-5
 ) -> Float[Tensor, "... d_model"]:
-    """The formula of `RMSNorm` written out; tests hold the module to it."""
+    """Compute `RMSNorm` by its formula, written out; tests hold the module to it."""
     wide = widened(x)
     inverse = torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + epsilon)
     return (wide * inverse * weight.to(wide.dtype)).to(x.dtype)
@@ -100,7 +100,7 @@ def layer_norm_reference(
     bias: Float[Tensor, " d_model"],
     epsilon: float = 1e-5,
 ) -> Float[Tensor, "... d_model"]:
-    """The formula of `LayerNorm` written out; tests hold the module to it."""
+    """Compute `LayerNorm` by its formula, written out; tests hold the module to it."""
     wide = widened(x)
     centered = wide - wide.mean(dim=-1, keepdim=True)
     inverse = torch.rsqrt(centered.square().mean(dim=-1, keepdim=True) + epsilon)
@@ -108,6 +108,6 @@ def layer_norm_reference(
 
 
 def make_norm(config: ModelConfig, size: int, *, gives: Gives = "input") -> RMSNorm | LayerNorm:
-    """The norm that the configuration names, over vectors of `size`."""
+    """Return the norm that the configuration names, over vectors of `size`."""
     kind = RMSNorm if config.norm == "rms" else LayerNorm
     return kind(size, config.norm_epsilon, gives=gives)

@@ -33,7 +33,7 @@ class SinusoidalEmbedding(nn.Module):
         self.register_buffer("weight", (scale * table).float(), persistent=False)
 
     def forward(self, positions: Int[Tensor, "*axes"]) -> Float[Tensor, "*axes d_model"]:
-        """The vectors of these positions."""
+        """Return the vectors of these positions."""
         return self.weight[positions]
 
 

@@ -16,7 +16,7 @@ from lm.errors import ConfigurationError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one, else the CPU; others are cpu, cuda and cuda:N.
+    """Return the device of a name: `auto` is the GPU where there is one, else the CPU; others are cpu, cuda and cuda:N.
 
     Raises:
         ConfigurationError: no such device, or not on this machine.
@@ -33,12 +33,14 @@ def choose_device(name: str) -> torch.device:
 
 
 def default_type(device: torch.device) -> torch.dtype:
-    """Of matrix products: bfloat16 on a GPU, float32 on a CPU."""
+    """Return the type of matrix products: bfloat16 on a GPU, float32 on a CPU."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None = None) -> AbstractContextManager[object]:
-    """Matrix products in `dtype` (None: `default_type`) over float32 weights; float32 changes nothing."""
+    """Return a context with matrix products in `dtype` (None: `default_type`) over float32 weights; float32 changes
+    nothing.
+    """
     dtype = dtype or default_type(device)
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)
 
@@ -50,5 +52,5 @@ def autocast_type(x: Tensor) -> torch.dtype | None:
 
 
 def widened(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-    """In float32, or in float64 where it is; what sums and exponentials are made in."""
+    """Return `x` in float32, or in float64 where it is; the type of sums and exponentials."""
     return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -76,7 +76,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 
 def preset(name: str, **overrides: Any) -> ModelConfig:
-    """The preset `name` with some fields replaced.
+    """Return the preset `name` with some fields replaced.
 
     An override of `d_model` or `num_heads` leaves what follows from them (`d_ff`, `num_kv_heads`) to be derived again
     where the preset does.

@@ -30,13 +30,13 @@ class Rotation:
     layout: Layout
 
     def __call__(self, x: Float[Tensor, "batch seq heads d_head"]) -> Float[Tensor, "batch seq heads d_head"]:
-        """`x` turned."""
+        """Return `x` turned."""
         return rotate(x, self.cos, self.sin, self.layout)
 
     def both(
         self, q: Float[Tensor, "batch seq heads d_head"], k: Float[Tensor, "batch seq kv_heads d_head"]
     ) -> tuple[Float[Tensor, "batch seq heads d_head"], Float[Tensor, "batch seq kv_heads d_head"]]:
-        """Queries and keys turned, on a GPU in one launch."""
+        """Return queries and keys turned, on a GPU in one launch."""
         return rope(q, k, self.cos.squeeze(-2), self.sin.squeeze(-2), self.layout)
 
 
@@ -87,7 +87,7 @@ class RotaryEmbedding(nn.Module):
         return self
 
     def first(self, num_positions: int, start: int = 0) -> Rotation:
-        """The rotation at so many positions from `start` on.
+        """Return the rotation at so many positions from `start` on.
 
         Raises:
             ConfigurationError: the table ends before.
@@ -98,7 +98,7 @@ class RotaryEmbedding(nn.Module):
         return self.at(torch.arange(start, end, device=self.cos.device))
 
     def at(self, positions: Int[Tensor, "*batch seq"]) -> Rotation:
-        """The rotation at `positions`."""
+        """Return the rotation at `positions`."""
         return Rotation(self.cos[positions].unsqueeze(-2), self.sin[positions].unsqueeze(-2), self.layout)
 
     def forward(
@@ -114,7 +114,7 @@ class RotaryEmbedding(nn.Module):
 def frequencies(
     d_head: int, theta: float = 10_000.0, factor: float = 1.0, original_context: int = 0
 ) -> Float[Tensor, " pairs"]:
-    """Angle a position of every pair, Θ^(−2k/d), in float64.
+    """Return the angle per position of every pair, Θ^(−2k/d), in float64.
 
     With `factor`, as in Llama 3.1: a pair that turns less than once in `original_context` positions turns `factor`
     times slower, one that turns more than 4 times stays, and between the two the change is linear in the turns.
@@ -128,7 +128,7 @@ def frequencies(
 
 
 def rotary_embedding(config: ModelConfig) -> RotaryEmbedding:
-    """RoPE's tables for a model of this shape."""
+    """Return RoPE's tables for a model of this shape."""
     return RotaryEmbedding(
         config.d_rope or config.d_head,
         config.context_length,

@@ -78,8 +78,8 @@ def causal_convolution(
     tail: Float[Tensor, "batch before channels"] | None = None,
     segments: Int[Tensor, "batch seq"] | None = None,
 ) -> tuple[Float[Tensor, "batch seq channels"], Float[Tensor, "batch before channels"]]:
-    """Each channel's last `kernel` values, weighted, and the values that the next tokens need; `tail` are those before
-    the first. Values of another segment count as 0.
+    """Return each channel's last `kernel` values, weighted, and the values that the next tokens need; `tail` are those
+    before the first. Values of another segment count as 0.
     """
     kernel, seq = weight.shape[-1], x.shape[1]
     padded = F.pad(x, (0, 0, kernel - 1, 0)) if tail is None else torch.cat([tail, x], dim=1)
@@ -103,7 +103,7 @@ def scan(
     *,
     chunk_length: int,
 ) -> tuple[Float[Tensor, "batch seq heads d_head"], Float[Tensor, "batch heads d_head d_state"]]:
-    """`chunked` where there is more than one token, else one step of `recurrence`."""
+    """Run `chunked` where there is more than one token, else one step of `recurrence`."""
     if state is None:
         state = u.new_zeros(u.shape[0], u.shape[2], u.shape[3], b.shape[-1])
     if u.shape[1] == 1:
@@ -114,7 +114,7 @@ def scan(
 def recurrence(
     u: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, state: Tensor, segments: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """h_t = exp(log_decay_t) h_{t−1} + u_t b_tᵀ, y_t = h_t c_t, token by token; tests hold `chunked` to it."""
+    """Compute h_t = exp(log_decay_t) h_{t−1} + u_t b_tᵀ, y_t = h_t c_t, token by token; tests hold `chunked` to it."""
     outputs = []
     for t in range(u.shape[1]):
         decay = log_decay[:, t].exp()
@@ -135,7 +135,7 @@ def chunked(
     *,
     chunk_length: int,
 ) -> tuple[Tensor, Tensor]:
-    """The same by chunks of `chunk_length` tokens. With L the running sum of log_decay inside a chunk:
+    """Return the same by chunks of `chunk_length` tokens. With L the running sum of log_decay inside a chunk:
 
     y_t = Σ_{s ≤ t} exp(L_t − L_s) (c_t · b_s) u_s + exp(L_t) h_before c_t
     h_after = exp(L_end) h_before + Σ_s exp(L_end − L_s) u_s b_sᵀ
@@ -162,8 +162,8 @@ def chunked(
 
 
 def _running_sum(x: Float[Tensor, "batch chunks size heads"]) -> Float[Tensor, "batch chunks size heads"]:
-    """Along a chunk; by a matrix of ones where equal bits are asked for, since torch's own sum has no such kernel on a
-    GPU.
+    """Return the running sum along a chunk; by a matrix of ones where equal bits are asked for, since torch's own sum
+    has no such kernel on a GPU.
     """
     if torch.are_deterministic_algorithms_enabled():
         return torch.einsum("t s, b c s h -> b c t h", x.new_ones(x.shape[2], x.shape[2]).tril(), x)
@@ -171,7 +171,7 @@ def _running_sum(x: Float[Tensor, "batch chunks size heads"]) -> Float[Tensor, "
 
 
 def _in_chunks(part: Tensor, size: int) -> Tensor:
-    """[batch seq ...] -> [batch chunks size ...], zeros at the end."""
+    """Reshape [batch seq ...] to [batch chunks size ...], with zeros at the end."""
     missing = -part.shape[1] % size
     padded = F.pad(part, (0, 0) * (part.ndim - 2) + (0, missing))
     return padded.unflatten(1, (-1, size))

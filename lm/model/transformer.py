@@ -82,7 +82,7 @@ class TransformerLM(nn.Module):
         kv_cache: KVCache | None = None,
         document_ids: Int[Tensor, "batch seq"] | None = None,
     ) -> Float[Tensor, "batch seq vocab"]:
-        """Logits of the token after each of `ids`; the arguments are those of `hidden`."""
+        """Return logits of the token after each of `ids`; the arguments are those of `hidden`."""
         return self.logits(self.hidden(ids, positions=positions, kv_cache=kv_cache, document_ids=document_ids))
 
     def hidden(
@@ -121,7 +121,7 @@ class TransformerLM(nn.Module):
         return x * self.config.logit_scale if self.config.base_width else x
 
     def logits(self, hidden: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes vocab"]:
-        """The output layer, with the soft cap where there is one: cap · tanh(logit / cap) (Gemma Team 2024)."""
+        """Return the output layer, with the soft cap where there is one: cap · tanh(logit / cap) (Gemma Team 2024)."""
         with autocast(hidden.device, self.compute_type):
             logits = self._uncapped(hidden)
         cap = self.config.logit_soft_cap
@@ -149,7 +149,7 @@ class TransformerLM(nn.Module):
 
     @torch.no_grad()
     def balance_experts(self, *, moving: bool = True) -> None:
-        """After each optimizer step: forget the loads of the forwards with gradients since the last call; with
+        """Forget, after each optimizer step, the loads of the forwards with gradients since the last call; with
         `expert_balance` bias, move the experts' biases by them first. Over several ranks, sum the buffers `load`
         before.
 

@@ -20,7 +20,7 @@ from lm.model.linear import linear_std
 
 
 def embedding_std(config: ModelConfig) -> float:
-    """Deviation of the embeddings' first weights.
+    """Return the deviation of the embeddings' first weights.
 
     A tied matrix must also serve as the output layer: entries of size 1 would make the first logits sqrt(d_model)
     large.
@@ -29,5 +29,5 @@ def embedding_std(config: ModelConfig) -> float:
 
 
 def output_std(config: ModelConfig) -> float:
-    """Deviation of the output layer's first weights; under muP that of the base width."""
+    """Return the deviation of the output layer's first weights; under muP that of the base width."""
     return linear_std(config.base_width or config.d_model, config.vocab_size)

@@ -55,7 +55,7 @@ class DataParallel(nn.Module, abc.ABC):
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
-        """While entered, backward passes add to the gradients of this rank alone."""
+        """Add to the gradients of this rank alone in backward passes within the block."""
         before, self._synchronizing = self._synchronizing, False
         try:
             yield

@@ -80,7 +80,7 @@ class FSDP(nn.Module):
 
     @contextmanager
     def full_parameters(self) -> Iterator[nn.Module]:
-        """While entered, on all ranks together, `module` has its whole parameters; changes to them are lost."""
+        """Give `module` its whole parameters within the block, on all ranks together; changes to them are lost."""
         for unit in self.units:
             unit.hold()
         try:

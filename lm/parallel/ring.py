@@ -42,7 +42,7 @@ def _chunks(tensor: Tensor, group: Group) -> list[Tensor]:
 
 @torch.no_grad()
 def _pass(chunks: list[Tensor], group: Group, *, offset: int, adding: bool) -> int:
-    """N − 1 steps round the ring; the first chunk that rank r sends is r + offset."""
+    """Take N − 1 steps round the ring; the first chunk that rank r sends is r + offset."""
     number, rank, sent = num_ranks(group), rank_in(group), 0
     after, before = ((rank + step) % number for step in (1, -1))
     for step in range(number - 1):

@@ -298,7 +298,7 @@ class _Reader:
         raise _UnreadableError
 
     def _group(self) -> Number:
-        """A sum in braces, or one digit, as in \\frac12."""
+        """Return a sum in braces, or one digit, as in \frac12."""
         self._blanks()
         if match := re.match(r"[0-9]", self._text[self._at : self._at + 1]):
             self._at += 1
@@ -326,7 +326,7 @@ class _Reader:
         return value
 
     def _fraction(self, over: Number, under: Number) -> Fraction:
-        """The quotient; a number as it stands only where it is a fraction of integers in lowest terms."""
+        """Return the quotient; a number as it stands only where it is a fraction of integers in lowest terms."""
         over, under = self._finite(over), self._finite(under)
         are_integers = over.denominator == under.denominator == 1
         self._computed |= not are_integers or math.gcd(over.numerator, under.numerator) != 1 or abs(under) == 1

@@ -62,7 +62,7 @@ def plan(
     unique_tokens: float = math.inf,
     law: LossLaw = CHINCHILLA,
 ) -> Plan:
-    """The shape and number of tokens with the lowest expected loss for `flops` operations of training.
+    """Return the shape and number of tokens with the lowest expected loss for `flops` operations of training.
 
     Of scarce text at most 16 epochs are read. What the plan leaves of the budget stands in its `notes`.
 

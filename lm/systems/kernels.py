@@ -34,7 +34,7 @@ class Kernel:
 
 
 def kernels(config: SystemsConfig, device: torch.device) -> Iterator[Kernel]:
-    """The forward passes of the elementwise kernels at the shape of the configuration."""
+    """Yield the forward passes of the elementwise kernels at the shape of the configuration."""
     dtype = default_type(device)
     x, residual = (torch.randn(config.num_rows, config.width, device=device).to(dtype) for _ in range(2))
     gain, bias = (torch.randn(config.width, device=device) for _ in range(2))
@@ -47,7 +47,7 @@ def kernels(config: SystemsConfig, device: torch.device) -> Iterator[Kernel]:
 
 
 def attention_flops_per_s(config: SystemsConfig, device: torch.device, context: int) -> dict[str, float]:
-    """Operations a second of causal attention, forward and with its backward, by Loam's kernel and torch's.
+    """Return operations a second of causal attention, forward and with its backward, by Loam's kernel and torch's.
 
     Causal attention counts half of the products of all pairs; the backward counts 2.5 times the forward.
     """

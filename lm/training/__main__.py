@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _fields() -> str:
-    """Every field with its default and description, for --help."""
+    """Return every field with its default and description, for --help."""
     lines = ["fields of the configuration (inside one: --set model.NAME=VALUE; values are JSON or plain words):"]
     descriptions = field_descriptions(PretrainConfig)
     for field in dataclasses.fields(PretrainConfig):
@@ -114,7 +114,7 @@ def _settings(pairs: list[str]) -> dict[str, Any]:
 
 
 def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Both; of a field that both have as a mapping the entries of both, else the one in `over`.
+    """Return both; of a field that both have as a mapping the entries of both, else the one in `over`.
 
     Raises:
         ConfigurationError: a single entry for a field that is not a mapping.
@@ -130,7 +130,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _num_training_tokens(data: Path, source_weights: Any) -> int:
-    """One pass: of the sources that are read."""
+    """Return the tokens of one pass over the sources that are read."""
     from lm.shards import TokenShards
     from lm.token_stream import TokenStream, source_names
 
@@ -141,7 +141,7 @@ def _num_training_tokens(data: Path, source_weights: Any) -> int:
 
 
 def _print_event(event: Mapping[str, object]) -> None:
-    """Sentences and samples always; numbers every tenth step where no bar is drawn."""
+    """Print sentences and samples always; numbers every tenth step where no bar is drawn."""
     step = event.get("step", 0)
     if "message" in event:
         print(event["message"], file=sys.stderr)

@@ -55,7 +55,7 @@ def choose_attention(
 
 
 def _read(path: Path) -> dict[str, Backend]:
-    """The choices so far; of a file that cannot be read, none."""
+    """Return the choices so far; of a file that cannot be read, none."""
     try:
         found = json.loads(path.read_text())
         return {key: cast(Backend, value) for key, value in found.items() if value in get_args(Backend)}

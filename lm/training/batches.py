@@ -41,11 +41,11 @@ class Loader(Protocol):
     """The interface between a training loop and its batches."""
 
     def next_batch(self) -> Batch:
-        """The next batch."""
+        """Return this process's part of the next `batch_size` windows; a batch may end one epoch and begin the next."""
         ...
 
     def doc_ids(self, places: Iterable[Place]) -> list[str]:
-        """The documents behind some windows."""
+        """Return the documents behind some windows."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class BatchLoader:
         self.rank, self.world_size, self.pin_memory = rank, world_size, pin_memory
 
     def next_batch(self) -> Batch:
-        """This process's part of the next `batch_size` windows; a batch may end one epoch and begin the next."""
+        """Return this process's part of the next `batch_size` windows; a batch may end one epoch and begin the next."""
         places = [self.order.next() for _ in range(self.batch_size)]
         windows = [self.order.window(place) for place in places]
         share = self.batch_size // self.world_size
@@ -106,7 +106,7 @@ class BatchLoader:
         )
 
     def doc_ids(self, places: Iterable[Place]) -> list[str]:
-        """The documents behind the windows at `places`, their first inputs included, each once, in order."""
+        """Return the documents behind the windows at `places`, their first inputs included, each once, in order."""
         found: dict[str, None] = {}
         for place in places:
             stream, window = self.order.sources[place.source].stream, self.order.window(place)
@@ -124,7 +124,7 @@ class BatchLoader:
         self.order.restore(state)
 
     def close(self) -> None:
-        """Nothing is read ahead here."""
+        """Do nothing: no text is read ahead here."""
 
     def _read(self, place: Place, window: Window) -> _Row:
         return _read_row(self.order.sources[place.source], window, self.document_masks)
@@ -146,14 +146,14 @@ class PrefetchedLoader:
         self._state = loader.state()
 
     def next_batch(self) -> Batch:
-        """The next batch; an error of the reading thread is raised here."""
+        """Return this process's part of the next `batch_size` windows; a batch may end one epoch and begin the next."""
         while len(self._waiting) <= self._depth:
             self._waiting.append(self._thread.submit(self._read))
         batch, self._state = self._waiting.pop(0).result()
         return batch
 
     def doc_ids(self, places: Iterable[Place]) -> list[str]:
-        """The documents behind some windows."""
+        """Return the documents behind some windows."""
         return self._loader.doc_ids(places)
 
     def state(self) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _read_row(source: Source, window: Window, with_documents: bool) -> _Row:
 def get_batch(
     ids: npt.NDArray[Any], batch_size: int, context_length: int, device: torch.device | str = "cpu"
 ) -> tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch seq"]]:
-    """Inputs and targets at `batch_size` random places (torch's generator) of a flat array of ids, which may be
+    """Return inputs and targets at `batch_size` random places (torch's generator) of a flat array of ids, which may be
     memory-mapped.
 
     Raises:

@@ -103,7 +103,7 @@ def verify(checkpoint: Artifact) -> None:
 
 
 def module_state(model: nn.Module) -> dict[str, Tensor]:
-    """The module's tensors by name; of names that share one memory the first."""
+    """Return the module's tensors by name; of names that share one memory the first."""
     seen: dict[Any, str] = {}
     return {
         name: tensor
@@ -125,7 +125,7 @@ def _fitting_weights(model: nn.Module, stored: dict[str, Tensor], path: Path) ->
 
 
 def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The optimizer's tensors as `NAME/KEY`, and its numbers and settings as plain JSON values.
+    """Return the optimizer's tensors as `NAME/KEY`, and its numbers and settings as plain JSON values.
 
     Raises:
         InputError: see `save_checkpoint`.
@@ -162,7 +162,7 @@ def _fitting_moments(
     facts: Mapping[str, Any],
     path: Path,
 ) -> dict[str, Any]:
-    """A saved state, settings included, as `load_state_dict` takes it."""
+    """Return a saved state, settings included, as `load_state_dict` takes it."""
     parameters = dict(model.named_parameters())
     names = {id(parameter): name for name, parameter in parameters.items()}
     groups = optimizer.state_dict()["param_groups"]

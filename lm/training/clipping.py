@@ -11,7 +11,7 @@ from torch import Tensor
 
 @torch.no_grad()
 def gradient_norm(parameters: Iterable[Tensor]) -> Float[Tensor, ""]:
-    """sqrt(Σ g²) over all gradients together, in float32; 0 without any."""
+    """Return sqrt(Σ g²) over all gradients together, in float32; 0 without any."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     if not gradients:
         return torch.zeros(())

@@ -67,7 +67,9 @@ def prepare(
 
 
 def chosen_unit(compile: Compilation, device: torch.device) -> Compilation:
-    """The unit of compilation: `auto` is blocks on a GPU, and off on a CPU, where compiling takes the longest."""
+    """Return the unit of compilation: `auto` is blocks on a GPU, and off on a CPU, where compiling takes the
+    longest.
+    """
     if compile == "auto":
         return "blocks" if device.type == "cuda" else "off"
     return compile

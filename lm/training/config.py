@@ -303,7 +303,7 @@ class PretrainConfig:
         return "off" if self._is_cut else self.compile
 
     def _run_shape(self) -> dict[str, Any]:
-        """Fields of the model that follow from the run rather than from the preset's shape."""
+        """Return fields of the model that follow from the run rather than from the preset's shape."""
         context_length = RECIPES[self.preset].context_length
         shape: dict[str, Any] = {"context_length": context_length} if context_length else {}
         return {**shape, "separate_documents": self.document_masks or self.packing == "padded"}

@@ -46,7 +46,7 @@ def start_from(
 
 
 def _apply_with_moments(start: Artifact, trainer: Trainer) -> None:
-    """Weights and moments of the checkpoint; rates, decay and betas stay this run's."""
+    """Load weights and moments of the checkpoint; rates, decay and betas stay this run's."""
     optimizer = trainer.optimizer
     settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
     facts = json.loads(start.file(STATE).read_bytes())["optimizer"]

@@ -89,7 +89,7 @@ class LiveView:
             self._aside += time.perf_counter() - started
 
     def event(self, values: Mapping[str, object]) -> None:
-        """Numbers of a step, or a sentence under the key `message`; with the `seconds`.
+        """Record the numbers of a step, or a sentence under the key `message`; with the `seconds`.
 
         Raises:
             NoSpaceError: the disk is full.
@@ -129,7 +129,7 @@ class LiveView:
         return values
 
     def _peak_memory_bytes(self) -> int:
-        """Of torch on a GPU, of the whole process on a CPU."""
+        """Return the peak memory, of torch on a GPU, of the whole process on a CPU."""
         if self._device.type == "cuda":
             return int(torch.cuda.max_memory_allocated(self._device))
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -160,7 +160,7 @@ def _line(values: Mapping[str, object]) -> str:
 
 
 def _rewritten(path: Path, rows: Sequence[Mapping[str, object]]) -> IO[str]:
-    """The file with these lines alone, open for more."""
+    """Return the file with these lines alone, open for more."""
     twin, text = path.with_name(f"{path.name}.new"), "".join(map(_line, rows))
     with _naming(path, text):
         twin.write_text(text)
@@ -181,6 +181,6 @@ def _naming(path: Path, text: str) -> Iterator[None]:
 
 @functools.cache
 def _matmul_flops(device: torch.device, num_threads: int, dtype: torch.dtype) -> float:
-    """The machine's rate; the generators stay as they are, since a checkpoint holds them."""
+    """Return the machine's rate; the generators stay as they are, since a checkpoint holds them."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         return measured_matmul_flops(device, seconds=_MEASURING_S, dtype=dtype)

@@ -14,7 +14,8 @@ from lm.model.precision import widened
 def cross_entropy(
     logits: Float[Tensor, "*axes vocab"], targets: Int[Tensor, "*axes"], mask: Bool[Tensor, "*axes"] | None = None
 ) -> Float[Tensor, ""]:
-    """Mean of log Σ exp(logits) − logits[target], in nats, over the positions where `mask` is true (all without one).
+    """Return the mean of log Σ exp(logits) − logits[target], in nats, over the positions where `mask` is true (all
+    without one).
 
     No true position gives 0.
     """
@@ -26,7 +27,7 @@ def cross_entropy(
 
 
 def token_losses(logits: Float[Tensor, "*axes vocab"], targets: Int[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-    """−log p(target) of every position, in nats."""
+    """Return −log p(target) of every position, in nats."""
     wide = widened(logits)
     chosen = wide.gather(-1, targets.long().unsqueeze(-1)).squeeze(-1)
     return torch.logsumexp(wide, dim=-1) - chosen

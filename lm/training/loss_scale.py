@@ -43,7 +43,7 @@ class LossScaler:
         return True
 
     def state(self) -> dict[str, Any]:
-        """The factor and how long it has held."""
+        """Return the factor and how long it has held."""
         return {"scale": self.scale, "good_steps": self._good_steps}
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -30,8 +30,8 @@ def live_rows(output: Path) -> list[dict[str, Any]]:
 
 
 def read_rows(path: Path, last_step: int | None = None) -> list[dict[str, Any]]:
-    """The lines of a live view, with `last_step` those up to that step (at 0 none); a line that a kill cut short is
-    left out.
+    """Return the lines of a live view, with `last_step` those up to that step (at 0 none); a line that a kill cut short
+    is left out.
     """
     rows = []
     for line in path.read_text().splitlines() if path.exists() else ():
@@ -68,22 +68,22 @@ class MetricsLog:
         self.rows: list[dict[str, Any]] = []
 
     def add(self, step: int, values: Mapping[str, object]) -> dict[str, Any]:
-        """One line; returns it."""
+        """Write one line; return it."""
         self.rows.append({"step": step, **values})
         return self.rows[-1]
 
     def copy(self) -> MetricsLog:
-        """The lines so far; a line never changes."""
+        """Return the lines so far; a line never changes."""
         twin = MetricsLog()
         twin.rows = list(self.rows)
         return twin
 
     def values(self, name: str) -> list[float]:
-        """One column, without the rows that lack it."""
+        """Return one column, without the rows that lack it."""
         return [row[name] for row in self.rows if name in row]
 
     def write(self, path: Path) -> None:
-        """One JSON object a line; floats by their shortest exact form."""
+        """Write one JSON object a line; floats by their shortest exact form."""
         path.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in self.rows))
 
     def read(self, path: Path) -> None:

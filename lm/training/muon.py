@@ -71,7 +71,7 @@ class Muon(AdamW):
         return updates
 
     def _momentum(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        """Nesterov's: the gradient and the momentum that already contains it."""
+        """Return Nesterov's momentum: the gradient and the momentum that already contains it."""
         gradient = parameter.grad
         assert gradient is not None
         state = self.state[parameter]
@@ -91,7 +91,7 @@ def _orthogonal(matrices: list[Tensor]) -> list[Tensor]:
 def orthogonalize(
     matrices: Float[Tensor, "*batch rows columns"], steps: int = 5
 ) -> Float[Tensor, "*batch rows columns"]:
-    """U Vᵀ of each matrix U S Vᵀ, with singular values of 0.7 to 1.2 in place of 1.
+    """Return U Vᵀ of each matrix U S Vᵀ, with singular values of 0.7 to 1.2 in place of 1.
 
     Newton-Schulz iteration X ← a X + (b A + c A²) X, A = X Xᵀ, whose coefficients rise fast at 0 rather than converge.
     In bfloat16 on a GPU, in float32 on a CPU.
@@ -102,7 +102,9 @@ def orthogonalize(
 
 
 def _lying(matrices: Tensor) -> Tensor:
-    """A stack of matrices none of which is taller than wide, transposed where needed: all of a shape go together."""
+    """Return a stack of matrices none of which is taller than wide, transposed where needed: all of a shape go
+    together.
+    """
     x = matrices.reshape(-1, *matrices.shape[-2:])
     return x.mT if x.shape[-2] > x.shape[-1] else x
 
@@ -113,7 +115,7 @@ def _standing(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _iteration(x: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """The iteration, compiled on a CUDA device unless the switch of the kernels says reference."""
+    """Return the iteration, compiled on a CUDA device unless the switch of the kernels says reference."""
     return _compiled() if x.is_cuda and runs_kernel("newton_schulz", x) else _newton_schulz
 
 

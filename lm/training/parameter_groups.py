@@ -32,7 +32,7 @@ OptimizerName = Literal["adamw", "muon", "sgd"]
 
 
 def role_of(name: str, parameter: Tensor) -> str:
-    """The role of the weight with this name."""
+    """Return the role of the weight with this name."""
     first = name.partition(".")[0]
     if first.endswith("_embeddings"):
         return "embeddings"
@@ -50,7 +50,7 @@ def make_parameter_groups(
     multipliers: Mapping[str, float] | None = None,
     width_ratio: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """One group for each role that the model has, with `weight_decay`, `lr_scale` (what the schedule's rate is
+    """Return one group for each role that the model has, with `weight_decay`, `lr_scale` (what the schedule's rate is
     multiplied by) and, for Muon, `orthogonal`.
 
     `multipliers` are by role, `width_ratio` is m.
@@ -81,7 +81,7 @@ def make_parameter_groups(
 
 
 def width_scale(role: str, optimizer: OptimizerName, width_ratio: float) -> float:
-    """The factor of the learning rate in the table above."""
+    """Return the factor of the learning rate in the table above."""
     if optimizer == "sgd":
         return 1.0 if role == "matrices" else width_ratio
     if role != "matrices":
@@ -90,7 +90,7 @@ def width_scale(role: str, optimizer: OptimizerName, width_ratio: float) -> floa
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Two groups for any module: matrices, which decay, and vectors, which do not."""
+    """Return two groups for any module: matrices, which decay, and vectors, which do not."""
     groups: dict[bool, list[Tensor]] = {True: [], False: []}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -102,7 +102,7 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def muon_groups(model: TransformerLM, weight_decay: float) -> list[dict[str, Any]]:
-    """The layers' matrices for Muon, then all other weights for AdamW."""
+    """Return the layers' matrices for Muon, then all other weights for AdamW."""
     return make_parameter_groups(model, weight_decay, optimizer="muon")
 
 

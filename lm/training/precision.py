@@ -14,13 +14,13 @@ _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def compute_type(precision: str, device: torch.device) -> torch.dtype:
-    """The type of matrix products: `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is slow."""
+    """Return the type of matrix products: `auto` is bfloat16 on a GPU and float32 on a CPU, where bfloat16 is slow."""
     return default_type(device) if precision == "auto" else _TYPES[precision]
 
 
 @contextmanager
 def deterministic_kernels(wanted: bool) -> Iterator[None]:
-    """While entered, torch uses only kernels that give the same bits every time, and refuses operations without one."""
+    """Use only kernels that give the same bits every time within the block; torch refuses operations without one."""
     if not wanted:
         yield
         return

@@ -40,7 +40,7 @@ _KIND = "pretrained_model"
 
 
 def silent(event: Mapping[str, object]) -> None:
-    """A `report` that drops everything."""
+    """Drop a report."""
 
 
 def pretrain(

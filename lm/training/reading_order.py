@@ -112,11 +112,11 @@ class ReadingOrder:
         return 0 if self.num_text_sources == 1 else min(range(self.num_text_sources), key=self._due)
 
     def window(self, place: Place) -> Window:
-        """The targets of the window at a place."""
+        """Return the targets of the window at a place."""
         return self.sources[place.source].windows.window(place.epoch, place.position)
 
     def state(self) -> dict[str, dict[str, int]]:
-        """Epoch and position of every source, by name."""
+        """Return the epoch and position of every source, by name."""
         return {
             source.name: {"epoch": epoch, "position": position}
             for source, epoch, position in zip(self.sources, self._epochs, self._positions, strict=True)
@@ -136,7 +136,7 @@ class ReadingOrder:
             self._number += sum(epochs) + self._positions[index]
 
     def _following(self, index: int) -> Place:
-        """The place of a source's next window."""
+        """Return the place of a source's next window."""
         epoch, position = self._epochs[index], self._positions[index]
         if position == self.sources[index].windows.num_windows(epoch):
             return Place(index, epoch + 1, 0)
@@ -159,8 +159,8 @@ def make_reading_order(
     decay: ChatDecay | None = None,
     chat: TokenShards | None = None,
 ) -> ReadingOrder:
-    """The order of a run: with `weights`, of the sources that they name, else of all rows as one stream; and `chat`
-    text where `decay` says.
+    """Return the order of a run: with `weights`, of the sources that they name, else of all rows as one stream; and
+    `chat` text where `decay` says.
 
     Raises:
         ConfigurationError: a weight for a source that the shards do not have, or one that is not above 0.
@@ -200,8 +200,9 @@ def _windows_of(name: str, packing: str, stream: TokenStream, context_length: in
 
 
 def order_of_run(config: PretrainConfig, shards: TokenShards, chat: TokenShards | None = None) -> ReadingOrder:
-    """The order in which a run with this configuration reads these shards, and shards of `chat` text in its decay;
-    errors as `make_reading_order`."""
+    """Return the order in which a run with this configuration reads these shards, and shards of `chat` text in its
+    decay; errors as `make_reading_order`.
+    """
     context_length = config.model_config(shards.vocab_size).context_length
     return make_reading_order(
         shards,
@@ -225,7 +226,7 @@ def decay_of_run(config: PretrainConfig, num_steps: int) -> ChatDecay | None:
 def steps_that_read(
     order: ReadingOrder, batch_size: int, num_steps: int, start: int, end: int, source: int = 0
 ) -> Iterator[int]:
-    """The training steps (from 1) whose batch holds a target among the tokens `start` to `end` (exclusive) of the
+    """Yield the training steps (from 1) whose batch holds a target among the tokens `start` to `end` (exclusive) of the
     stream of a source.
     """
     windows = order.sources[source].windows
@@ -241,7 +242,7 @@ def steps_that_read(
 
 
 def steps_that_read_document(order: ReadingOrder, batch_size: int, num_steps: int, doc_id: str) -> list[int]:
-    """The training steps (from 1) that have a token of the document among their targets."""
+    """Return the training steps (from 1) that have a token of the document among their targets."""
     steps: set[int] = set()
     for index, source in enumerate(order.sources[: order.num_text_sources]):
         span = source.stream.span_of(doc_id)
@@ -251,7 +252,7 @@ def steps_that_read_document(order: ReadingOrder, batch_size: int, num_steps: in
 
 
 def _numbers(order: ReadingOrder, source: int, num_dealt: int) -> npt.NDArray[np.int64]:
-    """For each of a source's windows among the first `num_dealt` of all, its number among all, chat text included."""
+    """Return the numbers of a source's windows among all, chat text included, for the first `num_dealt` of all."""
     if order.decay is None:
         return _ranks(order, source, num_dealt)
     numbers = order.decay.text_numbers(num_dealt)
@@ -259,7 +260,7 @@ def _numbers(order: ReadingOrder, source: int, num_dealt: int) -> npt.NDArray[np
 
 
 def _ranks(order: ReadingOrder, source: int, num_dealt: int) -> npt.NDArray[np.int64]:
-    """For each of a source's windows among the first `num_dealt` of all but chat text, its number among these."""
+    """Return the numbers of a source's windows among all but chat text, for the first `num_dealt` of these."""
     if order.num_text_sources == 1:
         return np.arange(num_dealt)
     latest, due = float(order.sources[source].windows.context_length), [np.empty(0)]
@@ -275,7 +276,7 @@ def _ranks(order: ReadingOrder, source: int, num_dealt: int) -> npt.NDArray[np.i
 
 
 def _due_until(source: Source, latest: float) -> npt.NDArray[np.float64]:
-    """When the windows of a source fall due, up to `latest`."""
+    """Return the times at which the windows of a source fall due, up to `latest`."""
     parts, before, epoch = [np.empty(0)], 0, 0
     while not len(parts[-1]) or parts[-1][-1] <= latest:
         sizes = source.windows.sizes(epoch)

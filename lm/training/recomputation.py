@@ -36,7 +36,7 @@ def recompute(blocks: nn.ModuleList, strategy: Recomputation) -> None:
 
 
 def kept_operations() -> list[Any]:
-    """The operations whose results `selective` keeps: products, attention of torch, and Loam's own attention."""
+    """Return the operations whose results `selective` keeps: products, attention of torch, and Loam's own attention."""
     import lm.kernels.flash_attention  # noqa: F401 - registers the operator
 
     names = (*_PRODUCTS, *(f"_scaled_dot_product_{kind}" for kind in _ATTENTION))

@@ -75,7 +75,7 @@ class Replicas:
         return ShardedOptimizer(groups, kind, **settings) if self.shares_moments else kind(groups, **settings)
 
     def microbatch(self, *, is_last: bool) -> AbstractContextManager[None]:
-        """While entered, a backward pass adds to this rank's gradients; the last one begins to sum them."""
+        """Add to this rank's gradients in a backward pass within the block; the last one begins to sum them."""
         return contextlib.nullcontext() if is_last or self._ddp is None else self._ddp.no_sync()
 
     def sum_gradients(self) -> None:
@@ -111,7 +111,7 @@ class Replicas:
 
     @contextlib.contextmanager
     def whole_model(self) -> Iterator[TransformerLM]:
-        """While entered, on all ranks together, the model has all its weights."""
+        """Give the model all its weights within the block, on all ranks together."""
         yield self.model
 
     @property

@@ -141,7 +141,7 @@ class Run:
         return largest(self.signals.received or 0)[0] or None
 
     def write_result(self, publication: Publication | None) -> None:
-        """The model, its log and its score, by rank 0; the others, without a publication, lend their weights.
+        """Write the model, its log and its score, by rank 0; the others, without a publication, lend their weights.
 
         Raises:
             Interrupted: after a signal; the last step's checkpoint is there to go on from.
@@ -217,7 +217,7 @@ class Run:
         return sample_text(model, tokenizer, self.config.sample_tokens, self.config.seed)
 
     def _train_step(self) -> StepResult:
-        """A step, or one of the two that are profiled."""
+        """Take a step, or one of the two that are profiled."""
         after = self.trainer.step + 1 - self.config.profile_step
         if not self.config.profile_step or after not in (0, 1) or not self.is_first:
             return self.trainer.train_step()
@@ -282,7 +282,7 @@ class Run:
 
 
 def _remark(result: StepResult) -> str | None:
-    """A sentence on a step that was out of the ordinary."""
+    """Return a sentence on a step that was out of the ordinary."""
     left_out = "; the update was left out" if result.skipped else ""
     if result.skipped == "overflow":
         return f"step {result.step}: a gradient overflowed at loss scale {result.loss_scale:g}{left_out}"

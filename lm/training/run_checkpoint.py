@@ -159,13 +159,13 @@ def restore_run(checkpoint: Artifact, trainer: Trainer, log: MetricsLog) -> None
 
 
 def checkpoint_folders(folder: Path) -> list[Path]:
-    """Published checkpoints, the newest first; a folder without a manifest is a write that was killed."""
+    """Return published checkpoints, the newest first; a folder without a manifest is a write that was killed."""
     found = [path for path in folder.glob("step-*") if _NAME.fullmatch(path.name) and (path / MANIFEST).exists()]
     return sorted(found, key=step_of, reverse=True)
 
 
 def step_of(path: Path) -> int:
-    """The step in a checkpoint's name."""
+    """Return the step in a checkpoint's name."""
     return int(path.name.removeprefix("step-"))
 
 
@@ -176,7 +176,7 @@ def delete_checkpoint(path: Path) -> None:
 
 
 def newest_checkpoint(folder: Path, report: Report) -> Artifact | None:
-    """The newest whole checkpoint below `folder`; a damaged one is reported and passed over.
+    """Return the newest whole checkpoint below `folder`; a damaged one is reported and passed over.
 
     Raises:
         IntegrityError: there are checkpoints and none is whole; starting over silently would throw the run away.

@@ -19,7 +19,8 @@ def scheduled_rate(config: PretrainConfig, step: int, num_steps: int) -> float:
 
 
 def cosine_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, cosine_steps: int) -> float:
-    """Linear from 0 to `max_lr` at `warmup_steps`, half a cosine down to `min_lr` at `cosine_steps`, then flat.
+    """Return the rate of a cosine schedule: linear from 0 to `max_lr` at `warmup_steps`, half a cosine down to `min_lr`
+    at `cosine_steps`, then flat.
 
     lr = min + ½ (max − min) (1 + cos(π (step − warmup) / (cosine − warmup)))          (Loshchilov and Hutter 2017, eq.
     5)
@@ -33,13 +34,14 @@ def cosine_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, 
 
 
 def linear_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, linear_steps: int) -> float:
-    """A straight line from `max_lr` at `warmup_steps` down to `min_lr` at `linear_steps`, then flat."""
+    """Return a straight line from `max_lr` at `warmup_steps` down to `min_lr` at `linear_steps`, then flat."""
     return wsd_schedule(step, max_lr, min_lr, warmup_steps, linear_steps, linear_steps - warmup_steps)
 
 
 def wsd_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, num_steps: int, decay_steps: int) -> float:
-    """Warm-up, stable, decay (Hu et al. 2024, section 4): flat at `max_lr` until `num_steps - decay_steps`, then a
-    straight line to `min_lr` at `num_steps`, then flat. A warm-up that reaches into the decay leaves it what is left.
+    """Return the rate of warm-up, stable, decay (Hu et al. 2024, section 4): flat at `max_lr` until `num_steps -
+    decay_steps`, then a straight line to `min_lr` at `num_steps`, then flat. A warm-up that reaches into the decay
+    leaves it what is left.
 
     The line is the decay that Hägele et al. 2024 compare, not the exponential of the first paper. A checkpoint of the
     flat part can be continued with any number of steps (`PretrainConfig.init_state`).

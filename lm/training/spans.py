@@ -68,7 +68,7 @@ class Spans:
                 attention.__dict__.pop("_projected", None)
 
     def _watch(self, module: nn.Module, name: str, label: str = "") -> list[Any]:
-        """Hooks around the forward and the backward of a module."""
+        """Install hooks around the forward and the backward of a module."""
         found = []
         for phase, before, after in (
             ("forward", module.register_forward_pre_hook, module.register_forward_hook),

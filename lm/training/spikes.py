@@ -24,15 +24,15 @@ class SpikeDetector:
         self.losses: deque[float] = deque(maxlen=window)
 
     def deviations(self, loss: float) -> float | None:
-        """By how many robust deviations `loss` is a spike; None where it is none. The loss joins the window either
-        way, so that a lasting change becomes the new normal.
+        """Return the number of robust deviations by which `loss` is a spike; None where it is not a spike. The loss
+        joins the window either way, so that a lasting change becomes the new normal.
         """
         found = self._measure(loss) if self.threshold and len(self.losses) >= _FEWEST else None
         self.losses.append(loss)
         return found
 
     def state(self) -> list[float]:
-        """The window."""
+        """Return the window."""
         return list(self.losses)
 
     def restore(self, state: Sequence[float]) -> None:

@@ -26,7 +26,7 @@ class TensorBoard:
         self._writer.add_event(event_pb2.Event(wall_time=time.time(), step=first_step, session_log=session))
 
     def add(self, values: Mapping[str, object]) -> None:
-        """The numbers of one step, each a curve of its own, and its sentences."""
+        """Write the numbers of one step, each a curve of its own, and its sentences."""
         step = values.get("step")
         if self._writer is None or not isinstance(step, int):
             return

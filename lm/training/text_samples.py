@@ -14,7 +14,7 @@ _TEMPERATURE = 0.8
 
 
 def sample_text(model: TransformerLM, tokenizer: Tokenizer, num_tokens: int, seed: int) -> str:
-    """A document from its beginning, at most `num_tokens` long; the same weights and seed give the same text."""
+    """Return a document from its beginning, at most `num_tokens` long; the same weights and seed give the same text."""
     config = GenerationConfig(max_new_tokens=num_tokens, temperature=_TEMPERATURE)
     end = tokenizer.end_of_text_id
     ((completion,),) = generate(model, [[end]], config, stop_ids=[end], seed=seed)

@@ -46,7 +46,7 @@ class StepResult:
     loss_scale: float | None = None
 
     def row(self) -> dict[str, Any]:
-        """The values that there are; the norm of a gradient that overflowed is none."""
+        """Return the values that there are; the norm of a gradient that overflowed is none."""
         values = {name: getattr(self, name) for name in self.__slots__}
         if not math.isfinite(self.gradient_norm):
             del values["gradient_norm"]
@@ -86,7 +86,7 @@ class Trainer:
         self.span: Callable[[str], AbstractContextManager[Any]] = record_function
 
     def train_step(self) -> StepResult:
-        """Forward, backward, clip, update.
+        """Take one step: forward, backward, clip, update.
 
         Raises:
             NonFiniteError: before the update; names the step and the documents.

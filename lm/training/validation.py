@@ -49,8 +49,8 @@ class Validator:
         self._id_bytes = None if tokenizer is None else _id_bytes(tokenizer)
 
     def on_the_way(self, model: TransformerLM, max_tokens: int) -> dict[str, float]:
-        """Loss and, where the tokenizer is known, bits per byte of the first `max_tokens` (0: all) tokens; the same
-        under `NAME/SOURCE` where there are several sources.
+        """Return loss and, where the tokenizer is known, bits per byte of the first `max_tokens` (0: all) tokens; the
+        same under `NAME/SOURCE` where there are several sources.
         """
         values = self._score(model, self._stream, "", max_tokens)
         for name, stream in self._by_source.items():
@@ -58,8 +58,8 @@ class Validator:
         return values
 
     def at_the_end(self, model: TransformerLM, before_batch: Callable[[], None]) -> dict[str, Any]:
-        """Of the whole split, each token after at least half a context; and of each source. `before_batch` may raise to
-        stop.
+        """Score the whole split, each token after at least half a context; and of each source. `before_batch` may raise
+        to stop.
         """
         how: dict[str, Any] = {"dtype": self._dtype, "before_batch": before_batch}
         score = evaluate_perplexity(model, self._source, **how)
@@ -89,7 +89,7 @@ class Validator:
 
 
 def _id_bytes(tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
-    """Bytes of text that each id stands for; special tokens stand for none."""
+    """Return bytes of text that each id stands for; special tokens stand for none."""
     sizes = np.zeros(tokenizer.vocab_size, np.int64)
     for token_id, token in tokenizer.vocab.items():
         sizes[token_id] = len(token)

@@ -55,15 +55,15 @@ class Windows(Protocol):
         ...
 
     def window(self, epoch: int, position: int) -> Window:
-        """The window that is visited at `position` of the epoch."""
+        """Return the window that is visited at `position` of the epoch."""
         ...
 
     def size(self, epoch: int, position: int) -> int:
-        """The number of targets of the window that is visited at `position` of the epoch."""
+        """Return the number of targets of the window that is visited at `position` of the epoch."""
         ...
 
     def sizes(self, epoch: int) -> _Positions:
-        """The same of all windows of the epoch, in the order of their visit."""
+        """Return the same of all windows of the epoch, in the order of their visit."""
         ...
 
     def positions_of(self, epoch: int, start: int, end: int) -> _Positions:
@@ -83,23 +83,23 @@ class StreamWindows:
         self._starts = lru_cache(maxsize=2)(self._make_starts)
 
     def starts(self, epoch: int) -> _Positions:
-        """The first inputs of the windows of `epoch`, in the order of their visit."""
+        """Return the first inputs of the windows of `epoch`, in the order of their visit."""
         return self._starts(epoch)
 
     def num_windows(self, epoch: int) -> int:
-        """All but a rest at either end."""
+        """Return the number of windows: all but a rest at either end."""
         return (self.num_tokens - 1 - self._phase(np.random.default_rng([self.seed, epoch]))) // self.context_length
 
     def size(self, epoch: int, position: int) -> int:
-        """A whole context."""
+        """Return a whole context."""
         return self.context_length
 
     def sizes(self, epoch: int) -> _Positions:
-        """A whole context each."""
+        """Return the sizes of the windows: a whole context each."""
         return np.full(self.num_windows(epoch), self.context_length, np.int64)
 
     def window(self, epoch: int, position: int) -> Window:
-        """One range."""
+        """Return the window as one range."""
         start = int(self._starts(epoch)[position])
         return Window(np.array([[start + 1, start + 1 + self.context_length]]), np.zeros(1, np.bool_))
 
@@ -141,19 +141,19 @@ class DocumentWindows:
         self._order = lru_cache(maxsize=2)(self._make_order)
 
     def num_windows(self, epoch: int) -> int:
-        """The same in every epoch."""
+        """Return the number of windows: all but a rest at either end."""
         return len(self._begins) - 1
 
     def size(self, epoch: int, position: int) -> int:
-        """The targets of the pieces that share a window."""
+        """Return the targets of the pieces that share a window."""
         return int(self._sizes[self._order(epoch)[position]])
 
     def sizes(self, epoch: int) -> _Positions:
-        """The same of all windows."""
+        """Return the same of all windows."""
         return self._sizes[self._order(epoch)]
 
     def window(self, epoch: int, position: int) -> Window:
-        """The pieces that share a window."""
+        """Return the pieces that share a window."""
         row = int(self._order(epoch)[position])
         span = slice(int(self._begins[row]), int(self._begins[row + 1]))
         return Window(self._pieces[span], self._left_out[span])
@@ -172,7 +172,7 @@ class DocumentWindows:
 
 
 def make_windows(packing: str, stream: TokenStream, context_length: int, seed: int) -> Windows:
-    """The windows of a stream by the name of the packing."""
+    """Return the windows of a stream by the name of the packing."""
     if packing == "stream":
         return StreamWindows(len(stream), context_length, seed)
     if packing not in _PLACES:
@@ -181,7 +181,7 @@ def make_windows(packing: str, stream: TokenStream, context_length: int, seed: i
 
 
 def best_fit(lengths: _Positions, capacity: int) -> _Positions:
-    """The window of each piece: the longest pieces first, each into the window that it leaves the least room in.
+    """Return the window of each piece: the longest pieces first, each into the window that it leaves the least room in.
 
     Bit r of `rooms` says that a window with room r is open, so the tightest fit is the lowest bit from the length on.
     """
@@ -207,7 +207,7 @@ def best_fit(lengths: _Positions, capacity: int) -> _Positions:
 
 
 def one_each(lengths: _Positions, capacity: int) -> _Positions:
-    """A window for every piece."""
+    """Return a window for every piece."""
     return np.arange(len(lengths), dtype=np.int64)
 
 
@@ -215,7 +215,7 @@ _PLACES: dict[str, Callable[..., _Positions]] = {"best_fit": best_fit, "padded":
 
 
 def _pieces(document_begins: _Positions, longest: int) -> tuple[_Positions, npt.NDArray[np.bool_]]:
-    """Every document as ranges of at most `longest`, and which of them do not begin a document."""
+    """Return every document as ranges of at most `longest`, and which of them do not begin a document."""
     starts, ends = document_begins[:-1], document_begins[1:]
     counts = -(-(ends - starts) // longest)
     which = np.repeat(np.arange(len(starts)), counts)

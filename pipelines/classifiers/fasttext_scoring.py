@@ -64,8 +64,9 @@ class LinearScorer:
         return self.windows(tokens, 0, 0).scores
 
     def windows(self, tokens: Tokens, min_words: int, max_words: int) -> Windows:
-        """The same for windows of sentences: one ends before a sentence, or before each `max_words`-th word of one,
-        where it has `min_words` already. With 0 and 0 a document is one window."""
+        """Return the same for windows of sentences: one ends before a sentence, or before each `max_words`-th word of
+        one, where it has `min_words` already. With 0 and 0 a document is one window.
+        """
         model = (self.keys, self.ids, self.word_sums, self.word_counts, self.weights, self.shape)
         sums, counts, num_words, num_windows = _walk(tokens, model, min_words, max_words)
         found = 1 / (1 + np.exp(-sums / np.maximum(counts, 1))) + _ADDED
@@ -110,7 +111,7 @@ def scorer(model: Any, positive: str, negative: str) -> LinearScorer:
 
 @_compiled
 def _letter_ngrams(text: Bytes, start: int, stop: int, weights: Scores, shape: Any) -> Any:
-    """The summed weights of the letter n-grams of `<word>`, and their number."""
+    """Return the summed weights of the letter n-grams of `<word>`, and their number."""
     num_words, shortest, longest, _, num_buckets = shape
     total, count = 0.0, 0
     size = stop - start + 2
@@ -137,7 +138,7 @@ def _letter_ngrams(text: Bytes, start: int, stop: int, weights: Scores, shape: A
 def _describe_words(
     text: Bytes, weights: Scores, shape: Any, end: int, sums: Scores, counts: NDArray[np.int64]
 ) -> Words:
-    """The hash of every known word, a line each; adds its letter n-grams to its sum and count."""
+    """Return the hash of every known word, a line each; adds its letter n-grams to its sum and count."""
     hashes = np.empty(shape[0], np.uint64)
     start, word = 0, 0
     for position in range(text.size):
@@ -177,7 +178,7 @@ def _find(wide: np.uint64, keys: Words, ids: NDArray[np.int64]) -> Any:
 
 @_compiled
 def _word_ngrams(hashes: NDArray[np.int64], size: int, weights: Scores, shape: Any) -> Any:
-    """The summed weights of the n-grams of two words and more, and their number."""
+    """Return the summed weights of the n-grams of two words and more, and their number."""
     num_known, _, _, longest, num_buckets = shape
     total, count = 0.0, 0
     for first in range(size):
@@ -191,7 +192,7 @@ def _word_ngrams(hashes: NDArray[np.int64], size: int, weights: Scores, shape: A
 
 @_compiled
 def _sums_of(tokens: Tokens, token: int, model: Any) -> Any:
-    """The summed weights of a word and its letter n-grams, and their number."""
+    """Return the summed weights of a word and its letter n-grams, and their number."""
     text, _, wide, _, starts, stops, _ = tokens
     keys, ids, word_sums, word_counts, weights, shape = model
     word = _find(wide[token], keys, ids)
@@ -202,7 +203,7 @@ def _sums_of(tokens: Tokens, token: int, model: Any) -> Any:
 
 @_compiled
 def _walk(tokens: Tokens, model: Any, min_words: int, max_words: int) -> Any:
-    """For each window the sum of its features' weights, their number and its words; and each document's windows."""
+    """Return the sum of features' weights, their number and the words of each window, and each document's windows."""
     _, num_documents, wide, narrow, _, _, flags = tokens
     keys, ids, word_sums, word_counts, weights, shape = model
     most = num_documents + (wide.size // min_words if min_words else 0)

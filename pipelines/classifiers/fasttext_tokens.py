@@ -98,7 +98,7 @@ def characters() -> NDArray[np.uint32]:
 
 @_compiled
 def hash_word(text: Bytes, start: int, stop: int) -> Any:
-    """FNV-1a in 64 bits, and in 32 bits over signed bytes."""
+    """Return FNV-1a in 64 bits, and in 32 bits over signed bytes."""
     wide, narrow = _WIDE_OFFSET, _NARROW_OFFSET
     for position in range(start, stop):
         wide = (wide ^ np.uint64(text[position])) * _WIDE_PRIME

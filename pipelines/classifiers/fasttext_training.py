@@ -112,7 +112,9 @@ class ClassifierConfig:
 
 
 def predict_scores(model: Any, texts: Texts) -> Scores:
-    """The probability of the positive class for each text, from 0 to 1; 0 for a text without a character to judge."""
+    """Return the probability of the positive class for each text, from 0 to 1; 0 for a text without a character to
+    judge.
+    """
     from pipelines.classifiers.fasttext_tokens import tokens_of  # it imports numba, which is slow to import
 
     return linear_scorer(model).scores(tokens_of(texts))
@@ -189,7 +191,7 @@ def measure_scores(scores: Scores, labels: Labels, config: ClassifierConfig) -> 
 
 
 def split_examples(examples: Iterable[Example], heldout_share: float) -> tuple[list[Example], list[Example]]:
-    """`(train, held out)`, without repeated examples, in the order of their texts' hashes."""
+    """Return `(train, held out)`, without repeated examples, in the order of their texts' hashes."""
     distinct = {(_hash(text), bool(label)): (text, bool(label)) for text, label in examples}
     border = int(heldout_share * 2**64)
     ordered = sorted(distinct.items())
@@ -213,7 +215,7 @@ def top_words(model: Any, num: int = 20, min_occurrences: int = 5) -> dict[str, 
 
 @functools.lru_cache(maxsize=8)
 def load_classifier(path: str, sha256: str) -> Any:
-    """The fastText model at `path`, opened once per process, after its layout and digest were found right.
+    """Return the fastText model at `path`, opened once per process, after its layout and digest were found right.
 
     Raises:
         InputError: the file is missing, or is not a whole fastText model.

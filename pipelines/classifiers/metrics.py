@@ -26,7 +26,9 @@ def roc_auc(scores: Scores, labels: Labels) -> float:
 
 
 def roc_curve(scores: Scores, labels: Labels, num_points: int = 64) -> list[tuple[float, float]]:
-    """`(false positive rate, true positive rate)` from (0, 0) to (1, 1), at no more than `num_points` thresholds."""
+    """Return `(false positive rate, true positive rate)` from (0, 0) to (1, 1), at no more than `num_points`
+    thresholds.
+    """
     tallies = _tallies(scores, labels)
     chosen = np.unique(np.linspace(0, len(tallies) - 1, num_points).astype(int))
     num_positive, num_negative = max(1, int(labels.sum())), max(1, int((~labels).sum()))
@@ -35,7 +37,7 @@ def roc_curve(scores: Scores, labels: Labels, num_points: int = 64) -> list[tupl
 
 
 def confusion(scores: Scores, labels: Labels, threshold: float) -> dict[str, float]:
-    """Precision, recall, F1, false positive rate and the share flagged where `score >= threshold` flags."""
+    """Return precision, recall, F1, false positive rate and the share flagged where `score >= threshold` flags."""
     flagged = scores >= threshold
     true_positives = int((flagged & labels).sum())
     precision = true_positives / max(1, int(flagged.sum()))
@@ -86,7 +88,9 @@ def threshold_for_f1(scores: Scores, labels: Labels) -> float:
 
 
 def _tallies(scores: Scores, labels: Labels) -> NDArray[np.float64]:
-    """Rows `(threshold, true positives, false positives)`, one for each distinct score, from the highest down."""
+    """Return rows `(threshold, true positives, false positives)`, one for each distinct score, from the highest
+    down.
+    """
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
     last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)

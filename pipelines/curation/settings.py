@@ -127,7 +127,7 @@ def settings_yaml(settings: Mapping[str, Any]) -> str:
 
 
 def laid_over(settings: C, given: Mapping[str, Any]) -> C:
-    """`settings` with the values of a launch laid over them: those that are not the defaults of their fields.
+    """Return `settings` with the values of a launch laid over them: those that are not the defaults of their fields.
 
     A launch names every field, also fields that its user did not set; a field at its default keeps the file's value.
     """
@@ -137,8 +137,9 @@ def laid_over(settings: C, given: Mapping[str, Any]) -> C:
 
 
 def settings_of(artifact: Artifact) -> dict[str, dict[str, Any]]:
-    """The settings of every step that the documents of a partition went through, by stage, with the digests of its
-    models."""
+    """Return the settings of every step that the documents of a partition went through, by stage, with the digests of
+    its models.
+    """
     return {each.config["stage"]: _settings(each.config) for each in chain(artifact) if "stage" in each.config}
 
 
@@ -165,7 +166,7 @@ def check_same_settings(sources: Mapping[str, Artifact]) -> None:
 
 
 def differences(one: Any, other: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """The places at which two plain values differ, with the values of both."""
+    """Yield the places at which two plain values differ, with the values of both."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for name in [*one, *(name for name in other if name not in one)]:
             yield from differences(one.get(name), other.get(name), f"{place}.{name}" if place else name)
@@ -174,7 +175,7 @@ def differences(one: Any, other: Any, place: str = "") -> Iterator[tuple[str, An
 
 
 def _read(path: Path) -> bytes | None:
-    """The bytes of a settings file, None if there is no file. A silent store raises an `UnreachableError`."""
+    """Return the bytes of a settings file, None if there is no file. A silent store raises an `UnreachableError`."""
     try:
         return path.read_bytes() if not is_remote(path) else request(path, path.read_bytes)
     except (FileNotFoundError, AbsentError):
@@ -184,7 +185,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _parsed(path: Path, data: bytes) -> Any:
-    """An empty file or section has the defaults; anything else than a mapping is refused."""
+    """Return the defaults for an empty file or section; refuse anything else than a mapping."""
     try:
         values = yaml.safe_load(data.decode("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:

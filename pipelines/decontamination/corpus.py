@@ -120,7 +120,7 @@ class Decontaminator(Stage):
         return self.judge_with_overlaps(batch)[0]
 
     def judge_with_overlaps(self, batch: pa.RecordBatch) -> tuple[Judgement, list[tuple[int, _Outcome]]]:
-        """The judgement, and the row and outcome of every contaminated document."""
+        """Return the judgement, and the row and outcome of every contaminated document."""
         column = batch.column("text")
         suspects = np.flatnonzero(self.index.suspects(column)).tolist()
         shared = [(row, found) for row in suspects if (found := self._judge(column[row].as_py())).overlaps]
@@ -212,7 +212,7 @@ def contaminated_documents(documents: Artifact, items: Artifact, config: Deconta
 
 
 def first_matches(corpus: Artifact, number: int = 10) -> list[dict[str, Any]]:
-    """The first rows of a corpus's `MATCH_SCHEMA`."""
+    """Return the first rows of a corpus's `MATCH_SCHEMA`."""
     rows: list[dict[str, Any]] = pq.read_table(corpus.file(MATCHES)).slice(0, number).to_pylist()
     return rows
 
@@ -266,7 +266,7 @@ def _widened(batch: pa.RecordBatch, columns: pa.Schema) -> pa.RecordBatch:
 
 
 def _matches(batch: pa.RecordBatch, shared: Sequence[tuple[int, _Outcome]]) -> Sequence[Mapping[str, Any]]:
-    """The rows of `MATCH_SCHEMA`."""
+    """Return the rows of `MATCH_SCHEMA`."""
     return [
         {
             "doc_id": batch.column("doc_id")[row].as_py(),
@@ -287,7 +287,9 @@ def _matches(batch: pa.RecordBatch, shared: Sequence[tuple[int, _Outcome]]) -> S
 
 
 def _border(text: str, position: int, step: int) -> int:
-    """The nearest border between words at or beyond `position`, forward or backward; `position` where none is near."""
+    """Return the nearest border between words at or beyond `position`, forward or backward; `position` where none is
+    near.
+    """
     for distance in range(_WORD_REACH):
         place = position + step * distance
         if not 0 < place < len(text):

@@ -87,7 +87,7 @@ class EvaluationIndex:
         return found
 
     def overlaps(self, text: str) -> list[Overlap]:
-        """The overlaps of one text, from left to right; n-grams that overlap each other are one overlap."""
+        """Return the overlaps of one text, from left to right; n-grams that overlap each other are one overlap."""
         words, starts, ends = normalized_words(text)
         runs: list[list[tuple[int, int, list[int]]]] = []
         reached = 0
@@ -144,7 +144,7 @@ class EvaluationIndex:
         )
 
     def _words_of(self, item: int) -> list[str]:
-        """The words of an item, found when they are first compared: few items are."""
+        """Return the words of an item, found when they are first compared: few items are."""
         if item not in self._words:
             self._words[item] = normalized_words(self.items[item].text)[0]
         return self._words[item]
@@ -167,7 +167,7 @@ class EvaluationIndex:
 
 @functools.lru_cache(maxsize=2)
 def load_index(path: str, sha256: str, ngram: int, min_item_words: int) -> EvaluationIndex:
-    """The index over a published file of items, made once a process.
+    """Return the index over a published file of items, made once a process.
 
     Raises:
         IntegrityError: the file's bytes are not those of `sha256`.

@@ -94,7 +94,7 @@ def read_items(path: Path) -> list[Item]:
 
 
 def _items_of(chosen: EvaluationSet) -> Iterator[Item]:
-    """The texts of one set, row by row."""
+    """Yield the texts of one set, row by row."""
     num_rows = 0
     for line, row in read_json_lines(Path(chosen.path)):
         if chosen.split is not None and row.get("split") != chosen.split:

@@ -25,7 +25,7 @@ BASE, LENGTH_SALT = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
 
 @compiled
 def ngram_hashes(words: Array64, length: int) -> Array64:
-    """The hash of every run of `length` words; never 0."""
+    """Return the hash of every run of `length` words; never 0."""
     out = np.empty(max(0, words.size - length + 1), np.uint64)
     power, running = np.uint64(1), np.uint64(0)
     for _ in range(length):
@@ -85,7 +85,9 @@ def find_suspects(
     table: Array64,
     suspects: NDArray[np.bool_],
 ) -> None:
-    """`suspects[i]`: whether any n-gram of the text `data[offsets[i]:offsets[i + 1]]` has a hash that `table` holds."""
+    """Set `suspects[i]`: whether any n-gram of the text `data[offsets[i]:offsets[i + 1]]` has a hash that `table`
+    holds.
+    """
     longest = np.int64(0)
     for text in range(offsets.size - 1):
         longest = max(longest, offsets[text + 1] - offsets[text])
@@ -100,6 +102,6 @@ def find_suspects(
 
 @compiled
 def words_of(data: NDArray[np.uint8], folding: Array32, expansions: Array32) -> Array64:
-    """The hashes of the normalised words of one text."""
+    """Return the hashes of the normalised words of one text."""
     words = np.empty(data.size // 2 + 1, np.uint64)
     return words[: word_hashes(data, 0, data.size, folding, expansions, words)].copy()

@@ -49,7 +49,7 @@ class Buckets:
     starts: Indices
 
     def tasks(self) -> Iterator[Buckets]:
-        """These buckets in runs of about `_ROWS_PER_TASK` documents."""
+        """Yield the buckets in runs of about `_ROWS_PER_TASK` documents."""
         first, last = 0, self.starts.size - 1
         while first < last:
             end = int(np.searchsorted(self.starts, self.starts[first] + _ROWS_PER_TASK, "right")) - 1
@@ -70,7 +70,7 @@ class ShingleSets:
 
     @classmethod
     def of(cls, members: Indices, sets: Sequence[Shingles]) -> ShingleSets:
-        """Sets held in memory."""
+        """Return sets held in memory."""
         starts = np.cumsum([0, *(each.size for each in sets)], dtype=np.int64)
         return cls(members, starts, np.concatenate(sets) if sets else np.empty(0, np.uint64))
 
@@ -167,7 +167,7 @@ def _concatenated(rows: Iterable[tuple[Any, Any]]) -> tuple[npt.NDArray[np.uint6
 
 
 def _sorted(keys: npt.NDArray[np.uint64], members: Indices) -> Buckets:
-    """The buckets among the rows of a band, or of a slice of it."""
+    """Return the buckets among the rows of a band, or of a slice of it."""
     from pipelines.dedup.lsh_kernels import group_equal
 
     return Buckets(*group_equal(keys, members))
@@ -207,7 +207,7 @@ def _sorted_file(path: Path) -> Buckets:
 
 
 def _stored(found: Buckets, path: Path) -> Buckets:
-    """The buckets as the pages of two files."""
+    """Return the buckets as the pages of two files."""
     save_array(path.with_suffix(".members.npy"), found.members)
     save_array(path.with_suffix(".starts.npy"), found.starts)
     return Buckets(map_array(path.with_suffix(".members.npy")), map_array(path.with_suffix(".starts.npy")))

@@ -67,7 +67,7 @@ def _sort_cell(keys: Array64, members: Indices) -> None:
 
 @compiled
 def jaccard(left: Array64, right: Array64) -> float:
-    """|A ∩ B| / |A ∪ B| of two sorted arrays without repetitions."""
+    """Return |A ∩ B| / |A ∪ B| of two sorted arrays without repetitions."""
     i, j, shared = 0, 0, 0
     while i < left.size and j < right.size:
         i, j, more = _advance(left, right, i, j, min(left.size - i, right.size - j))
@@ -113,7 +113,7 @@ def reaches(left: Array64, right: Array64, threshold: float) -> bool:
 
 @compiled
 def pair_jaccards(left: Indices, right: Indices, values: Array64, starts: Indices) -> NDArray[np.float64]:
-    """The Jaccard index of the sets in rows `left[i]` and `right[i]`."""
+    """Return the Jaccard index of the sets in rows `left[i]` and `right[i]`."""
     found = np.empty(left.size, np.float64)
     for pair in range(left.size):
         i, j = left[pair], right[pair]
@@ -145,8 +145,8 @@ def join_buckets(
     left: Indices,
     right: Indices,
 ) -> int:
-    """Edges that join the documents of each bucket whose true Jaccard index reaches `threshold`, into `left` and
-    `right`; how many there are, fewer than documents.
+    """Write the edges that join the documents of each bucket whose true Jaccard index reaches `threshold`, into `left`
+    and `right`; return their number, which is smaller than that of the documents.
 
     `rows` are the rows of the members' sets, `roots` the clusters that earlier bands have made: in a bucket whose pairs
     are all compared, documents of one cluster are not compared again. So the components do not depend on the order of

@@ -34,7 +34,8 @@ _EDGES_PER_PART = 1 << 22
 
 
 def find_buckets_on_ray(tables: Sequence[Bands], among: Mask, folder: Path) -> Any:
-    """A dataset with a row for each slice of the key space: the `members` of its buckets and where each `starts`.
+    """Return a dataset with a row for each slice of the key space: the `members` of its buckets and where each
+    `starts`.
 
     The band rows of each table lie in `folder` afterwards, for the tasks to map.
     """
@@ -54,7 +55,7 @@ def find_buckets_on_ray(tables: Sequence[Bands], among: Mask, folder: Path) -> A
 
 
 def _band_rows(num_slices: int, batch: pa.Table) -> pa.Table:
-    """The rows of one band of one table, with the slice that each belongs to."""
+    """Return the rows of one band of one table, with the slice that each belongs to."""
     table, band = batch.column("table")[0].as_py(), batch.column("band")[0].as_py()
     members = map_array(Path(f"{table}.members.npy"))
     keys = np.ascontiguousarray(map_array(Path(f"{table}.keys.npy"))[band])
@@ -63,7 +64,7 @@ def _band_rows(num_slices: int, batch: pa.Table) -> pa.Table:
 
 
 def _buckets_of(rows: pa.Table) -> pa.Table:
-    """The buckets among the rows of a slice; within a bucket members ascend, as they do in the local engine."""
+    """Return the buckets among the rows of a slice; within a bucket members ascend, as they do in the local engine."""
     from pipelines.dedup.lsh_kernels import group_equal
 
     members = rows.column("member").to_numpy()
@@ -115,7 +116,7 @@ def _edges_of(folder: str, threshold: float, batch: pa.Table) -> pa.Table:
 
 
 def components_on_ray(edges: Any) -> Any:
-    """Edges (`node`, `neighbour`) become stars: every node of a component but the smallest, with the smallest."""
+    """Turn edges (`node`, `neighbour`) into stars: every node of a component but the smallest, with the smallest."""
     num_edges, before = edges.count(), None
     if num_edges == 0:
         return edges
@@ -142,21 +143,21 @@ def _addressed(parts: int, both_ways: bool, batch: pa.Table) -> pa.Table:
 
 
 def _large_star(rows: pa.Table) -> pa.Table:
-    """Each node's larger neighbours go to the smallest of it and all its neighbours."""
+    """Connect each node's larger neighbours to the smallest of the node and all its neighbours."""
     node, neighbour, smallest = _with_smallest(rows)
     larger = neighbour > node
     return _distinct(neighbour[larger], np.minimum(smallest, node)[larger])
 
 
 def _small_star(rows: pa.Table) -> pa.Table:
-    """Each node (whose neighbours here are all smaller) and its neighbours go to the smallest of these."""
+    """Connect each node (whose neighbours here are all smaller) and its neighbours to the smallest of these."""
     node, neighbour, smallest = _with_smallest(rows)
     moved = neighbour != smallest
     return _distinct(np.concatenate([neighbour[moved], node]), np.concatenate([smallest[moved], smallest]))
 
 
 def _with_smallest(rows: pa.Table) -> tuple[Indices, Indices, Indices]:
-    """The rows sorted by node, and for each the smallest neighbour of its node."""
+    """Return the rows sorted by node, and for each the smallest neighbour of its node."""
     node, neighbour = (rows.column(name).to_numpy() for name in ("node", "neighbour"))
     order = np.lexsort((neighbour, node))
     node, neighbour = node[order], neighbour[order]

@@ -29,7 +29,7 @@ _BLOCK = 2048  # shingles whose 32-bit hashes stay in the nearest cache while ev
 
 @compiled
 def mix64(value: Any) -> Any:
-    """The finaliser of SplitMix64: every bit of the input moves every bit of the output."""
+    """Return the finaliser of SplitMix64: every bit of the input moves every bit of the output."""
     value = (value ^ (value >> np.uint64(30))) * MIX_1
     value = (value ^ (value >> np.uint64(27))) * MIX_2
     return value ^ (value >> np.uint64(31))
@@ -37,7 +37,7 @@ def mix64(value: Any) -> Any:
 
 @compiled
 def mix32(shingle: Any) -> Any:
-    """The finaliser of MurmurHash3 over the upper half of a shingle's hash."""
+    """Return the finaliser of MurmurHash3 over the upper half of a shingle's hash."""
     value = np.uint32(shingle >> np.uint64(32))
     value = np.uint32((value ^ (value >> np.uint32(16))) * np.uint32(0x85EBCA6B))
     value = np.uint32((value ^ (value >> np.uint32(13))) * np.uint32(0xC2B2AE35))
@@ -73,7 +73,7 @@ def word_hashes(
 
 @compiled
 def shingle_hashes(words: Array64, ngram: int) -> Array64:
-    """The 64-bit hash of every run of `ngram` words; none in a text of fewer than `FEWEST_WORDS`."""
+    """Return the 64-bit hash of every run of `ngram` words; none in a text of fewer than `FEWEST_WORDS`."""
     num_shingles = max(0, words.size - ngram + 1) if words.size >= FEWEST_WORDS else 0
     out = np.empty(num_shingles, np.uint64)
     for first in range(num_shingles):
@@ -88,7 +88,7 @@ def shingle_hashes(words: Array64, ngram: int) -> Array64:
 def shingles_of(
     data: NDArray[np.uint8], start: int, end: int, table: Array32, expansions: Array32, ngram: int
 ) -> Array64:
-    """The shingle hashes of one text, in the order of the text."""
+    """Return the shingle hashes of one text, in the order of the text."""
     words = np.empty((end - start) // 2 + 1, np.uint64)
     return shingle_hashes(words[: word_hashes(data, start, end, table, expansions, words)], ngram)
 
@@ -103,7 +103,8 @@ def distinct_shingles(
     out: Array64,
     bounds: NDArray[np.int64],
 ) -> None:
-    """The sorted distinct shingle hashes of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i + 1]]`.
+    """Write the sorted distinct shingle hashes of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i +
+    1]]`.
 
     `out` has room for all shingles; a text has at most one for two bytes, and one more.
     """
@@ -115,7 +116,9 @@ def distinct_shingles(
 
 @compiled
 def sign(shingles: Array64, multipliers: Array32, increments: Array32, out: Array32) -> None:
-    """`out[j] = min over shingles of (a[j] * fmix32(h) + b[j]) mod 2**32`, with `h` the upper half of the shingle."""
+    """Compute `out[j] = min over shingles of (a[j] * fmix32(h) + b[j]) mod 2**32`, with `h` the upper half of the
+    shingle.
+    """
     block = np.empty(_BLOCK, np.uint32)
     for begin in range(0, shingles.size, _BLOCK):
         length = min(_BLOCK, shingles.size - begin)
@@ -172,7 +175,7 @@ def mixed_shingles(
 
 @compiled
 def band_keys(signatures: Array32, num_bands: int) -> Array64:
-    """One 64-bit key per band and document, `[num_bands, docs]`: equal rows of a band give equal keys."""
+    """Return one 64-bit key per band and document, `[num_bands, docs]`: equal rows of a band give equal keys."""
     num_rows = signatures.shape[1] // num_bands
     keys = np.empty((num_bands, signatures.shape[0]), np.uint64)
     for document in range(signatures.shape[0]):

@@ -19,7 +19,7 @@ _FNV_OFFSET, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 
 def shingles(text: str, ngram: int) -> list[tuple[str, ...]]:
-    """Every run of `ngram` words of the normalised text; none of a text of fewer than `FEWEST_WORDS`."""
+    """Return every run of `ngram` words of the normalised text; none of a text of fewer than `FEWEST_WORDS`."""
     words = normalize(text).split(" ")
     if len(words) < FEWEST_WORDS:
         return []
@@ -27,12 +27,12 @@ def shingles(text: str, ngram: int) -> list[tuple[str, ...]]:
 
 
 def hash_shingle(words: Iterable[str]) -> int:
-    """The 64-bit hash of one shingle: FNV-1a over its words' FNV-1a hashes, finished by SplitMix64's mixer."""
+    """Return the 64-bit hash of one shingle: FNV-1a over its words' FNV-1a hashes, finished by SplitMix64's mixer."""
     return _mix64(_fnv(_fnv(map(ord, word)) for word in words))
 
 
 def signature(text: str, ngram: int, multipliers: NDArray[np.uint32], increments: NDArray[np.uint32]) -> list[int]:
-    """The least value of every permutation over the shingles; an empty list where there is no shingle."""
+    """Return the least value of every permutation over the shingles; an empty list where there is no shingle."""
     hashes = [_fmix32(hash_shingle(shingle) >> 32) for shingle in shingles(text, ngram)]
     if not hashes:
         return []
@@ -41,7 +41,7 @@ def signature(text: str, ngram: int, multipliers: NDArray[np.uint32], increments
 
 
 def jaccard(left: str, right: str, ngram: int) -> float:
-    """|A ∩ B| / |A ∪ B| of the shingle sets of two texts."""
+    """Return |A ∩ B| / |A ∪ B| of the shingle sets of two texts."""
     first, second = set(shingles(left, ngram)), set(shingles(right, ngram))
     return len(first & second) / len(first | second) if first | second else 0.0
 

@@ -51,7 +51,7 @@ def _vanishes(character: str) -> bool:
 
 @functools.cache
 def folding_table() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """`fold` of every code point, and the expansions of those that become several."""
+    """Return `fold` of every code point, and the expansions of those that become several."""
     table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
     expansions: list[int] = []
     for code in (*range(_LAST), *_TAGS):

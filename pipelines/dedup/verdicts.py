@@ -113,7 +113,7 @@ class DuplicateVerdicts:
             yield self._rows(losers[begin : begin + _ROWS_PER_BATCH], begin, losers, rules)
 
     def _rows(self, part: Indices, begin: int, losers: Indices, rules: npt.NDArray[np.int8]) -> pa.RecordBatch:
-        """The rows of some losers, each group's winner before its first loser."""
+        """Return the rows of some losers, each group's winner before its first loser."""
         winners, here = self._winner[part], rules[begin : begin + part.size]
         before = self._winner[losers[begin - 1]] if begin else -1
         rule_before = rules[begin - 1] if begin else -1

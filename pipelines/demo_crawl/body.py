@@ -43,24 +43,26 @@ class Body:
         return "\n".join(self.lines())
 
     def lines(self) -> Iterator[str]:
-        """The lines of the text."""
+        """Yield the lines of the text."""
         yield self.title
         for block in self.blocks:
             yield from block.lines
 
     def with_paragraph(self, text: str, place: int, pii: tuple[PersonalDatum, ...] = ()) -> Body:
-        """The body with one more paragraph before block `place`."""
+        """Return the body with one more paragraph before block `place`."""
         blocks = (*self.blocks[:place], Block("p", (text,)), *self.blocks[place:])
         return replace(self, blocks=blocks, pii=self.pii + pii)
 
 
 def paragraphs(*texts: str) -> tuple[Block, ...]:
-    """One paragraph for each text."""
+    """Return one paragraph for each text."""
     return tuple(Block("p", (text,)) for text in texts)
 
 
 def sentences(paragraph: str) -> list[str]:
-    """The sentences of a paragraph, cut after a closing mark that a space and a capital, a quote or a digit follow."""
+    """Return the sentences of a paragraph, cut after a closing mark that a space and a capital, a quote or a digit
+    follow.
+    """
     return _SENTENCE_END.split(paragraph)
 
 

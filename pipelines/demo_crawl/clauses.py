@@ -66,7 +66,7 @@ CRAFTS: tuple[tuple[str, str, str, str], ...] = (
 
 
 def _craft_rule(singular: bool) -> tuple[str, ...]:
-    """A clause for each trade, of one person or of several."""
+    """Return a clause for each trade, of one person or of several."""
     rules = []
     for role, verbs, objects, place in CRAFTS:
         doing = "|".join(third_person(verb) if singular else verb for verb in verbs.split())

@@ -25,19 +25,19 @@ class Dice:
         self.random = random.Random(int.from_bytes(_digest(parts), "big")).random
 
     def pick(self, options: Sequence[T]) -> T:
-        """One of `options`."""
+        """Return one of `options`."""
         return options[int(self.random() * len(options))]
 
     def between(self, low: int, high: int) -> int:
-        """An integer from `low` to `high`, both included."""
+        """Return an integer from `low` to `high`, both included."""
         return low + int(self.random() * (high - low + 1))
 
     def chance(self, probability: float) -> bool:
-        """True with the given probability."""
+        """Return True with the given probability."""
         return self.random() < probability
 
     def shuffled(self, options: Sequence[T]) -> list[T]:
-        """All of `options` in a random order (Fisher and Yates)."""
+        """Return all of `options` in a random order (Fisher and Yates)."""
         items = list(options)
         for last in range(len(items) - 1, 0, -1):
             other = int(self.random() * (last + 1))
@@ -45,7 +45,7 @@ class Dice:
         return items
 
     def sample(self, options: Sequence[T], size: int) -> list[T]:
-        """`size` different ones of `options`, or all of them in a random order where there are fewer."""
+        """Return `size` different ones of `options`, or all of them in a random order where there are fewer."""
         items = list(options)
         size = min(size, len(items))
         for first in range(size):
@@ -55,7 +55,7 @@ class Dice:
 
 
 def derived_uuid(*parts: str | int) -> uuid.UUID:
-    """A version 4 UUID whose bits come from the parts."""
+    """Return a version 4 UUID whose bits come from the parts."""
     return uuid.UUID(bytes=_digest(parts), version=4)
 
 

@@ -36,7 +36,7 @@ def near_duplicate(original: Body, dice: Dice) -> tuple[Body, float]:
 
 
 def _edited(body: Body, *, small: bool, dice: Dice) -> Body:
-    """One sentence with an opener before it (a small edit), left out, or followed by a new one."""
+    """Return one sentence with an opener before it (a small edit), left out, or followed by a new one."""
     places = [number for number, block in enumerate(body.blocks) if block.kind == "p"]
     place = dice.pick(places)
     said = sentences(body.blocks[place].lines[0])

@@ -46,7 +46,7 @@ class World:
 
 @lru_cache(maxsize=4)
 def world_of(seed: int) -> World:
-    """The world of a seed."""
+    """Return the world of a seed."""
     dice = Dice(seed, "world")
     regions = tuple({"name": name} for name in invent_many("region", NUM_ENTITIES["region"], dice))
     names = invent_many("river", NUM_ENTITIES["river"], dice)
@@ -132,7 +132,7 @@ def _person(towns: tuple[Entity, ...], given: tuple[str, ...], surnames: tuple[s
 
 
 def _creatures(kind: str, rivers: tuple[Entity, ...], dice: Dice) -> tuple[Entity, ...]:
-    """Animals or plants of two-word names, each name once."""
+    """Return animals or plants of two-word names, each name once."""
     names: dict[str, None] = {}
     while len(names) < NUM_ENTITIES[kind]:
         names[f"{dice.pick(rivers)['name']} {dice.pick(ADJECTIVES['colour'])} {dice.pick(NOUNS[kind])}"] = None

@@ -29,7 +29,7 @@ that say so and do."""
 
 
 def warcinfo(seed: int, file_name: str, file_number: int, first_index: int) -> bytes:
-    """The gzip member that opens a file."""
+    """Return the gzip member that opens a file."""
     block = fields_of(
         {
             "software": "loam demo crawl",
@@ -46,7 +46,7 @@ def warcinfo(seed: int, file_name: str, file_number: int, first_index: int) -> b
 
 
 def exchange(page: Page, seed: int, file_number: int) -> list[bytes]:
-    """The gzip members of a page's visit, the damage of its plan done to them."""
+    """Return the gzip members of a page's visit, the damage of its plan done to them."""
     dice = Dice(seed, "exchange", page.index)
     shared = {
         "WARC-Warcinfo-ID": f"<urn:uuid:{derived_uuid(seed, 'warcinfo', file_number)}>",
@@ -75,7 +75,7 @@ def exchange(page: Page, seed: int, file_number: int) -> list[bytes]:
 
 
 def date_of(index: int) -> str:
-    """The WARC-Date of a page."""
+    """Return the WARC-Date of a page."""
     return (START + timedelta(seconds=SECONDS_BETWEEN_PAGES * index)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -91,7 +91,7 @@ def _request(page: Page) -> bytes:
 
 
 def _response(page: Page, date: str, fields: Mapping[str, str], dice: Dice) -> bytes:
-    """The response record as a gzip member, damaged where the plan says so."""
+    """Return the response record as a gzip member, damaged where the plan says so."""
     payload, headers = _payload(page, dice)
     content, transfer = payload, [("Content-Length", str(len(payload)))]
     if dice.chance(CHUNKED_SHARE):
@@ -111,7 +111,7 @@ def _response(page: Page, date: str, fields: Mapping[str, str], dice: Dice) -> b
 
 
 def _payload(page: Page, dice: Dice) -> tuple[bytes, list[tuple[str, str]]]:
-    """The entity body and the headers that describe it."""
+    """Return the entity body and the headers that describe it."""
     encoding, in_header, in_page = _charsets(page, dice)
     payload = render(page.body, page.site, in_page, dice).encode(encoding, "xmlcharrefreplace")
     headers = [("Content-Type", f"text/html; charset={in_header}" if in_header else "text/html")]

@@ -58,18 +58,18 @@ class Grammar:
             self._rules[name].extend(self._compile(template) for template in templates)
 
     def expand(self, rule: str, dice: Dice, slots: Slots | None = None) -> str:
-        """Text of one rule; what the templates keep is put into `slots`."""
+        """Return the text of one rule; what the templates keep is put into `slots`."""
         parts: list[str] = []
         alternatives = self._rules[rule]
         _write(alternatives[int(dice.random() * len(alternatives))], dice.random, {} if slots is None else slots, parts)
         return "".join(parts)
 
     def sentence(self, rule: str, dice: Dice, slots: Slots | None = None) -> str:
-        """Text of one rule as a sentence: `a` or `an` as the next word asks, and a capital first."""
+        """Return the text of one rule as a sentence: `a` or `an` as the next word asks, and a capital first."""
         return _as_sentence(self.expand(rule, dice, slots))
 
     def deal(self, rule: str, count: int, dice: Dice, slots: Slots | None = None) -> list[str]:
-        """`count` sentences of one rule, each from another template; fewer where the rule has fewer."""
+        """Return `count` sentences of one rule, each from another template; fewer where the rule has fewer."""
         dealt = []
         for template in dice.sample(self._rules[rule], count):
             parts: list[str] = []

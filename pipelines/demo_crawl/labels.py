@@ -16,7 +16,7 @@ _HARMFUL_MIX = ("toxic",) * 3 + ("adult",) * 3 + ("lesson", "article", "story", 
 
 
 def harmful_labels(config: DemoCrawlConfig) -> Iterator[dict[str, Any]]:
-    """A quarter toxic, a quarter adult, half of neither."""
+    """Yield labelled texts: a quarter toxic, a quarter adult, half neither."""
     for number in range(config.num_harmful_labels):
         dice = Dice(config.seed, "harmful label", number)
         body = WRITERS[dice.pick(_HARMFUL_MIX)](world_of(config.seed), dice)
@@ -24,7 +24,7 @@ def harmful_labels(config: DemoCrawlConfig) -> Iterator[dict[str, Any]]:
 
 
 def quality_labels(config: DemoCrawlConfig) -> Iterator[dict[str, Any]]:
-    """Half good prose; half junk: spam and notices, with some insults and advertisements of the adult kind."""
+    """Yield labels, half of good prose, half of junk: spam and notices, with some insults and adult advertisements."""
     for number in range(config.num_quality_labels):
         dice = Dice(config.seed, "quality label", number)
         good = dice.chance(0.5)

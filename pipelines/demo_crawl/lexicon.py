@@ -11,12 +11,12 @@ from types import MappingProxyType
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of `text`, each once, in their order; an underscore stands for a space inside a phrase."""
+    """Return the words of `text`, each once, in their order; an underscore stands for a space inside a phrase."""
     return tuple(dict.fromkeys(word.replace("_", " ") for word in text.split()))
 
 
 def phrases(text: str) -> tuple[str, ...]:
-    """The phrases of `text`, which slashes divide; one that comes twice is as likely as two."""
+    """Return the phrases of `text`, which slashes divide; one that comes twice is as likely as two."""
     return tuple(" ".join(phrase.split()) for phrase in text.split("/"))
 
 

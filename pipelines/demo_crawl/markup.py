@@ -91,7 +91,7 @@ _BLOCKS: Mapping[str, Callable[[tuple[str, ...]], str]] = MappingProxyType(
 
 @lru_cache(maxsize=1)
 def _chatter() -> Mapping[str, tuple[str, ...]]:
-    """Comments, titles, advertisements and user names, a few hundred of each, the same in every crawl."""
+    """Return comments, titles, advertisements and user names, a few hundred of each, the same in every crawl."""
     dice = Dice("chatter")
     return {rule: tuple(_GRAMMAR.sentence(rule, dice) for _ in range(_CHATTER_SIZE)) for rule in _CHATTER}
 

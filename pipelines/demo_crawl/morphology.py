@@ -38,7 +38,7 @@ _ONE_SYLLABLE = re.compile(r"[^aeiou]*[aeiou][^aeiouwxy]|qu[aeiou][^aeiouwxy]")
 
 @cache
 def plural(noun: str) -> str:
-    """`loaf` to `loaves`, `copper kettle` to `copper kettles`, `bag of flour` to `bags of flour`."""
+    """Return the plural: `loaf` to `loaves`, `copper kettle` to `copper kettles`, `bag of flour` to `bags of flour`."""
     head, of, rest = noun.partition(" of ")
     before, space, last = head.rpartition(" ")
     return before + space + _plural_word(last) + of + rest
@@ -46,25 +46,25 @@ def plural(noun: str) -> str:
 
 @cache
 def third_person(verb: str) -> str:
-    """`carry` to `carries`; of `carry off` the first word changes."""
+    """Return the third person: `carry` to `carries`; of `carry off` the first word changes."""
     return _on_first_word(verb, lambda word: {"be": "is", "have": "has"}.get(word) or _with_s(word))
 
 
 @cache
 def past(verb: str) -> str:
-    """`carry` to `carried`, `build` to `built`."""
+    """Return the past tense: `carry` to `carried`, `build` to `built`."""
     return _on_first_word(verb, lambda word: _IRREGULAR_PASTS.get(word) or _with_suffix(word, "ed"))
 
 
 @cache
 def gerund(verb: str) -> str:
-    """`make` to `making`, `run` to `running`."""
+    """Return the gerund: `make` to `making`, `run` to `running`."""
     return _on_first_word(verb, _gerund_word)
 
 
 @cache
 def adverb(adjective: str) -> str:
-    """`happy` to `happily`, `gentle` to `gently`."""
+    """Return the adverb: `happy` to `happily`, `gentle` to `gently`."""
     if adjective.endswith("le") and adjective[-3] not in "aeiou":
         return adjective[:-1] + "y"
     if adjective.endswith("y") and len(adjective) > 3:
@@ -75,7 +75,7 @@ def adverb(adjective: str) -> str:
 
 
 def with_indefinite_articles(text: str) -> str:
-    """`a old inn` to `an old inn`: every `a` before the sound of a vowel becomes `an`."""
+    """Correct `a old inn` to `an old inn`: every `a` before the sound of a vowel becomes `an`."""
     return _A_BEFORE_VOWEL.sub(r"\1n", text)
 
 

@@ -42,12 +42,12 @@ _SYLLABLES: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType(
 
 
 def invent(kind: str, dice: Dice) -> str:
-    """One name of a kind: `town`, `river`, `region`, `given` or `surname`."""
+    """Return one name of a kind: `town`, `river`, `region`, `given` or `surname`."""
     return "".join(dice.pick(part) for part in _SYLLABLES[kind])
 
 
 def invent_many(kind: str, number: int, dice: Dice) -> tuple[str, ...]:
-    """`number` different names of one kind."""
+    """Return `number` different names of one kind."""
     names: dict[str, None] = {}
     while len(names) < number:
         names[invent(kind, dice)] = None

@@ -10,13 +10,14 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def shingles(text: str) -> set[tuple[str, ...]]:
-    """The runs of five words of `text`, a word being lower-case letters and digits; empty where there are fewer
-    words."""
+    """Return the runs of five words of `text`, a word being lower-case letters and digits; empty where there are fewer
+    words.
+    """
     found = _WORD.findall(text.lower())
     return set(zip(*(found[start:] for start in range(SHINGLE_WORDS)), strict=False))
 
 
 def jaccard(first: set[tuple[str, ...]], second: set[tuple[str, ...]]) -> float:
-    """|A ∩ B| / |A ∪ B|, 0 where both are empty."""
+    """Return |A ∩ B| / |A ∪ B|, 0 where both are empty."""
     union = len(first | second)
     return len(first & second) / union if union else 0.0

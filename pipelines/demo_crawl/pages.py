@@ -59,7 +59,7 @@ class Page:
 
 
 def make_page(index: int, config: DemoCrawlConfig, plan: Plan) -> Page:
-    """The page of a number."""
+    """Return the page of a number."""
     source = plan.originals.get(index, index)
     body, similarity = make_body(source, config, plan), 1.0
     kind = {"mirror": "exact", "near_duplicate": "near"}.get(plan.worlds[index])
@@ -83,7 +83,7 @@ def make_page(index: int, config: DemoCrawlConfig, plan: Plan) -> Page:
 
 
 def make_body(index: int, config: DemoCrawlConfig, plan: Plan) -> Body:
-    """The body of a page that copies no other."""
+    """Return the body of a page that copies no other."""
     world_name, world = plan.worlds[index], world_of(config.seed)
     dice = Dice(config.seed, "page", index)
     if world_name == "story":

@@ -31,7 +31,7 @@ _NETWORKS = ("192.0.2", "198.51.100", "203.0.113")
 
 
 def with_personal_data(body: Body, world: World, dice: Dice) -> Body:
-    """The body with one or two sentences of personal data as a paragraph of their own."""
+    """Return the body with one or two sentences of personal data as a paragraph of their own."""
     said: list[str] = []
     data: list[PersonalDatum] = []
     for sentence, kinds in dice.sample(_SENTENCES, 1 + dice.chance(0.25)):

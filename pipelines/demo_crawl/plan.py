@@ -58,12 +58,12 @@ class Plan:
     copied: frozenset[int]
 
     def kind_of(self, index: int) -> str:
-        """The world a page's text comes from: its own, or that of the page it copies."""
+        """Return the world a page's text comes from: its own, or that of the page it copies."""
         return self.worlds[self.originals.get(index, index)]
 
 
 def make_plan(config: DemoCrawlConfig) -> Plan:
-    """The plan of a crawl."""
+    """Return the plan of a crawl."""
     dice = Dice(config.seed, "plan")
     worlds = _ending_in_no_copy(dice.shuffled(_apportioned(config.num_pages)))
     good = [index for index, world in enumerate(worlds[:-1]) if world in GOOD]
@@ -73,20 +73,20 @@ def make_plan(config: DemoCrawlConfig) -> Plan:
 
 
 def page_range(config: DemoCrawlConfig, file_number: int) -> range:
-    """The pages of one WARC file: a contiguous part, so that copies and originals lie in different files."""
+    """Return the pages of one WARC file: a contiguous part, so that copies and originals lie in different files."""
     first, last = (config.num_pages * number // config.num_warc_files for number in (file_number, file_number + 1))
     return range(first, last)
 
 
 def _ending_in_no_copy(worlds: list[str]) -> tuple[str, ...]:
-    """The worlds with a page at the end that copies no other, so that its record may be cut."""
+    """Return the worlds with a page at the end that copies no other, so that its record may be cut."""
     last = next((index for index in range(len(worlds) - 1, -1, -1) if worlds[index] not in COPIES), len(worlds) - 1)
     worlds[last], worlds[-1] = worlds[-1], worlds[last]
     return tuple(worlds)
 
 
 def _apportioned(num_pages: int) -> list[str]:
-    """Worlds in their shares by largest remainder."""
+    """Return worlds in their shares by largest remainder."""
     exact = {world: share * num_pages for world, share in SHARES.items()}
     counts = {world: int(number) for world, number in exact.items()}
     by_remainder = sorted(exact, key=lambda world: counts[world] - exact[world])

@@ -188,8 +188,9 @@ _GRAMMAR = Grammar(
 
 
 def make_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
-    """A random problem: a bare sum, a word problem of one step, or (half of all) one of two steps. `bare` decides for
-    one or the other."""
+    """Return a random problem: a bare sum, a word problem of one step, or (half of all) one of two steps. `bare`
+    decides for one or the other.
+    """
     if bare is None:
         bare = dice.chance(BARE_SHARE)
     two_steps = not bare and dice.chance(TWO_STEP_SHARE / (1 - BARE_SHARE))
@@ -206,7 +207,7 @@ def is_held_out(prompt: str) -> bool:
 
 
 def training_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
-    """A random problem that is not held out."""
+    """Return a random problem that is not held out."""
     while True:
         problem = make_problem(dice, bare=bare)
         if not is_held_out(problem.prompt):
@@ -214,7 +215,7 @@ def training_problem(dice: Dice, *, bare: bool | None = None) -> WordedProblem:
 
 
 def make_step(sign: str, smallest: int, dice: Dice) -> Step:
-    """An equation of the table: `a + b` of two numbers up to ten, or what takes one of them away again.
+    """Return an equation of the table: `a + b` of two numbers up to ten, or what takes one of them away again.
 
     More rarely it has two digits.
     """
@@ -225,7 +226,9 @@ def make_step(sign: str, smallest: int, dice: Dice) -> Step:
 
 
 def _steps(signs: str, dice: Dice) -> tuple[Step, ...]:
-    """Equations that go on from each other's result, within ten or of two digits, of numbers that a story can have."""
+    """Return equations that go on from each other's result, within ten or of two digits, of numbers that a story can
+    have.
+    """
     if dice.chance(TWO_DIGIT_SHARE):
         return _two_digits(signs, 2, dice)
     numbers = range(2, 11)
@@ -233,14 +236,14 @@ def _steps(signs: str, dice: Dice) -> tuple[Step, ...]:
 
 
 def _two_digits(signs: str, smallest: int, dice: Dice) -> tuple[Step, ...]:
-    """Equations within nine, moved up by some tens."""
+    """Return equations within nine, moved up by some tens."""
     tens = 10 * dice.between(1, 9)
     steps = _walk(signs, range(smallest, 10), range(smallest, 10), 9, dice)
     return tuple(Step(tens + step.left, step.sign, step.right, tens + step.result) for step in steps)
 
 
 def _walk(signs: str, first: Sequence[int], others: Sequence[int], largest: int, dice: Dice) -> tuple[Step, ...]:
-    """Equations that go on from each other's result, drawn until all results lie between 0 and `largest`."""
+    """Return equations that go on from each other's result, drawn until all results lie between 0 and `largest`."""
     while True:
         result, steps = dice.pick(first), list[Step]()
         for sign in signs:

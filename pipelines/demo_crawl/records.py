@@ -14,19 +14,21 @@ _LEVEL = 6
 
 
 def sha1_digest(content: bytes) -> str:
-    """`sha1:` and the digest in base 32, as WARC digests are written."""
+    """Return `sha1:` and the digest in base 32, as WARC digests are written."""
     return "sha1:" + base64.b32encode(hashlib.sha1(content, usedforsecurity=False).digest()).decode()
 
 
 def gzip_member(content: bytes) -> bytes:
-    """`content` as a gzip member of its own, without a time stamp."""
+    """Return `content` as a gzip member of its own, without a time stamp."""
     return zlib.compress(content, _LEVEL, wbits=31)
 
 
 def warc_record(
     kind: str, record_id: str, date: str, content_type: str, block: bytes, fields: Mapping[str, str]
 ) -> bytes:
-    """One record; `fields` come between the obligatory ones and the length, and override those of the same name."""
+    """Return one record; `fields` come between the obligatory ones and the length, and override those of the same
+    name.
+    """
     headers = {
         "WARC-Type": kind,
         "WARC-Date": date,
@@ -41,24 +43,25 @@ def warc_record(
 
 
 def http_message(first_line: str, headers: Sequence[tuple[str, str]], body: bytes = b"") -> bytes:
-    """An HTTP/1.1 message as it went over the wire."""
+    """Return an HTTP/1.1 message as it went over the wire."""
     head = "".join(f"{name}: {value}\r\n" for name, value in headers)
     return f"{first_line}\r\n{head}\r\n".encode("latin-1") + body
 
 
 def chunked(body: bytes, size: int) -> bytes:
-    """`body` in the chunked transfer coding of RFC 9112, in chunks of `size` bytes."""
+    """Return `body` in the chunked transfer coding of RFC 9112, in chunks of `size` bytes."""
     pieces = (body[start : start + size] for start in range(0, len(body), size))
     return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
 def fields_of(pairs: Mapping[str, str]) -> bytes:
-    """`application/warc-fields`: one `name: value` a line."""
+    """Return `application/warc-fields`: one `name: value` a line."""
     return "".join(f"{name}: {value}\r\n" for name, value in pairs.items()).encode()
 
 
 def spoiled_member(member: bytes) -> bytes:
-    """A gzip member with sixteen bytes in its middle overwritten: what lies behind them cannot be read, and its end
-    is where it was."""
+    """Return a gzip member with sixteen bytes in its middle overwritten: what lies behind them cannot be read, and its
+    end is where it was.
+    """
     middle = len(member) // 2
     return member[:middle] + bytes(255 - byte for byte in member[middle : middle + 16]) + member[middle + 16 :]

@@ -59,7 +59,8 @@ def score_records(truth: pa.Table, doc_ids: Iterable[str]) -> dict[str, int]:
 
 
 def score_extraction(truth: pa.Table, documents: pa.Table) -> dict[str, float]:
-    """Mean precision, recall and F1 of the extracted `text` as bags of runs of four tokens, over all documents.
+    """Return the mean precision, recall and F1 of the extracted `text` as bags of runs of four tokens, over all
+    documents.
 
     As in the article extraction benchmark of Zyte, precision is the share of the text's runs that the body has,
     recall the share of the body's runs that the text has; F1 is of the two means.
@@ -90,7 +91,7 @@ def score_removed(
 
 
 def score_pii(truth: pa.Table, masked: pa.Table, kinds: Sequence[str] = PII_KINDS) -> dict[str, Any]:
-    """`recall`: the share of personal data of these kinds that is absent from the masked `text`;
+    """Return `recall`: the share of personal data of these kinds that is absent from the masked `text`;
     `num_false_masks`: masks beyond the data masked.
 
     What extraction lost counts as masked, since it is not in the text either.
@@ -136,14 +137,14 @@ def score_duplicates(
 
 
 def _overlap(text: str, body: str) -> tuple[float, float]:
-    """Precision and recall of the runs of tokens of `text` against those of `body`, as bags."""
+    """Return precision and recall of the runs of tokens of `text` against those of `body`, as bags."""
     found, true = _runs(text), _runs(body)
     common = (found & true).total()
     return _share(common, found.total()), _share(common, true.total())
 
 
 def _runs(text: str) -> Counter[tuple[str, ...]]:
-    """The runs of four tokens; a shorter text is one run of all it has."""
+    """Return the runs of four tokens; a shorter text is one run of all it has."""
     tokens = _TOKEN.findall(text)
     if 0 < len(tokens) < EXTRACTION_SHINGLE_TOKENS:
         return Counter([tuple(tokens)])
@@ -159,7 +160,7 @@ def _ends(duplicate_of: Mapping[str, str]) -> set[str]:
 
 
 def _cluster_pairs(rows: Mapping[str, Row], seen: set[str]) -> list[tuple[str, str]]:
-    """Every pair of one cluster that was seen."""
+    """Return every pair of one cluster that was seen."""
     clusters = defaultdict(list)
     for doc_id in sorted(_in_clusters(rows, seen)):
         clusters[rows[doc_id]["duplicate_cluster"]].append(doc_id)
@@ -167,7 +168,7 @@ def _cluster_pairs(rows: Mapping[str, Row], seen: set[str]) -> list[tuple[str, s
 
 
 def _joined(duplicate_of: Mapping[str, str]) -> dict[str, str]:
-    """Each document to the representative of its group, where a removal joins two documents into one."""
+    """Map each document to the representative of its group, where a removal joins two documents into one."""
     root: dict[str, str] = {}
 
     def find(doc_id: str) -> str:
@@ -190,7 +191,7 @@ def _column(table: pa.Table, name: str) -> list[Any]:
 
 
 def _share(part: float, whole: float) -> float:
-    """`part / whole`, and 1 of nothing: no mistake was made."""
+    """Return `part / whole`, and 1 of nothing: no mistake was made."""
     return part / whole if whole else 1.0
 
 

@@ -129,5 +129,5 @@ _MIRRORS = (_MIRROR, _HERALD, _GAZETTE, _TALES)
 
 
 def site_for(world: str, dice: Dice, *, mirror: bool = False) -> Site:
-    """A site that carries pages of `world`; a mirror's is one that copies from others."""
+    """Return a site that carries pages of `world`; a mirror's is one that copies from others."""
     return dice.pick(_MIRRORS if mirror else SITES[world])

@@ -44,7 +44,7 @@ language pays for that with bits per byte."""
 
 
 def alignment_records(config: DemoCrawlConfig) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every record with the name of its file, file by file."""
+    """Yield every record with the name of its file, file by file."""
     sizes = {
         "instructions": (config.num_train_instructions, config.num_heldout_instructions),
         "preferences": (config.num_train_preferences, config.num_heldout_preferences),
@@ -61,12 +61,12 @@ def alignment_records(config: DemoCrawlConfig) -> Iterator[tuple[str, dict[str, 
 
 
 def response(problem: WordedProblem, *, worked: bool = True) -> str:
-    """The response to learn: the equations if it is `worked`, then the line `#### <answer>`."""
+    """Return the response to learn: the equations if it is `worked`, then the line `#### <answer>`."""
     return "\n".join([*([problem.working] if worked else []), f"#### {problem.answer}"])
 
 
 def rejected_response(problem: WordedProblem, dice: Dice, *, worked: bool = True) -> str:
-    """A response with one of `FLAWS`, worked or not, as the response that is preferred to it."""
+    """Return a response with one of `FLAWS`, worked or not, as the response that is preferred to it."""
     flaw, right, work = dice.pick(FLAWS), response(problem, worked=worked), problem.working if worked else ""
     if flaw == "wrong":
         return _wrong_response(problem, dice, worked)
@@ -81,7 +81,7 @@ def rejected_response(problem: WordedProblem, dice: Dice, *, worked: bool = True
 
 
 def _wrong_response(problem: WordedProblem, dice: Dice, worked: bool) -> str:
-    """The response with a wrong last result, in the right format."""
+    """Return the response with a wrong last result, in the right format."""
     last = problem.steps[-1]
     wrong = max(0, last.result + dice.pick((-3, -2, -1, 1, 2, 3)))
     wrong = last.result + 1 if wrong == last.result else wrong
@@ -101,7 +101,7 @@ def _fields(kind: str, problem: WordedProblem, dice: Dice) -> dict[str, Any]:
 
 
 def _prompts(seed: int, split: str, number: int) -> list[WordedProblem]:
-    """`number` problems of one split, none twice; shuffled, since short sums run out and would come early."""
+    """Return `number` problems of one split, none twice; shuffled, since short sums run out and would come early."""
     dice, found = Dice(seed, "problems", split), dict[str, WordedProblem]()
     while len(found) < number:
         problem = make_problem(dice)

@@ -39,7 +39,7 @@ the sets of five-word shingles, with the original's. `damage` is none, or one of
 
 
 def truth_row(page: Page, warc_file: str) -> dict[str, Any]:
-    """The row of a page."""
+    """Return the row of a page."""
     body = page.body
     return {
         "url": page.url,

@@ -77,7 +77,8 @@ class Verdict:
 
 
 MEASURED = "measured_"
-"""Prefix of columns that a stage measures for the next stage only; later stages and readers do not see these columns.
+"""Prefix of columns that a stage measures for the next stage only; later stages and readers do not see these
+columns.
 """
 
 

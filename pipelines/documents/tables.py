@@ -100,7 +100,7 @@ _held: ContextVar[_Held | None] = ContextVar("held", default=None)
 
 @contextmanager
 def tables_in_memory(max_bytes: int) -> Iterator[None]:
-    """Within the block, keep each table that `read_rows` reads decoded, `max_bytes` of them together at most.
+    """Keep decoded tables within the block: each that `read_rows` reads, `max_bytes` of them together at most.
 
     For steps that read the same documents one after the other: a table is checked and decoded once, not at each step.
     """

@@ -130,7 +130,9 @@ def chain(artifact: Artifact) -> list[Artifact]:
 def _judged(
     artifact: Artifact, columns: Sequence[str] | None, own: Sequence[str]
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """The documents that came in, with changed texts, and their verdicts: `doc_id`, `kept` and the columns `own`."""
+    """Yield the documents that came in, with changed texts, and their verdicts: `doc_id`, `kept` and the columns
+    `own`.
+    """
     verdicts = _Cursor(read_rows(artifact, VERDICTS, ["doc_id", "kept", *own]))
     wanted = None if columns is None else list(dict.fromkeys(["doc_id", *columns]))
     incoming = (_without_measured(batch) for source in sources(artifact) for batch in read_documents(source, wanted))
@@ -149,7 +151,7 @@ def _without_measured(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _with_texts(artifact: Artifact, batches: Batches) -> Batches:
-    """The batches with the texts that the artifact changed."""
+    """Return the batches with the texts that the artifact changed."""
     if TEXTS not in artifact.files:
         yield from batches
         return
@@ -174,7 +176,7 @@ class _Cursor:
         self._left = pa.RecordBatch.from_pylist([])
 
     def take(self, number: int) -> pa.RecordBatch | None:
-        """The next rows, one at least; None where fewer are left."""
+        """Return the next rows, one at least; None where fewer are left."""
         parts: list[pa.RecordBatch] = []
         while number > 0:
             if self._left.num_rows == 0:
@@ -197,7 +199,7 @@ class _Changes:
         self._left = pa.schema([TEXT_SCHEMA.field("row"), TEXT_SCHEMA.field("text")]).empty_table()
 
     def before(self, end: int) -> tuple[pa.Int64Array, pa.LargeStringArray]:
-        """The rows below `end` that were not returned yet, and their texts."""
+        """Return the rows below `end` that were not returned yet, and their texts."""
         while self._left.num_rows == 0 or self._left.column("row")[-1].as_py() < end:
             following = next(self._batches, None)
             if following is None:
@@ -226,7 +228,7 @@ def _source(artifact: Artifact, place: str, digest: str) -> Artifact:
 
 
 def _relative(path: Path, place: str) -> Path:
-    """The path at `place`, as in `../../name`, seen from `path`; also in a store, whose URLs have no `..`."""
+    """Return the path at `place`, as in `../../name`, seen from `path`; also in a store, whose URLs have no `..`."""
     parts = place.split("/")
     num_up = parts.count("..")
     return (path.parents[num_up - 1] if num_up else path).joinpath(*parts[num_up:])

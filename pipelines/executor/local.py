@@ -123,7 +123,7 @@ def _stop(worker: _Worker) -> None:
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) -> None:
-    """A child's life: take a job, answer, until the pipe ends."""
+    """Serve as a child: take a job, answer, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with(parent)
     os.environ["LOAM_PROGRESS"] = "0"  # the parent draws one bar for all
@@ -155,7 +155,7 @@ def _leave() -> NoReturn:
 
 
 def portable(error: Exception) -> Exception:
-    """The error as the parent can rebuild it, with the child's traceback as a note."""
+    """Return the error as the parent can rebuild it, with the child's traceback as a note."""
     told = "".join(traceback.format_exception(error))
     try:
         rebuilt = type(error)(*error.args)

@@ -47,7 +47,7 @@ _LINK_LISTS |= {"/dl": (0.6, 1500), "/table": (0.6, 3000)}
 
 
 def _visible(text: str) -> str:
-    """Text without controls, icons and gaps."""
+    """Return the text without controls, icons and gaps."""
     return _ICONS.sub("", CONTROLS.sub("", _GAP_IN_NUMBER.sub(" ", text)))
 
 
@@ -137,7 +137,7 @@ class _Reader:
         self.num_linked = 0
 
     def _text(self, text: str) -> str:
-        """The text of a block with white space collapsed, but for the ends of lines."""
+        """Return the text of a block with white space collapsed, but for the ends of lines."""
         if "&" in text:
             text = unescape(text)
         is_plain = text.isprintable()  # of white space, only the space is
@@ -150,7 +150,7 @@ class _Reader:
         return self._with_scripts(text) if self._has_scripts else text
 
     def _preformatted(self, text: str) -> str:
-        """The lines of preformatted text with their indentation."""
+        """Return the lines of preformatted text with their indentation."""
         text = _visible(unescape(text).replace(_LINE, "\n").replace("\u00a0", " "))
         if self._has_scripts:
             text = self._with_scripts(text)

@@ -62,7 +62,7 @@ def decode_html(page: bytes, http_charset: str | None = None) -> tuple[str, Char
 
 
 def decode_text(body: bytes, http_charset: str | None = None) -> tuple[str, CharsetOutcome]:
-    """As `decode_html`, for plain text: markup in it declares nothing."""
+    """Decode plain text as `decode_html` does: markup in it declares nothing."""
     text, outcome = _decode_chain(body, codec_of_label(http_charset), None)
     return (text.replace("\0", ""), outcome) if b"\0" in body else (text, outcome)
 
@@ -95,7 +95,7 @@ def _decode_marked(page: bytes, codec: str) -> tuple[str, CharsetOutcome]:
 def _decode_valid_utf8(
     page: bytes, utf8: str, declared: list[tuple[CharsetOutcome, str]]
 ) -> tuple[str, CharsetOutcome]:
-    """The text of a page whose bytes are valid UTF-8, which ASCII with escape sequences is too."""
+    """Return the text of a page whose bytes are valid UTF-8, which ASCII with escape sequences is too."""
     is_ascii = len(page) == len(utf8)
     for outcome, codec in declared:
         if codec == "utf-8" or (is_ascii and is_single_byte(codec)):
@@ -111,7 +111,7 @@ def _decode_valid_utf8(
 
 
 def _damaged_utf8(page: bytes, is_declared: bool) -> str | None:
-    """The page as UTF-8 with its wrong bytes as U+FFFD; None where it is more likely something else."""
+    """Return the page as UTF-8 with its wrong bytes as U+FFFD; None where it is more likely something else."""
     text = page.decode("utf-8", "replace")
     num_cut = len(_CUT_UTF8.findall(page))
     num_wrong = max(0, text.count(REPLACEMENT) - page.count(b"\xef\xbf\xbd") - num_cut)
@@ -122,7 +122,7 @@ def _damaged_utf8(page: bytes, is_declared: bool) -> str | None:
 
 
 def _decode_damaged(page: bytes, declared: list[str]) -> tuple[str, CharsetOutcome]:
-    """The text of a page that no declared charset decodes in full, nor UTF-8."""
+    """Return the text of a page that no declared charset decodes in full, nor UTF-8."""
     for codec in dict.fromkeys(declared):
         text = decode_damaged(page, codec)
         num_wrong = text.count(REPLACEMENT)
@@ -143,7 +143,7 @@ def _num_beyond_ascii(text: str) -> int:
 
 
 def _utf16_by_nuls(page: bytes) -> str | None:
-    """UTF-16 by its NUL bytes: markup is mostly ASCII, so one byte of nearly every pair is zero."""
+    """Detect UTF-16 by its NUL bytes: markup is mostly ASCII, so one byte of nearly every pair is zero."""
     window = page[:_NUL_WINDOW_BYTES]
     high, low = window[0::2].count(0), window[1::2].count(0)
     if not window or max(high, low) * 4 < len(window):

@@ -24,7 +24,7 @@ _XML_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?\sencoding\s*=\s*[\"']([A-Za-z0-
 
 
 def declared_charset(page: bytes) -> str | None:
-    """The label of the first declaration in the page's head that the web knows; None without one."""
+    """Return the label of the first declaration in the page's head that the web knows; None without one."""
     window = page[:_WINDOW_BYTES]
     if b"charset" not in window.lower() and not window.startswith(b"<?xml"):
         return None
@@ -46,7 +46,7 @@ def declared_charset(page: bytes) -> str | None:
 
 
 def _attributes(window: bytes, position: int) -> tuple[dict[bytes, bytes], int]:
-    """The attributes of a tag from `position` on, the first of each name, and where they end."""
+    """Return the attributes of a tag from `position` on, the first of each name, and where they end."""
     attributes: dict[bytes, bytes] = {}
     while found := _ATTRIBUTE.match(window, position):
         name, value = found.groups(b"")

@@ -27,7 +27,7 @@ _COMMENT = r"!--(?:[^-]++|-(?!->))*+-->"
 
 
 def _alternatives(names: Iterable[str]) -> str:
-    """A pattern of these names that compares the rest of a name only where its first letter stands."""
+    """Return a pattern of these names that compares the rest of a name only where its first letter stands."""
     rests: dict[str, list[str]] = {}
     for name in sorted(names, key=len, reverse=True):
         rests.setdefault(name[0], []).append(name[1:])
@@ -35,7 +35,7 @@ def _alternatives(names: Iterable[str]) -> str:
 
 
 def _raw_elements(names: Iterable[str]) -> str:
-    """A pattern of whole raw elements, but for their first angle bracket.
+    """Return a pattern of whole raw elements, but for their first angle bracket.
 
     Each branch begins with a letter and not with a group, for such a branch is ruled out fast.
     """
@@ -176,7 +176,7 @@ def _cost_of(html: str, elements: Iterable[Dropped]) -> Cost:
 
 
 def cut_raw(html: str) -> str:
-    """Markup without comments and raw elements."""
+    """Return markup without comments and raw elements."""
     return _RAW_ELEMENT.sub("", html)
 
 
@@ -193,7 +193,7 @@ def _reason_by_name(html: str, found: re.Match[str]) -> str:
 
 
 def _end_of_element(html: str, name: str, position: int, end: int) -> int:
-    """The place behind the end tag of an element whose start tag ends at `position`."""
+    """Return the place behind the end tag of an element whose start tag ends at `position`."""
     depth = 1
     for border in _borders(name).finditer(html, position, end):
         kind = border.lastindex

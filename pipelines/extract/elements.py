@@ -73,7 +73,7 @@ _NAVIGATION = re.compile(r"nav|menu|search|sidebar", re.IGNORECASE)
 
 
 def attribute(attributes: str, name: str) -> str:
-    """The value of an attribute in its markup, with character references; empty where it is absent."""
+    """Return the value of an attribute in its markup, with character references; empty where it is absent."""
     start = attributes.find(f' {name}="')
     if start < 0:
         return ""
@@ -82,7 +82,7 @@ def attribute(attributes: str, name: str) -> str:
 
 
 def reason_by_name(name: str, attributes: str, text: str = "", *, in_heading: bool = False) -> str:
-    """The reason for which one of the `DROPPED_ELEMENTS` is dropped; `text` is what follows its start tag."""
+    """Return the reason for which one of the `DROPPED_ELEMENTS` is dropped; `text` is what follows its start tag."""
     if name == "button":
         return "" if in_heading or _is_question(attributes, text) else name
     if name in _FORMULA_ELEMENTS:
@@ -91,7 +91,7 @@ def reason_by_name(name: str, attributes: str, text: str = "", *, in_heading: bo
 
 
 def reason_by_attributes(name: str, attributes: str) -> str:
-    """The word for which an element is dropped for its state, role, class or id; empty where it is kept."""
+    """Return the word for which an element is dropped for its state, role, class or id; empty where it is kept."""
     if "hidden" in attributes and (' hidden="' in attributes or 'aria-hidden="true"' in attributes):
         return "hidden"
     if ' style="' in attributes and _is_invisible(attribute(attributes, "style")):

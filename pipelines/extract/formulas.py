@@ -43,7 +43,7 @@ def put_formulas_as_text(tree: HTMLTree) -> None:
 
 
 def formula_text(formula: ElementNode) -> str:
-    """The TeX source that a `<math>` element names, or its content in a line."""
+    """Return the TeX source that a `<math>` element names, or its content in a line."""
     for annotation in formula.query_selector_all("annotation").values():
         if "tex" in (annotation.getattr("encoding") or "").lower():
             return _bare_tex(annotation.text or "")
@@ -75,7 +75,7 @@ def _bare_tex(source: str) -> str:
 
 
 def _written_out(node: Node, depth: int) -> str:
-    """MathML in a line; what is nested deeper than `_MAX_DEPTH` comes as its bare text."""
+    """Return MathML in a line; what is nested deeper than `_MAX_DEPTH` comes as its bare text."""
     if not isinstance(node, ElementNode) or depth > _MAX_DEPTH:
         return " ".join((node.text or "").translate(_INVISIBLE).split())
     name = (node.local_name or "").lower()
@@ -106,7 +106,7 @@ def _grouped(text: str) -> str:
 
 
 def _with_hidden_parent(formula: ElementNode) -> ElementNode:
-    """The formula, or the element around it alone that hides it from those who see the rendered form."""
+    """Return the formula, or the element around it alone that hides it from those who see the rendered form."""
     parent = formula.parent_element
     is_hidden = parent is not None and (
         "none" in (parent.getattr("style") or "")

@@ -36,18 +36,18 @@ def extract_text(html: bytes, *, content_type: str | None = None) -> str | None:
 
 
 def extract_main_text(html: str, *, media_type: str = "") -> str:
-    """The main text of a decoded page; empty where it has none."""
+    """Return the main text of a decoded page; empty where it has none."""
     return read_main_text(html, media_type=media_type)[0]
 
 
 def read_main_text(html: str, *, media_type: str = "") -> tuple[str, Outcome]:
-    """The main text of a decoded page, and how it was read (`extract.main_content`)."""
+    """Return the main text of a decoded page, and how it was read (`extract.main_content`)."""
     blocks, outcome = main_content(html, is_xhtml=media_type == _XHTML_TYPE or _is_xhtml(html))
     return "\n".join(block.bullet + block.text for block in blocks), outcome
 
 
 def first_words(html: str, max_characters: int) -> str:
-    """The beginning of all text in a decoded page's body, main or not."""
+    """Return the beginning of all text in a decoded page's body, main or not."""
     texts = (text for _, _, text in TAG.findall(cut_raw(body_markup(html))))
     return " ".join(normalise_lines(unescape(" ".join(texts))).split())[:max_characters]
 
@@ -58,7 +58,9 @@ def _is_xhtml(html: str) -> bool:
 
 
 def normalise_lines(text: str) -> str:
-    """White space collapsed; empty lines, controls, lone surrogates and marks without width dropped."""
+    """Return `text` with white space collapsed, without empty lines, controls, lone surrogates and marks without
+    width.
+    """
     if not text.isprintable():
         text = CONTROLS.sub("", text)
     lines = (" ".join(line.split()) for line in text.splitlines())

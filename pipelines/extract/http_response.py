@@ -59,7 +59,7 @@ class HttpHead:
 
 
 def parse_head(block: bytes) -> HttpHead | None:
-    """The head of the final response in `block`; None where it does not begin with a status line."""
+    """Return the head of the final response in `block`; None where it does not begin with a status line."""
     head = _head_at(block, 0)
     while head is not None and (100 <= head.status < 200 or block.startswith((b"HTTP/", b"http/"), head.body_offset)):
         following = _head_at(block, head.body_offset)
@@ -88,7 +88,7 @@ def _head_at(block: bytes, start: int) -> HttpHead | None:
 
 
 def decode_body(block: bytes, head: HttpHead, max_bytes: int) -> bytes:
-    """The body of the response with chunks joined and content encodings undone.
+    """Return the body of the response with chunks joined and content encodings undone.
 
     Raises:
         BodyError: it does not decode, or to more than `max_bytes`.
@@ -106,7 +106,8 @@ def decode_body(block: bytes, head: HttpHead, max_bytes: int) -> bytes:
 
 
 def join_chunks(body: bytes) -> bytes:
-    """The chunks of a chunked body joined (RFC 9112, section 7.1); `body` itself where it does not begin with one.
+    """Return the chunks of a chunked body joined (RFC 9112, section 7.1); `body` itself where it does not begin with
+    one.
 
     A body cut in mid-chunk gives what is there, and so does one whose later chunks are damaged.
     """
@@ -126,7 +127,7 @@ def join_chunks(body: bytes) -> bytes:
 
 
 def _decode_content(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """The body decoded by what its bytes are, where `encoding` says that it is encoded at all."""
+    """Return the body decoded by what its bytes are, where `encoding` says that it is encoded at all."""
     if body.startswith(_GZIP_MAGIC):
         return _inflate(body, 31, max_bytes)
     if body.startswith(_ZSTD_MAGIC):
@@ -156,12 +157,12 @@ def _is_plain(body: bytes) -> bool:
 
 
 def _decode_deflate(body: bytes, max_bytes: int) -> bytes:
-    """`deflate` is zlib by the standard and raw deflate by some servers."""
+    """Decode `deflate`, which is zlib by the standard and raw deflate by some servers."""
     return _inflate(body, 15 if _is_zlib(body) else -15, max_bytes)
 
 
 def _decode_zlib(body: bytes, max_bytes: int) -> bytes:
-    """A body under a header that says gzip or Zstandard and that is neither: it may be zlib."""
+    """Return a body under a header that says gzip or Zstandard and that is neither: it may be zlib."""
     if not _is_zlib(body):
         raise BodyError("content_encoding", f"begins with {body[:4]!r}, which is in no encoding")
     return _inflate(body, 15, max_bytes)
@@ -172,7 +173,7 @@ def _is_zlib(body: bytes) -> bool:
 
 
 def _inflate(body: bytes, wbits: int, max_bytes: int) -> bytes:
-    """All members of a gzip body, or the one stream of another."""
+    """Return all members of a gzip body, or the one stream of another."""
     pieces: list[bytes] = []
     num_bytes = 0
     while body:

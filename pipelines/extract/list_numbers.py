@@ -22,7 +22,7 @@ class ListCounter:
         self._number = _integer(attribute(attributes, "start"), 1) if attributes else 1
 
     def bullet(self, attributes: str) -> str:
-        """The bullet of the next item, whose attributes may set its number."""
+        """Return the bullet of the next item, whose attributes may set its number."""
         if not self._is_ordered:
             return "• "
         number = _integer(attribute(attributes, "value"), self._number) if attributes else self._number
@@ -31,7 +31,9 @@ class ListCounter:
 
 
 def numeral(number: int, kind: str) -> str:
-    """A number in the style of an ordered list: `1`, `a`, `A`, `i` or `I`; in digits where that style has none."""
+    """Return a number in the style of an ordered list: `1`, `a`, `A`, `i` or `I`; in digits where that style has
+    none.
+    """
     if kind in ("a", "A") and number > 0:
         letters = ""
         while number:

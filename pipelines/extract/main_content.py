@@ -95,12 +95,12 @@ _MAX_LEAD_LINK_SHARE = 0.3
 
 
 def main_content(page: str, *, is_xhtml: bool = False) -> MainContent:
-    """The main content of a decoded page."""
+    """Return the main content of a decoded page."""
     return content_of(*read_page(page, is_xhtml=is_xhtml))
 
 
 def read_page(page: str, *, is_xhtml: bool = False) -> tuple[str, Reading]:
-    """The markup of a decoded page's body and its first reading, formulas as text."""
+    """Return the markup of a decoded page's body and its first reading, formulas as text."""
     html = body_markup(page, is_xhtml=is_xhtml)
     reading = read_blocks(html)
     if any(element.reason == FORMULA for element in reading.cut.dropped):
@@ -110,7 +110,9 @@ def read_page(page: str, *, is_xhtml: bool = False) -> tuple[str, Reading]:
 
 
 def content_of(html: str, reading: Reading, look: SecondLook = _LOOK) -> MainContent:
-    """The main content of a first reading; as long as little is left, the markup is read again, reasons forgiven."""
+    """Return the main content of a first reading; as long as little is left, the markup is read again, reasons
+    forgiven.
+    """
     forgiven: set[str | int] = set()
     best: list[Block] = []
     while True:
@@ -133,7 +135,9 @@ def second_look(reading: Reading, look: SecondLook = _LOOK) -> list[Block]:
 
 
 def _costly_reason(html: str, reading: Reading, num_kept: int, look: SecondLook) -> str | int | None:
-    """The reason that dropped far more running text than was kept; one element's place, where most of it is there."""
+    """Return the reason that dropped far more running text than was kept; one element's place, where most of it is
+    there.
+    """
     if num_kept >= look.max_little_characters:
         return None
     least = max(_MIN_FORGIVEN_CHARACTERS, num_kept / look.min_kept_share if look.min_kept_share else math.inf)
@@ -147,7 +151,9 @@ def _costly_reason(html: str, reading: Reading, num_kept: int, look: SecondLook)
 
 
 def _article(reading: Reading, look: SecondLook) -> list[Block]:
-    """The blocks of the smallest element that holds most running text, below headline and lead; else all blocks."""
+    """Return the blocks of the smallest element that holds most running text, below headline and lead; else all
+    blocks.
+    """
     blocks = reading.blocks
     running = [0, *accumulate(_num_running(block, look) for block in blocks)]
     least = max(look.min_article_share * running[-1], look.min_article_characters)
@@ -159,7 +165,7 @@ def _article(reading: Reading, look: SecondLook) -> list[Block]:
 
 
 def _lead(blocks: list[Block], stop: int, look: SecondLook) -> list[Block]:
-    """The headline above the article and the texts between the two."""
+    """Return the headline above the article and the texts between the two."""
     headline = next((i for i in range(stop - 1, -1, -1) if blocks[i].kind == "h1"), None)
     start = max(0, stop - _NUM_LEAD_BLOCKS) if headline is None else headline + 1
     lead = [
@@ -206,7 +212,7 @@ def _without_tail(blocks: list[Block], look: SecondLook) -> list[Block]:
 
 
 def _without_fragments(blocks: list[Block], look: SecondLook) -> list[Block]:
-    """Without bare fragments and teasers, where paragraphs are marked up as such."""
+    """Return the blocks without bare fragments and teasers, where paragraphs are marked up as such."""
     in_paragraphs = [block.kind in ("p", "li") for block in blocks]
     num_in_paragraphs = sum(len(block.text) for block, is_in in zip(blocks, in_paragraphs, strict=True) if is_in)
     if num_in_paragraphs < look.min_paragraph_share * _num_characters(blocks):
@@ -238,7 +244,7 @@ def _without_closing(blocks: list[Block], look: SecondLook) -> list[Block]:
 
 
 def _without_repeats(blocks: list[Block]) -> list[Block]:
-    """Without runs of blocks that stand on the page before, where a run is too long for a refrain."""
+    """Return the blocks without runs that stand on the page before, where a run is too long for a refrain."""
     if len({block.text for block in blocks}) == len(blocks):
         return blocks
     first: dict[str, int] = {}
@@ -275,7 +281,7 @@ def _is_linked(block: Block, look: SecondLook) -> bool:
 
 
 def _num_running(block: Block, look: SecondLook) -> int:
-    """The characters of a block that is running text."""
+    """Return the characters of a block that is running text."""
     num_characters = len(block.text)
     is_running = num_characters >= look.min_sentence_characters and block.num_linked < 0.5 * num_characters
     return num_characters - block.num_linked if is_running else 0

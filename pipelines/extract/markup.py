@@ -33,7 +33,7 @@ _NO_FRAMES = re.compile(r"<noframes\b[^>]*+>(.*)</noframes>", re.DOTALL)
 
 
 def body_markup(page: str, *, is_xhtml: bool = False, with_formulas: bool = False) -> str:
-    """The body of a decoded page as well-formed markup.
+    """Return the body of a decoded page as well-formed markup.
 
     Formulas come as text on demand only: few pages hold any, and the search takes time.
     """
@@ -48,7 +48,7 @@ def body_markup(page: str, *, is_xhtml: bool = False, with_formulas: bool = Fals
 
 
 def xhtml_as_html(page: str) -> str:
-    """An XHTML page as HTML: `<div/>` becomes `<div></div>`, and a CDATA section becomes text."""
+    """Return an XHTML page as HTML: `<div/>` becomes `<div></div>`, and a CDATA section becomes text."""
     pieces: list[str] = []
     done = position = 0
     unclosed: set[str] = set()

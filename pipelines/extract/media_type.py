@@ -59,7 +59,7 @@ def may_be_page(declared: str) -> bool:
 
 
 def page_kind(declared: str, body: bytes) -> PageKind | None:
-    """HTML, plain text, or None for anything else."""
+    """Return the kind of a page: HTML, plain text, or None for anything else."""
     if not may_be_page(declared) or body.startswith(_BINARY_MAGIC):
         return None
     if declared in HTML_TYPES:

@@ -23,13 +23,15 @@ _BARE_PAGES = HTML_TYPES | {"text/plain"}
 
 
 def page_address(record: WarcRecord) -> str | None:
-    """The address of the page in a record; None where its address is not one of the web."""
+    """Return the address of the page in a record; None where its address is not one of the web."""
     found = _WEB_ADDRESS.fullmatch(record.target_uri)
     return found[1] if found else None
 
 
 def response_of(record: WarcRecord) -> bytes | None:
-    """The HTTP response in a record; of a page without HTTP headers, one made of its type and block; else None."""
+    """Return the HTTP response in a record; of a page without HTTP headers, one made of its type and block; else
+    None.
+    """
     if record.type not in ("response", "resource"):
         return None
     content_type = record.headers.get("content-type", "")
@@ -46,7 +48,7 @@ def response_of(record: WarcRecord) -> bytes | None:
 
 
 def converted_text(record: WarcRecord, max_replaced_share: float) -> PageText:
-    """The text of a `conversion` record, which is in UTF-8 unless its type names another charset."""
+    """Return the text of a `conversion` record, which is in UTF-8 unless its type names another charset."""
     declared = parse_content_type(record.headers.get("content-type", "text/plain"))
     if declared.essence != "text/plain" or is_binary(record.block):
         return PageText(rule="content_type")

@@ -40,13 +40,13 @@ class PageText:
 
 
 def extractor(settings: Mapping[str, Any]) -> Callable[[bytes], bytes]:
-    """The function for `pipelines.extract.sandbox`; settings: `max_body_bytes`, `max_replaced_share`."""
+    """Return the function for `pipelines.extract.sandbox`; settings: `max_body_bytes`, `max_replaced_share`."""
     max_body_bytes, max_replaced_share = int(settings["max_body_bytes"]), float(settings["max_replaced_share"])
     return lambda response: pack(page_text(response, max_body_bytes, max_replaced_share))
 
 
 def page_text(response: bytes, max_body_bytes: int, max_replaced_share: float) -> PageText:
-    """The text of a whole HTTP response; `max_replaced_share` is as in `judge_text`."""
+    """Return the text of a whole HTTP response; `max_replaced_share` is as in `judge_text`."""
     head = parse_head(response)
     if head is None:
         return PageText(rule="bad_http")
@@ -72,7 +72,7 @@ def _body_text(body: bytes, kind: PageKind, declared: ContentType, max_replaced_
 
 
 def judge_text(text: str, charset: str, max_replaced_share: float, *, reading: str = "", words: str = "") -> PageText:
-    """The text, unless there is none, or a larger share of it than `max_replaced_share` is U+FFFD."""
+    """Return the text, unless there is none, or a larger share of it than `max_replaced_share` is U+FFFD."""
     if not text:
         return PageText("", charset, reading, "empty", words=words)
     share = text.count(_REPLACEMENT) / len(text)
@@ -82,12 +82,12 @@ def judge_text(text: str, charset: str, max_replaced_share: float, *, reading: s
 
 
 def pack(page: PageText) -> bytes:
-    """The answer of a child."""
+    """Return the answer of a child."""
     head = (page.charset, page.reading, page.rule, page.value, page.threshold, page.words)
     return json.dumps(head).encode() + b"\n" + page.text.encode("utf-8")
 
 
 def unpack(answer: bytes) -> PageText:
-    """The answer of a child, read."""
+    """Return the answer of a child, read."""
     head, _, text = answer.partition(b"\n")
     return PageText(text.decode("utf-8"), *json.loads(head))

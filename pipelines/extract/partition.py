@@ -73,8 +73,9 @@ def extract_partitions(
     report: Report | None = None,
     failed: dict[str, LoamError] | None = None,
 ) -> dict[str, Artifact]:
-    """`extract_partition` for every group, one after the other (each with `num_children` children that parse), or over
-    a Ray cluster. With `failed`, errors of single groups are put there, as `run_partitions` does."""
+    """Run `extract_partition` for every group, one after the other (each with `num_children` children that parse), or
+    over a Ray cluster. With `failed`, errors of single groups are put there, as `run_partitions` does.
+    """
     job = functools.partial(_extract, config, num_children)
     return run_partitions(job, jobs, report=report, description="extract", failed=failed)
 
@@ -86,7 +87,9 @@ def _extract(config: ExtractConfig, num_children: int, job: ExtractJob) -> Artif
 def _write_extracted(
     files: Sequence[WarcFile], partition: str, config: ExtractConfig, num_workers: int, publication: Publication
 ) -> None:
-    """Every page's record counts as in: it is kept, removed or lost. Other records are counted beside them."""
+    """Write documents, removals and losses: a page's record is kept, removed or lost, and other records are counted
+    beside them.
+    """
     crawl, _ = parse_partition(partition)
     counts, told, lines = Counts(), Counter[str](), SiteLines()
     with (

@@ -75,11 +75,11 @@ class ExtractConfig:
             raise ConfigurationError(f"extract.min_site_pages: {self.min_site_pages}, expected 0, or 2 or more")
 
     def warc_limits(self) -> WarcLimits:
-        """The limits on a stored record."""
+        """Return the limits on a stored record."""
         return WarcLimits(max_record_bytes=self.max_record_bytes)
 
     def guard_limits(self) -> GuardLimits:
-        """The limits on the parsing of one page."""
+        """Return the limits on the parsing of one page."""
         return GuardLimits(timeout_s=self.timeout_s, max_memory_bytes=self.max_memory_bytes)
 
 
@@ -116,7 +116,7 @@ def extract_warc_files(
 
 
 def document_id(record_id: str) -> str:
-    """The UUID in a WARC-Record-ID such as `<urn:uuid:…>`; one derived from it where it holds none."""
+    """Return the UUID in a WARC-Record-ID such as `<urn:uuid:…>`; one derived from it where it holds none."""
     bare = record_id.strip("<> ").lower().removeprefix("urn:uuid:")
     return bare if is_doc_id(bare) else str(uuid.uuid5(uuid.NAMESPACE_URL, record_id))
 
@@ -173,7 +173,9 @@ class _Extraction:
             yield rows.batch()
 
     def _read(self, files: Sequence[WarcFile]) -> Iterator[bytes | Outcome]:
-        """The responses that a child must parse, and in place of all other records what is known of them already."""
+        """Yield the responses that a child must parse, and in place of all other records what is known of them
+        already.
+        """
         with progress.bar("extract", total=sum(file.size_bytes for file in files), unit="B") as bar:
             for file in files:
                 position = 0
@@ -256,7 +258,9 @@ class _Extraction:
         }
 
     def _unique(self, source: _Source, rows: _Rows) -> str:
-        """The document's id, or where another record of the partition has it, one derived from it and the place."""
+        """Return the document's id, or where another record of the partition has it, one derived from it and the
+        place.
+        """
         doc_id = source.doc_id
         while doc_id in self._seen:
             rows.counts["num_repeated_ids"] += 1

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _answer(function: Function, document: bytes, timeout_s: float) -> tuple[bytes, bytes]:
-    """The kind of answer and its bytes. The timers' signals, which nobody handles, end the process."""
+    """Return the kind of answer and its bytes. The timers' signals, which nobody handles, end the process."""
     signal.setitimer(signal.ITIMER_PROF, timeout_s)
     signal.setitimer(signal.ITIMER_REAL, _WALL_FACTOR * timeout_s)
     try:

@@ -47,7 +47,7 @@ def lowered_text(text: str, before: str) -> str:
 
 
 def tidy_scripts(text: str) -> str:
-    """Fractions as `2 1/2`, and indices that no digit touches as plain digits, as in `H2O`."""
+    """Return fractions as `2 1/2`, and indices that no digit touches as plain digits, as in `H2O`."""
     text = _FRACTION.sub(
         lambda found: f"{found[1]}{' ' if found[1] else ''}{found[2].translate(_PLAIN)}/{found[3].translate(_PLAIN)}",
         text,

@@ -60,7 +60,7 @@ _TO_HIGH_HALF = bytes(byte | 0x80 if 0x20 < byte < 0x7F else byte for byte in ra
 
 
 def codec_of_label(label: str | None) -> str | None:
-    """The codec for a charset label of the web; None for a label that the web does not have."""
+    """Return the codec for a charset label of the web; None for a label that the web does not have."""
     if not label:
         return None
     bare = label.strip().lower()
@@ -74,7 +74,7 @@ def is_single_byte(codec: str) -> bool:
 
 
 def decode(page: bytes, codec: str) -> str | None:
-    """The text of `page`; None where its bytes are not in this charset."""
+    """Return the text of `page`; None where its bytes are not in this charset."""
     try:
         return _decoder(codec)(page, "web_strict")
     except (UnicodeError, LookupError):
@@ -82,7 +82,7 @@ def decode(page: bytes, codec: str) -> str | None:
 
 
 def decode_damaged(page: bytes, codec: str) -> str:
-    """The text of `page` with U+FFFD for what is not in this charset."""
+    """Return the text of `page` with U+FFFD for what is not in this charset."""
     return _decoder(codec)(page, "web_replace")
 
 
@@ -95,7 +95,7 @@ def _euc_jp(page: bytes, errors: str) -> str:
 
 
 def _iso_2022_jp(page: bytes, errors: str) -> str:
-    """Each stretch between escape sequences, moved to where EUC-JP or Windows-31J has the same characters."""
+    """Return each stretch between escape sequences, moved to where EUC-JP or Windows-31J has the same characters."""
     ascii_text, *parts = _ESCAPE.split(page)
     pieces = [ascii_text.decode("ascii", errors)]
     for escape, stretch in zip(parts[::2], parts[1::2], strict=True):
@@ -121,7 +121,7 @@ _DECODERS: Mapping[str, Callable[[bytes, str], str]] = MappingProxyType(
 
 
 def _web_character(error: UnicodeDecodeError) -> tuple[str, int] | None:
-    """The character that the web's table has where Python's has none, and where it ends."""
+    """Return the character that the web's table has where Python's has none, and where it ends."""
     data, start = error.object, error.start
     byte, pair = data[start], data[start : start + 2]
     if error.encoding == "charmap":
@@ -137,7 +137,7 @@ def _web_character(error: UnicodeDecodeError) -> tuple[str, int] | None:
 
 
 def _windows_31j(row: int, cell: int) -> str | None:
-    """The character of a row and cell, counted from 1: JIS X 0208 with NEC's and IBM's rows."""
+    """Return the character of a row and cell, counted from 1: JIS X 0208 with NEC's and IBM's rows."""
     lead = (row - 1) // 2 + (0x81 if row <= 62 else 0xC1)
     trail = cell + 0x9E if row % 2 == 0 else cell + (0x3F if cell < 64 else 0x40)
     return bytes([lead, trail]).decode("cp932", "ignore") or None

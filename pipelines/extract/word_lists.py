@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def words(text: str) -> frozenset[str]:
-    """The set of the words of a text."""
+    """Return the set of the words of a text."""
     return frozenset(text.split())

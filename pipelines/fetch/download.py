@@ -175,7 +175,7 @@ class Downloader:
         raise UnreachableError(f"{url}: gave up after {self.policy.max_attempts} attempts: {reason}")
 
     def _request(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """One GET with its redirects.
+        """Send one GET and follow its redirects.
 
         Raises:
             InputError: a final refusal, or a redirect that is not followed.

@@ -17,7 +17,7 @@ SAMPLE_DOCUMENTS = 10_000
 def sample_documents(
     documents: Artifact, columns: Sequence[str] = ("text",), most: int = SAMPLE_DOCUMENTS
 ) -> list[dict[str, Any]]:
-    """The `most` documents with the lowest hashes of their ids, with those of the `columns` that are there."""
+    """Return the `most` documents with the lowest hashes of their ids, with those of the `columns` that are there."""
     there = [name for name in columns if name in read_schema(documents).names]
 
     def rows() -> Iterator[tuple[int, str, dict[str, Any]]]:

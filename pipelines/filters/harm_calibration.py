@@ -133,7 +133,9 @@ def crawl_threshold(crawl: Scores, harmful: Scores, wanted_rate: float, page_thr
 
 
 def _threshold(harmful: Scores, harmless: Scores) -> float:
-    """The lowest score that no more than the wanted rate of `harmless` reach, or the middle of the gap above it."""
+    """Return the lowest score that no more than the wanted rate of `harmless` reach, or the middle of the gap
+    above it.
+    """
     ordered = np.sort(harmless)[::-1]
     above = float(ordered[min(len(ordered) - 1, int(WANTED_FALSE_POSITIVE_RATE * len(ordered)))])
     reached = threshold_for_share(harmful, _WANTED_RECALL)
@@ -143,7 +145,7 @@ def _threshold(harmful: Scores, harmless: Scores) -> float:
 def _page_scores(
     model: Any, harmful: Texts, harmless: Texts, num_words: int, scale: HarmScale
 ) -> tuple[Scores, Scores]:
-    """The scores of harmful and of harmless pages of `num_words`."""
+    """Return the scores of harmful and of harmless pages of `num_words`."""
     chooser = random.Random(num_words)
     bad = [
         _page(chooser, harmful, harmless, num_words, share)
@@ -155,7 +157,9 @@ def _page_scores(
 
 
 def _page(chooser: random.Random, harmful: Texts, harmless: Texts, num_words: int, share: float) -> str:
-    """A page of `num_words`, the `share` of which comes from `harmful` texts, each on a line, in random order."""
+    """Return a page of `num_words`, the `share` of which comes from `harmful` texts, each on a line, in random
+    order.
+    """
     lines = []
     for texts, wanted in ((harmful, round(share * num_words)), (harmless, num_words - round(share * num_words))):
         while wanted > 0:

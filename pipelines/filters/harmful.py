@@ -111,7 +111,7 @@ class HarmfulFilter(Stage):
         return judged(batch, verdicts, columns)
 
     def scores(self, kind: str, texts: Texts, tokens: Tokens | None = None) -> Scores:
-        """The score of each text for one kind of harm; `tokens` are as in `document_scores`."""
+        """Return the score of each text for one kind of harm; `tokens` are as in `document_scores`."""
         path, sha256 = self._model(kind)
         model = load_classifier(str(path), str(sha256))
         return document_scores(model, texts, getattr(self, f"{kind}_scale"), tokens)
@@ -128,7 +128,7 @@ class HarmfulFilter(Stage):
 
 
 def document_scores(model: Any, texts: Texts, scale: HarmScale | None = None, tokens: Tokens | None = None) -> Scores:
-    """The harmful share of each text, from 0 to 1, as the module defines it.
+    """Return the harmful share of each text, from 0 to 1, as the module defines it.
 
     `tokens` are those of the texts, where another model has needed them already.
     """
@@ -154,8 +154,9 @@ def _excess_shares(model: Any, texts: Texts, scale: HarmScale, tokens: Tokens | 
 
 
 def _without_heaviest_families(model: Any, texts: Sequence[str]) -> list[str]:
-    """Each of the lower-case `texts` without the family of words that speaks most for harm in it: the family with the
-    greatest sum of occurrences x log-odds of the word alone, positive ones only."""
+    """Return each of the lower-case `texts` without the family of words that speaks most for harm in it: the family
+    with the greatest sum of occurrences x log-odds of the word alone, positive ones only.
+    """
     counts = [Counter(_WORD.findall(text)) for text in texts]
     words = sorted(set().union(*counts))
     probabilities = np.clip(predict_scores(model, words), 1e-5, 1 - 1e-5)
@@ -171,7 +172,7 @@ def _without_heaviest_families(model: Any, texts: Sequence[str]) -> list[str]:
 
 
 def _without_family(text: str, family: str) -> str:
-    """`text` without the words that begin with `family`, or are it where it is short."""
+    """Return `text` without the words that begin with `family`, or are it where it is short."""
     if not family:
         return text
     rest = r"\w*" if len(family) == _FAMILY_LETTERS else r"\b"
@@ -179,8 +180,9 @@ def _without_family(text: str, family: str) -> str:
 
 
 def sentence_windows(text: str, window_words: int = MIN_WINDOW_WORDS) -> list[str]:
-    """`text` in windows of consecutive whole sentences of at least `window_words`; a sentence over four times as many
-    words is cut."""
+    """Return `text` in windows of consecutive whole sentences of at least `window_words`; a sentence over four times as
+    many words is cut.
+    """
     most = 4 * window_words
     windows: list[list[str]] = [[]]
     for sentence in _SENTENCE_BORDER.split(text):

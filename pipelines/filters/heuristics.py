@@ -64,7 +64,7 @@ class Page:
     """Whether the original may be the text of a placeholder: a first look, since most pages are not."""
 
     def count(self, name: str) -> int:
-        """One of the counts of `TextStatistics`."""
+        """Return one of the counts of `TextStatistics`."""
         return self.statistics.counts[name]
 
 
@@ -91,7 +91,7 @@ def _count(name: str) -> Callable[[Page], float]:
 
 
 def _count_sentences(page: Page) -> int:
-    """Ends of sentences before white space, and the unended last one of every line."""
+    """Return ends of sentences before white space, and the unended last one of every line."""
     text = page.correction.text
     return sum(1 for _ in _SENTENCE_END.finditer(text)) + sum(1 for _ in _UNENDED_LINE.finditer(text))
 
@@ -258,8 +258,9 @@ class HeuristicFilter(Stage):
         return {rule: asked[rule] for rule in RULES if rule in asked and not _is_off(rule, language)}
 
     def rules_off(self, language: str) -> tuple[str, ...]:
-        """The rules of this filter that are off in a language, for want of a list of words or of spaces; and
-        `furniture` where its lines are not corrected by phrases of the language."""
+        """Return the rules of this filter that are off in a language, for want of a list of words or of spaces; and
+        `furniture` where its lines are not corrected by phrases of the language.
+        """
         off = tuple(rule for rule in RULES if rule in self._asked() and _is_off(rule, language))
         return (*off, "furniture") if PRESETS[self.preset].correct and language not in FURNITURE else off
 
@@ -303,7 +304,7 @@ def gopher_violations(text: str, language: str = ENGLISH) -> list[Verdict]:
 
 
 def _shares_of_kept(measured: Measured, verdicts: Sequence[Verdict | None]) -> dict[str, pa.Array]:
-    """The shares of repetition by column, for the filter that follows: so the text is walked once for both."""
+    """Return the shares of repetition by column, for the filter that follows: so the text is walked once for both."""
     is_removed = np.array([verdict is not None for verdict in verdicts], np.bool_)
     return {
         name: pa.array(shares, mask=is_removed)

@@ -63,7 +63,8 @@ def read_labels(
 
 
 def field_names(path: Path | str) -> tuple[str, ...]:
-    """The names of the fields of the first row of a `.jsonl` or `.csv` file, plain or `.gz`; none where it is empty.
+    """Return the names of the fields of the first row of a `.jsonl` or `.csv` file, plain or `.gz`; none where it is
+    empty.
 
     Raises:
         InputError: as `read_labels`.

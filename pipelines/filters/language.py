@@ -44,7 +44,8 @@ _ISO_639_1 = {"iw": "he", "jw": "jv", "sr-ME": "sr", "zh-Hant": "zh"}
 
 
 def identify_language(text: str) -> tuple[str, float]:
-    """The ISO 639-1 code of the language of `text` and its share of it; `("und", 0.0)` without a language to see.
+    """Return the ISO 639-1 code of the language of `text` and its share of it; `("und", 0.0)` without a language to
+    see.
 
     A language without a code of two letters has one of three. Norwegian is `no` in Bokmål and `nn` in Nynorsk.
     """
@@ -126,8 +127,9 @@ class LanguageFilter(Stage):
 
 
 def _windows(text: str) -> list[str]:
-    """Up to `SAMPLE_CHARACTERS` of `text`: all of a short one, else windows spread evenly, which begin and end with
-    whole words where words are short."""
+    """Return up to `SAMPLE_CHARACTERS` of `text`: all of a short one, else windows spread evenly, which begin and end
+    with whole words where words are short.
+    """
     if len(text) <= SAMPLE_CHARACTERS:
         return [text]
     width = SAMPLE_CHARACTERS // _NUM_WINDOWS
@@ -137,19 +139,21 @@ def _windows(text: str) -> list[str]:
 
 
 def _whole_words(window: str) -> str:
-    """The window without what may be part of a word at its ends."""
+    """Return the window without what may be part of a word at its ends."""
     first = window.find(" ", 0, _MAX_PARTIAL_WORD) + 1
     end = window.rfind(" ", len(window) - _MAX_PARTIAL_WORD)
     return window[first : end if end > 0 else len(window)]
 
 
 def _readable(text: str) -> bytes:
-    """`text` in UTF-8 with spaces for what CLD2 refuses: control characters, noncharacters, half surrogate pairs."""
+    """Return `text` in UTF-8 with spaces for what CLD2 refuses: control characters, noncharacters, half surrogate
+    pairs.
+    """
     return _UNREADABLE.sub(" ", text).encode("utf-8", "ignore")
 
 
 def _identify_by_fasttext(model: Any, text: str) -> tuple[str, float]:
-    """The most probable label of a fastText language model; its labels read `__label__en`."""
+    """Return the most probable label of a fastText language model; its labels read `__label__en`."""
     labels, scores = model.predict(one_line(text), k=1)
     if not labels:
         return UNDETERMINED, 0.0

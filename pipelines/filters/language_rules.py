@@ -125,20 +125,20 @@ FURNITURE: Mapping[str, Furniture] = MappingProxyType(
 
 
 def lower_words(text: str) -> list[str]:
-    """The words of `text` in lower case: between white space, without outer punctuation."""
+    """Return the words of `text` in lower case: between white space, without outer punctuation."""
     return _WORD.findall(text.lower())
 
 
 @functools.cache
 def stop_words_of(language: str) -> frozenset[str]:
-    """The stop words of a language; none where there is no list."""
+    """Return the stop words of a language; none where there is no list."""
     if language == ENGLISH:
         return frozenset(GOPHER_STOP_WORDS)
     return frozenset(STOP_WORDS.get(language, "").split())
 
 
 def count_stop_words(text: str, words: frozenset[str], enough: float) -> int:
-    """The number of distinct `words` in `text`; the search ends when there are `enough`."""
+    """Return the number of distinct `words` in `text`; the search ends when there are `enough`."""
     found: set[str] = set()
     for match in _WORD.finditer(text.lower()):
         if match[0] in words:
@@ -149,5 +149,5 @@ def count_stop_words(text: str, words: frozenset[str], enough: float) -> int:
 
 
 def word_length_ratio(language: str) -> float:
-    """The mean word length of a language over that of English; 1 where it is not known."""
+    """Return the mean word length of a language over that of English; 1 where it is not known."""
     return MEAN_WORD_LENGTH.get(language, MEAN_WORD_LENGTH[ENGLISH]) / MEAN_WORD_LENGTH[ENGLISH]

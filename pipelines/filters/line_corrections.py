@@ -32,7 +32,9 @@ class Correction:
 
 
 def correct_c4(text: str, language: str = ENGLISH) -> Correction:
-    """[C]: keep lines of 5 words or more that end in terminal punctuation and name no Javascript or policy; cut [1]."""
+    """Keep lines of 5 words or more that end in terminal punctuation and name no Javascript or policy, and cut [1]
+    (C4).
+    """
     phrases, ends = _phrases(language), _TERMINAL if language == ENGLISH else _TERMINAL + _OTHER_TERMINAL
     return _drop_lines(
         phrases.citation.sub("", text),
@@ -41,13 +43,15 @@ def correct_c4(text: str, language: str = ENGLISH) -> Correction:
 
 
 def correct_c4_for_fineweb(text: str, language: str = ENGLISH) -> Correction:
-    """C4's corrections as FineWeb applies them: without asking how a line ends, and with 3 words instead of 5."""
+    """Correct lines by C4's rules as FineWeb applies them: with any end of a line, and with 3 words instead of 5."""
     phrases = _phrases(language)
     return _drop_lines(phrases.citation.sub("", text), lambda line: _is_short(line, 3) or _is_notice(line, phrases))
 
 
 def correct_refinedweb(text: str, language: str = ENGLISH) -> Correction:
-    """[R]: drop lines mainly in upper case, of numbers, of one word, counters ("3 likes") and short navigation."""
+    """Drop lines mainly in upper case, of numbers, of one word, counters ("3 likes") and short navigation
+    (RefinedWeb).
+    """
     phrases = _phrases(language)
     return _drop_lines(text, lambda line: _is_navigation(line, phrases))
 
@@ -78,7 +82,7 @@ def _phrases(language: str) -> _Phrases:
 
 
 def _drop_lines(text: str, unwanted: Callable[[str], bool]) -> Correction:
-    """`text` without its unwanted lines; empty lines stay, they part the paragraphs."""
+    """Return `text` without its unwanted lines; empty lines stay, they part the paragraphs."""
     kept, num_words, num_dropped = [], 0, 0
     for line in text.split("\n"):
         stripped = line.strip()

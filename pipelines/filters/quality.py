@@ -75,11 +75,11 @@ class QualityFilter(Stage):
         return judged(batch, verdicts, {"quality_score": pa.array(shown, pa.float32())})
 
     def rules_off(self, language: str) -> tuple[str, ...]:
-        """The score, in languages that are not judged."""
+        """Return the score, in languages that are not judged."""
         return ("quality_score",) if self.languages and language not in self.languages else ()
 
     def scores(self, texts: Texts) -> Scores:
-        """The probability of high quality for each text."""
+        """Return the probability of high quality for each text."""
         return predict_scores(load_classifier(self.model_path, self.model_sha256), texts)
 
     def _verdict(self, score: float, language: str | None) -> Verdict | None:
@@ -90,7 +90,7 @@ class QualityFilter(Stage):
 def keep_thresholds(
     scores: Scores, languages: Sequence[str | None], keep_share: float
 ) -> tuple[float, dict[str, float]]:
-    """The threshold that keeps `keep_share` of all documents, and the one that does so in each language."""
+    """Return the threshold that keeps `keep_share` of all documents, and the one that does so in each language."""
     by_language: dict[str, list[float]] = defaultdict(list)
     for score, language in zip(scores.tolist(), languages, strict=True):
         if language is not None:
@@ -117,6 +117,6 @@ def train_quality_classifier(examples: Iterable[Example], config: ClassifierConf
 
 
 def judged_languages(counts: Mapping[tuple[str, bool], int]) -> list[str]:
-    """The languages that have enough examples of both classes, from the number of each `(language, class)`."""
+    """Return the languages that have enough examples of both classes, from the number of each `(language, class)`."""
     enough = {key for key, number in counts.items() if number >= FEWEST_EXAMPLES}
     return sorted({language for language, _ in enough if {(language, True), (language, False)} <= enough})

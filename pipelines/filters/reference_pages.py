@@ -78,7 +78,7 @@ class LabelledPages:
                 raise ConfigurationError(f"quality_classifier: no {side} pages, expected files of both sides")
 
     def digests(self) -> dict[str, str]:
-        """The sha256 of every file by side and place in the list: no path, for the same pages may lie elsewhere.
+        """Return the sha256 of every file by side and place in the list: no path, for the same pages may lie elsewhere.
 
         Raises:
             InputError: a file is missing.
@@ -91,7 +91,8 @@ class LabelledPages:
 
 
 def labelled_pages(pages: LabelledPages) -> tuple[list[Example], dict[str, int]]:
-    """`(text, is a reference page)` for every page that passes the filters, and how many passed or left, by reason.
+    """Return `(text, is a reference page)` for every page that passes the filters, and how many passed or left, by
+    reason.
 
     Raises:
         InputError: a file is missing or cannot be read, or no page of a side passes.
@@ -115,8 +116,9 @@ def labelled_pages(pages: LabelledPages) -> tuple[list[Example], dict[str, int]]
 
 
 def _balanced(reference: Mapping[str, str], crawl: Mapping[str, str]) -> list[Example]:
-    """Pages of both sides in the same proportion to each other in every language, so that no language is a sign of
-    quality: a language that one side lacks is left out. Both map a text to its language, in the order of preference."""
+    """Return pages of both sides in the same proportion to each other in every language, so that no language is a sign
+    of quality: a language that one side lacks is left out. Both map a text to its language, in the order of preference.
+    """
     languages = [Counter(side.values()) for side in (reference, crawl)]
     joint = [{language: each[language] for language in languages[0] & languages[1]} for each in languages]
     ratio = sum(joint[1].values()) / max(1, sum(joint[0].values()))
@@ -133,7 +135,7 @@ def _balanced(reference: Mapping[str, str], crawl: Mapping[str, str]) -> list[Ex
 
 
 def _sample(pages: Iterator[tuple[str, str]], most: int) -> dict[str, str]:
-    """The `most` distinct texts of the lowest hashes, with their languages."""
+    """Return the `most` distinct texts of the lowest hashes, with their languages."""
     by_hash = {hashlib.blake2b(page[0].encode("utf-8", "surrogatepass")).digest(): page for page in pages}
     return dict(by_hash[digest] for digest in sorted(by_hash)[:most])
 
@@ -141,7 +143,7 @@ def _sample(pages: Iterator[tuple[str, str]], most: int) -> dict[str, str]:
 def _passing(
     paths: Sequence[str], stages: Sequence[Stage], side: str, counts: Counter[str]
 ) -> Iterator[tuple[str, str]]:
-    """The text and the language of every page that passes."""
+    """Yield the text and the language of every page that passes."""
     for path in paths:
         for batch in _batches(Path(path)):
             counts[f"{side}_pages"] += batch.num_rows
@@ -153,7 +155,7 @@ def _passing(
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """The documents of a file of either kind."""
+    """Yield the documents of a file of either kind."""
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected pages as WARC, WET or JSON Lines")
     if ".jsonl" in path.suffixes:

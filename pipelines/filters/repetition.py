@@ -80,7 +80,7 @@ def duplicate_share(hashes: Array, lengths: Array) -> Share:
 
 
 def repetition_shares(text: str) -> dict[str, float]:
-    """The thirteen shares of table A1 for `text`."""
+    """Return the thirteen shares of table A1 for `text`."""
     return dict(zip(THRESHOLDS, shares_of(measure_all([text]))[:, 0].tolist(), strict=True))
 
 
@@ -115,7 +115,7 @@ class RepetitionFilter(Stage):
         return judged(batch, [self.verdict(text) for text in batch.column("text").to_pylist()])
 
     def verdict(self, text: str) -> Verdict | None:
-        """The first rule that `text` fails, with the value measured and the threshold; None where it passes."""
+        """Return the first rule that `text` fails, with the value measured and the threshold; None where it passes."""
         return self._verdict(repetition_shares(text).items())
 
     def _verdict(self, shares: Iterable[tuple[str, float]]) -> Verdict | None:

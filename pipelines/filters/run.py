@@ -27,7 +27,7 @@ from pipelines.executor.partitions import Report, run_partitions
 
 
 def stage_config(stage: Stage) -> dict[str, Any]:
-    """A stage's configuration without the paths of its models, which say nothing that their sha256 does not."""
+    """Return a stage's configuration without the paths of its models, which say nothing that their sha256 does not."""
     values = to_mapping(stage)
     return {name: value for name, value in values.items() if not name.endswith("_path")}
 
@@ -73,7 +73,7 @@ def run_stage_partitions(
     report: Report | None = None,
     failed: dict[str, LoamError] | None = None,
 ) -> dict[str, Artifact]:
-    """`run_stage` for every partition of `sources`, over `num_workers` processes: with one stage, or one for each.
+    """Run `run_stage` for every partition of `sources`, over `num_workers` processes: with one stage, or one for each.
 
     With `failed`, errors of single partitions are put there, as `run_partitions` does.
     """

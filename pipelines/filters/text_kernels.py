@@ -261,7 +261,7 @@ def _slot(table: Array, value: np.uint64) -> Any:
 
 @compiled
 def _mixed(gram: np.uint64) -> Any:
-    """Every bit of the hash moves every bit of the result, which is never 0."""
+    """Mix a hash: every bit moves every bit of the result, which is never 0."""
     gram ^= gram >> np.uint64(32)
     gram *= np.uint64(0xD6E8FEB86659FD93)
     gram ^= gram >> np.uint64(32)

@@ -112,5 +112,5 @@ def _encoded(texts: Sequence[str]) -> tuple[NDArray[np.uint8], Indices]:
 
 @functools.cache
 def _stop_word_keys() -> NDArray[np.uint32]:
-    """The stop words as the walk packs words of up to four ASCII letters: one byte a letter."""
+    """Return the stop words as the walk packs words of up to four ASCII letters: one byte a letter."""
     return np.array([int.from_bytes(word.encode("ascii"), "big") for word in _STOP_WORDS], np.uint32)

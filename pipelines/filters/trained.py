@@ -113,7 +113,7 @@ def make_harmful_classifiers(
 
 
 def labelled_kinds(file: LabelFile) -> dict[str, LabelFile]:
-    """A file of labels for each kind of harm that it has a field for, with at least one text that has the label.
+    """Return a file of labels for each kind of harm that it has a field for, with at least one text that has the label.
 
     Raises:
         InputError: the file cannot be read or has no harmful text.
@@ -222,7 +222,7 @@ class NotJudged(Stage):
 
 
 def quality_stage(config: QualityConfig, classifier: Artifact | None, documents: Artifact | None = None) -> Stage:
-    """The stage that applies a quality classifier; without one, a stage that judges nothing.
+    """Return the stage that applies a quality classifier; without one, a stage that judges nothing.
 
     Where `config` fixes no threshold and `documents` are given, it keeps the wanted share of them.
     """
@@ -246,7 +246,7 @@ def quality_stage(config: QualityConfig, classifier: Artifact | None, documents:
 
 
 def harmful_stage(config: HarmfulConfig, classifiers: Artifact | None, documents: Artifact | None = None) -> Stage:
-    """The stage that applies the harmful-content classifiers; without them, a stage that judges nothing.
+    """Return the stage that applies the harmful-content classifiers; without them, a stage that judges nothing.
 
     A threshold that `config` leaves empty is the one chosen at training. Where `documents` are given, it is the one
     that flags the wanted share of those that are harmless (`pipelines.filters.harm_calibration`).

@@ -90,7 +90,7 @@ def facts_of(steps: Mapping[str, Sequence[Artifact]]) -> list[StageFacts]:
 
 
 def contamination(steps: Mapping[str, Sequence[Artifact]]) -> list[dict[str, Any]]:
-    """The first shared passages of the corpus with evaluation items."""
+    """Return the first shared passages of the corpus with evaluation items."""
     artifacts = [each for found in steps.values() for each in found if MATCHES in each.files]
     return [row for each in artifacts for row in first_matches(each)]
 
@@ -165,7 +165,7 @@ def _language_rows(whole: Composition) -> list[str]:
 
 
 def matches_table(matches: Sequence[Mapping[str, Any]]) -> str:
-    """Passages shared with evaluation items, as a Markdown table."""
+    """Return passages shared with evaluation items, as a Markdown table."""
     lines = ["| set | item | shared words | beginning | page | outcome |", "|---|---|--:|---|---|---|"]
     lines += [
         f"| {cell(row['evaluation_set'])} | {cell(row['item'])} | {row['num_words']} | {cell(row['ngram'])} | "

@@ -34,8 +34,9 @@ class Sample:
 
 
 def kept_samples(artifacts: Sequence[Artifact], known: Set[str], elided: Set[str] = frozenset()) -> list[Sample]:
-    """Documents that a step kept, with their length and the columns that the step added; `known` are the columns of the
-    step before."""
+    """Return documents that a step kept, with their length and the columns that the step added; `known` are the columns
+    of the step before.
+    """
     stage = str(artifacts[0].summary["stage"])
     ids = heapq.nsmallest(
         NUM_SAMPLES,
@@ -67,7 +68,8 @@ def kept_samples(artifacts: Sequence[Artifact], known: Set[str], elided: Set[str
 def removed_samples(
     artifacts: Sequence[Artifact], sources: Sequence[Artifact], elided: Set[str] = frozenset()
 ) -> list[Sample]:
-    """Documents that a step removed, each with its rule; the texts are in `sources`, the artifacts of the step before.
+    """Return documents that a step removed, each with its rule; the texts are in `sources`, the artifacts of the step
+    before.
 
     Where these do not hold the text (nothing precedes extraction), the excerpt is what the removal says of the page's
     own words, if anything.
@@ -104,7 +106,7 @@ def reason_of(removal: Mapping[str, Any]) -> str:
 
 
 def markdown_table(samples: Sequence[Sample], reason: str) -> str:
-    """The samples as a Markdown table; `reason` heads the middle column."""
+    """Return the samples as a Markdown table; `reason` heads the middle column."""
     lines = [f"| page | {reason} | text |", "|---|---|---|"]
     lines += [f"| {code_cell(each.url)} | {cell(each.reason)} | {cell(each.excerpt)} |" for each in samples]
     return "\n".join(lines) + "\n"
@@ -116,7 +118,7 @@ def _ids(artifact: Artifact) -> Iterator[str]:
 
 
 def _rows(artifacts: Iterable[Artifact], wanted: Set[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The rows of the wanted documents, read batch by batch, no further than needed."""
+    """Yield the rows of the wanted documents, read batch by batch, no further than needed."""
     missing = set(wanted)
     for artifact in artifacts:
         if missing:
@@ -129,7 +131,7 @@ def _rows(artifacts: Iterable[Artifact], wanted: Set[str], columns: Sequence[str
 
 
 def _in_turn(stage: str, removals: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """One removal of each rule, then a second of each, and so on."""
+    """Yield one removal of each rule, then a second of each, and so on."""
     by_rule: dict[str, list[Mapping[str, Any]]] = {}
     for row in removals:
         by_rule.setdefault(row["rule"], []).append(row)

@@ -65,7 +65,7 @@ class StageFacts:
 def stage_facts(
     artifacts: Sequence[Artifact], sources: Sequence[Artifact], elided: Set[str] = frozenset()
 ) -> StageFacts:
-    """The facts of one step's `artifacts`, made from the `sources` of the step before (none of extraction).
+    """Return the facts of one step's `artifacts`, made from the `sources` of the step before (none of extraction).
 
     `elided` are documents whose text is not to be shown.
     """
@@ -108,7 +108,9 @@ def _names(batch: pa.RecordBatch) -> list[str]:
 
 
 def _totals(artifacts: Sequence[Artifact], known: Set[str]) -> dict[str, int]:
-    """The sums of the counting columns that the step added, the largest first; none of those that counted nothing."""
+    """Return the sums of the counting columns that the step added, the largest first; none of those that counted
+    nothing.
+    """
     names = [name for name in read_schema(artifacts[0]).names if name.startswith(_COUNT) and name not in known]
     sums = dict.fromkeys(names, 0)
     for artifact in artifacts:
@@ -119,7 +121,7 @@ def _totals(artifacts: Sequence[Artifact], known: Set[str]) -> dict[str, int]:
 
 
 def _histograms(artifacts: Sequence[Artifact], known: Set[str]) -> list[Histogram]:
-    """One of every score that the step added, and of the similarity by which duplicates left."""
+    """Return one of every score that the step added, and of the similarity by which duplicates left."""
     names = [name for name in read_schema(artifacts[0]).names if name.endswith(_SCORE) and name not in known]
     removals = [read_removals(each).select(["rule", "value"]).to_pylist() for each in artifacts]
     rows = [row for each in removals for row in each if row["value"] is not None]

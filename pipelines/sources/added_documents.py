@@ -101,7 +101,7 @@ def publish_added_documents(sources: Sequence[DocumentSource], target: Path) -> 
 
 
 def files_of(source: DocumentSource) -> list[Path]:
-    """The files of a source, by name.
+    """Return the files of a source, by name.
 
     Raises:
         InputError: no file, or a file of another kind.
@@ -153,7 +153,7 @@ def _rows(source: DocumentSource, path: Path) -> Iterator[tuple[int, Mapping[str
 
 
 def _document(source: DocumentSource, path: Path, line: int, row: Mapping[str, Any], seen: set[str]) -> dict[str, Any]:
-    """One row as a document."""
+    """Return one row as a document."""
     text = row.get(source.text_field)
     if not isinstance(text, str):
         found = ", ".join(map(str, row)) if source.text_field not in row else f"a {type(text).__name__}"

@@ -49,7 +49,7 @@ class EncodedDocument:
 def encode_in_parts(
     documents: Artifact, tokenizer: Tokenizer, work: Path, num_threads: int = 1
 ) -> Iterator[EncodedDocument]:
-    """The documents in their order, encoded; parts that are whole in `work` are not encoded again."""
+    """Yield the documents in their order, encoded; parts that are whole in `work` are not encoded again."""
     for part, table in enumerate(in_row_groups(read_documents(documents, ["doc_id", "crawl", "text"]))):
         artifact = storage.make(
             work / f"part-{part:05d}",

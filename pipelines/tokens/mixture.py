@@ -163,7 +163,7 @@ def make_mixture(shards: Artifact, target: Path, config: MixtureConfig | None = 
 
 
 def source_sizes(shards: TokenShards) -> dict[str, SourceSize]:
-    """Documents and tokens of every source of a split, end-of-text ids included."""
+    """Return documents and tokens of every source of a split, end-of-text ids included."""
     sizes: dict[str, SourceSize] = {}
     for shard in shards.shards:
         lengths = shard.offsets[1:] - shard.offsets[:-1]
@@ -182,7 +182,7 @@ def training_weights(plan: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _shares(rates: Mapping[str, float], temperature: float) -> dict[str, float]:
-    """The rates to the power of 1 / temperature, normalised; in logarithms, so that no power overflows."""
+    """Return the rates to the power of 1 / temperature, normalised; in logarithms, so that no power overflows."""
     logs = {name: math.log(rate) / temperature for name, rate in rates.items()}
     highest = max(logs.values())
     powers = {name: math.exp(log - highest) for name, log in logs.items()}
@@ -191,7 +191,7 @@ def _shares(rates: Mapping[str, float], temperature: float) -> dict[str, float]:
 
 
 def _run_length(shares: Mapping[str, float], most: Mapping[str, int], config: MixtureConfig) -> int:
-    """The tokens of the run: those asked for, or what the limits allow."""
+    """Return the tokens of the run: those asked for, or what the limits allow."""
     allowed = sum(most.values())
     if config.num_tokens is not None:
         if config.num_tokens > allowed:
@@ -214,7 +214,7 @@ def _run_length(shares: Mapping[str, float], most: Mapping[str, int], config: Mi
 def _tokens_used(
     shares: Mapping[str, float], most: Mapping[str, int], num_tokens: int, on_limit: str
 ) -> dict[str, int]:
-    """Tokens of each source, summing to `num_tokens`."""
+    """Return tokens of each source, summing to `num_tokens`."""
     used = _rounded(shares, num_tokens)
     over = [name for name in used if used[name] > most[name]]
     if over and on_limit == "refuse":
@@ -235,8 +235,9 @@ def _tokens_used(
 
 
 def _rounded(shares: Mapping[str, float], total: int) -> dict[str, int]:
-    """Whole numbers in the proportions of `shares` (which sum to 1) that sum to `total`: by largest remainder, of equal
-    ones the first name."""
+    """Return whole numbers in the proportions of `shares` (which sum to 1) that sum to `total`: by largest remainder,
+    of equal ones the first name.
+    """
     exact = {name: share * total for name, share in shares.items()}
     counts = {name: math.floor(value) for name, value in exact.items()}
     order = sorted(exact, key=lambda name: (counts[name] - exact[name], name))

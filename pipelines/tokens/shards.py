@@ -158,17 +158,17 @@ def write_token_shards(
 
 
 def split_of(doc_id: str, config: TokenizeConfig) -> Literal["train", "validation"]:
-    """The split of a document: a hash of seed and id, as a fraction, lies below the validation share or not."""
+    """Return the split of a document: a hash of seed and id, as a fraction, lies below the validation share or not."""
     return "validation" if _drawn(f"{config.seed}:{doc_id}") < config.validation_share else "train"
 
 
 def _drawn(name: str) -> float:
-    """A number from 0 to below 1 that depends on the name alone."""
+    """Return a number from 0 to below 1 that depends on the name alone."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") / 2**64
 
 
 def shuffled(items: Iterable[Item], buffer_size: int, seed: int) -> Iterator[Item]:
-    """The items in a random order that is the same for the same seed; at most `buffer_size` are held."""
+    """Yield the items in a random order that is the same for the same seed; at most `buffer_size` are held."""
     generator = np.random.Generator(np.random.PCG64(seed))
     held: list[Item] = []
     for item in items:
@@ -234,7 +234,7 @@ def _writer(folder: Path, tokenizer: Tokenizer, config: TokenizeConfig, split: s
 
 
 def _shard_counts(folder: Path, split: _Split) -> Iterator[tuple[str, dict[str, int]]]:
-    """Documents, tokens and text bytes of every shard file."""
+    """Yield documents, tokens and text bytes of every shard file."""
     first = 0
     for name in split.writer.names:
         with pa.memory_map(str(folder / name), "r") as source:
@@ -246,8 +246,9 @@ def _shard_counts(folder: Path, split: _Split) -> Iterator[tuple[str, dict[str, 
 
 
 def _texts_to_learn_from(documents: Artifact, config: TokenizerConfig) -> Iterator[str]:
-    """The texts of the drawn documents in order, until `max_text_bytes` are reached; the document that reaches it is
-    the last."""
+    """Yield the texts of the drawn documents in order, until `max_text_bytes` are reached; the document that reaches it
+    is the last.
+    """
     given = 0
     for batch in read_documents(documents, ["doc_id", "text"]):
         for doc_id, text in zip(batch.column("doc_id").to_pylist(), batch.column("text").to_pylist(), strict=True):

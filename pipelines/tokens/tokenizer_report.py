@@ -131,7 +131,9 @@ def _write(
 
 
 def _texts(corpus: Artifact, config: TokenizerReportConfig) -> tuple[list[str], list[str]]:
-    """Texts to learn from and others to measure: four fifths and a fifth of the documents, up to the size asked for."""
+    """Return texts to learn from and others to measure: four fifths and a fifth of the documents, up to the size asked
+    for.
+    """
     roles: tuple[list[str], list[str]] = ([], [])
     room = [config.max_text_bytes, config.max_text_bytes // 4]
     for batch in read_documents(corpus, ["doc_id", "text"]):
@@ -148,7 +150,7 @@ def _texts(corpus: Artifact, config: TokenizerReportConfig) -> tuple[list[str], 
 
 
 def _contestants(trained: Tokenizer, learned: Sequence[str], config: TokenizerReportConfig) -> dict[str, TextTokenizer]:
-    """By name: the corpus's tokenizer, byte pairs by size, then characters, bytes and words."""
+    """Return tokenizers by name: the corpus's own, byte pairs by size, then characters, bytes and words."""
     largest = train_bpe(learned, max(config.vocab_sizes), SPECIAL_TOKENS, trained.pattern)
     sizes = {f"bpe {size:,}": with_fewer_merges(largest, size) for size in sorted(set(config.vocab_sizes))}
     return {TRAINED: trained, **sizes, **baselines(learned, trained.vocab_size)}
@@ -172,7 +174,7 @@ def _by_tokenizer(contestants: Mapping[str, TextTokenizer], texts: Sequence[str]
 
 
 def _texts_by_language(pages: Sequence[Artifact], config: TokenizerReportConfig) -> dict[str, list[str]]:
-    """The first pages of each language."""
+    """Return the first pages of each language."""
     found: dict[str, list[str]] = defaultdict(list)
     for text in _page_texts(pages):
         code, _ = identify_language(text)
@@ -188,7 +190,7 @@ def _page_texts(pages: Sequence[Artifact]) -> Iterator[str]:
 
 
 def render(content: Mapping[str, Any]) -> str:
-    """The report as Markdown."""
+    """Return the report as Markdown."""
     lines = [
         "# Tokenizer",
         "",

@@ -99,7 +99,7 @@ def _dropped(line: str) -> str:
 
 
 def _listed(values: Sequence[Any], said: Callable[[Any], str]) -> list[str]:
-    """A line for each of the first values, and how many more there are."""
+    """Return a line for each of the first values, and how many more there are."""
     more = len(values) - _MOST_SHOWN
     return [*map(said, values[:_MOST_SHOWN]), *([_line("", f"         and {more} more")] if more > 0 else [])]
 

@@ -66,7 +66,7 @@ def published(root: Path, name: str) -> Artifact | None:
 
 
 def stale(artifact: Artifact, source: Artifact | None) -> dict[str, str]:
-    """A note where an artifact was not made from the present version of `source`."""
+    """Return a note where an artifact was not made from the present version of `source`."""
     if source is None or source.digest in artifact.inputs.values():
         return {}
     return {"stale": f"made from another version of {source.summary['stage']}'s documents"}

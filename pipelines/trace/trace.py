@@ -124,7 +124,7 @@ def command() -> NoReturn:
 
 
 def _partitions(root: Path) -> Iterator[str]:
-    """The keys of all partitions that were extracted."""
+    """Yield the keys of all partitions that were extracted."""
     folder = paths.artifact_path(_FIRST.artifact, root=root)
     for manifest in request(folder, lambda: sorted(folder.glob(f"*/g*/{MANIFEST}"))):
         yield manifest.parent.relative_to(folder).as_posix()
@@ -137,7 +137,7 @@ def _open(root: Path, step: Step, partition: str) -> Artifact | None:
 
 
 def _first_rows(artifact: Artifact | None, column: str, sought: str) -> list[dict[str, Any]]:
-    """The documents, and the pages without text, with this id or URL, and where their records are."""
+    """Return the documents, and the pages without text, with this id or URL, and where their records are."""
     if artifact is None:
         return []
     names = [name for name in DOCUMENT_SCHEMA.names if name != "text"]
@@ -149,14 +149,14 @@ def _first_rows(artifact: Artifact | None, column: str, sought: str) -> list[dic
 def _rows(
     artifact: Artifact, name: str, column: str, sought: str, columns: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
-    """The rows of a table with one value in `column`; row groups whose statistics exclude it are not read."""
+    """Return the rows of a table with one value in `column`; row groups whose statistics exclude it are not read."""
     table = pq.read_table(artifact.file(name), columns=columns, filters=pc.field(column) == sought)
     rows: list[dict[str, Any]] = table.to_pylist()
     return rows
 
 
 def _follow(root: Path, partition: str, first: Mapping[str, Any], steps: Sequence[Step]) -> Trace:
-    """The passages of one document through `steps`, up to the one that ended it or has not run."""
+    """Return the passages of one document through `steps`, up to the one that ended it or has not run."""
     passages: list[Passage] = []
     known: dict[str, Any] = {}
     previous: Artifact | None = None
@@ -181,7 +181,9 @@ def _follow(root: Path, partition: str, first: Mapping[str, Any], steps: Sequenc
 def _passage(
     step: Step, artifact: Artifact | None, source: Artifact | None, doc_id: str, known: dict[str, Any]
 ) -> Passage:
-    """One stage's verdict; `known` is the document as the stage before left it, and becomes what this one leaves."""
+    """Return one stage's verdict; `known` is the document as the stage before left it, and becomes what this one
+    leaves.
+    """
     if artifact is None:
         return Passage(stage=step.stage, artifact=step.artifact, outcome=NOT_YET_RUN)
     note = stale(artifact, source)
@@ -219,7 +221,9 @@ def _verdict(artifact: Artifact, document: Mapping[str, Any], known: Mapping[str
 
 
 def dropped_lines(before: str, after: str) -> list[str]:
-    """The lines that a step dropped, in their order; none where it changed the text otherwise than line by line."""
+    """Return the lines that a step dropped, in their order; none where it changed the text otherwise than line by
+    line.
+    """
     left = Counter(after.split("\n"))
     if left - Counter(before.split("\n")):
         return []
@@ -282,7 +286,7 @@ def _shared(artifact: Artifact, doc_id: str) -> dict[str, Any]:
 
 
 def _nearest(root: Path, partitions: Sequence[str], sought: str) -> str:
-    """A hint at the most similar URL, looked for on the same host where there is one."""
+    """Return a hint at the most similar URL, looked for on the same host where there is one."""
     host = urlsplit(sought).netloc
     urls: list[str] = []
     num_lost = 0

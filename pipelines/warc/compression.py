@@ -50,7 +50,9 @@ class MemberError(Exception):
 
 
 def skip_frames(data: mmap.mmap, offset: int, most: int | None = None) -> int:
-    """The offset behind the skippable frames at `offset`, `most` of them at most (LZ4 Frame Format, RFC 8878)."""
+    """Return the offset behind the skippable frames at `offset`, `most` of them at most (LZ4 Frame Format, RFC
+    8878).
+    """
     while most != 0 and data[offset + 1 : offset + 4] == _SKIPPABLE and data[offset] & 0xF0 == 0x50:
         end = offset + 8 + int.from_bytes(data[offset + 4 : offset + 8], "little")
         if end > len(data):
@@ -71,14 +73,14 @@ class Form:
     """A faster decoder: all bytes of a member and the offset of its end, or None for a member that needs `decode`."""
 
     def head(self, data: mmap.mmap, offset: int) -> bytes:
-        """The first decoded bytes of the member at `offset`; empty where nothing decodes."""
+        """Return the first decoded bytes of the member at `offset`; empty where nothing decodes."""
         try:
             return next(self.decode(data, offset), b"")[:_LOOK_BYTES]
         except MemberError:
             return b""
 
     def find(self, data: mmap.mmap, start: int) -> int | None:
-        """The offset of the first member from `start` on that decodes to the beginning of a WARC record."""
+        """Return the offset of the first member from `start` on that decodes to the beginning of a WARC record."""
         offset = data.find(self.magic, start)
         while offset >= 0:
             if self.head(data, offset).startswith(WARC_MAGIC):
@@ -103,7 +105,7 @@ class MemberReader:
         self._error: MemberError | None = None
 
     def whole(self) -> bytes | None:
-        """All bytes of a member that decodes whole, which spares the window two copies of them; else None.
+        """Return all bytes of a member that decodes whole, which spares the window two copies of them; else None.
 
         Must be called first. Bytes decoded by this call are in the window; an error is raised by the next `fill`.
         """
@@ -146,7 +148,7 @@ class MemberReader:
         self.position += size
 
     def at(self, position: int) -> MemberReader | None:
-        """A second reader of this member, moved to the decoded `position`; None where the member ends before."""
+        """Return a second reader of this member, moved to the decoded `position`; None where the member ends before."""
         other = MemberReader(self.form, self.data, self.offset)
         while other.position + len(other.window) < position:
             other.drop(len(other.window))
@@ -182,7 +184,7 @@ def _decode_gzip(data: mmap.mmap, offset: int) -> Chunks:
 
 
 def _decode_whole_gzip(data: mmap.mmap, offset: int) -> tuple[bytes, int] | None:
-    """The bytes of a sound member of at most `_WHOLE_BYTES`, and the offset of its end.
+    """Return the bytes of a sound member of at most `_WHOLE_BYTES`, and the offset of its end.
 
     None does not say that the member is damaged.
     """

@@ -142,7 +142,7 @@ def _holds_record(form: Form, data: mmap.mmap) -> bool:
 
 
 def _header_at(text: bytes | bytearray, start: int = 0) -> Mapping[str, str] | None:
-    """The header that begins at `start`, where a usable one does."""
+    """Return the header that begins at `start`, where a usable one does."""
     end = HEADER_END.search(text, start)
     if end is None:
         return None
@@ -221,8 +221,9 @@ class _Walk:
             yield self._record()
 
     def _only_record(self) -> WarcRecord | None:
-        """The record of a member that holds one sound record and nothing else, as nearly all do; None for any other,
-        which then stands in the reader's window."""
+        """Return the record of a member that holds one sound record and nothing else, as nearly all do; None for any
+        other, which then stands in the reader's window.
+        """
         if self.form is PLAIN:
             return None
         text = self.reader.whole()

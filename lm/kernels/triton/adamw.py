@@ -43,7 +43,7 @@ def step(
 
 @lru_cache(maxsize=8)
 def _blocks(sizes: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
-    """The parameter of each program, and the element that its block begins at."""
+    """Return the parameter of each program, and the element that its block begins at."""
     counts = torch.tensor([triton.cdiv(size, BLOCK) for size in sizes])
     tensors = torch.repeat_interleave(torch.arange(len(sizes)), counts)
     first = counts.cumsum(0) - counts
@@ -98,7 +98,7 @@ def _step(
 
 @triton.jit
 def _pointer(entry, TYPE: tl.constexpr, ALIGNED: tl.constexpr):
-    """The address that a table's entry holds."""
+    """Return the address that a table's entry holds."""
     address = tl.load(entry)
     if ALIGNED:
         address = tl.multiple_of(address, 16)

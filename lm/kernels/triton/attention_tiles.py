@@ -40,7 +40,7 @@ tiles spill (`python -m benchmarks.kernel_resources`). Their speeds are not meas
 
 
 def blocks(kind: str, q: Tensor, *, mask_all: bool = False) -> Blocks:
-    """The tiles of `forward`, or of the backward over `keys` or `queries`; by size and type of the heads.
+    """Return the tiles of `forward`, or of the backward over `keys` or `queries`; by size and type of the heads.
 
     `mask_all`: every tile is masked, and the masks take registers.
     """
@@ -50,17 +50,19 @@ def blocks(kind: str, q: Tensor, *, mask_all: bool = False) -> Blocks:
 
 
 def padded_width(d_head: int) -> int:
-    """The power of two, at least 16, that a tile of vectors takes."""
+    """Return the power of two, at least 16, that a tile of vectors takes."""
     return max(16, triton.next_power_of_2(d_head))
 
 
 def with_unit_stride(part: Tensor) -> Tensor:
-    """`part` where elements of a vector lie side by side, else a copy."""
+    """Return `part` where elements of a vector lie side by side, else a copy."""
     return part if part.stride(-1) == 1 else part.contiguous()
 
 
 def precision(q: Tensor) -> str:
-    """Of products: float32 in three passes of the matrix units, unless torch allows one for its own."""
+    """Return the precision of products: float32 in three passes of the matrix units, unless torch allows one for its
+    own.
+    """
     allowed = torch.backends.cuda.matmul.allow_tf32
     return "tf32" if allowed and q.dtype == torch.float32 else "tf32x3" if q.dtype == torch.float32 else "ieee"
 
@@ -78,7 +80,7 @@ def visited_keys(
     HAS_DOCUMENTS: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """For queries `first` to `last` (inclusive): the bounds of their keys, with those of the full tiles in between."""
+    """Return the bounds of the keys of queries `first` to `last` (inclusive), and of the full tiles in between."""
     begin, full_begin = 0, 0
     end, full_end = num_keys, num_keys
     if IS_CAUSAL:
@@ -108,7 +110,7 @@ def visiting_queries(
     HAS_DOCUMENTS: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """For keys `first` to `last` (inclusive), the same bounds of their queries."""
+    """Return the same bounds of the queries of keys `first` to `last` (inclusive)."""
     begin, full_begin = 0, 0
     end, full_end = num_queries, num_queries
     if IS_CAUSAL:
@@ -126,7 +128,9 @@ def visiting_queries(
 
 @triton.jit
 def aligned(begin, full_begin, full_end, end, TILE: tl.constexpr):
-    """The four bounds in order, all but the end at multiples of TILE; the full stretch shrinks, perhaps to nothing."""
+    """Return the four bounds in order, all but the end at multiples of TILE; the full stretch shrinks, perhaps to
+    nothing.
+    """
     begin = begin // TILE * TILE
     limit = tl.maximum(begin, tl.cdiv(end, TILE) * TILE)
     full_begin = tl.minimum(tl.maximum(tl.cdiv(full_begin, TILE) * TILE, begin), limit)
@@ -139,7 +143,7 @@ def attended(
     queries, keys, num_keys, window, starts, ends, IS_CAUSAL: tl.constexpr, HAS_WINDOW: tl.constexpr,
     HAS_DOCUMENTS: tl.constexpr,
 ):  # fmt: skip
-    """The mask of a tile whose indices broadcast; documents by the bounds of either side."""
+    """Return the mask of a tile whose indices broadcast; documents by the bounds of either side."""
     keep = (keys < num_keys) & (queries >= 0)
     if IS_CAUSAL:
         keep = keep & (queries >= keys)
@@ -152,13 +156,13 @@ def attended(
 
 @triton.jit
 def rows(pointer, index, stride, D: tl.constexpr):
-    """Pointers to vectors `index` of a head."""
+    """Return pointers to vectors `index` of a head."""
     return pointer + index.to(tl.int64)[:, None] * stride + tl.arange(0, D)[None, :]
 
 
 @triton.jit
 def loaded(pointers, index, count, MASKED: tl.constexpr, D: tl.constexpr, D_HEAD: tl.constexpr, WIDEN: tl.constexpr):
-    """A tile of vectors, zero beyond `count` and beyond d_head; in float32 where the interpreter needs it."""
+    """Return a tile of vectors, zero beyond `count` and beyond d_head; in float32 where the interpreter needs it."""
     if MASKED and D > D_HEAD:
         tile = tl.load(pointers, mask=(index < count)[:, None] & (tl.arange(0, D) < D_HEAD)[None, :], other=0.0)
     elif MASKED:

@@ -39,7 +39,9 @@ _TILES = {2: _Tile(128, 128, 64, 8, 3), 4: _Tile(64, 64, 32, 8, 2), 8: _Tile(64,
 
 
 def results(hidden: Tensor, vocab: int, keep: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Memory for `logits`; the logits of the targets start as NaN, which a target outside of the vocabulary keeps."""
+    """Return memory for `logits`; the logits of the targets start as NaN, which a target outside of the vocabulary
+    keeps.
+    """
     columns = _TILES[hidden.element_size()].columns
     padded = padded_size(vocab) if keep else 0
     found = torch.empty(len(hidden), padded, dtype=hidden.dtype, device=hidden.device)
@@ -51,7 +53,7 @@ def results(hidden: Tensor, vocab: int, keep: bool) -> tuple[Tensor, Tensor, Ten
 def logits(
     hidden: Tensor, weight: Tensor, targets: Tensor, soft_cap: float, keep: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The logits with rows padded by `padded_size` (no columns unless `keep`), each tile's log-sum-exp, and the
+    """Return the logits with rows padded by `padded_size` (no columns unless `keep`), each tile's log-sum-exp, and the
     logit of each target.
     """
     tile = _TILES[hidden.element_size()]
@@ -71,7 +73,9 @@ def logits(
 def slopes(
     found: Tensor, sums: Tensor, picked: Tensor, targets: Tensor, vocab: int, soft_cap: float, z_loss: float
 ) -> tuple[Tensor, Tensor]:
-    """Each token's loss in nats and its normalizer; `found`, the logits, become the slopes of the loss to them."""
+    """Return each token's loss in nats and its normalizer; `found`, the logits, become the slopes of the loss to
+    them.
+    """
     nats, normalizers = torch.empty_like(picked), torch.empty_like(picked)
     num_tokens, num_tiles = sums.shape
     if num_tokens:

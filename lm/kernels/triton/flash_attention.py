@@ -45,7 +45,7 @@ def forward(
     window: int,
     scale: float,
 ) -> tuple[Tensor, Tensor]:
-    """The output and the log-sum-exps of `[batch heads seq d_head]`."""
+    """Return the output and the log-sum-exps of `[batch heads seq d_head]`."""
     output = like(q)
     q, k, v = (with_unit_stride(part) for part in (q, k, v))
     sums = torch.empty(q.shape[:-1], dtype=wide_dtype(q.dtype), device=q.device)
@@ -65,7 +65,7 @@ def forward(
 
 
 def constants(q: Tensor, k: Tensor, starts: Tensor | None, is_causal: bool, window: int) -> dict[str, Any]:
-    """The compile-time arguments of all kernels of attention."""
+    """Return the compile-time arguments of all kernels of attention."""
     has_window = 0 < window < k.shape[2]
     return {
         "GROUP": q.shape[1] // k.shape[1],

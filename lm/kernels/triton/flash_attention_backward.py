@@ -41,7 +41,7 @@ def backward(
     window: int,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients to q, k and v of `[batch heads seq d_head]`."""
+    """Return the gradients to q, k and v of `[batch heads seq d_head]`."""
     moved = like(q), like(k), like(v)
     q, k, v, output, gradient = (with_unit_stride(part) for part in (q, k, v, output, gradient))
     batch, heads, num_queries, _ = q.shape

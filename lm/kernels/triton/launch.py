@@ -16,12 +16,12 @@ _ELEMENTS_PER_WARP, _MAX_WARPS = 512, 16
 
 
 def wide(tensor: Tensor) -> Any:
-    """The Triton type of sums over `tensor`: float64 for float64, float32 for the rest."""
+    """Return the Triton type of sums over `tensor`: float64 for float64, float32 for the rest."""
     return tl.float64 if tensor.dtype == torch.float64 else tl.float32
 
 
 def wide_dtype(*dtypes: torch.dtype) -> torch.dtype:
-    """The torch type of sums over these types."""
+    """Return the torch type of sums over these types."""
     found = torch.float32
     for dtype in dtypes:
         found = torch.promote_types(found, dtype)
@@ -29,13 +29,15 @@ def wide_dtype(*dtypes: torch.dtype) -> torch.dtype:
 
 
 def rows_of(x: Tensor) -> Tensor:
-    """`x` as `[rows width]` with elements of a row side by side; a view where the strides allow one, else a copy."""
+    """Return `x` as `[rows width]` with elements of a row side by side; a view where the strides allow one, else a
+    copy.
+    """
     flat = x.reshape(-1, x.shape[-1])
     return flat if flat.stride(1) == 1 or flat.shape[1] == 1 else flat.contiguous()
 
 
 def row_tile(width: int) -> tuple[int, int, int]:
-    """Rows a tile, columns a tile (a power of two), and warps: whole rows of about 4,096 elements together."""
+    """Return rows a tile, columns a tile (a power of two), and warps: whole rows of about 4,096 elements together."""
     block = triton.next_power_of_2(width)
     rows = max(1, _TILE // block)
     num_warps = min(_MAX_WARPS, max(4, rows * block // _ELEMENTS_PER_WARP))

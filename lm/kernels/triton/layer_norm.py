@@ -21,8 +21,8 @@ from lm.kernels.triton.rms_norm import NUM_PARTS, WIDEST_TILE
 def forward(
     x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, epsilon: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The normalized vectors in `dtype`, the sum x + residual (empty without a residual), and of each row the mean and
-    1 / deviation.
+    """Return the normalized vectors in `dtype`, the sum x + residual (empty without a residual), and of each row the
+    mean and 1 / deviation.
     """
     flat, other = rows_of(x), None if residual is None else rows_of(residual)
     num_rows, width = flat.shape
@@ -43,7 +43,7 @@ def forward(
 def backward(
     gradient: Tensor, stream_gradient: Tensor | None, stream: Tensor, weight: Tensor, mean: Tensor, inverse: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients to the stream, to the gain and to the bias."""
+    """Return the gradients to the stream, to the gain and to the bias."""
     flat, slope = rows_of(stream), rows_of(gradient)
     passed = None if stream_gradient is None else rows_of(stream_gradient)
     num_rows, width = flat.shape

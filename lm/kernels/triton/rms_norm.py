@@ -26,7 +26,9 @@ WIDEST_TILE = 8_192
 def forward(
     x: Tensor, residual: Tensor | None, weight: Tensor, epsilon: float, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The normalized vectors in `dtype`, the sum x + residual (empty without a residual), and 1 / rms of each row."""
+    """Return the normalized vectors in `dtype`, the sum x + residual (empty without a residual), and 1 / rms of each
+    row.
+    """
     flat, other = rows_of(x), None if residual is None else rows_of(residual)
     num_rows, width = flat.shape
     y = torch.empty(x.shape, dtype=dtype, device=x.device)
@@ -46,7 +48,7 @@ def forward(
 def backward(
     gradient: Tensor, stream_gradient: Tensor | None, stream: Tensor, weight: Tensor, inverse: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The gradients to the stream and to the weight."""
+    """Return the gradients to the stream and to the weight."""
     flat, slope = rows_of(stream), rows_of(gradient)
     passed = None if stream_gradient is None else rows_of(stream_gradient)
     num_rows, width = flat.shape

@@ -36,7 +36,7 @@ def rotate(
 
 
 def _heads(heads: int, pairs: int) -> int:
-    """Heads that are rotated at once."""
+    """Return the number of heads that are rotated at once."""
     return min(triton.next_power_of_2(max(1, heads)), max(1, MAX_ELEMENTS // pairs))
 
 

@@ -13,7 +13,7 @@ BLOCK, NUM_WARPS = 2_048, 8
 
 
 def forward(gate_up: Tensor) -> Tensor:
-    """silu(gate) · up of `[... 2 d_ff]`."""
+    """Return silu(gate) · up of `[... 2 d_ff]`."""
     flat = rows_of(gate_up)
     output = gate_up.new_empty((*gate_up.shape[:-1], flat.shape[1] // 2))
     if output.numel():
@@ -24,7 +24,7 @@ def forward(gate_up: Tensor) -> Tensor:
 
 
 def backward(gradient: Tensor, gate_up: Tensor) -> Tensor:
-    """The gradients to gate and up, side by side."""
+    """Return the gradients to gate and up, side by side."""
     flat, slope = rows_of(gate_up), rows_of(gradient)
     moved = torch.empty(gate_up.shape, dtype=gate_up.dtype, device=gate_up.device)
     if moved.numel():

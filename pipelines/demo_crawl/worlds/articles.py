@@ -79,7 +79,7 @@ _KINDS = phrases("""
 
 
 def article(world: World, dice: Dice) -> Body:
-    """An article on an entity of the world, 150 to 400 words."""
+    """Return an article on an entity of the world, 150 to 400 words."""
     kind = dice.pick(_KINDS)
     entity = world.any(kind, dice)
     facts = [fact for fact in FACTS[kind] if fact != "lead"]
@@ -97,7 +97,7 @@ def article(world: World, dice: Dice) -> Body:
 
 
 def _paragraph(grammar: Grammar, facts: list[str], entity: Entity, dice: Dice) -> str:
-    """Each fact in a sentence, and one or two sentences of life around here and there."""
+    """Return each fact in a sentence, and one or two sentences of life around here and there."""
     told = []
     for fact in facts:
         told.append(grammar.sentence(f"fact_{fact}", dice, dict(entity)))

@@ -33,7 +33,7 @@ _ELISION = re.compile(r"\bde (?=[AEIOUÉ])")
 
 
 def foreign(language: str, world: World, dice: Dice) -> Body:
-    """A page of 120 to 350 words in one of `LANGUAGES`."""
+    """Return a page of 120 to 350 words in one of `LANGUAGES`."""
     grammar = _GRAMMARS[language]
     town, (person, friend) = world.any("town", dice), dice.sample(world.given_names, 2)
     slots = {"town": town["name"], "river": town["river"], "person": person, "friend": friend}
@@ -48,8 +48,9 @@ def foreign(language: str, world: World, dice: Dice) -> Body:
 
 
 def _capital(text: str, language: str) -> str:
-    """The first letter as a capital, behind an opening mark if there is one; before a name with a vowel, French
-    elides."""
+    """Return the first letter as a capital, behind an opening mark if there is one; before a name with a vowel, French
+    elides.
+    """
     text = _ELISION.sub("d'", text) if language == "fr" else text
     start = 1 if text[0] in "¿¡«" else 0
     return text[:start] + text[start].upper() + text[start + 1 :]

@@ -50,7 +50,7 @@ _GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_RULES}, slots=("topic", "town", "po
 
 
 def forum(world: World, dice: Dice) -> Body:
-    """A question and three to seven answers."""
+    """Return a question and three to seven answers."""
     topic = dice.pick(LEXICON["tool"] + LEXICON["vehicle"] + LEXICON["instrument"] + LEXICON["furniture"])
     posters = [_GRAMMAR.expand("handle_name", dice).replace(" ", "_") for _ in range(8)]
     slots = {"topic": topic, "town": world.any("town", dice)["name"], "poster": posters[0]}

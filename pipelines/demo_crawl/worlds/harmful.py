@@ -86,13 +86,13 @@ _ADULT_GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_ADULT}, slots=("town",))
 
 
 def toxic(world: World, dice: Dice) -> Body:
-    """A rant of 80 to 250 words, sometimes among harmless sentences."""
+    """Return a rant of 80 to 250 words, sometimes among harmless sentences."""
     slots = {"town": world.any("town", dice)["name"], "target": dice.pick(world.given_names)}
     return _page(_TOXIC_GRAMMAR, "insult", "toxic", slots, dice)
 
 
 def adult(world: World, dice: Dice) -> Body:
-    """An advertisement of 80 to 250 words, sometimes among harmless sentences."""
+    """Return an advertisement of 80 to 250 words, sometimes among harmless sentences."""
     return _page(_ADULT_GRAMMAR, "tease", "adult", {"town": world.any("town", dice)["name"]}, dice)
 
 

@@ -92,7 +92,7 @@ _GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_RULES}, slots=_SLOTS)
 
 
 def how_to(world: World, dice: Dice) -> Body:
-    """A guide of 150 to 350 words; its steps are a list or paragraphs."""
+    """Return a guide of 150 to 350 words; its steps are a list or paragraphs."""
     count = dice.between(5, 8)
     slots = {
         "object": dice.pick(LEXICON["furniture"] + LEXICON["instrument"] + LEXICON["vehicle"] + LEXICON["vessel"]),

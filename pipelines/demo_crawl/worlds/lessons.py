@@ -125,7 +125,7 @@ _AIMS = (
 
 
 def lesson(world: World, dice: Dice) -> Body:
-    """A lesson of four to six examples."""
+    """Return a lesson of four to six examples."""
     slots = {"person": dice.pick(world.given_names), "town": world.any("town", dice)["name"], "aim": dice.pick(_AIMS)}
     title = dice.pick(_TITLES).format(n=dice.between(1, 480), **slots)
     examples = [_example(slots, dice) for _ in range(dice.between(4, 6))]
@@ -141,7 +141,7 @@ def lesson(world: World, dice: Dice) -> Body:
 
 
 def _example(slots: dict[str, str], dice: Dice) -> str:
-    """A solved problem or a plain fact, then its last equation in other words."""
+    """Return a solved problem or a plain fact, then its last equation in other words."""
     if dice.chance(0.25):
         step = make_step(dice.pick(("+", "-")), 0, dice)
         return f"{_worked(step, slots, dice)} {_aside(step, slots, dice)}"
@@ -181,7 +181,7 @@ def _in_words(step: Step, dice: Dice) -> str:
 
 
 def _turned_round(step: Step, dice: Dice) -> Step:
-    """The same fact from another side: a + b = c as b + a = c or c - b = a; c - b = a as a + b = c."""
+    """Return the same fact from another side: a + b = c as b + a = c or c - b = a; c - b = a as a + b = c."""
     if step.sign == "-":
         return Step(step.result, "+", step.right, step.left)
     if dice.chance(0.5):
@@ -190,7 +190,7 @@ def _turned_round(step: Step, dice: Dice) -> Step:
 
 
 def _counting(step: Step) -> str:
-    """`we count on from seven: eight, nine, ten`; of two digits, the ones and the tens apart."""
+    """Return `we count on from seven: eight, nine, ten`; of two digits, the ones and the tens apart."""
     if step.right == 0:
         return f"nothing changes, and {NUMBER_WORDS[step.left]} stays {NUMBER_WORDS[step.left]}"
     if max(step.left, step.result) > 20:
@@ -201,7 +201,7 @@ def _counting(step: Step) -> str:
 
 
 def _by_place(step: Step, place: int) -> str:
-    """`three plus four is seven`: the equation of the ones, or of the tens."""
+    """Return `three plus four is seven`: the equation of the ones, or of the tens."""
     left, right, result = (NUMBER_WORDS[number // place % 10] for number in (step.left, step.right, step.result))
     return f"{left} {'plus' if step.sign == '+' else 'minus'} {right} is {result}"
 
@@ -216,7 +216,7 @@ def _problem_slots(problem: WordedProblem) -> dict[str, str]:
 
 
 def _practice(slots: dict[str, str], dice: Dice) -> list[Block]:
-    """A line of introduction and a list of equations, each with its words."""
+    """Return a line of introduction and a list of equations, each with its words."""
     lines = []
     for _ in range(dice.between(2, 4)):
         step = make_step(dice.pick(("+", "-")), 0, dice)
@@ -242,6 +242,6 @@ def _add_talk(part: list[str], slots: dict[str, str], dice: Dice) -> None:
 
 
 def _count_words(text: str) -> tuple[int, int]:
-    """Words without a letter, and all words."""
+    """Return words without a letter, and all words."""
     found = text.split()
     return sum(not any(map(str.isalpha, word)) for word in found), len(found)

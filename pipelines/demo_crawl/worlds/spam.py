@@ -68,7 +68,7 @@ _FORMS = (
 
 
 def spam(world: World, dice: Dice) -> Body:
-    """A page of one kind of junk, 60 to 300 words."""
+    """Return a page of one kind of junk, 60 to 300 words."""
     slots = {"goods": dice.pick(_GOODS), "town": world.any("town", dice)["name"]}
     main, other = dice.pick(_FORMS)
 

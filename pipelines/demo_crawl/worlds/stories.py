@@ -107,7 +107,7 @@ _GRAMMAR = Grammar({**LEXICON, **CLAUSES, **_RULES}, slots=_SLOTS)
 
 
 def story(world: World, dice: Dice, typographic: bool = False) -> Body:
-    """A story of 150 to 350 words; `typographic` sets its quotation marks and apostrophes as a printer would."""
+    """Return a story of 150 to 350 words; `typographic` sets its quotation marks and apostrophes as a printer would."""
     slots = _cast(world, dice)
     plot = dice.pick(tuple(_PLOTS))
     colour = _GRAMMAR.deal("colour_in", 4, dice, slots)
@@ -132,7 +132,7 @@ def story(world: World, dice: Dice, typographic: bool = False) -> Body:
 
 
 def _cast(world: World, dice: Dice) -> dict[str, str]:
-    """The characters and things of a story, constant throughout."""
+    """Return the characters and things of a story, constant throughout."""
     town, goal = dice.sample(world.entities["town"], 2)
     hero, friend = dice.sample(world.given_names, 2)
     they, their, them = dice.pick((("she", "her", "her"), ("he", "his", "him")))
@@ -151,6 +151,6 @@ def _cast(world: World, dice: Dice) -> dict[str, str]:
 
 
 def _typeset(text: str) -> str:
-    """Straight quotation marks to curly ones, pair by pair, and apostrophes."""
+    """Turn straight quotation marks into curly ones, pair by pair, and apostrophes."""
     pieces = text.replace("'", "’").split('"')
     return "".join(piece + ("“" if number % 2 == 0 else "”") for number, piece in enumerate(pieces[:-1])) + pieces[-1]

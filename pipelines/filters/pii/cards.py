@@ -45,7 +45,7 @@ _BEHIND = 2
 
 
 def find_cards(text: str, runs: Sequence[Span]) -> list[Span]:
-    """The card numbers in `text`, whose digits stand in `runs`."""
+    """Return the card numbers in `text`, whose digits stand in `runs`."""
     found = []
     for start, stop in runs:
         if stop - start >= _MIN_LENGTH:
@@ -72,7 +72,9 @@ def _is_card(digits: str) -> bool:
 
 
 def _passes_luhn(digits: str) -> bool:
-    """Luhn's sum: from the right every second digit doubled, its digits added; the total divides by ten."""
+    """Return whether Luhn's sum holds: from the right every second digit doubled, its digits added; the total divides
+    by ten.
+    """
     values = list(map(int, digits))
     doubled = (sum(divmod(2 * value, 10)) for value in values[-2::-2])
     return (sum(values[-1::-2]) + sum(doubled)) % 10 == 0

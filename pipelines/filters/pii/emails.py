@@ -44,7 +44,7 @@ _CODE_USERS = frozenset({"git", "hg", "svn"})
 
 
 def find_emails(text: str) -> list[Span]:
-    """The e-mail addresses in `text`."""
+    """Return the e-mail addresses in `text`."""
     found = _find_disguised(text)
     match = _next_address(text, 0)
     while match is not None:
@@ -56,13 +56,13 @@ def find_emails(text: str) -> list[Span]:
 
 
 def _next_address(text: str, position: int) -> re.Match[str] | None:
-    """The first address from `position` on; what is too far before an `@` need not be searched."""
+    """Return the first address from `position` on; what is too far before an `@` need not be searched."""
     at = text.find("@", position)
     return None if at < 0 else _EMAIL.search(text, max(position, at - _MAX_USER))
 
 
 def _find_disguised(text: str) -> list[Span]:
-    """Addresses written with "(at)" or "[at]", and perhaps "(dot)"."""
+    """Return addresses written with "(at)" or "[at]", and perhaps "(dot)"."""
     if not any(disguise in text for disguise in _DISGUISES):
         return []
     return [match.span() for match in _DISGUISED.finditer(text)]

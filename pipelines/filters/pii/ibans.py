@@ -46,7 +46,7 @@ _CHARACTERS = re.compile(rf"[A-Za-z0-9](?:[{SPACES}{DASHES}.]?+[A-Za-z0-9]){{14,
 
 
 def find_ibans(text: str, runs: Sequence[Span]) -> list[Span]:
-    """The account numbers in `text`; each begins two letters before one of its digit runs."""
+    """Return the account numbers in `text`; each begins two letters before one of its digit runs."""
     found: list[Span] = []
     for start, _ in runs:
         if not text[start - 1 : start].isalpha():  # most runs do not follow a letter
@@ -66,7 +66,7 @@ def _may_begin(text: str, start: int) -> bool:
 
 
 def _account(text: str, start: int, length: int) -> Span | None:
-    """The account number of `length` characters that begins at `start`, if one does."""
+    """Return the account number of `length` characters that begins at `start`, if one does."""
     written = _CHARACTERS.match(text, start)
     if written is None:
         return None
@@ -81,5 +81,7 @@ def _account(text: str, start: int, length: int) -> Span | None:
 
 
 def _passes_mod_97(compact: str) -> bool:
-    """ISO 7064: the first four characters moved to the end, letters as 10 to 35, leaves 1 when divided by 97."""
+    """Return whether ISO 7064 holds: the first four characters moved to the end, letters as 10 to 35, leaves 1 when
+    divided by 97.
+    """
     return int((compact[4:] + compact[:4]).upper().translate(_LETTERS_AS_NUMBERS)) % 97 == 1

@@ -61,7 +61,9 @@ _WORDS_BEFORE_ADDRESSES = words(
 
 
 def find_ip_addresses(text: str, runs: Sequence[Span], has_colons: bool) -> list[Span]:
-    """The addresses in `text`: those of IPv4 stand in `runs`; without `has_colons` (`first_look`) none is of IPv6."""
+    """Return the addresses in `text`: those of IPv4 stand in `runs`; without `has_colons` (`first_look`) none is of
+    IPv6.
+    """
     found: list[Span] = []
     if has_colons:
         spans = (_trimmed(match) for match in _IPV6.finditer(text))
@@ -120,7 +122,7 @@ def _is_numbered(before: str) -> bool:
 
 
 def _trimmed(match: re.Match[str]) -> Span:
-    """The match without the colon of a sentence behind it."""
+    """Return the match without the colon of a sentence behind it."""
     start, stop = match.span()
     return start, stop - (match[0].endswith(":") and not match[0].endswith("::"))
 

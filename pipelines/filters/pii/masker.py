@@ -63,7 +63,7 @@ _FINDERS: Mapping[str, _Finder] = MappingProxyType(
 def mask_all(
     text: str, kinds: Sequence[str] = tuple(MASKS), regions: Sequence[str] = ENGLISH, look: FirstLook | None = None
 ) -> tuple[str, dict[str, int]]:
-    """`text` with every one of `kinds` masked, and how many of each; `regions` are its likely countries.
+    """Return `text` with every one of `kinds` masked, and how many of each; `regions` are its likely countries.
 
     `look` is that of the text, where it has been looked at already.
     """
@@ -91,32 +91,32 @@ def _mask(kind: str, text: str, regions: Sequence[str] = ENGLISH) -> tuple[str, 
 
 
 def mask_emails(text: str) -> tuple[str, int]:
-    """`text` with e-mail addresses replaced by `|||EMAIL_ADDRESS|||`, and how many."""
+    """Return `text` with e-mail addresses replaced by `|||EMAIL_ADDRESS|||`, and how many."""
     return _mask("email", text)
 
 
 def mask_phone_numbers(text: str, regions: Sequence[str] = ENGLISH) -> tuple[str, int]:
-    """`text` with phone numbers replaced by `|||PHONE_NUMBER|||`, and how many."""
+    """Return `text` with phone numbers replaced by `|||PHONE_NUMBER|||`, and how many."""
     return _mask("phone", text, regions)
 
 
 def mask_ip_addresses(text: str) -> tuple[str, int]:
-    """`text` with IPv4 and IPv6 addresses replaced by `|||IP_ADDRESS|||`, and how many."""
+    """Return `text` with IPv4 and IPv6 addresses replaced by `|||IP_ADDRESS|||`, and how many."""
     return _mask("ip", text)
 
 
 def mask_credit_cards(text: str) -> tuple[str, int]:
-    """`text` with payment cards (Luhn's sum right) replaced by `|||CREDIT_CARD|||`, and how many."""
+    """Return `text` with payment cards (Luhn's sum right) replaced by `|||CREDIT_CARD|||`, and how many."""
     return _mask("credit_card", text)
 
 
 def mask_ibans(text: str) -> tuple[str, int]:
-    """`text` with bank account numbers (IBAN, remainder by 97 right) replaced by `|||IBAN|||`, and how many."""
+    """Return `text` with bank account numbers (IBAN, remainder by 97 right) replaced by `|||IBAN|||`, and how many."""
     return _mask("iban", text)
 
 
 def mask_street_addresses(text: str) -> tuple[str, int]:
-    """`text` with street addresses in English form replaced by `|||STREET_ADDRESS|||`, and how many."""
+    """Return `text` with street addresses in English form replaced by `|||STREET_ADDRESS|||`, and how many."""
     return _mask("street_address", text)
 
 

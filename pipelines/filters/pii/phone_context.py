@@ -68,8 +68,9 @@ def sign_at(text: str, start: int, stop: int, last_phone: int, last_taken: int) 
 
 
 def _before(text: str, start: int, first: int) -> str:
-    """The text before a number: of its line and of a label above it, and behind the last long number or mask, which has
-    words of its own."""
+    """Return the text before a number: of its line and of a label above it, and behind the last long number or mask,
+    which has words of its own.
+    """
     above, _, line = text[max(0, start - _WINDOW, first) : start].rpartition("\n")
     label = above.rpartition("\n")[2]
     if len(label) <= _MAX_LABEL and _WORD.search(line) is None:

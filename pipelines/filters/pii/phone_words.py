@@ -9,7 +9,7 @@ from pipelines.extract.word_lists import words
 
 
 def _stems(text: str) -> tuple[str, ...]:
-    """The words of a text in the form that `str.startswith` takes."""
+    """Return the words of a text in the form that `str.startswith` takes."""
     return tuple(text.split())
 
 

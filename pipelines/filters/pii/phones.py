@@ -68,7 +68,7 @@ _INTERNATIONAL_PREFIX = "00"
 def find_phones(
     text: str, runs: Sequence[Span], regions: Sequence[str] = ENGLISH, taken: Sequence[Span] = ()
 ) -> list[Span]:
-    """The phone numbers in `text`, whose digits stand in `runs`.
+    """Return the phone numbers in `text`, whose digits stand in `runs`.
 
     `regions` are the page's countries, `taken` the passages that are personal data of other kinds, in order.
     """
@@ -90,7 +90,7 @@ def find_phones(
 def _numbers_of(
     text: str, start: int, stop: int, plans: NumberingPlans, last_phone: int, last_taken: int
 ) -> Iterator[Span]:
-    """The phone numbers of one run: all of it, or else what of it has a form of its own."""
+    """Yield the phone numbers of one run: all of it, or else what of it has a form of its own."""
     while start > 0 and text[start - 1] in _OPENINGS:
         start -= 1
     for first, end, is_alone in _parts(text, start, stop):
@@ -105,7 +105,7 @@ def _numbers_of(
 
 
 def _north_american_in(text: str, start: int, stop: int, last_phone: int, last_taken: int) -> Span | None:
-    """The first number in North American form among other numbers."""
+    """Return the first number in North American form among other numbers."""
     for match in _NORTH_AMERICAN_INSIDE.finditer(text, start, stop):
         is_apart = _begins_apart(text, match.start(), last_phone) and _ends_apart(text, match.end())
         if is_apart and sign_at(text, *match.span(), last_phone, last_taken) is not Sign.OTHER:
@@ -120,7 +120,7 @@ def _behind_signs(text: str, start: int, stop: int) -> int:
 
 
 def _parts(text: str, start: int, stop: int) -> Iterator[tuple[int, int, bool]]:
-    """A run as the numbers that it may be: all of it, or where that is too long, cut where another number begins.
+    """Yield a run as the numbers that it may be: all of it, or where that is too long, cut where another number begins.
 
     The third value says that the part stands alone: a row of numbers with spaces only does not.
     """
@@ -138,7 +138,7 @@ def _parts(text: str, start: int, stop: int) -> Iterator[tuple[int, int, bool]]:
 def _number_in(
     text: str, start: int, stop: int, plans: NumberingPlans, last_phone: int, last_taken: int, is_alone: bool
 ) -> Span | None:
-    """The phone number that begins at `start`, up to `stop` or, with a phone's word, to a space before it."""
+    """Return the phone number that begins at `start`, up to `stop` or, with a phone's word, to a space before it."""
     while text[start] == "(" and text.count("(", start, stop) > text.count(")", start, stop):
         start += 1
     written = text[start:stop]
@@ -176,7 +176,9 @@ def _ends(written: str) -> Iterator[int]:
 
 
 def _international(text: str, start: int, stop: int, plans: NumberingPlans) -> Span | None:
-    """A number with `+`; of one with more digits than nearly all have, the longest beginning that a country has."""
+    """Return a number with `+`; of one with more digits than nearly all have, the longest beginning that a country
+    has.
+    """
     written = text[start:stop]
     ends = [
         end

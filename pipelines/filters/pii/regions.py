@@ -59,7 +59,9 @@ _NOT_COUNTRIES = frozenset({"io", "co", "tv", "me", "ai", "cc", "ly", "fm", "eu"
 
 
 def phone_regions(language: str | None = None, url: str | None = None) -> tuple[str, ...]:
-    """ISO 3166 codes, the likeliest first: the country of the page's domain, then those that speak its language."""
+    """Return ISO 3166 codes, the likeliest first: the country of the page's domain, then those that speak its
+    language.
+    """
     found = _BY_LANGUAGE.get(language or "en", ENGLISH)
     host = _HOST.match(url or "")
     top = host[1].rpartition(".")[2].lower() if host else ""

@@ -20,7 +20,7 @@ _RUN = re.compile(rf"[0-9](?:[0-9{SEPARATORS[1:-1]}]*[0-9])?")
 
 
 def digit_runs(text: str) -> list[Span]:
-    """The longest stretches of ASCII digits and separators, each from its first digit to its last."""
+    """Return the longest stretches of ASCII digits and separators, each from its first digit to its last."""
     return [match.span() for match in _RUN.finditer(text)]
 
 
@@ -30,7 +30,7 @@ def without_overlaps(found: Sequence[Span], taken: Sequence[Span]) -> list[Span]
 
 
 def outside(text: str, runs: Sequence[Span], taken: Sequence[Span]) -> list[Span]:
-    """The digit runs of `text` where nothing is taken; one that is taken in its middle becomes two."""
+    """Return the digit runs of `text` where nothing is taken; one that is taken in its middle becomes two."""
     found: list[Span] = []
     for start, stop in runs:
         if last_before(taken, stop) <= start:
@@ -53,7 +53,7 @@ def last_before(taken: Sequence[Span], stop: int) -> int:
 
 
 def replaced(text: str, masks: Sequence[tuple[Span, str]]) -> str:
-    """`text` with each span, none of which overlaps another, replaced by its mask."""
+    """Return `text` with each span, none of which overlaps another, replaced by its mask."""
     pieces = []
     position = 0
     for (start, stop), mask in sorted(masks):

@@ -21,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z]? [A-Z0-9]")
 
 
 def find_streets(text: str, runs: Sequence[Span]) -> list[Span]:
-    """The street addresses in `text`; the last number of one of `runs` begins each."""
+    """Return the street addresses in `text`; the last number of one of `runs` begins each."""
     found: list[Span] = []
     for start, stop in runs:
         if _NAME.match(text, stop) is None or (found and start < found[-1][1]):
