@@ -14,6 +14,12 @@ FOLDERS = ("pipelines", "assets", "benchmarks", "lm")
 CLAUSE = re.compile(r"(What|Who|Whom|Whose|How|Which|Where|Whether|Why|That)\b(?!-)")
 PERSONIFIED = re.compile(r"\b(tells?|told|asks?|asked|meets?|knows?|stands?|looks|bends?|foretells?)\b")
 IS_NO = re.compile(r"(?<![Tt]here )\b(?:is|are|be) no (?!longer\b|more\b|less\b|larger\b)")
+NOT_A_VERB = re.compile(
+    r"(?:The|An?|All|Each|Every|Both|Half|One|Two|Three|Some|These|This|It|Its|Our|Whole|Same|Text|Mean|Median"
+    r"|Of|For|By|In|On|At|To|From|Within|Without|As|While|With|Up|When|After|Before|Args:|Raises:)(?!\w)"
+    r"|[^A-Z]|[A-Z](?![a-z])|[A-Z][a-z]*[a-rt-z]s\b"
+)
+"""Articles, quantifiers, prepositions, symbols, names in capitals, plurals, and verbs in the third person."""
 MOST_WORDS = 25
 DATA = ("pipelines/demo_crawl/", "benchmarks/pii_texts.py")
 """Modules whose strings are the text of pages and not prose about code."""
@@ -69,6 +75,26 @@ def test_first_lines_name_the_thing():
     assert offences(lambda name, text, public: CLAUSE.match(text) and (public or not text.startswith("Whether"))) == []
 
 
+def returns_or_acts(node):
+    """Return whether a function is called for its work: neither a property nor one whose docstring Dagster shows."""
+    decorators = [ast.unparse(each) for each in node.decorator_list]
+    return node.name != "__init__" and not any(
+        re.search(r"property|\.setter|overload|\bdg\.", each) for each in decorators
+    )
+
+
+def test_first_lines_of_functions_begin_with_a_verb():
+    """Public or not: `Return the …`, `Yield …`, `Write …`."""
+    functions = [
+        (f"{path}:{node.lineno}: {node.name}", first_line(ast.get_docstring(node)))
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) and returns_or_acts(node)
+    ]
+    assert len(functions) > 1000
+    assert [f"{place}: {text}" for place, text in functions if NOT_A_VERB.match(text)] == []
+
+
 def test_code_is_not_personified_in_a_modules_first_line():
     assert offences(lambda name, text, _: not name and PERSONIFIED.search(first_line(text))) == []
 
@@ -97,3 +123,8 @@ def test_first_sentences_are_short():
 @pytest.mark.parametrize("text", ["What the rules say.", "Who meets.", "How many documents stay."])
 def test_clauses_are_found(text):
     assert CLAUSE.match(text)
+
+
+@pytest.mark.parametrize("text", ["The rows of a table.", "Rows of a table.", "`text` in lower case.", "Returns a row."])
+def test_lines_without_a_verb_are_found(text):
+    assert NOT_A_VERB.match(text) and not NOT_A_VERB.match(f"Return {text[0].lower()}{text[1:]}")

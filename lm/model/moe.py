@@ -143,7 +143,7 @@ class MixtureOfExperts(nn.Module):
 
 
 def mixture_reference(moe: MixtureOfExperts, x: Float[Tensor, "tokens d_model"]) -> Float[Tensor, "tokens d_model"]:
-    """Return the formula written out: every token through every expert, weighted by 0 where it was not chosen; tests
+    """Compute the formula written out: every token through every expert, weighted by 0 where it was not chosen; tests
     hold the module to it.
     """
     probabilities, chosen, _ = moe.route(x)
