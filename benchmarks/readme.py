@@ -1,7 +1,7 @@
-"""`python -m benchmarks.readme`: write the README's figures from the recorded results, so that they cannot drift.
+"""`python -m benchmarks.readme`: write the README's figures from the recorded results.
 
-A block of the README stands between `<!-- NAME -->` and `<!-- end of NAME -->`; `--check` exits 1 where one is not what
-the results say.
+A generated block of the README lies between `<!-- NAME -->` and `<!-- end of NAME -->`. `--check` exits 1 if a block
+differs from the recorded results.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from lm.errors import InputError, run_command
 README = Path(__file__).parent.parent / "README.md"
 
 SHOWN = "demo_seed_0"
-"""The results whose tables and trace are shown: `python -m benchmarks.demo --seeds 0`."""
+"""The result file whose tables and trace the README shows: `python -m benchmarks.demo --seeds 0`."""
 
 PEERS = (
     ("encode web text", "tokenizer", "crawl: encode to arrays, one core", ("tiktoken", "tokenizers", "gigatoken")),
     ("train a tokenizer of 32,000", "tokenizer", "crawl: train 32,000, one core", ("Hugging Face", "rustbpe")),
     ("MinHash signatures", "minhash", "datasketch from the same text", ("loam over datasketch",)),
     ("MinHash signatures", "minhash", "rensa from the same text", ("loam over rensa",)),
-    ("main text of a page", "extraction", "text of a page", ("trafilatura",)),
-    ("whole curation; the peer filters only", "curation", "the whole curation, other filters", ("datatrove",)),
-    ("whole curation; the peer parses only", "curation", "the whole curation", ("bare loop",)),
+    ("main-text extraction", "extraction", "text of a page", ("trafilatura",)),
+    ("full curation (the peer only filters)", "curation", "the whole curation, other filters", ("datatrove",)),
+    ("full curation (the peer only parses)", "curation", "the whole curation", ("bare loop",)),
     ("WARC reading, digests checked", "warc_reading", "gzip, records read and checked", ("fastwarc",)),
 )
-"""What the table of peers shows: the words for it, the results, the row, and the peers, by how their names begin."""
+"""The rows of the table of peers: label, result file, row name, and the prefixes of the peers' names."""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a figure is another")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a block is out of date")
     arguments = parser.parse_args(argv)
     before = README.read_text("utf-8")
     after = written(before)
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def written(text: str) -> str:
-    """The README's text with all of its blocks made anew.
+    """Return the README's text with all generated blocks replaced.
 
     Raises:
         InputError: a block is missing.
@@ -61,7 +61,7 @@ def written(text: str) -> str:
 
 
 def peers() -> str:
-    """Return the table of ratios to each peer, of the same run on the same input."""
+    """Return the table of ratios to each peer, from one run on the same input."""
     lines = ["| | Loam | against | ratio |", "|---|--:|---|--:|"]
     for words, subject, row_name, names in PEERS:
         for name in names:
@@ -73,46 +73,46 @@ def peers() -> str:
 
 
 def cost() -> str:
-    """Return two sentences: minutes and memory of the demo that is shown; packages and disk of the set-up."""
+    """Return sentences: minutes and memory of the demo; packages and disk of the setup."""
     rows = _results(SHOWN)["rows"]
     seconds = [row["value"] for row in rows if row["name"].endswith("the whole chain")]
     memory = [row["value"] for row in rows if row["name"].endswith("largest process")]
     facts = _results(SHOWN)
     machine = f"{facts['machine']['cores']} cores ({facts['machine']['processor']})"
     return (
-        f"`make demo` takes {max(seconds) / 60:.0f} minutes on {machine} and {max(memory):.1f} GiB of memory, after "
-        f"set-up (commit {facts['commit']}, {facts['date']}).\n{_setup_cost()}"
+        f"After setup, `make demo` takes {max(seconds) / 60:.0f} minutes on {machine}; its largest process uses "
+        f"{max(memory):.1f} GiB of memory (commit {facts['commit']}, {facts['date']}).\n{_setup_cost()}"
     )
 
 
 def _setup_cost() -> str:
     if not (RESULTS / "setup.json").exists():
-        return "What `make setup` downloads, and the disk that it takes: not measured (`python -m benchmarks.setup`)."
+        return "Downloads and disk use of `make setup` are not measured (`python -m benchmarks.setup`)."
     facts = _results("setup")
     values = {row["name"]: row["value"] for row in facts["rows"]}
     packages = values["packages downloaded"] + values["packages read from a local folder"]
     disk = max(value for name, value in values.items() if name.endswith("disk afterwards"))
     return (
-        f"`make setup` installs {packages:,.0f} MB of packages, torch in its build for CPUs; clone, environment and "
-        f"caches then take {disk:.1f} GB of disk (commit {facts['commit']}, {facts['date']}). A build of torch for "
-        "GPUs, which PyPI has for Linux, is larger: not measured."
+        f"`make setup` installs {packages:,.0f} MB of packages, with the CPU build of torch. The clone, the "
+        f"environment and the caches then occupy {disk:.1f} GB of disk (commit {facts['commit']}, {facts['date']}). The GPU build "
+        "of torch that PyPI serves for Linux is larger; its size is not measured."
     )
 
 
 def demo() -> str:
-    """The table that `make demo` ended with, for the first seed that was measured."""
+    """Return the summary tables of `make demo` for seed 0."""
     facts = _results(SHOWN)
     return f"```\n{facts['summary']}\n```\n\nMeasured at commit {facts['commit']} ({facts['date']}), seed 0."
 
 
 def trace() -> str:
-    """The trace of a document of the demo."""
+    """Return the trace of one document of the demo."""
     lines = str(_results(SHOWN)["trace"]).splitlines()
     return "\n".join(["```", f"$ .venv/bin/python -m pipelines.trace {lines[0]}", *lines[1:], "```"])
 
 
 def scaling() -> str:
-    """Return sentences on the accounting, the fits, and the own law's prediction."""
+    """Return sentences on the accounting, the fits and the predictions of the fitted laws."""
     facts = _results("scaling")
     values = {row["name"]: row["value"] for row in facts["rows"]}
 
@@ -128,10 +128,10 @@ def scaling() -> str:
         for row in laws
     )
     return (
-        f"FLOPs of a step {flops}, its bytes are within {most('bytes'):.2g}% "
-        f"of what a CPU allocates. Of 100 planted laws at least {inside:.0f} have each parameter in its 95% interval. "
-        f"The loss at four times the largest budget of twenty trainings, and the mean of three seeds: on {own}. "
-        f"Commit {facts['commit']}, {facts['date']}."
+        f"The predicted FLOPs of a training step {flops}; the predicted memory is within {most('bytes'):.2g}% of the "
+        f"allocations on a CPU. For each parameter, the 95% interval contains the true value in at least {inside:.0f} "
+        f"of 100 synthetic fits. Loss at four times the largest budget of twenty training runs, against the mean of "
+        f"three seeds: on {own}. Commit {facts['commit']}, {facts['date']}."
     )
 
 

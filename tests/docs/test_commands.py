@@ -116,7 +116,7 @@ def test_links_and_modules_are_there(page):
 def test_the_readmes_path_for_real_crawls_ends_in_a_corpus(tmp_path):
     """On a fresh home, command by command; without its settings the path stops where labels are missing."""
     readme = (REPOSITORY / "README.md").read_text("utf-8")
-    section = readme[readme.index("## Real crawls") : readme.index("## Where to read on")]
+    section = readme[readme.index("## Real crawls") : readme.index("## Documentation")]
     ((_, name, settings), (_, _, console)) = _BLOCK.findall(section)
     (tmp_path / ".dagster").mkdir()
     (tmp_path / name).parent.mkdir()
