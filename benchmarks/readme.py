@@ -94,8 +94,8 @@ def _setup_cost() -> str:
     disk = max(value for name, value in values.items() if name.endswith("disk afterwards"))
     return (
         f"`make setup` installs {packages:,.0f} MB of packages, with the CPU build of torch. The clone, the "
-        f"environment and the caches then occupy {disk:.1f} GB of disk (commit {facts['commit']}, {facts['date']}). The GPU build "
-        "of torch that PyPI serves for Linux is larger; its size is not measured."
+        f"environment and the caches then occupy {disk:.1f} GB of disk (commit {facts['commit']}, {facts['date']}). "
+        "The GPU build of torch that PyPI serves for Linux is larger; its size is not measured."
     )
 
 
