@@ -11,7 +11,7 @@ from lm.errors import run_command
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").strip())
     options.add_argument("--check", action="store_true", help="exit 1 where a target is missed")
     check = ["--check"] if options.parse_args(argv).check else []
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def subjects() -> list[str]:
-    """The names of all benchmarks: the modules of this package that have a `main` of their own."""
+    """Return the names of all benchmarks: the modules of this package with their own `main`."""
     modules = (path for path in Path(__file__).parent.glob("*.py") if path.stem != "__main__")
     return sorted(path.stem for path in modules if "\ndef main(" in path.read_text(encoding="utf-8"))
 

@@ -30,7 +30,7 @@ SETTINGS = {
 
 
 def corpora(names: Sequence[str], folder: Path) -> Iterator[tuple[str, Artifact]]:
-    """The shards of the corpora asked for, of those that are here."""
+    """Yield the shards of the requested corpora that are available."""
     prose = prose_path()
     if "crawl" in names:
         yield "crawl", crawl_shards(folder / "crawl", VOCAB_SIZE)
@@ -41,7 +41,7 @@ def corpora(names: Sequence[str], folder: Path) -> Iterator[tuple[str, Artifact]
 def measure(
     names: Sequence[str], questions: Sequence[str], folder: Path, pages: Path | None, num_tokens: int
 ) -> Iterator[Row]:
-    """A row a variant; with `pages`, the report of each corpus is written there as Markdown."""
+    """Yield one row per variant; write the report of each corpus to `pages`, if given, as Markdown."""
     config = AblationConfig(num_tokens=num_tokens, training=SETTINGS)
     for name, shards in corpora(names, folder):
         place = folder / f"{name}-ablations"
@@ -70,13 +70,13 @@ def _rows(corpus: str, question: str, artifact: Artifact) -> Iterator[Row]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("ablations", (__doc__ or "").strip())
     options.add_argument("--corpora", nargs="+", choices=("crawl", "prose"), default=["crawl", "prose"])
     options.add_argument("--questions", nargs="+", choices=list(QUESTIONS), default=list(QUESTIONS))
-    options.add_argument("--num-tokens", type=int, default=NUM_TOKENS, metavar="N", help="of each run (200,000)")
+    options.add_argument("--num-tokens", type=int, default=NUM_TOKENS, metavar="N", help="tokens of each run (200,000)")
     options.add_argument("--pages", type=Path, metavar="FOLDER", help="write each corpus's report there as Markdown")
-    options.add_argument("--work", type=Path, metavar="FOLDER", help="keep the trainings there, and go on from them")
+    options.add_argument("--work", type=Path, metavar="FOLDER", help="keep the training runs there, and resume them")
     arguments = options.parse_args(argv)
     names, questions, pages = arguments.corpora, arguments.questions, arguments.pages
 

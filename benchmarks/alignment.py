@@ -44,7 +44,7 @@ MIN_RATIO = 3.0
 
 
 def rows(shared: Path, *, toy: bool = False) -> Iterator[Row]:
-    """All rows; `toy` has small sizes for a test. `shared` has GSM8K and HH as they are published."""
+    """Yield all rows; `toy` selects small sizes for a test. `shared` is the folder of published GSM8K and HH."""
     yield from _rollout_rows(toy)
     yield from _step_rows(toy)
     yield from _data_rows(shared, toy)
@@ -88,7 +88,7 @@ def _rollout_rows(toy: bool) -> Iterator[Row]:
 
 
 def _twins() -> tuple[TransformerLM, Any]:
-    """Our model of the demo's shape and transformers' Llama, with the same weights."""
+    """Return Loam's model of the demo's shape and transformers' Llama, with the same weights."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
@@ -122,7 +122,7 @@ def _twins() -> tuple[TransformerLM, Any]:
 
 
 def _alternating(works: Mapping[str, Callable[[], int]], repeats: int) -> dict[str, float]:
-    """Median tokens a second of each, one after the other, after a run of each that does not count."""
+    """Return the median tokens per second of each, in turns, after one warm-up run of each."""
     speeds: defaultdict[str, list[float]] = defaultdict(list)
     for repeat in track(range(repeats + 1), "rollouts", unit="round"):
         for name, work in works.items():
@@ -134,7 +134,7 @@ def _alternating(works: Mapping[str, Callable[[], int]], repeats: int) -> dict[s
 
 
 def _step_rows(toy: bool) -> Iterator[Row]:
-    """Shares of rolling out, scoring and training in GRPO steps of the demo's sizes."""
+    """Yield the shares of rollouts, scoring and training in GRPO steps of the demo's sizes."""
     problems = _problems(4 if toy else 32)
     tokenizer = train_bpe([problem.prompt for problem in problems], 600, SPECIAL_TOKENS)
     torch.manual_seed(0)
@@ -171,7 +171,7 @@ def _problems(count: int) -> list[Problem]:
 
 
 def _data_rows(shared: Path, toy: bool) -> Iterator[Row]:
-    """Published GSM8K and HH from file to a trained model: what is neither in it nor counted is lost."""
+    """Yield rows of lost examples, neither trained on nor counted, of published GSM8K and HH."""
     names = ("GSM8K problems lost without a count", "HH pairs lost without a count")
     gsm8k = [shared / "gsm8k" / name for name in ("train.jsonl", "test.jsonl")]
     hh = shared / "preferences" / "hh_harmless.jsonl.gz"
@@ -209,7 +209,7 @@ def _data_rows(shared: Path, toy: bool) -> Iterator[Row]:
 
 
 def _head(path: Path, folder: Path, num_lines: int = 400) -> Path:
-    """A copy of the first lines of a file, which may be compressed."""
+    """Return a copy of the first lines of a plain or compressed file."""
     opened = gzip.open if path.suffix == ".gz" else open
     copy = folder / path.name
     with opened(path, "rt", encoding="utf-8") as stream, opened(copy, "wt", encoding="utf-8") as target:
@@ -218,7 +218,7 @@ def _head(path: Path, folder: Path, num_lines: int = 400) -> Path:
 
 
 def _start(home: Path, data: Artifact) -> dict[str, Any]:
-    """A tokenizer of the data's own text and a fresh model of the demo's shape, as artifacts."""
+    """Return a tokenizer trained on the data and a new model of the demo's shape, as artifacts."""
     texts: Sequence[str] = data.file("instructions.jsonl").read_text("utf-8").splitlines()[:2_000]
     vocabulary = train_bpe(texts, 2_048, SPECIAL_TOKENS)
     torch.manual_seed(0)
@@ -232,7 +232,7 @@ def _start(home: Path, data: Artifact) -> dict[str, Any]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     arguments = parser("alignment", (__doc__ or "").strip()).parse_args(argv)
     return finish("alignment", rows(shared_data()), arguments)
 

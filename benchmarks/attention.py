@@ -1,7 +1,7 @@
 """FlashAttention on a GPU against PyTorch's attention: contexts of 128 to 65,536, heads of 16 to 128, two types.
 
-Causal attention counts half of the products of all pairs; the backward counts 2.5 times the forward (five products
-beside two). Each row is a rate; its peer is `scaled_dot_product_attention` on the same inputs.
+Causal attention counts half of the products of all pairs; the backward counts 2.5 times the forward (five matrix
+multiplications against two). Each row is a rate; its peer is `scaled_dot_product_attention` on the same inputs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TARGETS = {("forward", 8_192, 128, torch.bfloat16): 400.0, ("backward", 8_192, 1
 
 
 def rows(*, toy: bool = False) -> Iterator[Row]:
-    """All rows, those of most weight first; not measured where no kernel runs."""
+    """Yield all rows, the most important first, 'not measured' without a GPU or interpreter."""
     shapes = [(64, 16, torch.float32)] if toy else [(c, d, t) for t in TYPES for d in D_HEADS for c in CONTEXTS]
     runnable = torch.cuda.is_available() or toy
     for context, d_head, dtype in track(shapes, "attention", unit="shape"):
@@ -82,7 +82,7 @@ def _work(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     arguments = parser("attention", (__doc__ or "").strip()).parse_args(argv)
     return finish("attention", rows(), arguments)
 

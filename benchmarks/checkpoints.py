@@ -1,4 +1,4 @@
-"""Checkpoints by the clock: their share of a training's time, and the progress of a run that is killed again and again.
+"""Clock-driven checkpoints: their share of a run's time, and the progress of a repeatedly killed run.
 
 The run is that of `make demo` (preset tiny_cpu, one million tokens) on documents of random ids. The share counts both
 the copy, for which the run waits, and the write on a thread, which mostly goes on beside it; it leaves out the last
@@ -34,7 +34,7 @@ MAX_SHARE = 0.02
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("checkpoints", (__doc__ or "").strip())
     options.add_argument("--tokens", type=int, default=NUM_TOKENS, metavar="N", help="tokens of the run")
     options.add_argument("--life", type=float, default=28.0, metavar="S", help="seconds until a kill (default: 28)")
@@ -55,7 +55,7 @@ def _settings(num_tokens: int) -> dict[str, Any]:
 
 
 class _TimedRun(Run):
-    """A run that adds up the seconds of its checkpoints by the clock: copied, and written by the thread."""
+    """A run that sums the seconds of its clock-driven checkpoints, copying and writing separately."""
 
     copied = written = 0.0
     num_saved = 0
@@ -72,7 +72,7 @@ class _TimedRun(Run):
 
 
 def _cost_rows(shards: Artifact, output: Path, num_tokens: int) -> list[Row]:
-    """The share of the time of a whole run that its checkpoints by the clock take."""
+    """Return the share of a run's time that clock-driven checkpoints take."""
     settings = _settings(num_tokens)
     identity = {"config": settings, "inputs": {"token_shards": shards.digest}, "code": "benchmark"}
     run = _TimedRun(PretrainConfig(**settings), shards, None, work_folder(output), identity, silent, StopSignals())
@@ -95,7 +95,7 @@ def _cost_rows(shards: Artifact, output: Path, num_tokens: int) -> list[Row]:
 
 
 def _killed_rows(shards: Artifact, output: Path, num_tokens: int, life_s: float, num_lives: int) -> list[Row]:
-    """The steps that each life of a run adds to its newest checkpoint, the process killed without a warning."""
+    """Return the steps that a repeatedly killed run adds to its newest checkpoint between two kills."""
     pairs = [item for name, value in _settings(num_tokens).items() for item in ("--set", f"{name}={value}")]
     command = [sys.executable, "-m", "lm.training", "--data", str(shards.path), "--out", str(output), *pairs]
     reached = [0]

@@ -1,7 +1,7 @@
 """Curation of real news pages on one core, against a bare loop, trafilatura and datatrove; two workers against one.
 
-A WARC file has 5,520 pages by default: the start of a curation (models, index of evaluation items, child) costs half a
-second of processor time, which a crawl's file of 30,000 pages hardly shows and a small sample would.
+A WARC file has 5,520 pages by default. The startup of a curation (models, index of evaluation items, child process)
+costs half a second of CPU time, which is negligible for a crawl's file of 30,000 pages but not for a small sample.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ Work = Callable[[Path], object]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("curation", (__doc__ or "").strip())
     options.add_argument("--copies", type=int, default=60, metavar="N", help="varied copies of each page (default: 60)")
     options.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds; the median counts (default: 3)")
-    options.add_argument("--skip", nargs="*", default=[], choices=list(_PARTS), help="parts that are not measured")
+    options.add_argument("--skip", nargs="*", default=[], choices=list(_PARTS), help="parts to skip")
     arguments = options.parse_args(argv)
     pages = true_pages()
     rows: list[Row] = []
@@ -66,7 +66,7 @@ def _write_warcs(folder: Path, pages: list[TruePage], num_copies: int) -> list[P
 def _quality(
     pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
-    """F1 and pages a second of the extraction alone, in this process, from bytes to text."""
+    """Return F1 and pages per second of the extraction alone, from bytes to text, in this process."""
     extractors: dict[str, Callable[[bytes], str] | None] = {
         "Loam": lambda html: extract_text(html) or "",
         "resiliparse": rivals.bare_text,
@@ -98,7 +98,7 @@ def _quality(
 def _one_core(
     pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
-    """Extraction and the whole curation of one WARC file against the bare loop over it."""
+    """Return rows of extraction and of the full curation of one WARC file, against a bare loop."""
     works: dict[str, Work] = {
         "bare loop": lambda _: rivals.bare_loop(paths[0]),
         "extraction": lambda target: refinery.extract(paths[0], target / "extracted"),
@@ -116,7 +116,7 @@ def _one_core(
 def _datatrove(
     pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
-    """The whole curation against datatrove's, which is too slow to repeat; both are warmed up on a small file."""
+    """Return the row of the full curation against datatrove, measured once after a warm-up on a small file."""
     pipeline = rivals.datatrove_pipeline()
     if pipeline is None or not repeats:
         return [_against("the whole curation, other filters", {}, "curation", "datatrove", MIN_DATATROVE)]
@@ -139,7 +139,7 @@ def _datatrove(
 def _two_workers(
     pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
-    """Wall-clock time of one worker pinned to one core, guard's child included, and of two workers on two cores."""
+    """Return the speedup of two workers on two cores over one worker with its child process on one core."""
     cores = sorted(os.sched_getaffinity(0))[-2:]
     name = f"two workers, {NUM_PARTITIONS} partitions"
     if len(cores) < 2 or not repeats:
@@ -169,8 +169,7 @@ def _two_workers(
 def _memory(
     pages: list[TruePage], paths: Sequence[Path], built: refinery.Refinery, folder: Path, repeats: int
 ) -> list[Row]:
-    """The largest resident sizes of a process that does nothing else than curate, and of its parsing child; the bytes
-    that it writes."""
+    """Return the peak resident sizes of a curating process and of its parsing child, and the bytes written."""
     peaks: tuple[int, int] | tuple[None, None] = (None, None)
     written: float | None = None
     if repeats:
@@ -198,7 +197,7 @@ def _curate_for_memory(paths: Sequence[Path], built: refinery.Refinery, home: Pa
 
 
 def _bytes_written(home: Path) -> float:
-    """The size of the tables of all steps, over that of the extracted documents."""
+    """Return the ratio of the size of all steps' tables to the size of the extracted documents."""
     sizes = {step.artifact: _size_of(home / "artifacts" / step.artifact) for step in CURATION}
     return sum(sizes.values()) / _size_of(home / "artifacts" / EXTRACTION.artifact, DOCUMENTS)
 
@@ -233,7 +232,7 @@ def _alternate(
     warm_up: bool = True,
     cores: Sequence[int] | None = None,
 ) -> dict[str, float]:
-    """The median seconds of each work, done in turns; after a round that is not counted, unless `warm_up` is false.
+    """Return the median seconds of each work, done in turns, after an uncounted round if `warm_up` is true.
 
     By default, seconds are those of one core, this process and its children together: other work on the machine is not
     theirs.
@@ -255,14 +254,14 @@ def _alternate(
 
 
 def _core_seconds() -> float:
-    """Processor seconds of this process and of the children that it has waited for, to the microsecond."""
+    """Return CPU seconds of this process and of its ended children, to the microsecond."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 @contextmanager
 def _pinned(cores: Sequence[int]) -> Iterator[None]:
-    """Run on these cores, children included."""
+    """Run the block on these cores, children included."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:

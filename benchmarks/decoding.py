@@ -29,7 +29,7 @@ MIN_SHARE = 0.7
 
 
 def rows(*, toy: bool = False) -> Iterator[Row]:
-    """All rows; `toy` decodes with a tiny model anywhere."""
+    """Yield all rows; `toy` decodes with a tiny model on any device."""
     cases = (("test", 8, 8),) if toy else CASES
     for name, prompt, steps in track(cases, "decoding", unit="model"):
         label = f"decoding at batch 1, {name}, {prompt:,} tokens before"
@@ -63,7 +63,7 @@ def _measured(label: str, name: str, prompt: int, steps: int, toy: bool) -> Iter
 
 
 def _speed(kind: Callable[[TransformerLM, KVCache], Decoder], model: TransformerLM, prompt: int, steps: int) -> float:
-    """Tokens a second of steps without sampling, the first ones left out."""
+    """Return the tokens per second of steps without sampling, excluding the first steps."""
     device, warm = model.device, 4
     cache = KVCache(
         model.config, batch=1, capacity=prompt + warm + steps, dtype=model.cache_type, device=device
@@ -88,7 +88,7 @@ def _wait(device: torch.device) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     arguments: Any = parser("decoding", (__doc__ or "").strip()).parse_args(argv)
     return finish("decoding", rows(), arguments)
 

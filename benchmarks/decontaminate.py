@@ -30,7 +30,7 @@ MEGABYTE = 10**6
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("decontaminate", (__doc__ or "").strip())
     options.add_argument("--megabytes", type=int, default=4, metavar="N", help="text to search (default: 4)")
     options.add_argument("--repeats", type=int, default=3, metavar="N", help="timings of each side (default: 3)")
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def inputs(size_bytes: int) -> tuple[list[str], list[str]]:
-    """Questions, and documents of `size_bytes` or a little more."""
+    """Return questions, and documents of at least `size_bytes` in total."""
     folder = shared_data() / "gsm8k"
     if (folder / "test.jsonl").is_file():
         questions = [json.loads(line)["question"] for line in (folder / "test.jsonl").read_text().splitlines()]
@@ -61,7 +61,7 @@ def inputs(size_bytes: int) -> tuple[list[str], list[str]]:
 
 
 def rows(questions: list[str], texts: list[str], repeats: int) -> list[Row]:
-    """Speed, agreement, growth."""
+    """Return rows of speed, agreement and growth."""
     items = [Item(set="exam", item=str(place), field="question", text=text) for place, text in enumerate(questions)]
     start = time.process_time()
     index = EvaluationIndex(items, ngram=NGRAM, min_item_words=NGRAM)

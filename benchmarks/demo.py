@@ -49,12 +49,12 @@ _SPREAD = (
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("demo", (__doc__ or "").strip())
     options.add_argument(
         "--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of crawl and training (default: 0 1 2)"
     )
-    options.add_argument("--homes", type=Path, metavar="FOLDER", help="keep the home of every seed there")
+    options.add_argument("--homes", type=Path, metavar="FOLDER", help="keep the home of every seed in this folder")
     arguments = options.parse_args(argv)
     rows: list[Row] = []
     shown: list[dict[str, str]] = []
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def over_seeds(homes: Sequence[Path], output: Path) -> list[Row]:
-    """The means over the seeds with their standard deviations; none of a single seed."""
+    """Return rows of means and standard deviations over the seeds; none for a single seed."""
     if len(homes) < 2:
         return []
     reports = [paths.artifact_path("evaluation_report", root=home) for home in homes]
@@ -98,7 +98,7 @@ def over_seeds(homes: Sequence[Path], output: Path) -> list[Row]:
 
 
 def measure(seed: int, home: Path) -> tuple[list[Row], dict[str, str]]:
-    """The rows of one seed, in a home of its own; the tables that the demo ends with, and the trace of a document."""
+    """Return the rows of one seed in its own home, the demo's summary tables, and the trace of a document."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "DAGSTER_HOME": str(Path(folder) / "dagster"), "LOAM_HOME": str(home)}
         command = [sys.executable, "-m", "assets.demo", "--seed", str(seed)]
@@ -124,7 +124,7 @@ def measure(seed: int, home: Path) -> tuple[list[Row], dict[str, str]]:
 
 
 def _trace(home: Path) -> str:
-    """The way of the first document that had personal data masked and was trained on."""
+    """Return the trace of the first training document with masked personal data."""
     corpus = open_artifact(paths.artifact_path(CORPUS, root=home))
     masked = (
         batch.filter(pc.greater(batch.column("num_pii"), 1)) for batch in read_documents(corpus, ["url", "num_pii"])

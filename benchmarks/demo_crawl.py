@@ -16,7 +16,7 @@ MIB = 2**20
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("demo_crawl", (__doc__ or "").strip())
     options.add_argument(
         "--num-pages", type=int, default=20_000, metavar="N", help="pages to generate (default: 20,000)"

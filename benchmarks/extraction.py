@@ -32,11 +32,11 @@ Extractor = Callable[[bytes], str]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("extraction", (__doc__ or "").strip())
     options.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds; the median counts (default: 3)")
-    options.add_argument("--held-out", action="store_true", help="choose the thresholds anew on each half: minutes")
-    options.add_argument("--worst", type=int, default=0, metavar="N", help="list the N pages with most wrong snippets")
+    options.add_argument("--held-out", action="store_true", help="choose the thresholds again on each half (minutes)")
+    options.add_argument("--worst", type=int, default=0, metavar="N", help="list the N worst pages by wrong snippets")
     arguments = options.parse_args(argv)
     snippets, articles = snippet_pages(), true_pages()
     rows = [*_snippet_rows(snippets), *_article_rows(articles)]
@@ -122,8 +122,10 @@ def _held_out_rows(snippets: Sequence[SnippetPage], articles: Sequence[TruePage]
 
 
 def _speed_rows(pages: Sequence[bytes], repeats: int) -> list[Row]:
-    """Pages in a second of one core, from bytes to text; the peers take turns page by page, in every order alike, since
-    whoever comes first finds the page outside of the caches.
+    """Return the pages per second of one core, from bytes to text.
+
+    The extractors alternate page by page, in every order equally often: only the first finds the page outside the
+    caches.
     """
     seconds: dict[str, list[float]] = {name: [] for name in _extractors()}
     orders = list(permutations(_extractors().items()))
@@ -146,7 +148,7 @@ def _speed_rows(pages: Sequence[bytes], repeats: int) -> list[Row]:
 
 
 def _print_worst(pages: Sequence[SnippetPage], num_pages: int) -> None:
-    """The pages with the most snippets missed or wrongly kept."""
+    """Print the pages with the most snippets missed or wrongly kept."""
     found = [(page, snippet_text(page.html)) for page in pages]
     wrong = [
         (sum(each not in text for each in page.wanted) + sum(each in text for each in page.unwanted), page, text)
@@ -159,7 +161,7 @@ def _print_worst(pages: Sequence[SnippetPage], num_pages: int) -> None:
 
 
 def snippet_text(html: bytes) -> str:
-    """The text of a page with white space folded, as snippets are looked for."""
+    """Return the text of a page with white space folded, for the search for snippets."""
     return " ".join((extract_text(html) or "").split())
 
 

@@ -1,8 +1,8 @@
 """All GPU measurements, the most important first, within `--minutes`.
 
-Each part runs in a process of its own, which ends with its share of the time. A row is printed as it comes, and the
-JSON is written anew after every row, so that a run cut short keeps its figures. `--dry-run` runs every part at a toy
-size on a CPU, the kernels in Triton's interpreter. Needs `lm` and its packages alone.
+Each part runs in its own process, which ends after its share of the time. Each row is printed immediately, and the JSON
+is rewritten after every row, so an interrupted run keeps its figures. `--dry-run` runs every part at a toy size on a
+CPU, the kernels in Triton's interpreter. Needs only `lm` and its dependencies.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _COUNTS = re.compile(r"(\d+)(?:/\d+)? (passed|failed|errors?|tests collected)")
 
 
 def part_rows(name: str, *, toy: bool) -> Iterator[Row]:
-    """The rows of a part, imported here so that a broken part breaks no other."""
+    """Return the rows of a part, imported here so that a broken part does not affect other parts."""
     if name == "kernels":
         from benchmarks.kernels import speed_rows
 
@@ -130,7 +130,7 @@ def _part(report: Report, name: str, command: list[str], limit: float, *, toy: b
 
 
 def _tests(report: Report, limit: float, *, toy: bool) -> bool:
-    """The GPU tests, a process for each file, side by side; a dry run runs the smallest file and loads the others."""
+    """Run the GPU tests, one process per file, in parallel; a dry run runs the smallest file and loads the others."""
     names = ("minhash",) if toy else (*TEST_FILES, "")
     processes = {name or "the rest": _start(_test_command(name), toy=toy) for name in names}
     if toy:
@@ -171,7 +171,7 @@ def _start(command: Sequence[str], *, toy: bool) -> subprocess.Popen[str]:
 
 
 def _lines(process: subprocess.Popen[str], limit: float) -> Iterator[str]:
-    """The lines of a process until it ends or `limit` of the clock comes; then it is stopped."""
+    """Yield the lines of a process until it ends or the clock reaches `limit`; then stop it."""
     lines: queue.Queue[str | None] = queue.Queue()
     assert process.stdout is not None
     threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
@@ -194,7 +194,7 @@ def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
 
 
 def _ended(process: subprocess.Popen[str]) -> int | None:
-    """The exit code; None of a process that was stopped."""
+    """Return the exit code, or None if the process was stopped."""
     code = process.wait()
     return None if code == -9 else code
 
@@ -215,7 +215,7 @@ def _print_part(name: str, *, toy: bool) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("gpu", (__doc__ or "").strip())
     options.add_argument("--minutes", type=float, default=8, metavar="M", help="when to stop (default: 8)")
     options.add_argument("--dry-run", action="store_true", help="every part at a toy size, on a CPU")

@@ -1,9 +1,9 @@
 """Accuracy of a classifier of toxic tweets on held-out tweets, and on pages of every length.
 
 The labels are `toxicity/davidson_2017.csv` below `LOAM_SHARED_DATA`: 24,783 tweets, class 0 hate, 1 offensive, 2
-neither. Which are held out is decided by a hash of their text, so that equal tweets lie on one side. The harmless pages
-are the real pages of `html_snippets` and `html_truth` and the public-domain prose; `--show N` prints the N that score
-highest. The harmful pages are English real pages in which a share of the lines gave way to held-out toxic tweets.
+neither. A hash of the text selects the held-out tweets, so equal tweets are in the same part. The harmless pages
+are the real pages of `html_snippets` and `html_truth` and the public-domain prose; `--show N` prints the N with
+the highest scores. In the harmful pages, English real pages, held-out toxic tweets replace a share of the lines.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ _RATES = ("roc_auc", "precision", "recall", "f1", "false_positive_rate", "thresh
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("harmful", (__doc__ or "").strip())
-    options.add_argument("--show", type=int, default=0, metavar="N", help="print the N harmless pages that score most")
+    options.add_argument("--show", type=int, default=0, metavar="N", help="print the N top-scoring harmless pages")
     arguments = options.parse_args(argv)
     if not (shared_data() / TWEETS).is_file():
         return finish("harmful", [Row(name="ROC AUC on held-out tweets", value=None, unit="")], arguments)
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def measure(folder: Path, num_shown: int) -> Iterator[Row]:
-    """Every row; the models are written below `folder`."""
+    """Yield every row; write the models below `folder`."""
     tweets = list(read_labels(shared_data() / TWEETS, "class", text="tweet", positive=HARMFUL))
     start = time.process_time()
     found = train_harmful_classifiers({"toxic": tweets}, DEFAULT_CONFIG, folder)["toxic"]
@@ -108,7 +108,7 @@ def _recall(
 
 
 def _planted(text: str, tweets: Sequence[str], share: float, chooser: random.Random) -> str:
-    """`text` with the `share` of its words taken out by lines and replaced, in one place, by as many of tweets."""
+    """Return `text` with this `share` of its words, in whole lines, replaced in one place by words of tweets."""
     lines, wanted = text.split("\n"), share * len(text.split())
     toxic: list[str] = []
     while sum(len(line.split()) for line in toxic) < wanted:

@@ -24,7 +24,7 @@ MIN_WORDS = 50
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("heuristics", (__doc__ or "").strip())
     options.add_argument("--every", type=int, default=20, metavar="N", help="own words: every Nth (default: 20)")
     arguments = options.parse_args(argv)
@@ -66,7 +66,7 @@ def rows_of(name: str, texts: list[str]) -> list[Row]:
 
 
 def own_words(texts: list[str]) -> Row:
-    """The share of Gopher's verdicts that agree where datatrove splits words with spaCy."""
+    """Return the share of equal Gopher verdicts if datatrove splits words with spaCy."""
     value = None
     if texts:
         verdicts = map(Verdicts, judged(theirs("gopher"), texts)[0], judged(ours("gopher"), texts)[0])
@@ -75,7 +75,7 @@ def own_words(texts: list[str]) -> Row:
 
 
 def judged(judge: Callable[[str], str | None], texts: list[str]) -> tuple[list[str | None], float]:
-    """The rule that removes each text, and the processor seconds; the first text is judged once before the clock."""
+    """Return the rule that removes each text, and the CPU seconds after a warm-up on the first text."""
     judge(texts[0])
     start = time.process_time()
     rules = [judge(text) for text in texts]

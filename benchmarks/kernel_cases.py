@@ -22,7 +22,7 @@ from lm.kernels.swiglu import swiglu
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Calls that compute the same: the kernel and its peers; `backward` takes what a call returned.
+    """Equivalent calls of the kernel and its peers; `backward` takes the result of a call.
 
     `items` is the number of things that a call handles, and their name.
     """
@@ -66,7 +66,7 @@ def _cross_entropy_case(tokens: int, d_model: int, vocab: int) -> Case:
 
 
 def cases(*, toy: bool) -> list[Case]:
-    """All cases; a toy case takes the interpreter seconds."""
+    """Return all cases; a toy case takes seconds in the interpreter."""
     widths = (64,) if toy else (768, 2_048, 4_096, 8_192, 16_384)
     rows = 8 if toy else 16_384
     shapes = ((16, 64, 96),) if toy else ((16_384, 768, 50_304), (8_192, 4_096, 128_256), (4_096, 2_304, 262_144))
@@ -88,7 +88,7 @@ def _type(device: torch.device) -> torch.dtype:
 
 
 def _peers(device: torch.device, call: Callable[[], Any], liger: Callable[[], Any] | None = None) -> dict[str, Any]:
-    """Eager, on a GPU also compiled, and Liger where it is installed."""
+    """Return the peers: eager, on a GPU also compiled, and Liger if it is installed."""
     found = {"eager": call}
     if device.type == "cuda":
         found["torch.compile"] = torch.compile(call, dynamic=False)
@@ -123,7 +123,7 @@ def _streams(rows: int, width: int, device: torch.device) -> list[Tensor]:
 
 
 def _norm_work(call: Callable[[], Any], inputs: tuple[Tensor, ...], liger: Callable[..., Any] | None = None) -> Work:
-    """The work of a norm; a call with a residual returns the sum too."""
+    """Return the work of a norm; a call with a residual returns the sum too."""
     x = inputs[0]
     fused, slope = inputs[1].shape == x.shape, torch.randn_like(x)
 

@@ -12,7 +12,7 @@ WIDTHS = (16, 64, 768, 4_096, 8_192, 16_384)
 
 
 def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """A tensor that has a shape and a type, but no memory."""
+    """Return a tensor with a shape and a type, but without memory."""
     return torch.empty(shape, dtype=dtype, device="meta")
 
 

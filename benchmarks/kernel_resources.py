@@ -56,7 +56,7 @@ class Resources:
 
     @property
     def faults(self) -> list[str]:
-        """The limits of an sm_90 GPU that the kernel exceeds."""
+        """Return the limits of an sm_90 GPU that the kernel exceeds."""
         found = []
         if self.stack_bytes or self.local_bytes:
             found.append(f"{self.stack_bytes} + {self.local_bytes} bytes spilled")
@@ -67,7 +67,7 @@ class Resources:
         return found
 
     def row(self) -> dict[str, Any]:
-        """The values as a mapping."""
+        """Return the values as a mapping."""
         return {**asdict(self), "faults": self.faults}
 
 
@@ -125,7 +125,7 @@ def _output(tool: Path, *arguments: Any) -> str:
 
 
 def case_rows(case: str) -> list[dict[str, Any]]:
-    """The resources of every launch of a case."""
+    """Return the resources of every launch of a case."""
     from benchmarks.kernel_launches import LAUNCHES
 
     return [{"case": case, **resources(launch).row()} for launch in recorded(LAUNCHES[case])]

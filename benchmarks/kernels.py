@@ -1,7 +1,7 @@
 """Triton kernels on a GPU against eager PyTorch, `torch.compile` and Liger; their resources by the compiler's report.
 
-Bandwidth is a share of a measured copy, products are a share of a measured product. Rows that need a GPU read
-`not measured` without one; the resources are those of sm_90 and need none.
+Bandwidth is a share of a measured copy, FLOP/s a share of a measured matrix multiplication. GPU rows read
+`not measured` without a GPU; the resources are those of sm_90 and need no GPU.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lm.systems.timing import timed_on
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A device, and what its memory and its matrix units were measured to do."""
+    """A device with the measured rates of its memory and its tensor cores."""
 
     device: torch.device
     bytes_per_s: float
@@ -36,12 +36,12 @@ class Machine:
 
     @classmethod
     def measured(cls, device: torch.device) -> Machine:
-        """The rates of this device now."""
+        """Measure and return the rates of this device."""
         return cls(device, measured_copy_bytes_per_s(device), measured_matmul_flops(device))
 
 
 def speed_rows(*, toy: bool = False) -> Iterator[Row]:
-    """Times of every case; `toy` sizes run where the kernels run, in the interpreter too."""
+    """Yield times of every case; `toy` sizes also run in the interpreter."""
     runnable = torch.cuda.is_available() or toy
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     machine = Machine.measured(device) if runnable else None
@@ -59,7 +59,7 @@ def speed_rows(*, toy: bool = False) -> Iterator[Row]:
 
 
 def _not_measured(case: Case) -> Iterator[Row]:
-    """A row for each target of a case, without a value."""
+    """Yield a row for each target of a case, without a value."""
     name = f"{case.name}, forward and backward"
     yield Row(name=name, value=None, unit="share", target=case.target)
     for peer, least in case.least_speeds.items():
@@ -70,7 +70,7 @@ def _not_measured(case: Case) -> Iterator[Row]:
 
 
 def _memory_row(case: Case, work: Work) -> Row:
-    """The peak of a forward and backward above what lay in memory before, beside eager's."""
+    """Return the memory peak of forward and backward above the memory before, with eager's peak."""
     peaks = []
     for is_kernel, call in ((True, work.kernel), (False, work.peers["eager"])):
         with use_kernels("triton" if is_kernel else "reference"):
@@ -125,7 +125,7 @@ def _rows(case: Case, work: Work, machine: Machine, toy: bool) -> Iterator[Row]:
 
 
 def resource_rows(*cases: str) -> Iterator[Row]:
-    """Registers, spills and shared memory of every kernel in use, the most of each family, compiled for sm_90."""
+    """Yield the largest registers, spills and shared memory of each kernel family, compiled for sm_90."""
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     command = [sys.executable, "-m", "benchmarks.kernel_resources", *cases]
     output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -143,7 +143,7 @@ def resource_rows(*cases: str) -> Iterator[Row]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     arguments = parser("kernels", (__doc__ or "").strip()).parse_args(argv)
     return finish("kernels", [*speed_rows(), *resource_rows()], arguments)
 

@@ -1,8 +1,8 @@
 """Offline language identifiers: accuracy, speed and size, on sentences and on texts of 500 characters.
 
 The input is `language/sentences.tsv.gz` (ISO 639-1 code, tab, sentence) below `LOAM_SHARED_DATA`. A language that a
-candidate does not know counts as wrong: the default has to serve all that a crawl holds. Where the file is absent, and
-for candidates that are not installed, a row reads "not measured".
+candidate does not support counts as wrong: the default has to cover all languages of a crawl. Without the file, and for
+candidates that are not installed, a row reads "not measured".
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Labelled = list[tuple[str, str]]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("language", (__doc__ or "").strip())
     options.add_argument("--per-language", type=int, default=60, metavar="N", help="sentences of each (default: 60)")
     options.add_argument("--repeats", type=int, default=3, metavar="N", help="timings of each candidate (default: 3)")
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def samples(path: Path, per_language: int) -> tuple[Labelled, Labelled]:
-    """Some sentences of each language, and as many texts of `TEXT_CHARACTERS` as a third of them, all by one seed."""
+    """Return sentences of each language, and a third as many texts of `TEXT_CHARACTERS`, drawn with one seed."""
     by_language = defaultdict(list)
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -61,7 +61,7 @@ def samples(path: Path, per_language: int) -> tuple[Labelled, Labelled]:
 
 
 def long_texts(sentences: list[str]) -> list[str]:
-    """Consecutive sentences joined and cut at `TEXT_CHARACTERS`; no sentence is in two texts."""
+    """Return consecutive sentences joined and cut at `TEXT_CHARACTERS`; no sentence is in two texts."""
     texts, current = [], ""
     for sentence in sentences:
         current = f"{current} {sentence}".strip()
@@ -72,12 +72,12 @@ def long_texts(sentences: list[str]) -> list[str]:
 
 
 def accuracy(identify: Identify, labelled: Labelled) -> float:
-    """The share of texts whose language is named."""
+    """Return the share of texts with the correct language."""
     return sum(iso_639_1(identify(text)) == code for code, text in labelled) / len(labelled)
 
 
 def speeds(opened: dict[str, Identify], texts: Labelled, repeats: int) -> dict[str, float]:
-    """Median seconds that each identifier takes for all texts, the candidates taking turns."""
+    """Return the median seconds of each identifier for all texts, measured in turns."""
     found = defaultdict(list)
     for _ in track(range(repeats), "time", unit="round"):
         for name, identify in opened.items():
@@ -94,7 +94,7 @@ def run(identify: Identify, texts: Labelled) -> None:
 def rows_of(
     candidate: Candidate, identify: Identify | None, sentences: Labelled, texts: Labelled, seconds: dict[str, float]
 ) -> list[Row]:
-    """The rows of one candidate; only the default has targets."""
+    """Return the rows of one candidate; only the default has targets."""
     name = candidate.name
     target = MIN_ACCURACY if name == CANDIDATES[0].name else None
     measured = identify is not None

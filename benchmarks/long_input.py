@@ -1,4 +1,4 @@
-"""Processor time of documents of 50 megabytes and words of a million letters, in every package that reads text."""
+"""CPU time of documents of 50 megabytes and words of a million letters, in every package that reads text."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ MILLION = 1_000_000
 
 
 def repeated(unit: str, num_bytes: int = SIZE) -> str:
-    """`unit` again and again, up to a size in UTF-8."""
+    """Return `unit`, repeated up to a size in UTF-8."""
     return unit * (num_bytes // len(unit.encode()))
 
 
 def numbers(num_words: int = 8_500_000) -> str:
-    """Words that are numbers drawn at random, a tenth of them its own."""
+    """Return words that are random numbers; a tenth of the words are distinct."""
     return " ".join([" ".join(map(str, np.random.default_rng(1).integers(0, 100_000, num_words // 10)))] * 10)
 
 
 def lines_of_words(num_distinct: int) -> str:
-    """Long lines of as many different words, one line again and again."""
+    """Return one long line of distinct words, repeated."""
     chooser = random.Random(0)
     return repeated(" ".join(f"word{chooser.randrange(num_distinct)}" for _ in range(500_000)) + "\n")
 
 
 def tokenizer() -> Tokenizer:
-    """A small tokenizer that has merges of long runs."""
+    """Return a small tokenizer with merges of long runs."""
     draw = random.Random(1)
     documents = ["".join(draw.choices("abcd ^  \n", k=2_000)) for _ in range(50)]
     return train_bpe([*documents, "^" * 64, " " * 64], 600, SPECIAL_TOKENS)
 
 
 def cases() -> Iterator[tuple[str, Callable[[str], object], str]]:
-    """Names, functions and the long texts that they take."""
+    """Yield names, functions and the functions' long texts."""
 
     def sign(text: str) -> object:
         return minhash.sign([text], MinHashConfig())
@@ -66,7 +66,7 @@ def cases() -> Iterator[tuple[str, Callable[[str], object], str]]:
 
 
 def growth(repeats: int = 5) -> float:
-    """The time of two million letters in one pre-token, over that of one million."""
+    """Return the ratio of the times of two million and one million letters in one pre-token."""
     text = "".join(random.Random(2).choices("abcd", k=2 * MILLION))
     encode = tokenizer().encode_array
     encode(text[:1_000])
@@ -78,7 +78,7 @@ def growth(repeats: int = 5) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     arguments = parser("long_input", (__doc__ or "").strip()).parse_args(argv)
     rows = []
     for name, function, text in cases():

@@ -1,7 +1,7 @@
-"""Runs of several ranks by `torchrun`, beside one process: the largest difference of a weight after 20 steps.
+"""Runs of several ranks by `torchrun` against one process: the largest difference of a weight after 20 steps.
 
-Two ranks with each strategy; then two ranks of which one is killed (SIGKILL) once there is a checkpoint, continued by
-one and by four. `--shards` takes token shards, such as those of the demo; without it documents of random ids are read.
+Two ranks with each strategy; then two ranks of which one is killed (SIGKILL) once there is a checkpoint, resumed by one
+rank and by four. `--shards` takes token shards, such as those of the demo; the default is documents of random ids.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOST_S = 600
 
 
 def rows(shards: Path, folder: Path) -> Iterator[Row]:
-    """The rows of all runs; each is a process of its own, or several."""
+    """Yield the rows of all runs; each run has its own process or processes."""
     _end(_start(shards, folder / "one", 1, {}), "one process")
     for way in track(_WAYS, "strategies", unit="run"):
         _end(_start(shards, folder / way, 2, _WAYS[way]), way)
@@ -61,7 +61,7 @@ def _end(process: subprocess.Popen[bytes], name: str) -> None:
 
 
 def _kill_a_rank(launcher: subprocess.Popen[bytes], output: Path) -> None:
-    """Kill the last rank of a job that has a checkpoint; a job that ended before is continued as it is."""
+    """Kill the last rank of a job with a checkpoint; leave a job that has ended."""
     checkpoints = output.with_name(f"{output.name}.work") / "checkpoints"
     while launcher.poll() is None and not list(checkpoints.glob("step-*/manifest.json")):
         time.sleep(0.01)
@@ -83,7 +83,7 @@ def _row(name: str, output: Path, alone: Path) -> Row:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("many_ranks", (__doc__ or "").strip())
     options.add_argument("--shards", type=Path, metavar="FOLDER", help="token shards (default: random ids)")
     arguments = options.parse_args(argv)

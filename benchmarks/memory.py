@@ -37,7 +37,7 @@ STRATEGIES: Mapping[str, Recomputation] = {
 
 
 def rows(*, toy: bool = False, snapshot: Path | None = None) -> Iterator[Row]:
-    """The saved bytes on a CPU, then the peaks on a GPU; the latter are not measured without one."""
+    """Yield the saved bytes on a CPU, then the peaks on a GPU ('not measured' without a GPU)."""
     for strategy in track(STRATEGIES, "memory", unit="strategy"):
         yield _saved_row(strategy)
     for name, batch in (("test", 2),) if toy else (("gpt2_124m", 16), ("llama_1b", 4)):
@@ -63,12 +63,12 @@ def _loss(model: TransformerLM, ids: Tensor) -> Tensor:
 
 
 def id_of(tensor: Tensor) -> int:
-    """Return what tells the memory of a tensor from that of another one."""
+    """Return an identifier of the memory of a tensor."""
     return int(tensor.untyped_storage()._cdata)
 
 
 class _Results(TorchDispatchMode):
-    """Notes the memory of every operation's results."""
+    """Records the memory of every operation's results."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _Results(TorchDispatchMode):
 
 
 def live_bytes(forward: Callable[[], Tensor]) -> int:
-    """Return the bytes that are held for the backward after `forward`, each storage once; weights do not count."""
+    """Return the bytes kept for the backward pass after `forward`, each storage once, without weights."""
     with _Results() as results:
         held = forward()
     found = sum(results.sizes[key] for key, storage in results.storages.items() if not storage.expired())
@@ -144,7 +144,7 @@ def _peak_row(name: str, batch: int, strategy: str, snapshot: Path | None) -> Ro
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("memory", (__doc__ or "").strip())
     options.add_argument("--snapshot", type=Path, metavar="FILE", help="write the allocator's history of the last peak")
     arguments = options.parse_args(argv)

@@ -15,7 +15,7 @@ from lm.errors import run_command
 
 
 def rows() -> Iterator[Row]:
-    """Every row, part by part."""
+    """Yield every row, part by part."""
     yield from signing_rows()
     yield from recall_rows()
     yield from cluster_rows()
@@ -23,7 +23,7 @@ def rows() -> Iterator[Row]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("minhash", (__doc__ or "").strip())
     return finish("minhash", rows(), options.parse_args(argv))
 

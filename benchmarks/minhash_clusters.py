@@ -1,7 +1,7 @@
 """Clusters from band rows on disk: 1 and 10 million rows, two threads, each run in its own process.
 
 The rows: 14 bands; a fifth of all documents come in families of 2 to 9 that share each band with probability .4 and
-87% or more of 100 shingles, so that candidates are verified; the rest meet nobody.
+87% or more of 100 shingles, so that candidates are verified; the other documents share no band.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _Run:
 
 
 def cluster_rows() -> Iterator[Row]:
-    """Seconds, peak memory and growth."""
+    """Return rows of seconds, peak memory and growth."""
     with tempfile.TemporaryDirectory(prefix="loam-minhash-") as place:
         for num_rows in (_FEW, _MANY):
             _write_rows(Path(place) / str(num_rows), num_rows // _BANDS)
@@ -95,7 +95,7 @@ def _write_rows(folder: Path, num_documents: int) -> None:
 
 
 def _families(num_documents: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    """The family of every document, −1 for none."""
+    """Return the family of every document, −1 for none."""
     sizes = generator.integers(2, 10, num_documents // 20)
     sizes = sizes[np.cumsum(sizes) <= num_documents // 5]
     families = np.full(num_documents, -1, np.int64)

@@ -1,8 +1,8 @@
 """Cost of deduplicating a corpus: `deduplicate_partitions` over pages of open text in one process, by part, with
 memory.
 
-Memory is told by two runs over short documents, each in a process of its own: bytes of the peak per document more.
-Pages of memory-mapped files count, so it is an upper bound.
+Memory per document is the slope of the peak between two runs over short documents, each in its own process. Pages of
+memory-mapped files count, so the figure is an upper bound.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SHORT = 50_000, 200_000
 
 
 def corpus_rows() -> Iterator[Row]:
-    """Pages a second of one core from documents to documents, a quarter of the pages near-duplicates of another."""
+    """Yield pages per second of one core, documents to documents, with 25% near-duplicates."""
     texts = _texts()
     size = sum(len(text.encode()) for text in texts)
     with tempfile.TemporaryDirectory(prefix="loam-minhash-") as place:
@@ -64,7 +64,7 @@ def _part_rows(texts: list[str]) -> Iterator[Row]:
 
 
 def _peak_bytes(num_documents: int) -> int:
-    """The peak of deduplicating short documents, in a process that did not make them."""
+    """Return the memory peak of deduplicating short documents, in a separate process."""
     with (
         tempfile.TemporaryDirectory(prefix="loam-minhash-") as place,
         multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
@@ -79,7 +79,7 @@ def _deduplicate(sources: dict[str, Artifact], target: Path) -> int:
 
 
 def _publish_short(folder: Path, num_documents: int) -> dict[str, Artifact]:
-    """Documents of eight words, 10,000 a partition; every fifth is a near-duplicate of the one before."""
+    """Return documents of eight words, 10,000 per partition; every fifth is a near-duplicate of its predecessor."""
     texts = []
     for number in range(num_documents):
         copy = number % 5 == 4
@@ -89,7 +89,7 @@ def _publish_short(folder: Path, num_documents: int) -> dict[str, Artifact]:
 
 
 def _texts() -> list[str]:
-    """Pages of which every fourth is the one before with some words at its end changed."""
+    """Return pages; every fourth is its predecessor with some words at the end changed."""
     generator = np.random.default_rng(0)
     source = [page.split(" ") for page in pages()]
     texts: list[str] = []

@@ -1,9 +1,9 @@
 """Near-duplicates by configuration: recall of planted edits in real texts, and wrong merges.
 
 The texts are the real pages of `html_snippets` and `html_truth` of at least 100 words. Each edit changes a share of a
-page's words: a block (words of another page in place of a run of its words, or put between, or the run deleted) or
-words here and there (each for a word of any page). A merge is wrong where two different pages were given one template:
-the same words around the own ones, as the pages of one site have them. Rows are shares of 300 pairs that are joined.
+page's words: a block (a run of words inserted, deleted or replaced by words of another page) or scattered words
+(each replaced by a word of any page). A merge is wrong if it joins two different pages with one planted template: the
+same words around different content, as on pages of one site. Rows are the joined shares of 300 pairs.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MIN_WORDS = 100
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("minhash_edits", (__doc__ or "").strip())
     arguments = options.parse_args(argv)
     pages = list(real_pages(shared_data().joinpath)) if (shared_data() / "html_snippets").is_dir() else []
@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def rows(texts: Sequence[str]) -> Iterator[Row]:
-    """The share of pairs joined, for every kind of pair and configuration."""
+    """Yield the share of pairs joined, for every kind of pair and configuration."""
     pairs = planted(texts, random.Random(0)) if texts else {}
     for name, config in CONFIGS.items():
         for kind, found in pairs.items():
@@ -62,7 +62,7 @@ def rows(texts: Sequence[str]) -> Iterator[Row]:
 
 
 def planted(texts: Sequence[str], chooser: random.Random) -> dict[str, list[Pair]]:
-    """Pairs of a page and its edit, or of two pages of one template, by kind and strength."""
+    """Return pairs of a page and its edit, or of two pages of one template, by kind and strength."""
     words = [word for text in texts for word in text.split(" ")]
     found = {}
     for share in BLOCKS:
@@ -86,7 +86,7 @@ def joined(pairs: Sequence[Pair], config: MinHashConfig) -> npt.NDArray[np.bool_
 
 
 def _removed(texts: Sequence[str], config: MinHashConfig) -> float:
-    """The share of the pages as they came that leave as near-duplicates of another."""
+    """Return the share of the original pages that are removed as near-duplicates."""
     from pipelines.dedup.texts import deduplicate
 
     found = deduplicate(

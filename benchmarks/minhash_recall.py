@@ -49,7 +49,7 @@ def recall_rows() -> Iterator[Row]:
 
 
 def _pairs(wanted: float, generator: np.random.Generator) -> list[str]:
-    """Texts in pairs whose 5-gram sets have about the Jaccard index `wanted`: the second one ends in other words.
+    """Return pairs of texts whose 5-gram sets have about the Jaccard index `wanted`; the second ends differently.
 
     With c words of n in common at the front, s = (c − 4) / (2(n − 4) − (c − 4)).
     """

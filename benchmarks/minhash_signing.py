@@ -27,7 +27,7 @@ _WORDS_PER_PAGE, _REPEATS = 500, 7
 
 
 def pages() -> list[str]:
-    """4 MB of pages of 500 words: real prose where the shared data is, else words of an open vocabulary."""
+    """Return 4 MB of pages of 500 words: real prose if available, else words of an open vocabulary."""
     prose = shared_data() / "prose" / "public_domain.jsonl.gz"
     if prose.exists():
         with gzip.open(prose, "rt", encoding="utf-8") as stream:
@@ -42,7 +42,7 @@ def pages() -> list[str]:
 
 
 def signing_rows() -> Iterator[Row]:
-    """Texts a second and megabytes a second of one core, and the ratio to each peer."""
+    """Yield texts and megabytes per second of one core, and the ratio to each peer."""
     texts = pages()
     few = texts[:: max(1, len(texts) // 200)]
     column, part = pa.array(texts, pa.large_string()), pa.array(few, pa.large_string())

@@ -20,7 +20,7 @@ _MAX_LENGTH = 10
 
 
 def open_text(size_bytes: int, seed: int = 0) -> Iterator[str]:
-    """Documents of about two megabytes, together of `size_bytes` or a little more."""
+    """Yield documents of about two megabytes, with at least `size_bytes` in total."""
     generator = np.random.Generator(np.random.PCG64(seed))
     given = 0
     while given < size_bytes:
@@ -42,7 +42,7 @@ def _ranks(generator: np.random.Generator, number: int) -> npt.NDArray[np.uint64
 
 
 def _words(ranks: npt.NDArray[np.uint64]) -> bytes:
-    """Each rank as a space and a word: its digits to the base of 26, in an order that looks mixed."""
+    """Return each rank as a space and a word: the rank in base 26, with scrambled digits."""
     places = np.uint64(26) ** np.arange(_MAX_LENGTH, dtype=np.uint64)
     digits = (ranks[:, None] // places) % np.uint64(26)
     cells = np.empty((ranks.size, _MAX_LENGTH + 1), np.uint8)

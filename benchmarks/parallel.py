@@ -1,4 +1,4 @@
-"""Many ranks: all-reduce by size, variants of DDP, memory of the sharded optimizer, scaling, and the cost model."""
+"""Distributed training: all-reduce, variants of DDP, memory of the sharded optimizer, scaling, and the cost model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _all_reduce_rows(num_ranks: int, seconds: Mapping[int, float]) -> Iterator[R
 
 
 def _model_rows(num_ranks: int, sizes_mb: list[int], many: Mapping[str, Any]) -> Iterator[Row]:
-    """Measured steps over those of the cost model, with bandwidth and FLOP/s as measured here."""
+    """Yield the ratios of measured to predicted steps, with the measured bandwidth and FLOP/s."""
     from lm.accounting import training_flops_per_token
     from lm.accounting.parallelism import Strategy, step_time
     from lm.model.presets import preset
@@ -64,7 +64,7 @@ def _model_rows(num_ranks: int, sizes_mb: list[int], many: Mapping[str, Any]) ->
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("parallel", (__doc__ or "").strip())
     options.add_argument(
         "--ranks",
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         default=[2, 4],
         help="numbers of ranks, each a process with one thread; steps are measured at the first (default: 2 4)",
     )
-    options.add_argument("--sizes-mb", type=int, nargs="+", default=list(SIZES_MB), help="of the all-reduces")
+    options.add_argument("--sizes-mb", type=int, nargs="+", default=list(SIZES_MB), help="sizes of the all-reduces")
     arguments = options.parse_args(argv)
     return finish("parallel", rows(arguments.ranks, arguments.sizes_mb), arguments)
 

@@ -1,8 +1,8 @@
 """Masking of personal data: recall on personal data, and the share of other texts masked by mistake.
 
 The texts are made by `benchmarks.pii_texts` and `benchmarks.pii_innocent`; the prose is that below `LOAM_SHARED_DATA`,
-which holds no personal data but addresses of streets. A passage counts as masked where none of its digits, or of an
-e-mail address its name, is left.
+which holds no personal data but addresses of streets. A passage counts as masked if none of its digits remains,
+and for an e-mail address, nothing of its name.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ MAX_INNOCENT = 0.037
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("pii", (__doc__ or "").strip())
     options.add_argument("--texts", type=int, default=3000, metavar="N", help="texts of each kind (default: 3000)")
-    options.add_argument("--repeats", type=int, default=5, metavar="N", help="timings; the best counts (default: 5)")
-    options.add_argument("--seed", type=int, default=0, metavar="N", help="another set of texts (default: 0)")
-    options.add_argument("--worst", action="store_true", help="print what was masked or left by mistake")
+    options.add_argument("--repeats", type=int, default=5, metavar="N", help="timings; the minimum counts (default: 5)")
+    options.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the texts (default: 0)")
+    options.add_argument("--worst", action="store_true", help="print missed and wrongly masked passages")
     arguments = options.parse_args(argv)
     rows = [
         *_found(arguments.texts, arguments.seed, arguments.worst),
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _found(number: int, seed: int, is_shown: bool) -> Iterator[Row]:
-    """The share of each kind that is masked."""
+    """Yield the masked share of each kind."""
     said = pii_texts.phone_texts(number, seed)
     unsaid = pii_texts.phone_texts(number // 5, seed + 1, pii_texts.UNSAID_PHONE_TEXTS)
     sets = {
@@ -68,7 +68,7 @@ def _found(number: int, seed: int, is_shown: bool) -> Iterator[Row]:
 
 
 def _left(marked: pii_texts.MarkedText) -> list[str]:
-    """The passages of which something is left that names a person."""
+    """Return the passages whose identifying part is not fully masked."""
     masked, _ = mask_all(marked.text)
     return [passage for passage in marked.passages if _core(passage) in masked]
 
@@ -99,7 +99,7 @@ def _kinds(counts: dict[str, int]) -> str:
 
 
 def _prose(is_shown: bool) -> Iterator[Row]:
-    """Masks in prose, a million characters."""
+    """Yield the number of masks per million characters of prose."""
     prose = {"speeches and plays": "public_domain.jsonl.gz", "encyclopedia": "wikitext2_valid.txt.gz"}
     for name, file in prose.items():
         path = shared_data() / "prose" / file

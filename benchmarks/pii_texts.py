@@ -168,31 +168,31 @@ class MarkedText:
 
 
 def phone_texts(number: int, seed: int, texts: tuple[str, ...] = PHONE_TEXTS) -> list[MarkedText]:
-    """Texts with phone numbers, every form of every country in its turn."""
+    """Return texts with phone numbers in every form of every country, in turn."""
     forms = [form for forms in PHONE_FORMS.values() for form in forms]
     return _marked("phone", number, seed, texts, lambda dice, place: _filled(forms[place % len(forms)], dice))
 
 
 def card_texts(number: int, seed: int) -> list[MarkedText]:
-    """Texts with card numbers whose Luhn's sum is right."""
+    """Return texts with card numbers with a valid Luhn checksum."""
     return _marked(
         "credit_card", number, seed, CARD_TEXTS, lambda dice, place: _card(CARD_FORMS[place % len(CARD_FORMS)], dice)
     )
 
 
 def email_texts(number: int, seed: int) -> list[MarkedText]:
-    """Texts with e-mail addresses."""
+    """Return texts with e-mail addresses."""
     return _marked("email", number, seed, EMAIL_TEXTS, lambda dice, place: EMAIL_FORMS[place % len(EMAIL_FORMS)])
 
 
 def iban_texts(number: int, seed: int) -> list[MarkedText]:
-    """Texts with accounts of every country of the registry: together, in fours, with dashes, in small letters."""
+    """Return texts with IBANs of every registered country: joined, in fours, with dashes, in lower case."""
     countries = sorted(IBAN_LENGTHS)
     return _marked("iban", number, seed, IBAN_TEXTS, lambda dice, place: _iban(countries[place % len(countries)], dice))
 
 
 def ip_texts(number: int, seed: int) -> list[MarkedText]:
-    """Texts with addresses of machines."""
+    """Return texts with IP addresses."""
     return _marked("ip", number, seed, IP_TEXTS, lambda dice, place: _filled(IP_FORMS[place % len(IP_FORMS)], dice))
 
 
@@ -216,7 +216,7 @@ def _filled(form: str, dice: random.Random) -> str:
 
 
 def _card(form: str, dice: random.Random) -> str:
-    """A number of this form whose last digit makes Luhn's sum right."""
+    """Return a number of this form with a valid Luhn checksum."""
     front = _filled(form, dice)[:-1]
     digits = [int(sign) for sign in front if sign.isdigit()]
     total = sum(digits[-2::-2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[-1::-2])

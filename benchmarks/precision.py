@@ -27,7 +27,7 @@ _ADDITIONS = (
 
 
 def addition_rows() -> Iterator[Row]:
-    """The sum of 1,000 times .01 in four ways, and in bfloat16; the exact sum is 10."""
+    """Yield the sum of 1,000 times .01 in four ways, and in bfloat16; the exact sum is 10."""
     for name, sum_type, term_type, casts in _ADDITIONS:
         total, term = torch.zeros((), dtype=sum_type), torch.tensor(0.01, dtype=term_type)
         for _ in range(1_000):
@@ -37,7 +37,7 @@ def addition_rows() -> Iterator[Row]:
 
 
 def autocast_rows(device: torch.device, dtype: torch.dtype) -> Iterator[Row]:
-    """The types of a training step's tensors under autocast to `dtype`, in the order that they are made."""
+    """Yield the types of a training step's tensors under autocast to `dtype`, in order of creation."""
     torch.manual_seed(0)
     model = TransformerLM(preset("test")).to(device)
     label = f"autocast to {_name(dtype)} on {device.type}"
@@ -86,7 +86,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def rows(*, toy: bool = False) -> Iterator[Row]:
-    """All rows; autocast on a GPU is not measured without one."""
+    """Yield all rows, with autocast on a GPU 'not measured' without a GPU."""
     yield from addition_rows()
     yield from autocast_rows(torch.device("cpu"), torch.bfloat16)
     for dtype in track((torch.bfloat16, torch.float16), "autocast", unit="type"):
@@ -98,7 +98,7 @@ def rows(*, toy: bool = False) -> Iterator[Row]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     arguments = parser("precision", (__doc__ or "").strip()).parse_args(argv)
     return finish("precision", rows(), arguments)
 

@@ -1,9 +1,9 @@
 """Pages kept by each preset of the heuristic and repetition rules: real pages by language, and boilerplate.
 
 Pages are the extracted texts of `html_snippets` and `html_truth` of at least 50 words: nearly all were chosen as pages
-with an article, so those removed are removed wrongly. True articles are the bodies of `html_truth`. Furniture are the
-lines of a page that are not in its extracted text, menus and teasers and notices: documents of no use, also of at least
-50 words. `--show PRESET` prints the pages that a preset removes, with the rule.
+with an article, so their removal is an error. True articles are the bodies of `html_truth`. Furniture is the
+boilerplate of a page (menus, teasers, notices): the lines outside its extracted text, also documents of at least 50
+words. `--show PRESET` prints the pages that a preset removes, with the rule.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Judge = Callable[[RealPage], str | None]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("presets", (__doc__ or "").strip())
     options.add_argument("--show", metavar="PRESET", help="print the real pages that a preset removes")
     arguments = options.parse_args(argv)
@@ -43,13 +43,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def heuristic(name: str) -> Judge:
-    """The first heuristic rule of a preset that a page fails, or None."""
+    """Return the first heuristic rule of a preset that a page fails, or None."""
     stage = HeuristicFilter(preset=name)
     return lambda page: next((verdict.rule for verdict in stage.violations(page.text, page.language)), None)
 
 
 def repetitive(name: str) -> Judge:
-    """The first repetition rule of a preset that a page fails, or None."""
+    """Return the first repetition rule of a preset that a page fails, or None."""
     stage = RepetitionFilter(preset=name)
     return lambda page: verdict.rule if (verdict := stage.verdict(page.text)) else None
 

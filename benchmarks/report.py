@@ -40,13 +40,13 @@ class Row:
 
 
 def peak_bytes() -> int:
-    """The most memory that this process held; `ru_maxrss` would begin with that of the process that forked it."""
+    """Return the peak memory of this process; `ru_maxrss` would include the peak of its parent at the fork."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
 def parser(subject: str, description: str) -> argparse.ArgumentParser:
-    """The command line that all benchmarks have; add what is special to one."""
+    """Return the argument parser shared by all benchmarks."""
     found = argparse.ArgumentParser(prog=f"python -m benchmarks.{subject}", description=description)
     found.add_argument(
         "--json", type=Path, metavar="FILE", help="write the rows with machine, versions, date and commit"
@@ -56,7 +56,7 @@ def parser(subject: str, description: str) -> argparse.ArgumentParser:
 
 
 def finish(subject: str, rows: Iterable[Row], arguments: argparse.Namespace, **more: Any) -> int:
-    """Print the table, write the JSON with `more` facts, and give the exit code."""
+    """Print the table, write the JSON with `more` facts, and return the exit code."""
     measured = list(rows)
     print_table(measured)
     if arguments.json:
@@ -66,14 +66,14 @@ def finish(subject: str, rows: Iterable[Row], arguments: argparse.Namespace, **m
 
 
 def print_table(rows: list[Row]) -> None:
-    """The rows as aligned text; a missed target is marked."""
+    """Print the rows as aligned text; mark missed targets."""
     print(f"{'':44}{'value':>14} {'unit':<12}{'ratio':>8}  {'target':>10}  peer")
     for row in rows:
         print_row(row)
 
 
 def print_row(row: Row) -> None:
-    """One row of the table, at once."""
+    """Print one row of the table immediately."""
     sign = "≥" if row.better == "higher" else "≤"
     target = "" if row.target is None else f"{sign} {row.target:,.6g}"
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}×"
@@ -96,7 +96,7 @@ def facts(subject: str, rows: list[Row]) -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    """The version of a package; None where it is not installed, as on a bare GPU machine."""
+    """Return the version of a package, or None if it is not installed, as on a bare GPU machine."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -104,7 +104,7 @@ def _version(package: str) -> str | None:
 
 
 def timed(work: Callable[[], Any], clock: Callable[[], float]) -> float:
-    """Seconds of `clock` that `work` took."""
+    """Return the seconds of `work` by `clock`."""
     start = clock()
     work()
     return clock() - start
@@ -115,7 +115,7 @@ def _figure(value: float | None) -> str:
 
 
 def _commit() -> str:
-    """The commit, with a mark where the tree has changes; results of changed code belong to no commit."""
+    """Return the commit, marked if the tree has changes: results of changed code belong to no commit."""
     root = Path(__file__).parent
     head = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=root, capture_output=True, text=True, check=False

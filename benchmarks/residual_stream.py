@@ -1,4 +1,4 @@
-"""The loss that a residual stream in bfloat16 costs: on a CPU, with products in float32, by the rounding alone.
+"""Loss increase from a bfloat16 residual stream: the rounding alone, on a CPU, with float32 matrix multiplications.
 
 Text of a Markov chain over 64 tokens, whose next token depends on the two before; the floor of the loss is the chain's
 entropy. A model is trained with each stream from the same weights on the same batches, once a seed. Rows are the mean
@@ -26,7 +26,7 @@ Stream = Literal["float32", "bfloat16"]
 
 
 def rows(*, toy: bool = False) -> Iterator[Row]:
-    """The differences by depth of the model."""
+    """Yield the differences by depth of the model."""
     steps, seeds = (4, 2) if toy else (_STEPS, _SEEDS)
     for num_layers in (2,) if toy else _LAYERS:
         differences, losses = [], []

@@ -1,7 +1,7 @@
-"""Scaling laws and accounting: fit seconds, recovery of planted laws, the own law's error, predicted and counted costs.
+"""Scaling laws and accounting: fit time, recovery of synthetic laws, prediction error, predicted and counted costs.
 
-The own law of a text is read from the home that holds it, and not measured where none is given. To make one, of a text
-of the shared data (`benchmarks.training_texts`):
+The fitted law of a text is read from its home, and is not measured without a home. To fit a law to a text of the shared
+data (`benchmarks.training_texts`):
 
     export LOAM_HOME=FOLDER
     python -m benchmarks.scaling --shards prose                  token shards, into LOAM_HOME
@@ -212,11 +212,11 @@ def _memory_error(config: PretrainConfig) -> Row:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("scaling", (__doc__ or "").strip())
     options.add_argument("--laws", type=int, default=100, help="synthetic sets of points (default: 100)")
-    options.add_argument("--law", action="append", default=[], metavar="TEXT=HOME", help="a home with an own law")
-    options.add_argument("--shards", choices=("prose", "problems"), help="only write shards of a text into LOAM_HOME")
+    options.add_argument("--law", action="append", default=[], metavar="TEXT=HOME", help="home of a fitted law")
+    options.add_argument("--shards", choices=("prose", "problems"), help="only write a text's shards into LOAM_HOME")
     arguments = options.parse_args(argv)
     if arguments.shards:
         _write_shards(arguments.shards, paths.artifact_path("token_shards", None, paths.home()))

@@ -1,7 +1,7 @@
 """`python -m benchmarks.screenshots`: the pictures of the README and the docs, of the demo's run in Dagster's UI.
 
 Needs a Chromium (Debian's package `chromium`), playwright (extra `browser`), and what `make demo` has made in this
-checkout. The UI runs on a copy of Dagster's records, so that the group which the dialog adds is gone afterwards.
+checkout. The UI runs on a copy of Dagster's records, so the group that the dialog adds is gone afterwards.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _DRAWN_MS = 4_000
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.screenshots", description=(__doc__ or "").splitlines()[0]
     )
@@ -85,7 +85,7 @@ def _browser(executable: str) -> Iterator[Any]:
 
 
 def _shoot(browser: Any, address: str, name: str, window: tuple[int, int], text: str) -> None:
-    """A picture of a page, once it has the text and had time to draw."""
+    """Save a picture of a page once the page shows the text and is drawn."""
     page = browser.new_page(viewport={"width": window[0], "height": window[1]})
     page.set_default_timeout(_CLICK_MS)
     page.goto(address)
@@ -96,7 +96,7 @@ def _shoot(browser: Any, address: str, name: str, window: tuple[int, int], text:
 
 
 def _shoot_dialog(browser: Any, address: str) -> None:
-    """The dialog of the job `curate_crawl`, with a new group and its configuration."""
+    """Save a picture of the dialog of the job `curate_crawl`, with a new group and its configuration."""
     page = browser.new_page(viewport={"width": 1200, "height": 1040})
     page.set_default_timeout(_CLICK_MS)
     answers = itertools.count(1)
@@ -125,7 +125,7 @@ def _shoot_dialog(browser: Any, address: str) -> None:
 
 @contextmanager
 def _server() -> Iterator[str]:
-    """Dagster's web server and daemons on a free port of this machine, on a copy of its records; yields its address."""
+    """Run Dagster's web server and daemons on a free port, on a copy of the records; yield the address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -29,7 +29,7 @@ _READ = re.compile(r"\bProcessing (/\S+\.(?:whl|tar\.gz|zip))")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("setup", (__doc__ or "").strip())
     options.add_argument("--skip-demo", action="store_true", help="measure `make setup` alone")
     arguments = options.parse_args(argv)
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """This process's environment without its virtual environment, and with every cache below `folder`."""
+    """Return this process's environment without the virtual environment, with every cache below `folder`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("LOAM_", "DAGSTER_"))}
     for name in ("PYTHONPATH", "VIRTUAL_ENV", "NUMBA_CACHE_DIR", "PIP_NO_CACHE_DIR", "MAKEFLAGS"):
         inherited.pop(name, None)
@@ -56,7 +56,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _measure(target: str, clone: Path, environment: Mapping[str, str], folder: Path) -> list[Row]:
-    """Run `make TARGET` and return its rows; disk is all that lies in the folder afterwards.
+    """Run `make TARGET` and return its rows; the disk figure is the folder's size afterwards.
 
     Raises:
         CalledProcessError: the command failed.
@@ -74,7 +74,7 @@ def _measure(target: str, clone: Path, environment: Mapping[str, str], folder: P
 
 
 def _disk_bytes(folder: Path) -> int:
-    """The bytes that the files below a folder take on disk, each once."""
+    """Return the disk use of the files below a folder, each file once."""
     sizes: dict[int, int] = {}
     for path, _, names in os.walk(folder):
         for name in names:

@@ -9,5 +9,5 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def shared_data() -> Path:
-    """The folder of real inputs: `LOAM_SHARED_DATA`, or `shared/data` beside the checkout."""
+    """Return the folder of real inputs: `LOAM_SHARED_DATA`, or `shared/data` beside the checkout."""
     return Path(os.environ.get("LOAM_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")

@@ -1,6 +1,6 @@
-"""Processor time of loading Loam's Dagster definitions, against loading Dagster alone.
+"""CPU time of loading Loam's Dagster definitions, against loading Dagster alone.
 
-Every process that Dagster starts pays it: the code server, a run, a tick of a schedule or a sensor.
+Every process that Dagster starts pays this time: the code server, a run, a tick of a schedule or a sensor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MODULES = ("dagster", "assets.definitions", "pipelines.curation.run", "lm.train
 
 
 def cpu_seconds_to_import(module: str) -> float:
-    """Processor seconds of a new process that imports `module`; byte code is kept, NumPy's threads stay out."""
+    """Return the CPU seconds of a new process that imports `module`, with cached byte code, without NumPy threads."""
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
@@ -35,13 +35,13 @@ def cpu_seconds_to_import(module: str) -> float:
 
 
 def measured(modules: Sequence[str], repeats: int) -> dict[str, float]:
-    """The least processor seconds of each module over alternating repeats, after one that writes the byte code."""
+    """Return the minimum CPU seconds of each module over alternating repeats, after one that caches byte code."""
     rounds = [{module: cpu_seconds_to_import(module) for module in modules} for _ in range(repeats + 1)]
     return {module: min(each[module] for each in rounds[1:]) for module in modules}
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     arguments = parser("startup", (__doc__ or "").strip()).parse_args(argv)
     seconds = measured(_MODULES, _REPEATS)
     rows = [Row(name="import dagster", value=seconds["dagster"], unit="CPU s")]

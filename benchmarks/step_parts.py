@@ -1,6 +1,6 @@
-"""Processor time of a training step on a CPU by part: one thread, the compiled step, by a profile.
+"""CPU time of a compiled training step by part, on one thread, from a profile.
 
-One thread and processor time, so that other work on the machine counts little; products of float32 alternate with the
+One thread and CPU time limit the effect of other jobs on the machine; float32 matrix multiplications alternate with the
 steps, as in `benchmarks.training_cpu`.
 """
 
@@ -29,7 +29,7 @@ _REST = "softmax of the output layer, gradients set to zero, and all else"
 
 
 def part_rows(rounds: int = 5) -> Iterator[Row]:
-    """The share of the rate of products, and each part's share of the step."""
+    """Yield the share of the rate of matrix multiplications, and each part's share of the step."""
     torch.set_num_threads(1)
     config = preset(SHAPE)
     step, product = our_step(config, compiled=True), products()
@@ -54,7 +54,7 @@ def part_rows(rounds: int = 5) -> Iterator[Row]:
 
 
 def _parts(step: Step, ids: torch.Tensor) -> Counter[str]:
-    """Microseconds by part of two steps."""
+    """Return the microseconds of two steps by part."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
         for _ in range(2):
             step(ids)

@@ -42,9 +42,9 @@ from collections.abc import Mapping
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("stop_words", (__doc__ or "").strip())
-    options.add_argument("--write", action="store_true", help=f"write {TARGET.name} anew")
+    options.add_argument("--write", action="store_true", help=f"rewrite {TARGET.name}")
     arguments = options.parse_args(argv)
     there = (shared_data() / SENTENCES).is_file()
     texts = read_sentences(shared_data() / SENTENCES) if there else {}
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def read_sentences(path: Path) -> dict[str, list[list[str]]]:
-    """The sentences of each language that separates words, as lower-case words."""
+    """Return the sentences of each language with spaces between words, as lower-case words."""
     found: dict[str, list[list[str]]] = defaultdict(list)
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
@@ -66,7 +66,7 @@ def read_sentences(path: Path) -> dict[str, list[list[str]]]:
 
 
 def stop_words(sentences: Sequence[Sequence[str]]) -> list[str]:
-    """The stop words of a language, the most frequent first; none where too few texts have two."""
+    """Return the stop words of a language, most frequent first; none if too few texts contain two."""
     counts = Counter(word for sentence in sentences[::2] for word in sentence)
     total = counts.total()
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
@@ -78,20 +78,20 @@ def stop_words(sentences: Sequence[Sequence[str]]) -> list[str]:
 
 
 def passing(words: Sequence[str], sentences: Sequence[Sequence[str]]) -> float:
-    """The share of the texts of 50 words, of the other half of the sentences, that have two distinct `words`."""
+    """Return the share of the held-out texts of 50 words with two distinct `words`."""
     running = [word for sentence in sentences[1::2] for word in sentence]
     texts = [running[start : start + _TEXT_WORDS] for start in range(0, len(running) - _TEXT_WORDS, _TEXT_WORDS)]
     return sum(len(set(words).intersection(text)) >= 2 for text in texts) / max(1, len(texts))
 
 
 def mean_word_length(sentences: Sequence[Sequence[str]]) -> float:
-    """Characters a word."""
+    """Return the mean characters per word."""
     words = [word for sentence in sentences for word in sentence]
     return round(sum(map(len, words)) / len(words), 2)
 
 
 def module(words: Mapping[str, Sequence[str]], lengths: Mapping[str, float]) -> str:
-    """The source of the module."""
+    """Return the source of the module."""
     lines = [_HEAD.rstrip("\n"), "STOP_WORDS: Mapping[str, str] = {"]
     for language, each in words.items():
         if each:

@@ -14,7 +14,7 @@ from lm.errors import run_command
 
 
 def rows() -> Iterator[Row]:
-    """Every row, part by part."""
+    """Yield every row, part by part."""
     texts = corpora()
     tokenizer = tokenizer_to_measure(texts[0].texts)
     yield from startup_rows(tokenizer)
@@ -26,7 +26,7 @@ def rows() -> Iterator[Row]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("tokenizer", (__doc__ or "").strip())
     return finish("tokenizer", rows(), options.parse_args(argv))
 

@@ -44,7 +44,7 @@ tokenizer.encode("The first words of a fresh process.")
 
 
 def encoding_rows(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[Row]:
-    """All rows that are measured on one corpus."""
+    """Yield all rows of one corpus."""
     warm.warm()
     check_equal(corpus, tokenizer)
     yield from _one_core(corpus, tokenizer)
@@ -54,10 +54,10 @@ def encoding_rows(corpus: Corpus, tokenizer: Tokenizer) -> Iterator[Row]:
 
 
 def check_equal(corpus: Corpus, tokenizer: Tokenizer) -> None:
-    """The peers that are installed give the ids that we give: else the figures mean nothing.
+    """Check that the installed peers give Loam's ids; otherwise the figures would be meaningless.
 
     Raises:
-        LoamError: they do not.
+        LoamError: the ids differ.
     """
     ours = np.concatenate(tokenizer.encode_batch(corpus.texts))
     flat: Mapping[Peer, Callable[[Any], Any]] = {
@@ -152,10 +152,10 @@ def _pre_tokenization(corpus: Corpus) -> Iterator[Row]:
 
 
 def startup_rows(tokenizer: Tokenizer) -> Iterator[Row]:
-    """Rows of startup time: compilation once, building a tokenizer, the first encode of a fresh process.
+    """Yield rows of startup time: compilation once, building a tokenizer, the first encode of a fresh process.
 
     gigatoken brings the package awkward, an extension that numba loads wherever it is installed. Loam does not have it,
-    so the fresh process does without; the row after it tells what it costs.
+    so the fresh process runs without awkward; the next row has the cost of awkward.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "lm.tokenizer.warm"]
@@ -175,7 +175,7 @@ def startup_rows(tokenizer: Tokenizer) -> Iterator[Row]:
 
 
 def _children_s() -> float:
-    """Processor seconds of the children that have ended."""
+    """Return the CPU seconds of the ended children."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -185,9 +185,9 @@ def alternate(
     clock: Callable[[], float],
     description: str,
 ) -> dict[str, float]:
-    """Median seconds of each pass; all take turns, and what a pass needs is built anew outside of its time.
+    """Return the median seconds of each pass, in turns; the inputs of a pass are rebuilt outside its time.
 
-    The first round does not count: in it the process gets its memory.
+    The first round does not count: it includes the allocation of memory.
     """
     taken: dict[str, list[float]] = {name: [] for name in passes}
     for _ in track(range(1 + _REPEATS), description):
@@ -197,7 +197,7 @@ def alternate(
 
 
 def fresh(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer with its tables built and nothing encoded yet."""
+    """Return the same tokenizer with built tables and an empty cache."""
     made = Tokenizer(tokenizer.vocab, tokenizer.merges, tokenizer.special_tokens, pattern=tokenizer.pattern)
     made.prepare()
     return made

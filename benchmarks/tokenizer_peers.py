@@ -24,7 +24,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # one core against one
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """`build` makes it from our tokenizer, `encode` is one pass over documents on one core."""
+    """A peer: `build` creates it from Loam's tokenizer, `encode` is one pass over documents on one core."""
 
     package: str
     build: Callable[[Tokenizer], Any]
@@ -32,12 +32,12 @@ class Peer:
 
     @property
     def label(self) -> str:
-        """Name and version."""
+        """Return name and version."""
         return f"{self.package} {version(self.package)}"
 
     @property
     def installed(self) -> bool:
-        """Return whether it can be measured here."""
+        """Return whether the peer is installed."""
         try:
             version(self.package)
         except PackageNotFoundError:
@@ -46,7 +46,7 @@ class Peer:
 
 
 def tiktoken_encoding(tokenizer: Tokenizer) -> Any:
-    """A `tiktoken.Encoding` of the same ranks, made offline, with OpenAI's faster spelling of the pattern."""
+    """Return a `tiktoken.Encoding` of the same ranks, built offline, with OpenAI's faster form of the pattern."""
     import tiktoken
     from tiktoken_ext.openai_public import r50k_pat_str
 

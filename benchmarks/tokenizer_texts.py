@@ -29,24 +29,24 @@ END_OF_TEXT = "<|endoftext|>"
 
 @dataclass(frozen=True)
 class Corpus:
-    """Documents that are measured together."""
+    """Documents measured together."""
 
     name: str
     texts: list[str]
 
     @cached_property
     def size_bytes(self) -> int:
-        """The documents' size in UTF-8."""
+        """Return the documents' size in UTF-8."""
         return sum(len(text.encode()) for text in self.texts)
 
     @cached_property
     def arrow(self) -> pa.Array:
-        """The documents as the pipeline holds them."""
+        """Return the documents as an Arrow array, as in the pipeline."""
         return pa.array(self.texts, pa.large_string())
 
 
 def corpora() -> list[Corpus]:
-    """The texts of the tokenizer benchmarks."""
+    """Return the texts of the tokenizer benchmarks."""
     prose = shared_data() / "prose" / "public_domain.jsonl.gz"
     found = [Corpus("crawl", crawl_documents())]
     if prose.exists():
@@ -56,7 +56,7 @@ def corpora() -> list[Corpus]:
 
 
 def crawl_documents(config: DemoCrawlConfig = CRAWL) -> list[str]:
-    """The text of every page of a demo crawl from which the pipeline extracts one."""
+    """Return the extracted texts of a demo crawl."""
     key = json.dumps([asdict(config), code_digest(write_demo_crawl), code_digest(extract_warc_files)])
     cached = Path(tempfile.gettempdir()) / f"loam-benchmark-{sha256(key.encode()).hexdigest()[:16]}.json"
     if not cached.exists():
@@ -75,7 +75,7 @@ def crawl_documents(config: DemoCrawlConfig = CRAWL) -> list[str]:
 
 
 def tokenizer_to_measure(documents: list[str]) -> Tokenizer:
-    """GPT-2's published one; without the shared data one of 32,000 tokens, trained on `documents`."""
+    """Return GPT-2's tokenizer, or without the shared data one of 32,000 tokens trained on `documents`."""
     vocab, merges = shared_data() / "tokenizer" / "gpt2_vocab.json", shared_data() / "tokenizer" / "gpt2_merges.txt"
     if vocab.exists():
         return Tokenizer.from_files(vocab, merges, [END_OF_TEXT])

@@ -2,8 +2,8 @@
 
 Rows for `python -m benchmarks.tokenizer`. Every trainer learns the same number of merges from the same documents with
 GPT-2's pattern, in turns, in one process that has one core and no threads, so that its processor seconds are the work.
-Hugging Face's merges must be Loam's with `ties="huggingface"`; gigatoken's are told beside them, and those of rustbpe,
-which breaks ties by id, are not compared. Targets are for texts of 20 MB and more.
+Hugging Face's merges must be Loam's with `ties="huggingface"`; gigatoken's agreement is reported, and the merges of
+rustbpe, which breaks ties by id, are not compared. Targets are for texts of 20 MB and more.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Merges = list[tuple[bytes, bytes]]
 
 
 def training_rows(name: str, texts: Sequence[str], repeats: int = 2) -> list[Row]:
-    """Megabytes a second of learning `VOCAB_SIZE` ids from `texts`, against each peer, and whether merges are equal."""
+    """Return rows of training speed for `VOCAB_SIZE` ids on `texts` against each peer, and of equal merges."""
     with ProcessPoolExecutor(1, get_context("spawn"), _take_one_core) as pool:
         return pool.submit(_training_rows, name, texts, repeats).result()
 
@@ -81,8 +81,9 @@ def _training_rows(name: str, texts: Sequence[str], repeats: int) -> list[Row]:
 
 
 def memory_rows() -> list[Row]:
-    """Rows of the peak memory of a process that learns from 100 MB and from 1 GB of open-vocabulary text, with
-    the distinct pre-tokens bounded; and without that bound, for comparison.
+    """Return rows of the peak memory of training on 100 MB and on 1 GB of open-vocabulary text.
+
+    The number of distinct pre-tokens is bounded; one row without the bound is for comparison.
     """
     small, large = (_peak_mib(size, MAX_PRE_TOKENS) for size in (SMALL_BYTES, LARGE_BYTES))
     free = _peak_mib(LARGE_BYTES, None)
@@ -135,7 +136,7 @@ def _rustbpe(texts: Sequence[str]) -> Merges:
 
 
 def _gigatoken_of(texts: Sequence[str]) -> Callable[[], Merges]:
-    """It takes documents as one string with separators, which is made before the clock starts."""
+    """Return gigatoken's training function; the documents are joined to one string before the clock starts."""
     joined, separator = _SEPARATOR.join(texts).encode(), _SEPARATOR.encode()
 
     def train() -> Merges:
@@ -148,7 +149,7 @@ def _gigatoken_of(texts: Sequence[str]) -> Callable[[], Merges]:
 
 
 def _peak_mib(size_bytes: int, max_pre_tokens: int | None) -> float:
-    """The largest resident set of a process that learns from so much text."""
+    """Return the peak resident set of a process that trains on this much text."""
     # Not ru_maxrss: a process that is forked from a large one begins with that one's.
     code = (
         "from benchmarks.open_text import open_text; from lm.tokenizer import train_bpe;"

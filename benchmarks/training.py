@@ -16,7 +16,7 @@ PARTS = ("speed", "parts", "overhead", "prose", "gpu")
 
 
 def rows(parts: list[str], minutes: float, curve_file: Path | None) -> Iterator[Row]:
-    """The rows of the chosen parts."""
+    """Yield the rows of the chosen parts."""
     if "speed" in parts:
         yield from speed_rows()
     if "parts" in parts:
@@ -30,7 +30,7 @@ def rows(parts: list[str], minutes: float, curve_file: Path | None) -> Iterator[
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("training", (__doc__ or "").strip())
     options.add_argument(
         "--parts", nargs="+", choices=PARTS, default=list(PARTS), help="what to measure (default: all)"

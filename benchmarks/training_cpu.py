@@ -1,4 +1,4 @@
-"""Training speed on a CPU against transformers' Llama and against plain products, and the overhead of the loop.
+"""Training speed on a CPU against transformers' Llama and plain matrix multiplications, and the overhead of the loop.
 
 The peer has the same shape, weights in float32, the same AdamW with the same groups, the same clipping, the same ids.
 Steps alternate, one of each, so that other work on the machine hits both alike; the median of steps counts. Matrix
@@ -50,7 +50,7 @@ Step = Callable[[Tensor], None]
 
 
 def random_shards(target: Path, vocab_size: int, num_tokens: int) -> Artifact:
-    """Documents of random ids: what they say does not matter to speed."""
+    """Return shards of random ids: the content does not affect the speed."""
     random = np.random.default_rng(0)
     with publish(target, kind="token_shards", config={}, inputs={}, code="benchmark") as publication:
         for split, size in (("train", num_tokens), ("validation", 4_096)):
@@ -64,8 +64,8 @@ def random_shards(target: Path, vocab_size: int, num_tokens: int) -> Artifact:
 
 
 def speed_rows(rounds: int = 8) -> list[Row]:
-    """Tokens a second of a whole step, eager and compiled, against transformers' Llama, eager and compiled; then the
-    share of the rate of products.
+    """Return tokens per second of a step, eager and compiled, against transformers' Llama, and the share of the
+    rate of matrix multiplications.
     """
     torch.set_num_threads(NUM_THREADS)
     config = preset(SHAPE)
@@ -99,7 +99,7 @@ def _share_row(shares: Mapping[str, float], flops: float) -> Row:
 
 
 def _update_row(config: ModelConfig, rounds: int) -> Row:
-    """Updates of all weights by AdamW: torch's loop beside the reference, separate operations."""
+    """Return the row of AdamW updates: torch's fused loop against the reference with separate operations."""
     parameters = [parameter.detach() for parameter in TransformerLM(config).parameters()]
     settings = AdamWSettings(1e-3, (0.9, 0.95), 1e-8, 0.1, 5)
     random = torch.rand_like
@@ -215,8 +215,9 @@ def _update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: Tens
 
 
 def overhead_rows(num_steps: int = 16) -> list[Row]:
-    """The share of a run's time outside forward, backward and the optimizer's step: reading, clipping, logging, the
-    live view, and one checkpoint written beside it.
+    """Return the share of a run's time outside forward, backward and the optimizer's step.
+
+    This time includes reading, clipping, logging, the live view and one checkpoint.
     """
     settings: dict[str, Any] = {
         "preset": SHAPE,
@@ -247,9 +248,10 @@ def overhead_rows(num_steps: int = 16) -> list[Row]:
 
 
 class _Spans:
-    """Times a run's steps from within: all of it from the end of the first step to the end of the last but one, and the
-    part of that inside forward, backward and step. The last step waits for the last checkpoint, which no later one
-    hides.
+    """Times of a run's steps: in total, and inside forward, backward and the optimizer's step.
+
+    The total goes from the end of the first step to the end of the last but one: the last step waits for the last
+    checkpoint, which no later step hides.
     """
 
     def __init__(self, run: Run) -> None:
@@ -268,7 +270,7 @@ class _Spans:
         trainer.train_step = train_step  # type: ignore[method-assign]
 
     def share_outside(self) -> float:
-        """The part of the time that was spent elsewhere."""
+        """Return the share of the time outside these parts."""
         (start, before), (end, after) = self._ends[0], self._ends[-2]
         return 1 - (after - before) / (end - start)
 
@@ -285,6 +287,6 @@ class _Spans:
 
 
 def rows() -> Iterator[Row]:
-    """All rows of this part."""
+    """Yield all rows of this part."""
     yield from speed_rows()
     yield from overhead_rows()

@@ -33,7 +33,7 @@ _WARM_STEPS, _STEPS = 8, 20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Case:
-    """A model, its batch, and what is asked of it."""
+    """A model, its batch and its targets."""
 
     name: str
     settings: Mapping[str, Any]
@@ -99,7 +99,7 @@ _TOY = _Case(
 
 
 def gpu_rows(*, toy: bool = False) -> Iterator[Row]:
-    """Return all rows, 'not measured' without a GPU; `toy` runs one tiny model anywhere."""
+    """Return all rows, 'not measured' without a GPU; `toy` runs one tiny model on any device."""
     for case in track((_TOY,) if toy else CASES, "GPU training", unit="model"):
         yield from _rows(case) if toy or torch.cuda.is_available() else _unmeasured(case)
 

@@ -40,7 +40,7 @@ _PROBE_STEPS = 12
 
 
 def prose_rows(minutes: float, curve_file: Path | None = None) -> list[Row]:
-    """Bits per byte after `minutes` of training; the validation curve goes to `curve_file` where one is named."""
+    """Return bits per byte after `minutes` of training; write the validation curve to `curve_file`, if given."""
     source = prose_path()
     if source is None:
         return [Row(name="prose, 4 layers: validation", value=None, unit="bits/byte")]

@@ -29,21 +29,21 @@ def prose_path() -> Path | None:
 
 
 def prose_shards(source: Path, target: Path, vocab_size: int) -> Artifact:
-    """Shards of the prose."""
+    """Return shards of the prose."""
     with gzip.open(source, "rt", encoding="utf-8") as lines:
         documents = [(each["id"], each["text"]) for each in map(json.loads, lines)]
     return text_shards(documents, target, vocab_size, "gpt2")
 
 
 def problem_shards(source: Path, target: Path, vocab_size: int) -> Artifact:
-    """Shards of the problems in a folder: a question and its answer are one document."""
+    """Return shards of the problems in a folder: a question and its answer are one document."""
     rows = [json.loads(line) for path in sorted(source.glob("*.jsonl")) for line in path.open(encoding="utf-8")]
     documents = [(str(number), f"{row['question']}\n{row['answer']}") for number, row in enumerate(rows)]
     return text_shards(documents, target, vocab_size, "gpt2")
 
 
 def crawl_shards(target: Path, vocab_size: int) -> Artifact:
-    """Shards of the built-in crawl's documents; the pipeline is loaded here, since a bare GPU machine has none."""
+    """Return shards of the built-in crawl; imports the pipeline here, since a bare GPU machine lacks it."""
     from benchmarks.tokenizer_texts import crawl_documents
     from pipelines.demo_crawl import DemoCrawlConfig
 
@@ -52,7 +52,7 @@ def crawl_shards(target: Path, vocab_size: int) -> Artifact:
 
 
 def text_shards(documents: Sequence[tuple[str, str]], target: Path, vocab_size: int, pattern: str) -> Artifact:
-    """Train and validation shards of documents (name, text), and of a tokenizer learned from the training part alone.
+    """Return train and validation shards of documents (name, text), with a tokenizer of the training part.
 
     A tenth of the bytes is held out, as whole documents in the order of a hash of their names.
     """

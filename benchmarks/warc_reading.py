@@ -25,7 +25,7 @@ MIN_RATIO = 0.75
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command line."""
+    """Run the command line."""
     options = parser("warc_reading", (__doc__ or "").strip())
     options.add_argument("--copies", type=int, default=4, metavar="N", help="varied copies of each page (default: 4)")
     options.add_argument("--repeats", type=int, default=9, metavar="N", help="rounds; the median counts (default: 9)")
@@ -101,7 +101,7 @@ def _plain(stored: Path) -> bytes:
 
 
 def _lz4(stored: Path) -> bytes:
-    """A frame a record, as crawlers write it."""
+    """Return one LZ4 frame per record, as crawlers write them."""
     with stored.open("rb") as stream:
         starts = [record.stream_pos for record in ArchiveIterator(stream, parse_http=False)]
     content = stored.read_bytes()
