@@ -23,7 +23,7 @@ SHOWN = "demo_seed_0"
 
 PEERS = (
     ("encode web text", "tokenizer", "crawl: encode to arrays, one core", ("tiktoken", "tokenizers", "gigatoken")),
-    ("train a tokenizer of 32,000", "tokenizer", "crawl: train 32,000, one core", ("Hugging Face", "rustbpe")),
+    ("train a 32,000-token tokenizer", "tokenizer", "crawl: train 32,000, one core", ("Hugging Face", "rustbpe")),
     ("MinHash signatures", "minhash", "datasketch from the same text", ("loam over datasketch",)),
     ("MinHash signatures", "minhash", "rensa from the same text", ("loam over rensa",)),
     ("main-text extraction", "extraction", "text of a page", ("trafilatura",)),
