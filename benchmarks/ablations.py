@@ -26,7 +26,7 @@ SETTINGS = {
     "device": "cpu",
     "num_threads": 1,
 }
-"""A model of 344,640 weights, small since there are up to 84 trainings."""
+"""A model of 344,640 weights, small since there are up to 84 training runs."""
 
 
 def corpora(names: Sequence[str], folder: Path) -> Iterator[tuple[str, Artifact]]:

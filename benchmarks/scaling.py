@@ -141,7 +141,7 @@ def _own_law(text: str, home: Path) -> Iterator[Row]:
 
 
 def _seconds_of_grid(home: Path) -> float | None:
-    """Return the seconds of the steps of all trainings that the prediction was fitted to; None where a record lacks."""
+    """Return the seconds of the steps of all runs behind the prediction, or None if a record is missing."""
     law = find_artifact(paths.artifact_path("law_prediction", None, home))
     if law is None:
         return None

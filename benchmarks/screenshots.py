@@ -107,7 +107,7 @@ def _shoot_dialog(browser: Any, address: str) -> None:
         return (query or {}).get("operationName") == "PartitionHealthQuery" and next(answers) == num_assets
 
     page.goto(f"{address}/locations/loam/jobs/curate_crawl")
-    with page.expect_response(is_last):  # with the last state of the groups, the dialog sets its selection anew
+    with page.expect_response(is_last):  # with the last state of the groups, the dialog resets its selection
         page.get_by_role("button", name="Materialize all").click()
     page.get_by_text("Add a partition").click()
     page.get_by_placeholder("name", exact=True).fill(_GROUP)

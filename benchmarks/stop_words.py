@@ -4,7 +4,7 @@ The input is `language/sentences.tsv.gz` below `LOAM_SHARED_DATA`, some 800 sent
 FineWeb-2 (Penedo et al. 2025, arXiv:2506.20920, section 3), a stop word is one that makes at least .8% of all words.
 Where these are too few, the next most frequent words join them, until 99% of the texts of 50 words have two distinct
 ones; half of the sentences give the words, the other half the texts. A language in which 40 words do not reach 97% gets
-no list. Words with a digit are left out. `--write` writes the module anew.
+no list. Words with a digit are left out. `--write` rewrites the module.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Peer tokenizers, each built from the same vocabulary and called in its fastest way.
 
-Every peer is built anew for each pass, so that what it remembers of words it has seen is empty. Documents go in as
+Every peer is rebuilt for each pass, so that its cache of words is empty. Documents go in as
 Python strings, which all four take. What comes out: tiktoken gives an array a document; Hugging Face's `Encoding`s are
 left as they are, without the cost of turning them into arrays; gigatoken gives one ragged array, ours one array a
 document. A peer that is not installed is not measured.
