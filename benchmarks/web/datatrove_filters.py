@@ -64,7 +64,7 @@ def why(name: str, verdicts: Verdicts) -> str | None:
 
 
 def theirs(name: str) -> Callable[[str], str | None]:
-    """datatrove's filter, with the thresholds of the papers where its own are others."""
+    """Return datatrove's filter, with the thresholds of the papers where its own are others."""
     module, document = importlib.import_module("datatrove.pipeline.filters"), importlib.import_module("datatrove.data")
     made = {
         "gopher": lambda: module.GopherQualityFilter(),
@@ -85,7 +85,7 @@ def theirs(name: str) -> Callable[[str], str | None]:
 
 
 def ours(name: str) -> Callable[[str], str | None]:
-    """Loam's rules of the same paper."""
+    """Return Loam's rules of the same paper."""
     if name == "repetition":
         return lambda text: next((rule for rule, at in repetition_shares(text).items() if at > THRESHOLDS[rule]), None)
     if name == "fineweb":  # its own four, without Gopher's and C4's that the preset asks before them
@@ -98,7 +98,7 @@ def ours(name: str) -> Callable[[str], str | None]:
 
 @contextlib.contextmanager
 def white_space_words() -> Iterator[None]:
-    """Within it, datatrove's words are what white space separates, and its sentences end as ours do."""
+    """Let datatrove split words by white space within the block, and sentences as Loam does."""
     tokenizers: Any = importlib.import_module("datatrove.utils.word_tokenizers")
     texts: Any = importlib.import_module("datatrove.utils.text")
     before = tokenizers.load_word_tokenizer

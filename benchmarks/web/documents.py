@@ -111,7 +111,7 @@ def _json_lines(path: Path) -> Iterator[Any]:
 
 
 def _joined(texts: Iterable[str], number: int, between: str) -> Iterator[str]:
-    """Every `number` consecutive texts as one."""
+    """Yield every `number` consecutive texts as one."""
     remaining = iter(texts)
     while group := list(itertools.islice(remaining, number)):
         yield between.join(group)

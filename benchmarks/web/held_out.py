@@ -32,14 +32,14 @@ Score = Callable[[Pages, Sequence[str]], float]
 
 
 def held_out_f1(pages: Sequence[bytes], score: Score) -> float:
-    """F1 of each half of the pages by the thresholds that are best on the other half, averaged over the two."""
+    """Return F1 of each half of the pages by the thresholds that are best on the other half, averaged over the two."""
     read = [read_page(decode_html(page)[0]) for page in pages]
     halves = (range(0, len(read), 2), range(1, len(read), 2))
     return sum(_f1(read, there, _chosen(read, here, score), score) for here, there in (halves, halves[::-1])) / 2
 
 
 def _chosen(read: Sequence[tuple[str, Reading]], pages: Pages, score: Score) -> SecondLook:
-    """The best thresholds for these pages, found one after the other, from those that switch every rule off."""
+    """Return the best thresholds for these pages, found one after the other, from those that switch every rule off."""
     look = SecondLook(**{name: values[-1] for name, values in CHOICES.items()})  # type: ignore[arg-type]
     for name, values in CHOICES.items():
         looks = [replace(look, **{name: value}) for value in values]  # type: ignore[arg-type]

@@ -38,7 +38,7 @@ class TruePage:
 
 
 def true_pages() -> list[TruePage]:
-    """The pages in the order of their names; empty where the folder is absent."""
+    """Return the pages in the order of their names; empty where the folder is absent."""
     folder = shared_data() / "html_truth"
     if not (folder / "ground_truth.json").exists():
         return []
@@ -55,14 +55,14 @@ def true_pages() -> list[TruePage]:
 
 
 def shingles(text: str) -> Counter[tuple[str, ...]]:
-    """The runs of four tokens of a text; of all of its tokens, where it has fewer."""
+    """Return the runs of four tokens of a text; of all of its tokens, where it has fewer."""
     tokens = re.findall(r"\w+", text)
     width = min(_SHINGLE_TOKENS, max(1, len(tokens)))
     return Counter(tuple(tokens[i : i + width]) for i in range(len(tokens) - width + 1)) if tokens else Counter()
 
 
 def precision_recall_f1(pages: list[TruePage], found: list[str]) -> tuple[float, float, float]:
-    """Precision and recall of shingles, averaged over the pages, and the harmonic mean of the two."""
+    """Return precision and recall of shingles, averaged over the pages, and the harmonic mean of the two."""
     precision = recall = 0.0
     for page, text in zip(pages, found, strict=True):
         expected, given = shingles(page.text), shingles(text)
@@ -84,7 +84,7 @@ def write_warc(path: Path, pages: list[TruePage], num_copies: int, seed: int) ->
 
 
 def _varied(html: bytes, source: random.Random) -> bytes:
-    """`html` with one word in eight of its text replaced by another of its words."""
+    """Return `html` with one word in eight of its text replaced by another of its words."""
     words = [word for text in _TEXT.findall(html) for word in _WORD.findall(text)]
     if not words:
         return html

@@ -23,7 +23,7 @@ class RealPage:
 
 
 def real_pages(locate: Callable[[str], Path]) -> Iterator[RealPage]:
-    """The pages with text, in the order of their files; `locate` finds a path below the folder of real inputs."""
+    """Yield the pages with text, in the order of their files; `locate` finds a path below the folder of real inputs."""
     for folder in FOLDERS:
         for path in sorted((locate(folder) / "html").glob("*.html.gz")):
             text = extract_text(gzip.decompress(path.read_bytes()))

@@ -50,7 +50,7 @@ class Refinery:
 
 
 def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
-    """Classifiers trained on the built-in crawl's labels, and the questions of `evaluation_set`, or its own.
+    """Return classifiers trained on the built-in crawl's labels, and the questions of `evaluation_set`, or its own.
 
     The classifiers' thresholds are such that every page passes: each must be scored, and goes on to be worked on.
     """
@@ -75,12 +75,12 @@ def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
 
 
 def extract(path: Path, target: Path) -> Artifact:
-    """WARC to documents, charset, guard and accounts included, one child parsing."""
+    """Return WARC to documents, charset, guard and accounts included, one child parsing."""
     return extract_partition([_warc_file(path)], partition_key("bench", 0), target)
 
 
 def curate(paths: Sequence[Path], refinery: Refinery, home: Path, num_workers: int = 1) -> Artifact:
-    """The whole curation, a partition a WARC file, over `num_workers` processes."""
+    """Return the whole curation, a partition a WARC file, over `num_workers` processes."""
     shutil.copytree(refinery.classifiers, home, dirs_exist_ok=True)
     groups = {partition_key("bench", number): [_warc_file(path)] for number, path in enumerate(paths)}
     made = run_curation(groups, home, refinery.settings, num_workers=num_workers, num_children=1)
@@ -89,5 +89,7 @@ def curate(paths: Sequence[Path], refinery: Refinery, home: Path, num_workers: i
 
 @functools.cache
 def _warc_file(path: Path) -> WarcFile:
-    """The file with a name in place of its digest, which the crawl's download has found before curation begins."""
+    """Return the file with a name in place of its digest, which the crawl's download has found before curation
+    begins.
+    """
     return WarcFile(path.name, path, path.stat().st_size, path.name)

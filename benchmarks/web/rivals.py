@@ -17,7 +17,9 @@ _DATATROVE_NEEDS = (*_TRAFILATURA_NEEDS, "datatrove", "warcio", "cchardet", "mag
 
 
 def bare_loop(path: Path) -> int:
-    """fastwarc and resiliparse, and nothing around them: no digests, limits, accounts or child; returns the pages."""
+    """Return fastwarc and resiliparse, and nothing around them: no digests, limits, accounts or child; returns the
+    pages.
+    """
     num_pages = 0
     with path.open("rb") as stream:
         for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
@@ -27,13 +29,13 @@ def bare_loop(path: Path) -> int:
 
 
 def bare_text(html: bytes) -> str:
-    """resiliparse's main content of a page, in the charset that it detects."""
+    """Return resiliparse's main content of a page, in the charset that it detects."""
     text: str = extract_plain_text(bytes_to_str(html, detect_encoding(html) or "utf-8"), main_content=True)
     return text
 
 
 def trafilatura_text() -> Callable[[bytes], str] | None:
-    """trafilatura's text of a page, without comments; None where it is not installed."""
+    """Return trafilatura's text of a page, without comments; None where it is not installed."""
     if not _are_installed(_TRAFILATURA_NEEDS):
         return None
     import trafilatura
@@ -42,7 +44,7 @@ def trafilatura_text() -> Callable[[bytes], str] | None:
 
 
 def datatrove_pipeline() -> Callable[[Path, Path], None] | None:
-    """datatrove from the WARC file `path` to Parquet below `folder`; None where it is not installed.
+    """Return datatrove from the WARC file `path` to Parquet below `folder`; None where it is not installed.
 
     The steps are those of its own example for FineWeb that run offline: no list of addresses, no language model to
     download, and neither deduplication nor masks, which the refinery that it is compared with does besides.

@@ -32,7 +32,7 @@ class SnippetScore:
 
 
 def snippet_pages() -> list[SnippetPage]:
-    """The pages in the order of their names; empty where the folder is absent."""
+    """Return the pages in the order of their names; empty where the folder is absent."""
     folder = shared_data() / "html_snippets"
     if not (folder / "truth.json").exists():
         return []
@@ -50,12 +50,12 @@ def snippet_pages() -> list[SnippetPage]:
 
 
 def folded(text: str) -> str:
-    """Text with all white space as single spaces."""
+    """Return the text with all white space as single spaces."""
     return " ".join(text.split())
 
 
 def snippet_score(pages: Sequence[SnippetPage], texts: Sequence[str]) -> SnippetScore:
-    """Micro-averaged scores: a snippet found that is wanted is right, one found that is not is wrong."""
+    """Return micro-averaged scores: a snippet found that is wanted is right, one found that is not is wrong."""
     num_right = num_wrong = num_wanted = num_empty = 0
     for page, text in zip(pages, map(folded, texts), strict=True):
         num_right += sum(snippet in text for snippet in page.wanted)
