@@ -89,7 +89,9 @@ def test_first_lines_of_functions_begin_with_a_verb():
         (f"{path}:{node.lineno}: {node.name}", first_line(ast.get_docstring(node)))
         for path, tree in sources()
         for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node) and returns_or_acts(node)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and ast.get_docstring(node)
+        and returns_or_acts(node)
     ]
     assert len(functions) > 1000
     assert [f"{place}: {text}" for place, text in functions if NOT_A_VERB.match(text)] == []
@@ -125,6 +127,8 @@ def test_clauses_are_found(text):
     assert CLAUSE.match(text)
 
 
-@pytest.mark.parametrize("text", ["The rows of a table.", "Rows of a table.", "`text` in lower case.", "Returns a row."])
+@pytest.mark.parametrize(
+    "text", ["The rows of a table.", "Rows of a table.", "`text` in lower case.", "Returns a row."]
+)
 def test_lines_without_a_verb_are_found(text):
     assert NOT_A_VERB.match(text) and not NOT_A_VERB.match(f"Return {text[0].lower()}{text[1:]}")

@@ -75,12 +75,12 @@ def build_refinery(folder: Path, evaluation_set: Path) -> Refinery:
 
 
 def extract(path: Path, target: Path) -> Artifact:
-    """Return WARC to documents, charset, guard and accounts included, one child parsing."""
+    """Extract documents from WARC, with charset, guard and accounts, one child parsing."""
     return extract_partition([_warc_file(path)], partition_key("bench", 0), target)
 
 
 def curate(paths: Sequence[Path], refinery: Refinery, home: Path, num_workers: int = 1) -> Artifact:
-    """Return the whole curation, a partition a WARC file, over `num_workers` processes."""
+    """Run the whole curation, one partition per WARC file, over `num_workers` processes."""
     shutil.copytree(refinery.classifiers, home, dirs_exist_ok=True)
     groups = {partition_key("bench", number): [_warc_file(path)] for number, path in enumerate(paths)}
     made = run_curation(groups, home, refinery.settings, num_workers=num_workers, num_children=1)
@@ -89,7 +89,5 @@ def curate(paths: Sequence[Path], refinery: Refinery, home: Path, num_workers: i
 
 @functools.cache
 def _warc_file(path: Path) -> WarcFile:
-    """Return the file with a name in place of its digest, which the crawl's download has found before curation
-    begins.
-    """
+    """Return the file with a name in place of its digest, which the crawl's download has found before."""
     return WarcFile(path.name, path, path.stat().st_size, path.name)

@@ -17,9 +17,7 @@ _DATATROVE_NEEDS = (*_TRAFILATURA_NEEDS, "datatrove", "warcio", "cchardet", "mag
 
 
 def bare_loop(path: Path) -> int:
-    """Return fastwarc and resiliparse, and nothing around them: no digests, limits, accounts or child; returns the
-    pages.
-    """
+    """Run fastwarc and resiliparse alone, without digests, limits, accounts or child; return the number of pages."""
     num_pages = 0
     with path.open("rb") as stream:
         for record in ArchiveIterator(stream, record_types=WarcRecordType.response):
@@ -44,7 +42,7 @@ def trafilatura_text() -> Callable[[bytes], str] | None:
 
 
 def datatrove_pipeline() -> Callable[[Path, Path], None] | None:
-    """Return datatrove from the WARC file `path` to Parquet below `folder`; None where it is not installed.
+    """Return datatrove's pipeline from the WARC file `path` to Parquet below `folder`; None where it is not installed.
 
     The steps are those of its own example for FineWeb that run offline: no list of addresses, no language model to
     download, and neither deduplication nor masks, which the refinery that it is compared with does besides.
