@@ -36,7 +36,9 @@ def main(argv: list[str] | None = None) -> int:
         prepare()
         return 0
     if not os.environ.get("DAGSTER_HOME"):
-        raise ConfigurationError("DAGSTER_HOME is not set: name the folder of Dagster's records, as the Makefile does")
+        raise ConfigurationError(
+            "DAGSTER_HOME is not set, expected the folder of the Dagster instance, as in the Makefile"
+        )
     if not Path(os.environ["DAGSTER_HOME"]).is_dir():
         prepare()
     root = root_at(arguments.home) if arguments.home else home()
@@ -65,8 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m assets", description=(__doc__ or "").partition("`: ")[2])
     parser.add_argument("--home", help="folder or store of the artifacts (default: $LOAM_HOME or .loam)")
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    subjects.add_parser("promote", help="hold later pre-trained models against the current one (check no_regression)")
-    subjects.add_parser("prepare", help="make the instance: its settings, and the groups of the job demo")
+    subjects.add_parser("promote", help="make the current pre-trained model the baseline of the check no_regression")
+    subjects.add_parser("prepare", help="create the Dagster instance, with its settings and the groups of the job demo")
     grid = subjects.add_parser("grid", help="print the configuration of the job scaling_law for one of the grids")
     grid.add_argument("name", choices=[*GRIDS])
     partitions = subjects.add_parser("partitions", help="groups of WARC files")
@@ -74,10 +76,18 @@ def _parser() -> argparse.ArgumentParser:
     actions.add_parser("list", help="print the registered groups and their sources")
     add = actions.add_parser("add", help="register groups, and store the source of each")
     add.add_argument("groups", nargs="+", metavar="CRAWL/gNNNN", help="such as local/g0000 or CC-MAIN-2024-22/g0003")
-    add.add_argument("--folder", help="folder of WARC files, also in a store (default: Common Crawl)")
-    add.add_argument("--files", nargs="+", default=[], metavar="NAME", help="the group's files (default: the next)")
-    add.add_argument("--files-per-group", type=int, default=2, metavar="N", help="WARC files in a group (default: 2)")
-    add.add_argument("--file-kind", choices=("warc", "wet"), default="warc", help="kind of Common Crawl's files")
+    add.add_argument("--folder", help="folder of WARC files, local or in a store (default: Common Crawl)")
+    add.add_argument(
+        "--files",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="file names of the group (default: the next files of the folder)",
+    )
+    add.add_argument("--files-per-group", type=int, default=2, metavar="N", help="WARC files per group (default: 2)")
+    add.add_argument(
+        "--file-kind", choices=("warc", "wet"), default="warc", help="kind of Common Crawl files (default: warc)"
+    )
     add.add_argument("--base-url", default=DATA_URL, help="address of Common Crawl's files, or of a mirror")
     return parser
 
@@ -86,7 +96,7 @@ def _described(source: GroupSource | None) -> str:
     if source is None:
         return "no stored source"
     if not source.folder:
-        return f"{source.file_kind} files of {source.base_url}, {source.files_per_group} a group"
+        return f"{source.file_kind} files of {source.base_url}, {source.files_per_group} per group"
     return f"{source.folder}: {', '.join(source.files)}"
 
 

@@ -100,7 +100,7 @@ def run_demo(num_pages: int | None, seed: int) -> None:
                     raise_on_error=False,
                 )
         except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
-            raise Interrupted("interrupted; run it again to go on from here", signal.SIGINT) from None
+            raise Interrupted("interrupted; run the command again to resume", signal.SIGINT) from None
     _raise_if_failed(result)
 
 
@@ -108,7 +108,7 @@ def _raise_if_failed(result: dg.ExecuteInProcessResult) -> None:
     for event in result.filter_events(lambda event: event.is_step_failure):
         data, error = event.step_failure_data.user_failure_data, event.step_failure_data.error
         if error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
-            raise Interrupted(f"{event.step_key}: interrupted; run it again to go on from here", signal.SIGINT)
+            raise Interrupted(f"{event.step_key}: interrupted; run the command again to resume", signal.SIGINT)
         if data is None:
             lines = (error.message if error else "failed").strip().splitlines()
             raise DemoFailedError(f"{event.step_key}: {lines[-1]}; `make ui` shows the whole error", 1)
@@ -159,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--num-pages", type=int, metavar="N", help="number of pages of the built-in crawl (default: the preset's)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the crawl and of every training (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the crawl and of every training run (default: 0)")
     parser.add_argument("--home", help="folder or store for all artifacts (default: $LOAM_HOME or .loam)")
     arguments = parser.parse_args(argv)
     if arguments.home is not None:

@@ -17,9 +17,9 @@ _NUM_LINES = 20
 
 @dg.run_failure_sensor(
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Writes failures/RUN.md in the home folder (in the cache, for a home in a store) for every failed run: "
-    f"the job, the groups, the asset, the reason, the last lines of the log. {WEBHOOK_VARIABLE} names an address that "
-    'takes the first lines as JSON, {"text": …}, as those of Slack and Mattermost do.',
+    description="Writes a report of every failed run to failures/RUN.md in the home folder, or in the cache if the "
+    "home is in a store. The report has the job, groups, asset, reason and last log lines. "
+    f'{WEBHOOK_VARIABLE} sets a webhook that receives the summary as {{"text": …}}, as Slack and Mattermost expect.',
 )
 def failure_reports(context: dg.RunFailureSensorContext, home: LoamHome) -> None:
     """Write the report of one failed run, and post its summary."""

@@ -30,7 +30,9 @@ def prepare() -> Path:
         ConfigurationError: `DAGSTER_HOME` is not set.
     """
     if not os.environ.get("DAGSTER_HOME"):
-        raise ConfigurationError("DAGSTER_HOME is not set: run `make demo`, or name a folder for Dagster's records")
+        raise ConfigurationError(
+            "DAGSTER_HOME is not set, expected the folder of the Dagster instance; run `make demo`"
+        )
     folder = Path(os.environ["DAGSTER_HOME"])
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / _DAGSTERS_NAME).exists():
@@ -38,7 +40,7 @@ def prepare() -> Path:
     if differing := differing_settings(folder / _DAGSTERS_NAME):
         print(
             f"note: {folder / _DAGSTERS_NAME} differs from {SETTINGS.name} of this version in {', '.join(differing)}; "
-            "delete it to take these settings anew",
+            "delete the file to restore these settings",
             file=sys.stderr,
         )
     with dg.DagsterInstance.get() as instance:

@@ -18,18 +18,19 @@ demo = dg.define_asset_job(
     selection=dg.AssetSelection.all() - _EXPERIMENTS,
     config=demo_run_config(),
     tags=demo_tags(),
-    description="Everything but experiments, on the built-in crawl, at a size for a laptop's CPU: about ten minutes on "
-    "two cores. `make demo` runs it. To start it here: [open the launchpad with its settings]"
-    f"({launchpad_link('demo', demo_run_config())}), *Launch Run*. No partition has to be picked: the tags name "
-    "the groups.",
+    description="All assets except the experiments, on the built-in crawl, sized for a laptop CPU: about ten minutes "
+    "on two cores. `make demo` runs this job. To start the job here, [open the launchpad with its settings]"
+    f"({launchpad_link('demo', demo_run_config())}) and click *Launch Run*. No partition selection is needed: the tags "
+    "name the groups.",
 )
 
 curate_crawl = dg.define_asset_job(
     "curate_crawl",
     selection=_PARTITIONED,
-    description="One group of WARC files, from download to masked documents: *Materialize all*, a partition such as "
-    "`local/g0000`, and under *Config* its folder (`warc_files: {config: {folder: …}}`); a group of Common Crawl needs "
-    "none. Harm and quality need classifiers that were trained on labels of such pages, or each `judge: none`.",
+    description="One group of WARC files, from download to masked documents. Click *Materialize all*, choose a "
+    "partition such as `local/g0000`, and set the folder under *Config* (`warc_files: {config: {folder: …}}`). A "
+    "Common Crawl group needs no folder. The steps `harmful` and `quality` need classifiers trained on labels of "
+    "similar pages, or `judge: none`.",
 )
 
 pretrain = dg.define_asset_job(
@@ -65,15 +66,17 @@ evaluate = dg.define_asset_job(
 ablate = dg.define_asset_job(
     "ablate",
     selection=dg.AssetSelection.assets("ablations"),
-    description="Short trainings of equal budget on the token shards, one question a partition. Then: ablation_report.",
+    description="Short training runs of equal budget on the token shards, one question per partition. Materialize "
+    "`ablation_report` afterwards.",
 )
 
 scaling_law = dg.define_asset_job(
     "scaling_law",
     selection=dg.AssetSelection.groups("scaling_law") - dg.AssetSelection.assets("scaling_runs"),
     tags=law_tags(),
-    description="The own scaling law in one run: a grid of trainings, a prediction for four times its largest budget, "
-    "the test of the prediction, the page. By default at a size for a CPU, half an hour for the grid. For one GPU: "
+    description="Loam's own scaling law in one run. The job trains a grid, predicts the loss at four times the largest "
+    "budget, tests the prediction and writes a report. The default grid is sized for a CPU and takes half an hour. For "
+    "one GPU: "
     f"[open the launchpad with the larger grid]({launchpad_link('scaling_law', law_run_config(GRIDS['gpu']))}).",
 )
 

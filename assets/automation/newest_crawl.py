@@ -35,9 +35,9 @@ Value = TypeVar("Value")
     job=curate_crawl,
     minimum_interval_seconds=_DAY_S,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Curates the first groups of Common Crawl's newest crawl, and once a day asks again for a group whose "
-    f"runs failed. {NUM_GROUPS_VARIABLE} says how many groups (default: {_DEFAULT_NUM_GROUPS}); {INDEX_VARIABLE} names "
-    "another address of the list of crawls.",
+    description="Curates the first groups of Common Crawl's newest crawl, and requests a group with failed runs again "
+    f"once a day. {NUM_GROUPS_VARIABLE} sets the number of groups (default: {_DEFAULT_NUM_GROUPS}). {INDEX_VARIABLE} "
+    "replaces the address of the crawl list.",
 )
 def newest_crawl(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Request a run for each wanted group that has none; a tick changes nothing but by its result."""
@@ -50,7 +50,7 @@ def newest_crawl(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Sk
     wanted = [partition_key(crawl, group) for group in range(num_groups)]
     requests = [request for key in wanted if (request := _request(context.instance, key)) is not None]
     if not requests:
-        return dg.SkipReason(f"{crawl}: {len(wanted)} groups are curated or under way")
+        return dg.SkipReason(f"{crawl}: {len(wanted)} groups are already curated or running")
     new = [key for key in wanted if key not in known]
     return dg.SensorResult(
         run_requests=requests, dynamic_partitions_requests=[WARC_GROUPS.build_add_request(new)] if new else []

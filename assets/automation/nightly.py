@@ -18,8 +18,8 @@ MODELS = ("pretrained_model", "sft_model", "dpo_model", "grpo_model")
     cron_schedule="0 2 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Evaluates all models at 02:00 UTC, unless the evaluation report is of these models already. A failed "
-    "run comes again the next night.",
+    description="Evaluates all models at 02:00 UTC, unless the evaluation report is up to date. A failed run is "
+    "repeated the next night.",
 )
 @explained
 def nightly_evaluation(context: dg.ScheduleEvaluationContext, home: LoamHome) -> dg.RunRequest | dg.SkipReason:
@@ -27,12 +27,12 @@ def nightly_evaluation(context: dg.ScheduleEvaluationContext, home: LoamHome) ->
     try:
         digests = {name: home.artifact(name).digest for name in MODELS}
     except AbsentError as error:
-        return dg.SkipReason(f"not all models are there: {error}")
+        return dg.SkipReason(f"models are missing: {error}")
     try:
         reported = set(home.artifact("evaluation_report").inputs.values())
     except AbsentError:
         reported = set()
     changed = [name for name, digest in digests.items() if digest not in reported]
     if not changed:
-        return dg.SkipReason("the evaluation report is of these models already")
+        return dg.SkipReason("the evaluation report is up to date")
     return dg.RunRequest(tags={"loam/changed": ", ".join(changed)})

@@ -24,9 +24,9 @@ SHARDS_TAG = "loam/token_shards"
     job=pretrain,
     minimum_interval_seconds=_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Requests the job `pretrain` once the token shards have enough more tokens than at the last training: "
-    f"{TOKENS_VARIABLE} (default: {int(_DEFAULT_TOKENS):,}). A run that failed is requested again, {_MAX_ATTEMPTS} "
-    "times in all.",
+    description=f"Requests the job `pretrain` once the token shards have grown by {TOKENS_VARIABLE} tokens (default: "
+    f"{int(_DEFAULT_TOKENS):,}) since the last training run. A failed run is retried, up to {_MAX_ATTEMPTS} attempts "
+    "in total.",
 )
 @explained
 def enough_new_tokens(context: dg.SensorEvaluationContext, home: LoamHome) -> dg.SensorResult | dg.SkipReason:
@@ -48,7 +48,9 @@ def enough_new_tokens(context: dg.SensorEvaluationContext, home: LoamHome) -> dg
         return _again(context, shards.digest, tokens)
     wanted = before["tokens"] + _new_tokens()
     if tokens < wanted:
-        return dg.SkipReason(f"{tokens:,} tokens, {wanted:,} are needed: {before['tokens']:,} at the last training")
+        return dg.SkipReason(
+            f"{tokens:,} tokens, expected at least {wanted:,}; the last training run had {before['tokens']:,}"
+        )
     return dg.SensorResult(
         run_requests=[_request(shards.digest, 1)], cursor=json.dumps({"tokens": tokens, "shards": shards.digest})
     )
@@ -59,9 +61,11 @@ def _again(context: dg.SensorEvaluationContext, digest: str, tokens: int) -> dg.
     runs = context.instance.get_runs(dg.RunsFilter(tags={SHARDS_TAG: digest[:_TAG_DIGITS]}))
     failed = [run for run in runs if run.status == dg.DagsterRunStatus.FAILURE]
     if not runs or len(failed) < len(runs):
-        return dg.SkipReason(f"a training on these {tokens:,} tokens was requested already")
+        return dg.SkipReason(f"a training run on these {tokens:,} tokens is already requested")
     if len(failed) >= _MAX_ATTEMPTS:
-        return dg.SkipReason(f"{len(failed)} trainings on these {tokens:,} tokens failed: launch `pretrain` yourself")
+        return dg.SkipReason(
+            f"{len(failed)} training runs on these {tokens:,} tokens failed; launch the job `pretrain` manually"
+        )
     return dg.SensorResult(run_requests=[_request(digest, 1 + len(failed))])
 
 

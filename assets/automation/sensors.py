@@ -27,9 +27,9 @@ _INTERVAL_S = 60
     minimum_interval_seconds=_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description=f"Registers groups of new WARC files in the folder {FOLDER_VARIABLE} and requests their curation. A "
-    "file that still grows waits until a tick finds it unchanged. "
-    f"{CRAWL_VARIABLE} names the crawl of the files (default: {_DEFAULT_CRAWL}), "
-    f"{FILES_VARIABLE} the files of a group (default: {_DEFAULT_FILES_PER_GROUP}).",
+    "file is used once its size is unchanged between two ticks. "
+    f"{CRAWL_VARIABLE} sets the name of the crawl (default: {_DEFAULT_CRAWL}), "
+    f"{FILES_VARIABLE} the number of files per group (default: {_DEFAULT_FILES_PER_GROUP}).",
 )
 @explained
 def local_warc_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -55,7 +55,7 @@ def local_warc_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     new = [key for key in groups if key not in known]
     cursor = json.dumps({"groups": groups, "sizes": sizes})
     if not new:
-        waiting = f"{len(growing)} files may still grow, looked at again at the next tick"
+        waiting = f"{len(growing)} files may still be growing; the next tick checks the files again"
         reason = f"{folder}: {waiting if growing else 'no new group of WARC files'}"
         return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=cursor)
     return dg.SensorResult(

@@ -35,7 +35,9 @@ from lm.storage import Artifact, find_artifact, open_artifact
 def ablations(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """One question a partition: trainings on the same tokens that differ in one setting, once per seed."""
+    """Ablations, one question per partition: training runs on the same tokens that differ in one setting, repeated for
+    each seed.
+    """
     watch = Stopwatch()
     config, artifacts = config_of(context, AblationConfig), {}
     for question in context.partition_keys:

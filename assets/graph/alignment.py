@@ -53,18 +53,23 @@ class AlignmentSource:
 
     folder: Annotated[
         str | None,
-        Doc("Folder with instructions.jsonl, preferences.jsonl and problems.jsonl; empty means the built-in crawl's."),
+        Doc("Folder with instructions.jsonl, preferences.jsonl and problems.jsonl; empty uses the built-in crawl's."),
     ] = None
     instructions: Annotated[
-        tuple[str, ...], Doc("Files of instructions as published: messages, Alpaca or GSM8K, in place of the folder's.")
+        tuple[str, ...], Doc("Published instruction files (messages, Alpaca or GSM8K), in place of the folder's.")
     ] = ()
     preferences: Annotated[
         tuple[str, ...],
-        Doc("Files of preferences as published: prompt with chosen and rejected, HH's texts, or votes."),
+        Doc(
+            "Published preference files (prompt with chosen and rejected, HH's texts, or votes), in place of the "
+            "folder's."
+        ),
     ] = ()
-    problems: Annotated[tuple[str, ...], Doc("Files of problems as published, such as GSM8K's.")] = ()
+    problems: Annotated[
+        tuple[str, ...], Doc("Published problem files, such as GSM8K's, in place of the folder's.")
+    ] = ()
     heldout_one_in: Annotated[
-        int, Doc("One prompt in so many is held out of published data that has no splits."), Range(2, 10_000)
+        int, Doc("Of published data without splits, one prompt in this many is held out."), Range(2, 10_000)
     ] = HELDOUT_ONE_IN
 
     def __post_init__(self) -> None:
@@ -116,7 +121,7 @@ def sft_model(
 def preference_pairs(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Pairs of the SFT model's own samples by a verifier or a judge, before the pairs of the alignment data."""
+    """Preference pairs: SFT samples ranked by a verifier or a judge, followed by the pairs of the alignment data."""
     watch = Stopwatch()
     data, config = home.artifact("alignment_data"), config_of(context, PairsConfig)
     paths = {
@@ -179,7 +184,9 @@ def grpo_model(
 def replay_control(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """The control of the alignment tax: the pre-trained model after the replay of every stage, and nothing else."""
+    """Control for the alignment tax: the pre-trained model, trained further on the replay of every stage and nothing
+    else.
+    """
     watch = Stopwatch()
     paths = {
         "model": home.target("pretrained_model"),
@@ -192,7 +199,7 @@ def replay_control(
     artifact = home.artifact("replay_control")
     taxes = {stage: artifact.summary[stage]["tax"] for stage in STAGES}
     numbers = {f"{stage}/tax": dg.MetadataValue.float(plots.rounded(tax)) for stage, tax in taxes.items()}
-    chart = plots.bars("Alignment tax", taxes, x="bits per byte over the control's, as a share")
+    chart = plots.bars("Alignment tax", taxes, x="relative increase in bits per byte over the control")
     return result(artifact, watch, {**numbers, "tax": chart})
 
 
@@ -202,13 +209,13 @@ def _keeps_the_language(stage: str) -> dg.AssetChecksDefinition:
     @dg.asset_check(
         asset=replay_control,
         name=f"{stage}_keeps_the_language",
-        description=f"After {stage.upper()} bits per byte are at most {MAX_TAX:.0%} above those of the replay alone.",
+        description=f"Bits per byte after {stage.upper()} are at most {MAX_TAX:.0%} above the replay control.",
     )
     def check(home: LoamHome) -> dg.AssetCheckResult:
         found = home.artifact("replay_control").summary[stage]
         return dg.AssetCheckResult(
             passed=found["tax"] <= MAX_TAX,
-            description=f"{found['bits_per_byte']:.4f} bits per byte, {found['tax']:+.2%} of the control's",
+            description=f"{found['bits_per_byte']:.4f} bits per byte, {found['tax']:+.2%} relative to the control",
             metadata=figures({**found, "maximum": MAX_TAX}),
         )
 

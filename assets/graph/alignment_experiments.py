@@ -82,7 +82,7 @@ def ppo_model(
 def rejection_samples(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Right answers of the SFT model to training problems, as instructions for SFT."""
+    """Correct answers of the SFT model to training problems, as instructions for SFT."""
     watch = Stopwatch()
     paths = {
         "model": home.target("sft_model"),
@@ -114,7 +114,7 @@ def _accounts(artifact: Artifact) -> dg.MetadataValue[Any]:
 def expert_model(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """The SFT model after expert iteration: rounds of sampling, and SFT on the right answers."""
+    """The SFT model after expert iteration: rounds of sampling, and SFT on the correct answers."""
     watch, config = Stopwatch(), config_of(context, ExpertConfig)
     paths = {
         "model": home.target("sft_model"),
@@ -132,7 +132,7 @@ def expert_model(
     samples = rows_of(artifact.file(GENERATIONS))
     shown = {
         "pass_rate_curve": inline_curve(rows, "pass_rate"),
-        "pass_rate": plots.lines("Right answers", curves, x="round", y="share"),
+        "pass_rate": plots.lines("Correct answers", curves, x="round", y="share"),
         "each_round": plots.table(rows),
         "samples": plots.table(samples[:_NUM_SHOWN]),
     }
@@ -140,7 +140,8 @@ def expert_model(
 
 
 @dg.asset_check(
-    asset=reward_model, description=f"The chosen answer has the higher reward in {MIN_ACCURACY:.0%} of held-out pairs."
+    asset=reward_model,
+    description=f"The chosen answer has the higher reward in at least {MIN_ACCURACY:.0%} of held-out pairs.",
 )
 def reward_model_ranks_pairs(home: LoamHome) -> dg.AssetCheckResult:
     """The accuracy on held-out pairs, where a tie counts half."""
@@ -180,7 +181,8 @@ def expert_iteration_raises_the_verified_rate(home: LoamHome) -> dg.AssetCheckRe
 
 @dg.asset_check(
     asset=rejection_samples,
-    description="Every kept answer is right, no two to a problem are equal, and every sample is accounted for.",
+    description="Every kept answer is correct, no problem has duplicate or too many answers, and every correct sample "
+    "is accounted for.",
 )
 def rejection_samples_are_right(home: LoamHome) -> dg.AssetCheckResult:
     """The kept answers are verified anew against the problems."""
@@ -196,7 +198,8 @@ def rejection_samples_are_right(home: LoamHome) -> dg.AssetCheckResult:
     limit = artifact.config["most_kept"]
     return dg.AssetCheckResult(
         passed=not wrong and not repeated and not lost and most <= limit and len(kept) == found["num_kept"],
-        description=f"{len(kept):,} answers kept of {found['num_sampled']:,}, {found['num_right']:,} of them right; "
-        f"{wrong} wrong, {repeated} equal, {lost} unaccounted for, at most {most} to a problem",
+        description=f"kept {len(kept):,} of {found['num_sampled']:,} samples, {found['num_right']:,} samples correct; "
+        f"among the kept answers {wrong} incorrect, {repeated} duplicated, at most {most} per problem; {lost} correct "
+        "samples unaccounted for",
         metadata=figures({**found, "wrong": wrong, "equal": repeated, "unaccounted_for": lost, "most_kept": limit}),
     )

@@ -29,9 +29,9 @@ class SeedsConfig:
 
     homes: Annotated[
         tuple[str, ...],
-        Doc("Homes of finished runs of other seeds, such as `python -m assets.demo --home … --seed …`."),
+        Doc("Homes of finished runs with other seeds, such as `python -m assets.demo --home … --seed …`."),
     ] = ()
-    with_own: Annotated[bool, Doc("Compare this home's own evaluation report too, as the first.")] = True
+    with_own: Annotated[bool, Doc("Include the evaluation report of this home, as the first run.")] = True
 
     def __post_init__(self) -> None:
         settle(self, "alignment_report")
@@ -40,7 +40,7 @@ class SeedsConfig:
 @dg.asset(group_name="experiments", deps=[evaluation_report], config_schema=schema_of("alignment_report", SeedsConfig))
 @explained
 def alignment_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """Every stage over several seeds: the mean and the spread of each figure of the evaluation report."""
+    """Every stage over several seeds: the mean and spread of each figure of the evaluation report."""
     watch, config = Stopwatch(), config_of(context, SeedsConfig)
     roots = [*([home.root] if config.with_own else []), *(locate(each) for each in config.homes)]
     reports = [paths.artifact_path("evaluation_report", root=root) for root in roots]

@@ -58,16 +58,17 @@ class QualityTraining:
     ] = ()
     reference_urls: Annotated[
         str | None,
-        Doc("File with one URL a line, such as pages cited by Wikipedia; fetched through Common Crawl's index."),
+        Doc("File with one URL per line, such as pages cited by Wikipedia; fetched through Common Crawl's index."),
     ] = None
     reference_crawl: Annotated[
-        str | None, Doc("The crawl from which these URLs are fetched, such as CC-MAIN-2024-22; empty means the newest.")
+        str | None,
+        Doc("The crawl from which reference_urls are fetched, such as CC-MAIN-2024-22; empty means the newest."),
     ] = None
     crawl_pages: Annotated[tuple[str, ...], Doc("Files of a crawl's random pages, in the same formats.")] = ()
     filters: Annotated[PageFilters, Doc("Filters that training pages of both classes must pass.")] = field(
         default_factory=PageFilters
     )
-    max_pages: Annotated[int, Doc("Most pages of each class."), Range(1)] = 100_000
+    max_pages: Annotated[int, Doc("Maximum number of pages per class."), Range(1)] = 100_000
     classifier: Annotated[ClassifierConfig, Doc("Settings of fastText and of the choice of the threshold.")] = field(
         default_factory=ClassifierConfig
     )
@@ -86,7 +87,7 @@ class HarmfulTraining:
         str | None,
         Doc(
             "JSON Lines or CSV with `text` and `toxic`, `adult` or both. Default: the built-in crawl's "
-            "labels. A kind of harm without labels is not judged."
+            "labels. Pages are not scored for a kind of harm without labels."
         ),
     ] = None
     toxic: Annotated[LabelFile, Doc("Another file for toxic texts, and the names of its columns.")] = field(
@@ -133,7 +134,7 @@ def harm_classifiers(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
     files = _harm_labels(config, home)
     for kind in KINDS:
         if kind not in files:
-            context.log.warning(f"no labels for {kind} texts: pages are not judged for them")
+            context.log.warning(f"no labels for {kind} texts: pages get no {kind} score")
     built_in = _are_built_in(home, [file.path or "" for file in files.values()])
     target = home.target("harm_classifiers")
     artifact = make_harmful_classifiers(files, target, config.classifier, built_in_labels=built_in)
@@ -148,9 +149,9 @@ def quality_separates(home: LoamHome) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset=harm_classifiers,
-    description=f"ROC AUC on held-out labels is at least {_MIN_ROC_AUC}; on pages of every length at most "
-    f"{_MAX_FALSE_POSITIVE_RATE:.0%} of the harmless are flagged, and from {_FEWEST_PAGE_WORDS} words on at least "
-    f"{_MIN_PAGE_RECALL:.0%} of the harmful.",
+    description=f"ROC AUC on held-out labels is at least {_MIN_ROC_AUC}. At most {_MAX_FALSE_POSITIVE_RATE:.0%} of "
+    f"harmless pages are flagged at any length. At least {_MIN_PAGE_RECALL:.0%} of harmful pages are flagged from "
+    f"{_FEWEST_PAGE_WORDS} words on.",
 )
 def harmful_separates(home: LoamHome) -> dg.AssetCheckResult:
     """Each harmful-content classifier separates harmful from harmless texts, in short pages and in long ones."""
@@ -161,7 +162,7 @@ def harmful_separates(home: LoamHome) -> dg.AssetCheckResult:
     worst = max((row["false_positive_rate"] for rows in by_length.values() for row in rows), default=0.0)
     return dg.AssetCheckResult(
         passed=passed,
-        description=f"{areas.description}; at most {worst:.1%} of harmless held-out pages flagged at any length",
+        description=f"{areas.description}; at most {worst:.1%} of harmless held-out pages are flagged at any length",
         metadata={**areas.metadata, "by_length": by_length},
     )
 

@@ -160,8 +160,9 @@ class Deduplication:
     partitions: Annotated[
         tuple[str, ...],
         Doc(
-            "Groups of the corpus, as shell patterns over keys, such as CC-MAIN-2024-22/*; each must be materialized. "
-            "* leaves out the built-in crawl where there is another; demo/* takes it in."
+            "Groups of the corpus, as shell patterns over partition keys, such as CC-MAIN-2024-22/*; every group must "
+            "be materialized. * excludes the built-in crawl if there is another crawl; demo/* includes the built-in "
+            "crawl."
         ),
     ] = ("*",)
     mixed_settings: Annotated[bool, Doc("Allow groups that were curated with different settings.")] = False
@@ -289,8 +290,8 @@ def _last_of(home: LoamHome, groups: Iterable[str]) -> dict[str, Artifact]:
     missing = [group for group, artifact in found.items() if artifact is None]
     if missing:
         raise InputError(
-            f"no {LAST_OF_PARTITION.artifact} of {', '.join(missing[:20])}: curate the groups (job curate_crawl), or "
-            "name the others in `partitions`"
+            f"no {LAST_OF_PARTITION.artifact} of {', '.join(missing[:20])}: curate these groups (job curate_crawl), or "
+            "choose other groups in `partitions`"
         )
     return {group: artifact for group, artifact in found.items() if artifact is not None}
 

@@ -47,7 +47,8 @@ def _accounts(came: Callable[[Made], int | None]) -> Check:
 
     return Check(
         name="accounts_are_exact",
-        description="in = kept + removed + lost, in the summary and in the tables; in = kept by the step before.",
+        description="Documents in = kept + removed + lost, in the summary and in the tables. Documents in = documents "
+        "kept by the previous step.",
         look=look,
         blocking=True,
     )
@@ -57,13 +58,13 @@ def _wrong(artifact: Artifact, came: int | None) -> Iterator[str]:
     """Yield where the counts of the summary, of the tables and of the step before disagree."""
     counts = artifact.summary
     if counts["num_in"] != counts["num_kept"] + counts["num_removed"] + counts["num_lost"]:
-        yield "in is not kept + removed + lost"
+        yield "in differs from kept + removed + lost"
     if (rows := count_documents(artifact)) != counts["num_kept"]:
         yield f"{rows:,} rows of documents"
     if (rows := count_removals(artifact)) != counts["num_removed"]:
         yield f"{rows:,} rows of removals"
     if came is not None and came != counts["num_in"]:
-        yield f"{came:,} came from the step before"
+        yield f"{came:,} kept by the previous step"
 
 
 def _kept_before(step: Step) -> Callable[[Made], int | None]:
@@ -123,18 +124,16 @@ def _judged(step: Step) -> Check:
     def look(made: Made) -> Found:
         settings = settings_of(made.artifact).get(step.stage, {})
         if settings.get("judge") == "none":
-            return Found(False, f"kept, not judged: {step.stage}.judge is none", {"judge": "none"})
+            return Found(False, f"every document kept without scoring: {step.stage}.judge is none", {"judge": "none"})
         classifiers = find_artifact(made.home.target(str(step.classifiers)))
         invented = classifiers is not None and is_of_invented_labels(classifiers)
         if invented and not are_built_in(chain(made.artifact)[0].inputs.values(), made.home.root):
-            return Found(
-                False, f"judged by classifiers of invented labels: {step.stage}.allow_demo_classifiers is true"
-            )
-        return Found(True, f"judged by {step.classifiers}")
+            return Found(False, f"scored by the demo's classifiers: {step.stage}.allow_demo_classifiers is true")
+        return Found(True, f"scored by {step.classifiers}")
 
     return Check(
         name="documents_are_judged",
-        description="The documents were judged, by classifiers that were trained on labels of such pages.",
+        description="The documents were scored by classifiers trained on labels of similar pages.",
         look=look,
         warns=True,
     )
@@ -143,7 +142,7 @@ def _judged(step: Step) -> Check:
 def _harm_rate(made: Made) -> Found:
     classifiers = find_artifact(made.home.target("harm_classifiers"))
     if settings_of(made.artifact).get("harmful", {}).get("judge") == "none" or classifiers is None:
-        return not_measured("the pages were not judged")
+        return not_measured("the pages were not scored")
     came = max(1, made.artifact.summary["num_in"])
     figures: dict[str, float] = {}
     said, far = [], False
@@ -151,7 +150,7 @@ def _harm_rate(made: Made) -> Found:
         share = made.artifact.summary["removed_by_rule"].get(kind, 0) / came
         expected = max((row["false_positive_rate"] for row in measured["by_length"]), default=0.0)
         figures |= {f"{kind}_share": share, f"{kind}_heldout_false_positive_rate": expected}
-        said.append(f"{share:.1%} removed as {kind}, {expected:.1%} of harmless held-out pages")
+        said.append(f"{share:.1%} removed as {kind}; false positive rate on held-out pages {expected:.1%}")
         far |= share - expected > MAX_HARM_GAP
     return Found(not far, "; ".join(said), figures)
 
@@ -168,7 +167,7 @@ def _no_item_left(made: Made) -> Found:
     items = made.home.artifact("evaluation_items")
     left = contaminated_documents(made.artifact, items, from_mapping(DecontaminationConfig, config))
     sets = made.artifact.summary["evaluation_sets"]
-    said = f"{len(left):,} documents hold an item of {len(sets)} evaluation sets"
+    said = f"{len(left):,} documents contain an item of the {len(sets)} evaluation sets"
     return Found(not left, said, {"num_left": len(left), "left": left[:_NUM_SHOWN], "evaluation_sets": sets})
 
 
@@ -187,8 +186,9 @@ _OWN: dict[str, tuple[Check, ...]] = {
     "harmless_documents": (
         Check(
             name="harm_rate_is_expected",
-            description=f"The share removed as harmful is within {MAX_HARM_GAP * 100:.0f} points of the false "
-            "positives on held-out pages; a larger one is much harm, or a classifier that does not fit the pages.",
+            description=f"The share removed as harmful is at most {MAX_HARM_GAP * 100:.0f} points above the false "
+            "positive rate on held-out pages. A larger gap means a very harmful crawl, or a classifier that does not "
+            "fit the pages.",
             look=_harm_rate,
             warns=True,
         ),
@@ -204,7 +204,7 @@ _OWN: dict[str, tuple[Check, ...]] = {
     DECONTAMINATION.artifact: (
         Check(
             name="no_evaluation_item_is_left",
-            description="The corpus contains no searched evaluation item.",
+            description="The corpus contains none of the searchable evaluation items.",
             look=_no_item_left,
             blocking=True,
         ),

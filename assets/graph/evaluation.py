@@ -77,13 +77,13 @@ def _stages_table(artifact: Artifact) -> dg.MetadataValue[Any]:
 
 PLOTTED = {
     "bits_per_byte": ("Bits per byte of held-out documents", "bits"),
-    "tax": ("Alignment tax: bits per byte over the control's", "share"),
+    "tax": ("Alignment tax: increase in bits per byte over the control", "share"),
     "greedy_verified_rate": ("Verified answers, greedy", "share"),
     "greedy_well_formed_rate": ("Well-formed answers, greedy", "share"),
-    "win_rate": ("Win rate against the SFT model, greedy, ties as half", "share"),
+    "win_rate": ("Win rate against the SFT model, greedy, ties count half", "share"),
     "response_tokens": ("Length of sampled answers", "tokens"),
-    "kl_from_first": ("KL from the pre-trained model, on sampled answers", "nats a token"),
-    "prefers_chosen": ("Held-out pairs whose chosen response is likelier", "share"),
+    "kl_from_first": ("KL from the pre-trained model, on sampled answers", "nats per token"),
+    "prefers_chosen": ("Held-out pairs with the chosen response more likely", "share"),
 }
 """Figures of a stage that are drawn: the title and the unit."""
 
@@ -119,7 +119,8 @@ def _numbers(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 
 @dg.asset_check(
     asset=evaluation_report,
-    description=f"GRPO answers correctly at least {MIN_GRPO_GAIN * 100:.0f} points more often than SFT, well-formed.",
+    description=f"The verified rate of GRPO is at least {MIN_GRPO_GAIN * 100:.0f} points above that of SFT, and at "
+    f"least {MIN_WELL_FORMED:.0%} of its answers are well-formed.",
 )
 def grpo_raises_the_verified_rate(home: LoamHome) -> dg.AssetCheckResult:
     """GRPO answers more held-out problems correctly than SFT, in the required format."""

@@ -27,7 +27,7 @@ NUM_TOKENS = 1_000_000
 @dg.asset(group_name="tokens", deps=[token_shards], config_schema=schema_of("training_mixture", MixtureConfig))
 @explained
 def training_mixture(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """The exact number of tokens that a training run reads of each source, within epoch limits."""
+    """The exact number of tokens that a training run reads from each source, within the epoch limits."""
     watch = Stopwatch()
     config = config_of(context, MixtureConfig)
     artifact = make_mixture(home.artifact("token_shards"), home.target("training_mixture"), config)
@@ -39,7 +39,8 @@ def training_mixture(context: dg.AssetExecutionContext, home: LoamHome) -> dg.Ma
 
 
 @dg.asset_check(
-    asset=training_mixture, description="The sources' tokens sum to the tokens of the run, within every limit."
+    asset=training_mixture,
+    description="The tokens of all sources sum to the tokens of the run, and no source exceeds its epoch limit.",
 )
 def mixture_is_exact(home: LoamHome) -> dg.AssetCheckResult:
     """The counts of tokens are exact."""
@@ -76,13 +77,14 @@ def mixed(config: PretrainConfig, home: LoamHome, warn: Callable[[str], None]) -
         step = config.batch_size * context_length
         num_tokens = max(step, plan["num_tokens"] // step * step)  # whole steps, not rounded up beyond the mixture
         warn(
-            f"pretrained_model: trains for {num_tokens:,} tokens, all that training_mixture allows, not {NUM_TOKENS:,}"
+            f"pretrained_model: num_tokens reduced from {NUM_TOKENS:,} to {num_tokens:,}, the maximum in whole steps "
+            "that training_mixture allows"
         )
         config = dataclasses.replace(config, num_tokens=num_tokens)
     if num_tokens > plan["num_tokens"]:
         raise ConfigurationError(
-            f"pretrained_model: {num_tokens:,} tokens, but training_mixture allows {plan['num_tokens']:,}; train for "
-            "fewer, or raise its max_epochs or num_tokens"
+            f"pretrained_model: {num_tokens:,} tokens, but training_mixture allows {plan['num_tokens']:,}; train on "
+            "fewer tokens, or raise max_epochs or num_tokens of training_mixture"
         )
     return dataclasses.replace(config, source_weights=training_weights(plan))
 
@@ -97,7 +99,7 @@ def check_limits(weights: Mapping[str, float], num_tokens: int, plan: Mapping[st
     for source, weight in weights.items():
         if source not in planned:
             raise ConfigurationError(
-                f"pretrained_model: source_weights.{source}: takes no part in training_mixture, expected some of "
+                f"pretrained_model: source_weights.{source}: not a source of training_mixture, expected some of "
                 f"{', '.join(planned)}"
             )
         used = num_tokens * weight / math.fsum(weights.values())

@@ -17,18 +17,20 @@ MAX_REGRESSION = 0.01
 
 @dg.asset_check(
     asset=pretrained_model,
-    description="The model's tokens come from the decontaminated corpus that is here, searched for evaluation items.",
+    description="The model was trained on tokens of the current decontaminated corpus, which was searched for "
+    "evaluation items.",
 )
 def trained_on_clean_documents(home: LoamHome) -> dg.AssetCheckResult:
     """The digests lead from the model through its shards to a corpus that was searched for evaluation items."""
     model, shards, corpus = (find_artifact(home.target(name)) for name in (MODEL, "token_shards", CORPUS))
     if model is None or shards is None or corpus is None:
-        return dg.AssetCheckResult(passed=False, description=f"{MODEL}, token_shards or {CORPUS} is not here")
+        return dg.AssetCheckResult(passed=False, description=f"{MODEL}, token_shards or {CORPUS} is not materialized")
     sets = corpus.summary["evaluation_sets"]
     if model.inputs.get("token_shards") != shards.digest or shards.inputs.get("documents") != corpus.digest:
-        return dg.AssetCheckResult(
-            passed=False, description=f"the shards of the model were not made of the {CORPUS} that are here now"
-        )
+        other = model.inputs.get("token_shards") != shards.digest
+        said = "the model was trained on" if other else "token_shards were made from"
+        what = "token_shards" if other else CORPUS
+        return dg.AssetCheckResult(passed=False, description=f"{said} another version of {what}")
     return dg.AssetCheckResult(
         passed=bool(sets),
         description=f"{corpus.summary['num_kept']:,} documents, searched for {len(sets)} evaluation sets",
@@ -44,7 +46,7 @@ def no_regression(home: LoamHome) -> dg.AssetCheckResult:
     """Bits per byte do not lie above the promoted model's; without one, or on other documents, not measured."""
     model, best = home.artifact(MODEL), promoted(home.root)
     if best is None:
-        return _not_measured("none is promoted yet (python -m assets promote)")
+        return _not_measured("no model is promoted yet (python -m assets promote)")
     if best["token_shards"] != model.inputs["token_shards"]:
         return _not_measured("the promoted model was measured on other documents")
     ours, theirs = float(model.summary["bits_per_byte"]), float(best["bits_per_byte"])

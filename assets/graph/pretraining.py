@@ -83,7 +83,9 @@ def pretrained_model(
 
 
 @dg.asset_check(
-    asset=pretrained_model, description="Every loss is finite, and the last tenth lies below the first tenth."
+    asset=pretrained_model,
+    description="Every loss is finite, and the mean loss of the last tenth of the steps is below that of the "
+    "first tenth.",
 )
 def loss_is_finite_and_falls(home: LoamHome) -> dg.AssetCheckResult:
     """The loss is finite at every step and decreases."""
@@ -131,9 +133,12 @@ def budget_was_right(home: LoamHome) -> dg.AssetCheckResult:
             predicted, measured = text(found[f"predicted_{name}"]), text(found[f"measured_{name}"])
             told.append(f"{quantity}: predicted {predicted}, measured {measured} ({errors[name]:+.0%})")
         else:
-            told.append(f"{quantity}: not measured, since this machine has no record of it")
+            told.append(f"{quantity}: not measured; this machine has no record of the measurement")
     if not found["same"]:
-        told = ["the budget is of another configuration: materialize training_budget with pretrained_model's settings"]
+        told = [
+            "the budget was computed for another configuration: materialize training_budget with the settings of "
+            "pretrained_model"
+        ]
     return dg.AssetCheckResult(
         passed=found["same"] and all(abs(error) <= limits[name] for name, error in errors.items()),
         severity=dg.AssetCheckSeverity.WARN,

@@ -53,7 +53,9 @@ def training_plan(
 def training_budget(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Parameters, FLOPs, memory and time of the pre-training, before it runs. Give it `pretrained_model`'s settings."""
+    """Parameters, FLOPs, memory and time of pre-training, estimated before the run. Use the same settings as for
+    `pretrained_model`.
+    """
     watch = Stopwatch()
     training, _ = planned(config_of(context, PlannedTraining), home)
     paths = {"shards": home.target("token_shards"), "output": home.target("training_budget")}
@@ -78,7 +80,7 @@ def against_plan(artifact: Artifact, row: dict[str, Any] | None) -> Plots:
     predicted, measured = row["expected_loss"], artifact.summary["validation_loss"]
     return {
         "predicted_loss": dg.MetadataValue.float(predicted),
-        "loss_by_fits": dg.MetadataValue.text(row["loss_by_fits"] or "none: above a uniform guess"),
+        "loss_by_fits": dg.MetadataValue.text(row["loss_by_fits"] or "none: loss above a uniform guess"),
         "prediction_error": dg.MetadataValue.float(predicted / measured - 1),
         "plan": dg.MetadataValue.text(row["note"]),
     }

@@ -37,7 +37,7 @@ _MOST_ERROR = 0.02
 def scaling_runs(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """A sweep of trainings through the training API: hyperparameters, FLOPs and losses."""
+    """A sweep of training runs through the training API: hyperparameters, FLOPs and losses."""
     watch = Stopwatch()
     output = home.target("scaling_runs")
     paths = {"shards": home.target("token_shards"), "runs": work_folder(output), "output": output}
@@ -58,7 +58,9 @@ def scaling_runs(
 def law_runs(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Trainings of every size at one budget a partition. Give all assets of the law the same settings."""
+    """Training runs of every model size, one budget per partition. Use the same settings for all assets of the scaling
+    law.
+    """
     watch = Stopwatch()
     config, artifacts = config_of(context, GridConfig), {}
     for budget in context.partition_keys:
@@ -78,7 +80,9 @@ def law_runs(
 def law_prediction(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """The law fitted to the grid, and the loss that it predicts for a larger budget, published before that training."""
+    """The scaling law fitted to the grid, and its loss prediction for a larger budget, published before the training
+    run.
+    """
     watch = Stopwatch()
     config, output = config_of(context, GridConfig), home.target("law_prediction")
     budgets = _budgets(home, config)
@@ -98,7 +102,7 @@ def law_prediction(
 def law_test(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """The predicted training, once per seed, with the prediction's error."""
+    """The predicted training run, repeated for each seed, with the error of the prediction."""
     watch = Stopwatch()
     paths = {
         "prediction": home.target("law_prediction"),
@@ -114,7 +118,7 @@ def law_test(
 @dg.asset(group_name=_GROUP, deps=[law_prediction, law_test])
 @explained
 def law_report(context: dg.AssetExecutionContext, home: LoamHome) -> dg.MaterializeResult[Any]:
-    """The page of the law: IsoFLOP curves, loss surface, frontier, predicted and measured loss."""
+    """Report of the scaling law: IsoFLOP curves, loss surface, frontier, and predicted against measured loss."""
     watch = Stopwatch()
     artifact = write_law_report(home.artifact("law_prediction"), home.artifact("law_test"), home.target("law_report"))
     return result(artifact, watch, {"page": plots.path(artifact.file(PAGE))})
@@ -129,7 +133,7 @@ def law_predicts(home: LoamHome) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=abs(found["relative_error"]) <= _MOST_ERROR,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{found['relative_error']:+.2%} beside the predicted loss",
+        description=f"{found['relative_error']:+.2%} relative to the predicted loss",
         metadata=figures(found),
     )
 

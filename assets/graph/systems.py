@@ -29,7 +29,8 @@ Row = Mapping[str, Any]
         dg.AssetCheckSpec(
             _CHECK,
             asset="systems_report",
-            description="Every figure is above 0, and a sharded optimizer keeps its share of the state alone.",
+            description="Every figure is positive and finite, and each rank of a sharded optimizer holds about its "
+            "share of the state.",
         )
     ],
     pool="gpu",
@@ -38,7 +39,9 @@ Row = Mapping[str, Any]
 def systems_report(
     context: dg.AssetExecutionContext, home: LoamHome, pipes: dg.PipesSubprocessClient
 ) -> dg.MaterializeResult[Any]:
-    """Measured here, anew each time: bandwidth, products, kernels, attention by context, ranks that train together."""
+    """Benchmarks of this machine, repeated at every materialization: bandwidth, matmul rate, kernels, attention by
+    context length, multi-rank training.
+    """
     watch, config = Stopwatch(), config_of(context, SystemsConfig)
     run_training(context, pipes, "systems", config, {"output": home.target("systems_report")})
     artifact = home.artifact("systems_report")
@@ -51,7 +54,7 @@ def _soundness(faults: Sequence[str], num_rows: int) -> dg.AssetCheckResult:
         check_name=_CHECK,
         passed=not faults,
         severity=WARN,
-        description="; ".join(faults) if faults else f"{num_rows} figures, all above 0",
+        description="; ".join(faults) if faults else f"{num_rows} figures, all positive and finite",
         metadata={"num_rows": num_rows, "num_faults": len(faults)},
     )
 
@@ -61,12 +64,14 @@ def _shown(rows: Sequence[Row]) -> Plots:
     sections = dict.fromkeys(row["section"] for row in rows)
     tables = {section.replace(" ", "_").replace("'", ""): _table(rows, section) for section in sections}
     charts = {
-        "attention_by_context": _curves("Attention by context", rows, "context", "tokens", "GFLOP/s"),
-        "kernels_of_copy": plots.bars("Bandwidth of kernels", _values(rows, "kernels"), x="of a copy"),
+        "attention_by_context": _curves("Attention by context length", rows, "context", "tokens", "GFLOP/s"),
+        "kernels_of_copy": plots.bars(
+            "Bandwidth of kernels", _values(rows, "kernels"), x="share of the rate of a copy"
+        ),
     }
     if "steps" in sections:
-        charts["all_reduce_by_size"] = _curves("All-reduce by size", rows, "size_mb", "MB", "GB/s a rank")
-        charts["steps_of_ranks"] = plots.bars("Step by strategy", _values(rows, "steps"), x="ms")
+        charts["all_reduce_by_size"] = _curves("All-reduce by size", rows, "size_mb", "MB", "GB/s per rank")
+        charts["steps_of_ranks"] = plots.bars("Time of a step, by strategy", _values(rows, "steps"), x="ms")
     return {**charts, **tables}
 
 

@@ -94,7 +94,8 @@ def byte_pairs_lose_nothing(home: LoamHome) -> dg.AssetCheckResult:
     own = json.loads(home.artifact("tokenizer_report").file(COMPARISON).read_text())["tokenizers"][0]
     return dg.AssetCheckResult(
         passed=own["texts_that_come_back"] == 1 and own["unknown_share"] == 0 and own["bytes_per_token"] > 1,
-        description=f"{own['texts_that_come_back']:.0%} of texts come back, {own['bytes_per_token']:.2f} bytes a token",
+        description=f"{own['texts_that_come_back']:.0%} of texts round-trip, "
+        f"{own['bytes_per_token']:.2f} bytes per token",
         metadata=figures({name: value for name, value in own.items() if name != "tokenizer"}),
     )
 
@@ -102,7 +103,7 @@ def byte_pairs_lose_nothing(home: LoamHome) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset=tokenizer,
     blocking=True,
-    description="Texts in several scripts round-trip through their ids; text never encodes to a special token.",
+    description="Texts in several scripts round-trip through their ids, and no text encodes to a special token.",
 )
 def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
     """Encoding and decoding are lossless, also for text outside the training corpus."""
@@ -112,7 +113,7 @@ def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
     failed = [text for text in SAMPLES if loaded.decode(ids[text]) != text or special & set(ids[text])]
     return dg.AssetCheckResult(
         passed=not failed,
-        description=f"{len(SAMPLES) - len(failed)} of {len(SAMPLES)} texts come back, without a special token",
+        description=f"{len(SAMPLES) - len(failed)} of {len(SAMPLES)} texts round-trip without special tokens",
         metadata={"num_texts": len(SAMPLES), "failed": failed},
     )
 
@@ -120,7 +121,8 @@ def tokenizer_round_trip(home: LoamHome) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset=token_shards,
     blocking=True,
-    description="Every curated document is in one split, decoded to its text, and ends in the end-of-text id alone.",
+    description="Neither split is empty, and together the splits hold as many rows as there are curated documents. "
+    "Every row has ids of the vocabulary and exactly one end-of-text id, at its end.",
 )
 def shards_hold_every_document(home: LoamHome) -> dg.AssetCheckResult:
     """The number of rows equals the number of documents, and every row has ids of the vocabulary and one end."""
@@ -174,7 +176,7 @@ def _comparison_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     fertility = {row["language"]: row["fertility"][TRAINED] for row in content["languages"]}
     return {
         "report": dg.MetadataValue.md(artifact.file(PAGE).read_text()),
-        "compression": plots.lines("Compression by vocabulary", curve, x="ids", y="bytes per token"),
+        "compression": plots.lines("Compression by vocabulary size", curve, x="vocabulary size", y="bytes per token"),
         "all_compression": plots.bars(
             "Compression", {row["tokenizer"]: row["bytes_per_token"] for row in rows}, x="bytes per token"
         ),
@@ -185,4 +187,4 @@ def _comparison_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
 def _shard_plots(artifact: Artifact) -> dict[str, dg.MetadataValue[Any]]:
     shards = TokenShards.open(artifact, "train")
     lengths = [int(n) for shard in shards.shards for n in shard.offsets[1:] - shard.offsets[:-1]]
-    return {"document_lengths": plots.histogram("Tokens in a training document", lengths, x="tokens")}
+    return {"document_lengths": plots.histogram("Tokens per training document", lengths, x="tokens")}

@@ -48,20 +48,20 @@ def truth_of(made: Made) -> pa.Table | Found:
         return not_measured(f"there is no ground truth for the crawl {', '.join(others)}")
     crawl = find_artifact(made.home.target("demo_crawl"))
     if crawl is None:
-        return not_measured("the built-in crawl is not here")
+        return not_measured("the built-in crawl is not materialized")
     known = built_in_files(made.home.root)
     names = []
     for group in groups:
         try:
             own = made.artifact if made.group else made.home.artifact(LAST_OF_PARTITION.artifact, group)
         except AbsentError:
-            return not_measured(f"{group} is not here any more", passed=False)
+            return not_measured(f"{group} no longer exists", passed=False)
         for name, sha256 in chain(own)[0].inputs.items():
             names.append(name.rpartition("/")[2])
             if known.get(names[-1]) != sha256:
                 return not_measured(
-                    f"{group} was made of another {names[-1]} than the built-in crawl's; make it again from warc_files "
-                    "on",
+                    f"{group} was made from a {names[-1]} that differs from the built-in crawl's; materialize the "
+                    "group again, starting at warc_files",
                     passed=False,
                 )
     truth = pq.read_table(crawl.file(TRUTH))
@@ -132,7 +132,9 @@ def ids(table: pa.Table) -> list[str]:
 TRUTH_CHECKS: dict[str, tuple[Check, ...]] = {
     "raw_documents": (
         _check("text_is_the_body", f"F1 of the text against the true bodies is at least {MIN_EXTRACTION_F1}.", _body),
-        _check("only_damaged_records_are_lost", "Only damaged records are lost; every sound one is read.", _records),
+        _check(
+            "only_damaged_records_are_lost", "All damaged records are lost, and all intact records are read.", _records
+        ),
     ),
     "language_documents": (
         _check(

@@ -51,7 +51,7 @@ def bury(instance: dg.DagsterInstance) -> list[str]:
     gone = [run for run in runs if _has_lock(run) and _is_free(Path(run.tags[LOCK_TAG]))]
     for run in gone:
         instance.add_run_tags(run.run_id, {_MAX_RETRIES_TAG: "0"})
-        instance.report_run_failed(run, "the process of this run has ended; launch it again to go on from here")
+        instance.report_run_failed(run, "the process of this run has ended; launch the run again to resume")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
         Path(run.tags[LOCK_TAG]).unlink(missing_ok=True)
     return [run.run_id for run in gone]

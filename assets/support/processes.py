@@ -128,7 +128,7 @@ def _way_on(paths: Mapping[str, Any]) -> str:
         if folder
         else []
     )
-    return f"go on from step {max(steps):,}" if steps else "begin anew"
+    return f"resume from step {max(steps):,}" if steps else "start over"
 
 
 def _as_strings(paths: Mapping[str, Any]) -> dict[str, Any]:

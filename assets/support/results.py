@@ -34,7 +34,7 @@ COLUMNS = {
     "toxic_score": "Score of the classifier of toxic text, 0 to 1",
     "adult_score": "Score of the classifier of adult content, 0 to 1",
     "quality_score": "Score of the quality classifier, 0 to 1",
-    "num_pii": "Pieces of personal data that were masked",
+    "num_pii": "Masked items of personal data",
 }
 """Descriptions of the columns of documents."""
 
@@ -172,7 +172,7 @@ def _plain(value: Any) -> Any:
 
 def _description(column: str) -> str | None:
     if column.startswith("num_pii_"):
-        return f"Those of the kind {column.removeprefix('num_pii_').replace('_', ' ')}"
+        return f"Masked items of kind {column.removeprefix('num_pii_').replace('_', ' ')}"
     return COLUMNS.get(column)
 
 

@@ -18,7 +18,7 @@ from pipelines.curation.steps import CURATION, Step
 
 Metadata = dict[str, dg.MetadataValue[Any]]
 
-_NOT_YET_JUDGED = "\nThese pages have not been judged for harmful text yet.\n"
+_NOT_YET_JUDGED = "\nThese pages have not been scored for harmful text yet.\n"
 
 
 def stage_metadata(home: LoamHome, artifact: Artifact, groups: Sequence[str]) -> Metadata:

@@ -88,18 +88,18 @@ class Step:
         try:
             classifiers = open_artifact(path)
         except AbsentError:
-            raise InputError(f"{path}: no classifiers here; {self._remedy()}") from None
+            raise InputError(f"{path}: no classifiers found; {self._remedy()}") from None
         if is_of_invented_labels(classifiers) and not config.allow_demo_classifiers and not are_built_in(files, root):
             raise InputError(
-                f"{path}: trained on the invented labels of the built-in crawl, expected labels of real pages, since "
-                f"these are not its pages; {self._remedy()}, or set {self.stage}.allow_demo_classifiers: true"
+                f"{path}: trained on the synthetic labels of the built-in crawl, expected labels of real pages; "
+                f"{self._remedy()}, or set {self.stage}.allow_demo_classifiers: true"
             )
         return classifiers
 
     def _remedy(self) -> str:
         return (
-            f"train {self.classifiers} on {self.labels} (docs/real_labels.md), or keep every page unjudged with "
-            f"{self.stage}.judge: none"
+            f"train {self.classifiers} on {self.labels} (docs/real_labels.md), or keep every page without scoring "
+            f"({self.stage}.judge: none)"
         )
 
 
@@ -145,28 +145,30 @@ CURATION = (
         stage="harmful",
         artifact="harmless_documents",
         config=HarmfulConfig,
-        description="Documents that are neither toxic nor adult.",
+        description="Documents without toxic or adult content.",
         purpose="toxic and adult content",
         judging=harmful_stage,
         classifiers="harm_classifiers",
-        labels="its setting toxic or adult: a CSV or JSON Lines file (path), its text column (text) and label column "
-        "(label, positive), such as Davidson 2017, Jigsaw Toxic Comments or Civil Comments",
+        labels="labelled texts such as Davidson 2017, Jigsaw Toxic Comments or Civil Comments: in its setting toxic or "
+        "adult, a CSV or JSON Lines file (path), its text column (text) and label column (label, positive)",
     ),
     Step(
         stage="quality",
         artifact="quality_documents",
         config=QualityConfig,
         description="Documents that pass the quality classifier.",
-        purpose="educational quality",
+        purpose="page quality",
         judging=quality_stage,
         classifiers="quality_classifier",
-        labels="its settings reference_urls, such as pages cited by Wikipedia, and crawl_pages, or labels: a CSV or "
-        "JSON Lines file with the columns text and high_quality",
+        labels="reference pages, such as pages cited by Wikipedia, and crawl pages (its settings reference_urls and "
+        "crawl_pages), or on labelled texts (its setting labels: a CSV or JSON Lines file with the columns text and "
+        "high_quality)",
     ),
     judge(
         "masked_documents",
         by=PiiMasker,
-        description="Documents with masked personal data: e-mail addresses, phone numbers, card numbers and the like.",
+        description="Documents with personal data masked: e-mail, IP and street addresses, phone numbers, payment "
+        "cards and bank accounts.",
         purpose="personal data (masked, no documents removed)",
     ),
     Step(
@@ -181,7 +183,7 @@ CURATION = (
         stage=DECONTAMINATE,
         artifact="clean_documents",
         config=DecontaminationConfig,
-        description="The corpus without passages of evaluation sets.",
+        description="The decontaminated corpus: no passages of evaluation sets.",
         purpose="passages of evaluation sets",
         partitioned=False,
     ),

@@ -23,7 +23,9 @@ def command(*arguments, **environment):
 def test_the_demo_without_dagster_home_says_what_to_do():
     ended = command()
     assert ended.returncode == 2
-    assert ended.stderr == "error: DAGSTER_HOME is not set: run `make demo`, or name a folder for Dagster's records\n"
+    assert (
+        ended.stderr == "error: DAGSTER_HOME is not set, expected the folder of the Dagster instance; run `make demo`\n"
+    )
 
 
 def test_the_demo_ends_with_the_assets_own_line_and_code(tmp_path):

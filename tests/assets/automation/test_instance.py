@@ -41,7 +41,7 @@ def test_older_settings_are_named_and_kept(tmp_path, monkeypatch, capsys):
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings))
     prepare()
     (line,) = capsys.readouterr().err.splitlines()
-    assert " in telemetry.enabled, run_retries.max_retries; delete it to take these settings anew" in line
+    assert " in telemetry.enabled, run_retries.max_retries; delete the file to restore these settings" in line
     assert yaml.safe_load((tmp_path / "dagster.yaml").read_text()) == settings
 
 

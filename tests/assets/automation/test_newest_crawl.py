@@ -90,7 +90,7 @@ def test_what_failed_comes_again_and_what_succeeded_does_not(empty_instance, ser
     assert second.run_requests[0].run_key != first.run_requests[1].run_key  # a key is served once
     assert not second.dynamic_partitions_requests
     ended(empty_instance, second.run_requests[0], dg.DagsterRunStatus.STARTED)
-    assert tick(empty_instance).skip_message == f"{CRAWL}: 2 groups are curated or under way"
+    assert tick(empty_instance).skip_message == f"{CRAWL}: 2 groups are already curated or running"
 
 
 @pytest.mark.fault(43)

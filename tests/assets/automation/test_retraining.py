@@ -40,13 +40,13 @@ def test_without_shards_it_skips(empty_instance, home):
 
 def test_it_asks_once_for_enough_new_tokens(empty_instance, home):
     shards(home, 999)
-    assert tick(empty_instance, home).skip_message == "999 tokens, 1,000 are needed: 0 at the last training"
+    assert tick(empty_instance, home).skip_message == "999 tokens, expected at least 1,000; the last training run had 0"
     made = shards(home, 1_200)
     first = tick(empty_instance, home)
     assert [request.run_key for request in first.run_requests] == [f"{made.digest}:1"]
     assert tick(empty_instance, home).run_requests[0].run_key == first.run_requests[0].run_key  # a preview
     shards(home, 2_199)
-    assert "2,200 are needed" in tick(empty_instance, home, first.cursor).skip_message
+    assert "expected at least 2,200" in tick(empty_instance, home, first.cursor).skip_message
     shards(home, 2_200)
     assert len(tick(empty_instance, home, first.cursor).run_requests) == 1
 
@@ -57,7 +57,7 @@ def test_tokens_that_a_model_was_trained_on_are_not_new(empty_instance, home):
     found = tick(empty_instance, home)
     assert not found.run_requests and "was trained on these" in found.skip_reason.skip_message
     shards(home, 5_500)
-    assert "6,000 are needed" in tick(empty_instance, home, found.cursor).skip_message
+    assert "expected at least 6,000" in tick(empty_instance, home, found.cursor).skip_message
 
 
 def test_a_training_that_failed_comes_again_three_times_in_all(empty_instance, home):
@@ -69,7 +69,7 @@ def test_a_training_that_failed_comes_again_three_times_in_all(empty_instance, h
         empty_instance.add_run(dg.DagsterRun(job_name="pretrain", run_id=dg_run_id(), status=status, tags=tags))
 
     end(dg.DagsterRunStatus.STARTED)
-    assert "requested already" in tick(empty_instance, home, first.cursor).skip_message
+    assert "is already requested" in tick(empty_instance, home, first.cursor).skip_message
     for run in empty_instance.get_runs():
         empty_instance.delete_run(run.run_id)
     for attempt in (2, 3):
@@ -77,7 +77,7 @@ def test_a_training_that_failed_comes_again_three_times_in_all(empty_instance, h
         again = tick(empty_instance, home, first.cursor)
         assert [request.run_key for request in again.run_requests] == [f"{made.digest}:{attempt}"]
     end(dg.DagsterRunStatus.FAILURE)
-    assert "3 trainings on these 1,200 tokens failed" in tick(empty_instance, home, first.cursor).skip_message
+    assert "3 training runs on these 1,200 tokens failed" in tick(empty_instance, home, first.cursor).skip_message
 
 
 def dg_run_id():

@@ -152,7 +152,7 @@ def test_a_document_that_vanishes_between_two_steps_is_seen(home, name):
     but(missing=(name, 5)).publish(home)
     result = result_of(f"{name}.accounts_are_exact", home)
     RIGHT.publish(home)
-    assert not result.passed and "came from the step before" in result.description
+    assert not result.passed and "kept by the previous step" in result.description
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -239,7 +239,7 @@ def test_documents_that_were_not_judged_rightly_are_seen(
     result = check.look(made(home, asset, group))
     assert result.passed is passed
     assert check.warns and not check.blocking
-    assert ("not judged" in result.description) is (judge == "none")
+    assert ("without scoring" in result.description) is (judge == "none")
 
 
 SEEN_ELSEWHERE = {f"{name}.{check}" for name in STEPS for check in ("accounts_are_exact", "documents_remain")} | {

@@ -136,7 +136,7 @@ def test_a_group_whose_accounts_are_wrong_never_reaches_a_training_set(instance,
 def test_a_group_without_artifacts_is_named_before_the_corpus_is_made(instance, home):
     assert curate(instance, home, GROUPS[0]).success
     description, _ = failure(instance, home, "unique_documents", {})
-    assert description.startswith("no masked_documents of local/g0001, local/g0002: curate the groups")
+    assert description.startswith("no masked_documents of local/g0001, local/g0002: curate these groups")
 
 
 def test_pages_that_were_not_judged_are_marked(instance, home):
@@ -145,7 +145,7 @@ def test_pages_that_were_not_judged_are_marked(instance, home):
     for name in UNJUDGED:
         found = evaluations(instance, name, "documents_are_judged")[GROUPS[0]]
         assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-        assert found.description.startswith("kept, not judged")
+        assert found.description.startswith("every document kept without scoring")
 
 
 def test_each_group_collects_the_errors_that_users_cause():

@@ -31,8 +31,8 @@ def trained(home, bits_per_byte=1.0, evaluation_sets=("exam",), documents=None, 
     ("fault", "passed", "words"),
     [
         ({}, True, "7 documents, searched for 1 evaluation sets"),
-        ({"shards": "other"}, False, "were not made of the clean_documents"),
-        ({"documents": "other"}, False, "were not made of the clean_documents"),
+        ({"shards": "other"}, False, "the model was trained on another version of token_shards"),
+        ({"documents": "other"}, False, "token_shards were made from another version of clean_documents"),
         ({"evaluation_sets": ()}, False, "searched for 0 evaluation sets"),
     ],
 )
@@ -58,7 +58,7 @@ def test_a_model_that_is_worse_than_the_promoted_one_is_seen(home, bits_per_byte
 
 def test_what_cannot_be_compared_is_not_measured(home):
     trained(home)
-    assert no_regression(home).description.startswith("not measured: none is promoted yet")
+    assert no_regression(home).description.startswith("not measured: no model is promoted yet")
     promote(home.root)
     trained(home, 2.0, evaluation_sets=("exam", "another"))
     assert no_regression(home).description == "not measured: the promoted model was measured on other documents"

@@ -68,7 +68,7 @@ def test_a_killed_training_says_so_and_where_the_next_launch_begins(tiny_run, ti
     os.kill(child, signal.SIGKILL)
     _, message = run.communicate(timeout=90)
     steps = [int(path.parent.name.removeprefix("step-")) for path in checkpoints.glob("step-*/manifest.json")]
-    said = f"killed (SIGKILL; out of memory?), launch again to go on from step {max(steps):,}"
+    said = f"killed (SIGKILL; out of memory?), launch again to resume from step {max(steps):,}"
     assert message.splitlines()[-1] == f"error: model: pretrain: {said}"
 
 
@@ -95,7 +95,7 @@ def test_an_interrupted_training_leaves_a_checkpoint_and_no_child(tiny_run, tiny
     run.send_signal(signal.SIGINT)
     _, message = run.communicate(timeout=90)
     assert run.returncode == 130
-    assert "error: model: interrupted; run it again to go on from here" in message
+    assert "error: model: interrupted; run the command again to resume" in message
     assert list((tmp_path / "model.work" / "checkpoints").glob("step-*"))
     assert not output.joinpath("manifest.json").exists()
     assert len(children) > num_processes - 1

@@ -54,7 +54,7 @@ def test_files_by_name_are_one_group_as_the_folder_is(warc, settings, tmp_path):
 def test_missing_classifiers_are_said_before_anything_is_written(warc, tmp_path):
     settings = tmp_path / "none.yaml"
     settings.write_text("quality: {judge: none}")
-    with pytest.raises(InputError, match="harm_classifiers: no classifiers here"):
+    with pytest.raises(InputError, match="harm_classifiers: no classifiers found"):
         run([warc], tmp_path / "home", settings)
     assert not (tmp_path / "home").exists()
 

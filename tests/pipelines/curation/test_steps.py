@@ -41,7 +41,7 @@ def test_a_stage_without_classifiers_is_its_own_configuration(step, tmp_path):
 
 @pytest.mark.parametrize("step", [step for step in JUDGING if step.classifiers], ids=lambda step: step.stage)
 def test_classifiers_that_were_not_trained_are_named_with_the_way_out(step, tmp_path):
-    with pytest.raises(InputError, match=f"{step.classifiers}: no classifiers here.*{step.stage}.judge: none"):
+    with pytest.raises(InputError, match=f"{step.classifiers}: no classifiers found.*{step.stage}.judge: none"):
         step.open_classifiers(step.config(), tmp_path, [])
     stage = step.make_stage(step.config(judge="none"), tmp_path, None)
     assert isinstance(stage, NotJudged) and stage.name == step.stage
