@@ -1,1 +1,3 @@
-"""The refinery: web records in, clean and deduplicated documents out. Knows neither dagster nor, at import, torch."""
+"""Data pipeline: web records in, clean and deduplicated documents out. Imports neither dagster nor, at import time,
+torch.
+"""

@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
     print("\n".join(funnel_lines(funnel(artifact for each in steps.values() for artifact in each))))
     sets = made[CORPUS][None].summary["evaluation_sets"]
     print(f"\ncorpus  {made[CORPUS][None].folder}\nreport  {page}")
-    print(f"decontaminated of  {', '.join(sets) or 'nothing: no evaluation sets are configured'}")
+    print(f"decontaminated against  {', '.join(sets) or 'nothing: no evaluation sets are configured'}")
     return 0
 
 
@@ -53,13 +53,13 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--config",
         type=Path,
         metavar="YAML",
-        help="settings file, one section a step (default: HOME/curation.yaml); its copy is HOME/curation.yaml",
+        help="settings file with one section per step (default: HOME/curation.yaml), copied to HOME/curation.yaml",
     )
     parser.add_argument("--crawl", default="local", help="name of the crawl (default: local)")
     parser.add_argument(
-        "--files-per-group", type=_positive, default=2, metavar="N", help="WARC files in a group (default: 2)"
+        "--files-per-group", type=_positive, default=2, metavar="N", help="WARC files per group (default: 2)"
     )
-    parser.add_argument("--workers", type=_positive, metavar="N", help="number of processes (default: one a core)")
+    parser.add_argument("--workers", type=_positive, metavar="N", help="number of processes (default: one per core)")
     return parser.parse_args(argv)
 
 
@@ -84,7 +84,7 @@ def _groups(places: Sequence[str], crawl: str, files_per_group: int, home: Path)
 
 def _file(path: Path) -> WarcFile:
     if path.is_dir():
-        raise InputError(f"{path}: a folder among several paths, expected one folder, or WARC files")
+        raise InputError(f"{path}: a folder among several paths, expected a single folder, or only WARC files")
     if not path.is_file():
         raise InputError(f"{path}: no such file, expected a WARC file")
     return WarcFile(path.name, path, path.stat().st_size, sha256_of(path))

@@ -38,7 +38,7 @@ def funnel_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{row['stage']:<14}{counts}   {', '.join(reasons)}".rstrip()
         if row["rules_off"]:
             off = (f"{rule} {number:,}" for rule, number in row["rules_off"].items())
-            yield f"{'':<14}not applied, no list for the language: {', '.join(off)}"
+            yield f"{'':<14}not applied (no data for the language): {', '.join(off)}"
 
 
 def _row(stage: str, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -71,15 +71,17 @@ class DeduplicationConfig:
     repeated_lines: Annotated[
         Literal["keep_all", "keep_first", "keep_none"],
         Doc(
-            "Lines that occur more than once in the remaining documents: nothing, "
-            "all but the first go, or all go. A document that they leave empty is removed."
+            "Lines that occur more than once in the remaining documents: keep all, keep the first occurrence, or "
+            "remove all. Documents left empty are removed."
         ),
     ] = "keep_all"
     min_line_characters: Annotated[
-        int, Doc("Shorter lines are left alone; 1 spares empty ones, which part paragraphs."), Range(0)
+        int, Doc("Shorter lines are never removed; 1 exempts only the empty lines that separate paragraphs."), Range(0)
     ] = 1
     memory_bytes: Annotated[
-        int, Doc("Memory for sorting band rows; what exceeds it is spilled to disk. Changes no result."), Range(2**20)
+        int,
+        Doc("Memory for sorting band rows; rows beyond this size are spilled to disk. Changes no result."),
+        Range(2**20),
     ] = MEMORY_BYTES
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Compiled loops that deal hashes into cells by their upper bits, which makes sorting and grouping linear."""
+"""Compiled radix partitioning: hashes by their upper bits, for linear-time sorting and grouping."""
 
 from __future__ import annotations
 

@@ -19,25 +19,23 @@ def main(argv: list[str] | None = None) -> int:
     defaults = DemoCrawlConfig()
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.demo_crawl",
-        description="Write a crawl of known truth: WARC files, truth.parquet, and data for alignment.",
+        description="Write a synthetic crawl with ground truth: WARC files, truth.parquet, and alignment data.",
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="where to write; must be empty or new"
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="output folder, new or empty")
     parser.add_argument(
         "--num-pages",
         type=int,
         default=defaults.num_pages,
-        help="pages to write (default %(default)s); 2_000 is allowed",
+        help="number of pages (default %(default)s); underscores such as 2_000 are accepted",
     )
     parser.add_argument(
-        "--seed", type=int, default=defaults.seed, help="another seed, another crawl (default %(default)s)"
+        "--seed", type=int, default=defaults.seed, help="random seed of the crawl (default %(default)s)"
     )
     parser.add_argument(
         "--num-warc-files",
         type=int,
         default=defaults.num_warc_files,
-        help="files to divide the pages among (default %(default)s)",
+        help="number of WARC files (default %(default)s)",
     )
     arguments = parser.parse_args(argv)
     config = DemoCrawlConfig(

@@ -23,20 +23,20 @@ class DemoCrawlConfig:
         ConfigurationError: at construction, a size that is too small, or a share outside 0 to 1.
     """
 
-    num_pages: Annotated[int, Doc("Pages, copies included."), Range(1)] = 2_000
-    seed: Annotated[int, Doc("Draws everything: the same seed gives the same bytes."), Range(0)] = 0
-    num_warc_files: Annotated[int, Doc("WARC files that the pages are divided over."), Range(1)] = 4
-    pii_share: Annotated[float, Doc("Share of English pages that carry personal data."), Range(0, 1)] = 0.085
-    num_harmful_labels: Annotated[int, Doc("Labelled texts to train the harmful-content classifiers on."), Range(0)] = (
-        2_400
-    )
-    num_quality_labels: Annotated[int, Doc("Labelled texts to train the quality classifier on."), Range(0)] = 2_400
-    num_train_instructions: Annotated[int, Doc("Instructions to fine-tune on."), Range(0)] = 8_000
-    num_heldout_instructions: Annotated[int, Doc("Instructions that are held out."), Range(0)] = 400
-    num_train_preferences: Annotated[int, Doc("Preference pairs to train on."), Range(0)] = 600
-    num_heldout_preferences: Annotated[int, Doc("Preference pairs that are held out."), Range(0)] = 300
+    num_pages: Annotated[int, Doc("Number of pages, duplicates included."), Range(1)] = 2_000
+    seed: Annotated[int, Doc("Random seed of the crawl: the same seed gives the same bytes."), Range(0)] = 0
+    num_warc_files: Annotated[int, Doc("Number of WARC files."), Range(1)] = 4
+    pii_share: Annotated[float, Doc("Share of English pages with personal data."), Range(0, 1)] = 0.085
+    num_harmful_labels: Annotated[
+        int, Doc("Labelled texts for training the harmful-content classifiers."), Range(0)
+    ] = 2_400
+    num_quality_labels: Annotated[int, Doc("Labelled texts for training the quality classifier."), Range(0)] = 2_400
+    num_train_instructions: Annotated[int, Doc("Instructions for fine-tuning."), Range(0)] = 8_000
+    num_heldout_instructions: Annotated[int, Doc("Held-out instructions."), Range(0)] = 400
+    num_train_preferences: Annotated[int, Doc("Preference pairs for training."), Range(0)] = 600
+    num_heldout_preferences: Annotated[int, Doc("Held-out preference pairs."), Range(0)] = 300
     num_train_problems: Annotated[int, Doc("Problems for reinforcement learning."), Range(0)] = 4_000
-    num_heldout_problems: Annotated[int, Doc("Problems that are held out."), Range(0)] = 400
+    num_heldout_problems: Annotated[int, Doc("Held-out problems."), Range(0)] = 400
 
     def __post_init__(self) -> None:
         settle(self, "demo_crawl")

@@ -124,7 +124,8 @@ def _check(batch: pa.RecordBatch, documents: pa.RecordBatch, num_verdicts: int, 
     expected, found = {*batch.schema.names, *added}, set(documents.schema.names)
     if expected != found:
         raise IntegrityError(
-            f"a stage returned the columns {sorted(found - expected)} too many and left out {sorted(expected - found)}"
+            f"a stage returned the unexpected columns {sorted(found - expected)} and omitted the columns "
+            f"{sorted(expected - found)}"
         )
     if not batch.num_rows == documents.num_rows == num_verdicts:
         raise IntegrityError(

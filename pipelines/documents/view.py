@@ -224,7 +224,9 @@ def _source(artifact: Artifact, place: str, digest: str) -> Artifact:
     try:
         return open_artifact(path, digest=digest)
     except (InputError, IntegrityError) as error:
-        raise IntegrityError(f"{artifact.path}: stale, make it again; its source was remade: {error}") from None
+        raise IntegrityError(
+            f"{artifact.path}: stale, since its source has changed; materialize it again: {error}"
+        ) from None
 
 
 def _relative(path: Path, place: str) -> Path:

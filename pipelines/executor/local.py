@@ -1,4 +1,4 @@
-"""Local executor: jobs in child processes that may die.
+"""Local executor: jobs in child processes, with retries after the death of a process.
 
 Decisions:
 - Children are spawned, not forked: no locks or threads of the parent are copied, and a child runs as a fresh process
@@ -110,8 +110,8 @@ class LocalPool:
             code = process.exitcode or 0
             how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise PartialError(
-                f"partition '{job}': its worker died {ATTEMPTS} times, last by {how}; "
-                f"{self.num_finished} of {len(self.jobs)} are done"
+                f"partition '{job}': its worker died {ATTEMPTS} times, most recently with {how}; "
+                f"{self.num_finished} of {len(self.jobs)} partitions are complete"
             )
         self.waiting.appendleft(job)
 
@@ -139,7 +139,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any], parent: int) 
         try:
             connection.send(answer)
         except (AttributeError, TypeError, ValueError) as error:  # what it would send cannot be pickled
-            connection.send((False, TypeError(f"a job's answer cannot leave its process: {error}")))
+            connection.send((False, TypeError(f"the result of a job cannot be pickled: {error}")))
 
 
 def _leave() -> NoReturn:

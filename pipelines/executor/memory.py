@@ -1,4 +1,4 @@
-"""Freed memory that a process keeps for its next page, where the C library is glibc.
+"""glibc allocator settings: a process keeps freed memory for its next page.
 
 glibc gives freed memory back to the system above small thresholds, and fetches it anew for the next page, by a page
 fault for every 4 KiB.

@@ -38,11 +38,11 @@ class Composition:
     def sentence(self) -> str:
         """The documents that came to decontamination, in words."""
         if not self.added_in:
-            return f"{self.crawled_in:,} crawled documents came, and no added ones."
+            return f"{self.crawled_in:,} crawled documents entered decontamination; there were no added documents."
         return (
-            f"{self.crawled_in:,} crawled documents came after deduplication, and {self.added_in:,} added ones joined "
-            f"them: of these {self.crawled_kept:,} and {self.added_kept:,} stayed. Added documents were neither judged "
-            "nor compared with the crawl."
+            f"After deduplication, {self.crawled_in:,} crawled and {self.added_in:,} added documents entered "
+            f"decontamination; {self.crawled_kept:,} and {self.added_kept:,} were kept. Added documents were neither "
+            "filtered nor compared with the crawl."
         )
 
 

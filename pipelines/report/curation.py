@@ -148,11 +148,11 @@ def _headline(whole: Composition | None, unjudged: Sequence[str]) -> list[str]:
     if whole is not None:
         added = f" and {whole.added_kept:,} added documents" if whole.added_in else ""
         lines += [
-            f"{whole.crawled_kept:,} crawled documents{added} stayed: {whole.crawled_share:.1%} of the records read.",
+            f"Kept: {whole.crawled_kept:,} crawled documents ({whole.crawled_share:.1%} of the records read){added}.",
             "",
         ]
     if unjudged:
-        lines += [f"Kept, not judged: {', '.join(unjudged)}.", ""]
+        lines += [f"Not scored, every document kept: {', '.join(unjudged)}.", ""]
     return lines
 
 

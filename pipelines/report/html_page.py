@@ -63,7 +63,11 @@ def report_page(
         "<h1>Curation</h1>",
         f"<nav>{links}</nav>",
         _figures(rows, whole),
-        *([f'<p class="elided">Kept, not judged: {escape(", ".join(unjudged))}.</p>'] if unjudged else []),
+        *(
+            [f'<p class="elided">Not scored, every document kept: {escape(", ".join(unjudged))}.</p>']
+            if unjudged
+            else []
+        ),
         f"<section>{charts.funnel('Documents at each step', rows)}</section>",
         *(
             _section(
@@ -91,8 +95,8 @@ def _figures(rows: Sequence[Mapping[str, Any]], whole: Composition | None) -> st
     crawled = last["num_kept"] if whole is None else whole.crawled_kept
     shown = {
         "records read": f"{first['num_in']:,}",
-        "crawled documents stayed": f"{crawled:,}",
-        "of all records kept": f"{crawled / max(1, first['num_in']):.1%}",
+        "crawled documents kept": f"{crawled:,}",
+        "share of records kept": f"{crawled / max(1, first['num_in']):.1%}",
         **({"documents added": f"{whole.added_kept:,}"} if whole is not None and whole.added_in else {}),
         "records lost": f"{sum(row['num_lost'] for row in rows):,}",
         "of text kept": _size(last["text_bytes_kept"]),
@@ -109,7 +113,7 @@ def _language_table(whole: Composition) -> str:
         for name, counts in whole.languages.items()
     )
     return (
-        '<section id="languages"><h2>languages<small>documents that came to each step, and that stayed</small></h2>'
+        '<section id="languages"><h2>languages<small>documents entering each step, and documents kept</small></h2>'
         f'<table class="counts"><tr>{head}</tr>{rows}</table></section>'
     )
 
@@ -133,7 +137,7 @@ def _section(
         parts.append(_match_table(matches))
     for title, samples in (("removed", facts.removed), ("kept", facts.kept)):
         if samples:
-            note = "" if title == "kept" or judged else " (not judged for harmful text)"
+            note = "" if title == "kept" or judged else " (not scored for harmful text)"
             parts.append(_sample_table(f"{len(samples)} of {row['num_' + title]:,} {title}{note}", samples))
     return "\n".join([*parts, "</section>"])
 

@@ -161,7 +161,7 @@ def _document(source: DocumentSource, path: Path, line: int, row: Mapping[str, A
     own = f"{path.name}#{line}" if source.id_field is None else _field(row, source.id_field, path, line)
     doc_id = str(uuid.uuid5(_NAMESPACE, f"{source.name}\n{own}"))
     if doc_id in seen:
-        raise InputError(f"{path}:{line}: id '{own}' comes twice in source '{source.name}'")
+        raise InputError(f"{path}:{line}: duplicate id '{own}' in source '{source.name}'")
     seen.add(doc_id)
     url = f"{source.name}:{path.name}#{line}" if source.url_field is None else _field(row, source.url_field, path, line)
     return {

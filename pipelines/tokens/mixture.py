@@ -48,22 +48,24 @@ class MixtureConfig:
     weights: Annotated[
         Mapping[str, float],
         Doc(
-            "Sources and their weights, of any sum; a source that is not named takes no part. Empty takes "
-            "all, by tokens."
+            "Weights by source, with any sum; unnamed sources are excluded. Empty takes all sources, weighted by "
+            "their tokens."
         ),
         Range(above=0),
     ] = field(default_factory=dict)
-    temperature: Annotated[float, Doc("1 keeps the weights, more evens them out."), Range(above=0)] = 1.0
-    max_epochs: Annotated[float, Doc("Most epochs of any source in a run."), Range(above=0)] = 16.0
+    temperature: Annotated[
+        float, Doc("Sampling temperature: 1 keeps the weights, larger values flatten the weights."), Range(above=0)
+    ] = 1.0
+    max_epochs: Annotated[float, Doc("Maximum epochs of a source in a run."), Range(above=0)] = 16.0
     source_max_epochs: Annotated[
-        Mapping[str, float], Doc("Most epochs of single sources, by name."), Range(above=0)
+        Mapping[str, float], Doc("Maximum epochs by source, in place of max_epochs."), Range(above=0)
     ] = field(default_factory=dict)
     num_tokens: Annotated[int | None, Doc("Tokens of the run; empty takes as many as the limits allow."), Range(1)] = (
         None
     )
     on_limit: Annotated[
         Literal["refuse", "redistribute"],
-        Doc("What to do where a share passes its source's limit: refuse, or cap it and let the others share the rest."),
+        Doc("If a source exceeds its limit: refuse, or cap the source and redistribute the rest to the others."),
     ] = "refuse"
 
     def __post_init__(self) -> None:
@@ -220,8 +222,8 @@ def _tokens_used(
     if over and on_limit == "refuse":
         name = max(over, key=lambda each: used[each] / max(1, most[each]))
         raise ConfigurationError(
-            f"mixture: source '{name}' would give {used[name]:,} of {num_tokens:,} tokens, but its max_epochs allow "
-            f"{most[name]:,}; lower its weight or num_tokens, raise max_epochs, or set on_limit to redistribute"
+            f"mixture: source '{name}' would contribute {used[name]:,} of {num_tokens:,} tokens, but its max_epochs "
+            f"allow {most[name]:,}; lower its weight or num_tokens, raise max_epochs, or set on_limit to redistribute"
         )
     capped: dict[str, int] = {}
     while over:

@@ -79,7 +79,7 @@ def _removed(stage: str, found: Mapping[str, Any]) -> list[str]:
         lines.append(_line("", f"         duplicate of {found['duplicate_url'] or '?'}  {found['duplicate_of']}"))
     if "stayed" in found:
         kept = found["stayed_url"] or "?"
-        lines.append(_line("", f"         which was removed too; {kept} was kept  {found['stayed']}"))
+        lines.append(_line("", f"         that document was removed too; kept: {kept}  {found['stayed']}"))
     return lines
 
 
@@ -111,7 +111,7 @@ def _end(trace: Mapping[str, Any]) -> list[str]:
     if tokens is None:
         return [_line("tokens", "not yet run")]
     if tokens["split"] is None:
-        return [_line("tokens", f"unknown to it{': ' + tokens['stale'] if 'stale' in tokens else ''}")]
+        return [_line("tokens", f"not in this artifact{': ' + tokens['stale'] if 'stale' in tokens else ''}")]
     start, end = tokens["start"], tokens["end"]
     lines = [
         _line("tokens", f"{tokens['split']}, {tokens['shard']}, row {tokens['row']:,}, tokens {start:,} to {end:,}"),
@@ -124,7 +124,7 @@ def _training(trace: Mapping[str, Any]) -> list[str]:
     """Return the steps that read the document; a held-out document has none."""
     training = trace["training"]
     if trace["tokens"]["split"] != "train":
-        return [_line("training", "held out of it")]
+        return [_line("training", "held out for validation")]
     if training is None:
         return [_line("training", "not yet run")]
     if "stale" in training:

@@ -37,7 +37,7 @@ from pipelines.sources.added_documents import STAGE as ADDED_STAGE
 from pipelines.trace.text import render
 from pipelines.trace.tokens import find_tokens, find_training_steps, stale
 
-KEPT, REMOVED, NOT_YET_RUN, UNKNOWN = "kept", "removed", "not yet run", "unknown to it"
+KEPT, REMOVED, NOT_YET_RUN, UNKNOWN = "kept", "removed", "not yet run", "not in this artifact"
 """The outcomes of a stage for one document; the last means that the stage has run, but without this document."""
 
 _REMOVAL_FIELDS = ("rule", "value", "threshold", "duplicate_of")
@@ -89,7 +89,7 @@ def trace(sought: str, root: Path | None = None) -> list[Trace]:
     partitions = list(_partitions(root))
     added = _open(root, _ADDED, "")
     if not partitions and added is None:
-        raise InputError(f"{paths.artifact_path(_FIRST.artifact, root=root)}: nothing was extracted yet")
+        raise InputError(f"{paths.artifact_path(_FIRST.artifact, root=root)}: no pages have been extracted yet")
     column = "doc_id" if is_doc_id(sought) else "url"
     found = [
         _follow(root, partition, row, CURATION)
@@ -98,7 +98,7 @@ def trace(sought: str, root: Path | None = None) -> list[Trace]:
     ]
     found += [_follow(root, "", row, (_ADDED, CURATION[-1])) for row in _first_rows(added, column, sought)]
     if not found:
-        raise InputError(f"{sought}: no page with this {column} was extracted{_nearest(root, partitions, sought)}")
+        raise InputError(f"{sought}: no extracted page has this {column}{_nearest(root, partitions, sought)}")
     return found
 
 
@@ -300,4 +300,4 @@ def _nearest(root: Path, partitions: Sequence[str], sought: str) -> str:
     near = difflib.get_close_matches(sought, (same_host or urls)[:20_000], n=1, cutoff=0.5)
     if near:
         return f"; did you mean {near[0]} ?"
-    return f" ({len(urls):,} pages were, {num_lost:,} records were lost)"
+    return f" ({len(urls):,} pages extracted, {num_lost:,} records lost)"

@@ -128,4 +128,4 @@ def test_the_readmes_path_for_real_crawls_ends_in_a_corpus(tmp_path):
     corpus = open_artifact(artifact_path("clean_documents", root=home)).summary
     assert 0 < corpus["num_kept"] <= masked["num_kept"]
     report = open_artifact(artifact_path("curation_report", root=home)).file("report.md").read_text()
-    assert "Kept, not judged: harmful, quality." in report
+    assert "Not scored, every document kept: harmful, quality." in report

@@ -1,4 +1,4 @@
-"""Payment cards: 12 to 19 digits of an issuer's range, with Luhn's sum right.
+"""Payment cards: 12 to 19 digits of an issuer's range, with a valid Luhn checksum.
 
 Each length has ranges of its own, as numbers of goods and of telephones (IMEI) are as long and have the same sum.
 Groups are parted by one kind of sign: spaces or dashes as typed or typeset, or dots.

@@ -1,4 +1,4 @@
-"""Bank account numbers: IBANs of all countries in the registry, with their length and their remainder right.
+"""Bank account numbers: IBANs of all countries in the registry, with a valid length and valid check digits.
 
 Groups may be parted by spaces or dashes, and the letters may be small. As words in a row might have a country's letters
 and the right remainder by chance, eight of the characters must be digits, as they are in all accounts.

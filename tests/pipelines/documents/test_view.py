@@ -126,7 +126,7 @@ def test_a_source_made_anew_makes_its_verdicts_stale(judged_documents, tmp_path)
     _, made = judged_documents
     assert read_schema(made).names[-1] == "length"
     publish_documents(tmp_path / "in", ["one", "two", "three"])
-    with pytest.raises(IntegrityError, match="out: stale, make it again; its source was remade"):
+    with pytest.raises(IntegrityError, match="out: stale, since its source has changed; materialize it again"):
         rows_of(made)
 
 

@@ -57,12 +57,15 @@ def test_the_report_says_what_joined_and_by_language(with_added, tmp_path):
     whole = composition(with_added)
     text, page = report.file(MARKDOWN).read_text(), report.file(PAGE).read_text()
     share = f"{whole.crawled_share:.1%}"
-    assert f"{whole.crawled_kept:,} crawled documents and {NUM_ADDED} added documents stayed: {share}" in text
+    said = (
+        f"Kept: {whole.crawled_kept:,} crawled documents ({share} of the records read) and {NUM_ADDED} added documents."
+    )
+    assert said in text
     assert whole.sentence in text and whole.sentence in page
-    assert f"<b>{share}</b><span>of all records kept" in page and f"<b>{NUM_ADDED}</b><span>documents added" in page
+    assert f"<b>{share}</b><span>share of records kept" in page and f"<b>{NUM_ADDED}</b><span>documents added" in page
     assert "| language | heuristics |" in text and '<section id="languages">' in page
     assert report.summary["num_crawled"] + report.summary["num_added"] == report.summary["num_kept"]
-    assert "not judged" not in text
+    assert "Not scored" not in text
 
 
 def test_unjudged_steps_are_named(steps, tmp_path):

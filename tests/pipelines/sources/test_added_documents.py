@@ -76,7 +76,7 @@ def test_nothing_configured_is_an_empty_table(tmp_path):
         ({"url_field": "at"}, "two.jsonl.gz:1: no field 'at'; found key, text"),
         ({"path": "books/z.parquet", "id_field": "no"}, "z.parquet: no column 'no'; found key, text, other"),
         ({"path": "bad.parquet"}, "bad.parquet: not a Parquet file"),
-        ({"path": "twice.jsonl", "id_field": "key"}, "twice.jsonl:2: id 'a' comes twice in source 'books'"),
+        ({"path": "twice.jsonl", "id_field": "key"}, "twice.jsonl:2: duplicate id 'a' in source 'books'"),
     ],
 )
 def test_mistakes_are_named(folder, tmp_path, changes, message):

@@ -62,7 +62,7 @@ def test_a_share_beyond_its_limit_is_refused_or_capped():
     config = {"weights": {"books": 1, "code": 1, "web": 2}, "num_tokens": 20_000, "max_epochs": 2}
     with pytest.raises(ConfigurationError) as error:
         plan_mixture(SIZES, MixtureConfig(**config))
-    assert "source 'books' would give 5,000 of 20,000 tokens, but its max_epochs allow 2,000" in str(error.value)
+    assert "source 'books' would contribute 5,000 of 20,000 tokens, but its max_epochs allow 2,000" in str(error.value)
     plan = plan_mixture(SIZES, MixtureConfig(**config, on_limit="redistribute"))
     assert used(plan) == {"books": 2_000, "code": 6_000, "web": 12_000}
     single = plan_mixture(SIZES, MixtureConfig(**config, source_max_epochs={"books": 5}))

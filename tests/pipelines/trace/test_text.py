@@ -67,7 +67,7 @@ def test_a_removed_document_ends_with_its_rule_and_winner():
     assert traced(("dedup", "removed", found))[4:] == [
         "  dedup          removed  near_duplicate: 0.91 (threshold 0.7)",
         "                          duplicate of ?  w",
-        "                          which was removed too; u was kept  s",
+        "                          that document was removed too; kept: u  s",
     ]
 
 
@@ -89,12 +89,12 @@ def test_long_lists_are_cut_and_counted():
 @pytest.mark.parametrize(
     ("tokens", "training", "end"),
     [
-        ({**TOKENS, "split": "validation"}, None, "training       held out of it"),
+        ({**TOKENS, "split": "validation"}, None, "training       held out for validation"),
         (TOKENS, None, "training       not yet run"),
         (TOKENS, {"stale": "other shards"}, "training       stale: other shards"),
         (TOKENS, {"steps": [], "num_steps": 2000}, "training       not read in 2,000 steps"),
         (TOKENS, {"steps": [3, 1700], "num_steps": 2000}, "training       read in 2 of 2,000 steps: 3, 1,700"),
-        ({"split": None, "stale": "x"}, None, "tokens         unknown to it: x"),
+        ({"split": None, "stale": "x"}, None, "tokens         not in this artifact: x"),
     ],
 )
 def test_the_end_is_the_training(tokens, training, end):

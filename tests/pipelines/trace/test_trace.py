@@ -132,7 +132,7 @@ def test_a_document_that_came_later_is_unknown_to_the_stages_after(demo, tmp_pat
     row = first_row({None: second}, DOCUMENTS)
     trace.main([row["url"], "--home", str(home)])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2].split() == ["language", "unknown", "to", "it"]
+    assert lines[-2].split() == ["language", "not", "in", "this", "artifact"]
     assert "stale: made from another version of extract's documents" in lines[-1]
     assert first.digest != second.digest
 
@@ -215,7 +215,7 @@ def test_the_training_steps_are_those_whose_windows_hold_the_document(demo, tmp_
     assert f"read in {len(expected)} of {config.steps(64):,} steps: {min(expected)}" in capsys.readouterr().out
     held_out = TokenShards.open(shards, "validation").doc_id(0, 0)
     trace.main([held_out, "--home", str(home)])
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["training", "held", "out", "of", "it"]
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["training", "held", "out", "for", "validation"]
 
 
 def test_lines_that_a_step_dropped_are_told(demo, tmp_path, capsys):
@@ -259,9 +259,9 @@ def test_an_unknown_url_exits_with_2_and_names_the_nearest(demo):
         check=False,
     )
     assert run.returncode == 2 and run.stdout == ""
-    assert run.stderr == f"error: {url}x: no page with this url was extracted; did you mean {url} ?\n"
+    assert run.stderr == f"error: {url}x: no extracted page has this url; did you mean {url} ?\n"
 
 
 def test_nothing_there_yet(loam_home):
-    with pytest.raises(InputError, match="nothing was extracted yet"):
+    with pytest.raises(InputError, match="no pages have been extracted yet"):
         trace.trace("https://example.org/")
