@@ -58,11 +58,11 @@ def _wrong(artifact: Artifact, came: int | None) -> Iterator[str]:
     """Yield where the counts of the summary, of the tables and of the step before disagree."""
     counts = artifact.summary
     if counts["num_in"] != counts["num_kept"] + counts["num_removed"] + counts["num_lost"]:
-        yield "in differs from kept + removed + lost"
+        yield "documents in differ from kept + removed + lost"
     if (rows := count_documents(artifact)) != counts["num_kept"]:
-        yield f"{rows:,} rows of documents"
+        yield f"{rows:,} rows in the table of kept documents"
     if (rows := count_removals(artifact)) != counts["num_removed"]:
-        yield f"{rows:,} rows of removals"
+        yield f"{rows:,} rows in the table of removals"
     if came is not None and came != counts["num_in"]:
         yield f"{came:,} kept by the previous step"
 
@@ -178,7 +178,7 @@ _OWN: dict[str, tuple[Check, ...]] = {
     EXTRACTION.artifact: (
         Check(
             name="few_records_are_lost",
-            description=f"At most {MAX_LOST_SHARE:.0%} of the records could not be read.",
+            description=f"At most {MAX_LOST_SHARE:.0%} of the records are lost.",
             look=_share_lost,
             warns=True,
         ),

@@ -50,7 +50,7 @@ def mixture_is_exact(home: LoamHome) -> dg.AssetCheckResult:
     available = sum(each["tokens_available"] for each in plan["sources"])
     return dg.AssetCheckResult(
         passed=used == plan["num_tokens"] and not over,
-        description=f"{used:,} tokens of {len(plan['sources'])} sources for a run of {plan['num_tokens']:,}",
+        description=f"{used:,} tokens of {len(plan['sources'])} sources, for a run of {plan['num_tokens']:,} tokens",
         metadata={"num_tokens": plan["num_tokens"], "tokens_used": used, "tokens_available": available, "over": over},
     )
 

@@ -134,7 +134,8 @@ def check_groups(home: LoamHome, groups: Sequence[str], checks: Mapping[str, Seq
             ]
     if bad:
         raise InputError(
-            f"{'; '.join(bad)}. Make the groups again from that asset on, or leave them out with `partitions`"
+            f"{'; '.join(bad)}. Materialize these groups again, starting at that asset, or exclude "
+            "them with `partitions`"
         )
 
 

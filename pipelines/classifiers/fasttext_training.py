@@ -61,39 +61,37 @@ class ClassifierConfig:
     """Settings of training, and of the threshold chosen on the held-out part."""
 
     dimensions: Annotated[int, Doc("Length of the word vectors."), Range(1, 4_096)] = 16
-    epochs: Annotated[int, Doc("Passes over the training part, at least."), Range(1, 10_000)] = 5
+    epochs: Annotated[int, Doc("Minimum number of passes over the training part."), Range(1, 10_000)] = 5
     min_examples_seen: Annotated[
         int,
-        Doc("Epochs are added until so many examples have been seen, so that a small set is learned too."),
+        Doc("Minimum number of examples seen in training; for a small set, epochs are added to reach this number."),
         Range(0),
     ] = 20_000
-    learning_rate: Annotated[float, Doc("fastText's first learning rate; it falls to 0."), Range(above=0)] = 0.5
-    word_ngrams: Annotated[int, Doc("Longest word n-gram."), Range(1, 16)] = 2
-    min_count: Annotated[int, Doc("Words that occur less often are left out."), Range(1)] = 2
-    min_letters: Annotated[int, Doc("Shortest letter n-gram; 0 means none."), Range(0, 64)] = 0
-    max_letters: Annotated[int, Doc("Longest letter n-gram; 0 means none."), Range(0, 64)] = 0
-    num_buckets: Annotated[int, Doc("Hash buckets that all n-grams share."), Range(1, 2**30)] = 2**17
-    num_threads: Annotated[
-        int, Doc("Threads of training; only 1 gives the same bytes every time."), Range(1, 4_096)
-    ] = 1
+    learning_rate: Annotated[float, Doc("Initial learning rate of fastText, which decays to 0."), Range(above=0)] = 0.5
+    word_ngrams: Annotated[int, Doc("Maximum length of a word n-gram."), Range(1, 16)] = 2
+    min_count: Annotated[int, Doc("Minimum count of a word; rarer words are excluded."), Range(1)] = 2
+    min_letters: Annotated[int, Doc("Minimum length of a letter n-gram; 0 means no letter n-grams."), Range(0, 64)] = 0
+    max_letters: Annotated[int, Doc("Maximum length of a letter n-gram; 0 means no letter n-grams."), Range(0, 64)] = 0
+    num_buckets: Annotated[int, Doc("Hash buckets, shared by all n-grams."), Range(1, 2**30)] = 2**17
+    num_threads: Annotated[int, Doc("Training threads; only 1 gives the same bytes every time."), Range(1, 4_096)] = 1
     seed: Annotated[int, Doc("Seed of fastText's initial weights."), Range(0, 2**31 - 1)] = 0
     heldout_share: Annotated[
         float,
-        Doc("Share of the examples, chosen by a hash of their text, that is measured on and not trained on."),
+        Doc("Share of the examples held out for evaluation, chosen by a hash of the text."),
         Range(above=0, below=1),
     ] = 0.2
     wanted_precision: Annotated[
         float | None,
-        Doc("Take the lowest threshold that reaches this precision; with all three `wanted` empty: the highest F1."),
+        Doc("Choose the lowest threshold with this precision. If all three `wanted` fields are empty: the highest F1."),
         Range(above=0, most=1),
     ] = None
     wanted_share: Annotated[
-        float | None, Doc("Take the threshold that flags this share of the held-out part."), Range(above=0, most=1)
+        float | None, Doc("Choose the threshold that flags this share of the held-out part."), Range(above=0, most=1)
     ] = None
     wanted_negative_share: Annotated[
         float | None,
         Doc(
-            "Take the threshold that flags this share of the held-out negatives: the keep rate of a crawl's "
+            "Choose the threshold that flags this share of the held-out negatives: the keep rate of a crawl's "
             "random pages."
         ),
         Range(above=0, most=1),

@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="fetch pages by URL into a WARC file (resumable)")
     fetch.add_argument("output", help="output file, named .warc.gz; a report is written beside the output")
     fetch.add_argument("url", nargs="*", help="page URLs")
-    fetch.add_argument("--urls", metavar="FILE", help="file with one URL a line, or - for standard input")
+    fetch.add_argument("--urls", metavar="FILE", help="file with one URL per line, or - for standard input")
     fetch.add_argument("--crawl", help="a crawl's name (default: the newest)")
     fetch.set_defaults(run=_fetch)
     return parser
@@ -130,7 +130,7 @@ def _add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     files = commands.add_parser("files", help="list the files of a crawl by partition")
     files.add_argument("crawl", nargs="?", help="a crawl's name (default: the newest)")
     files.add_argument("--kind", choices=get_args(FileKind), default="warc", help="default: %(default)s")
-    files.add_argument("--files-per-group", type=int, default=2, help="files of a partition (default: %(default)s)")
+    files.add_argument("--files-per-group", type=int, default=2, help="files per partition (default: %(default)s)")
     files.set_defaults(run=_print_files)
     captures = commands.add_parser("captures", help="list the captures of a URL or of a pattern with *")
     captures.add_argument("url", help="a URL, or a pattern such as 'https://example.org/*' or '*.example.org'")

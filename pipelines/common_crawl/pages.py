@@ -85,9 +85,9 @@ def read_urls(place: str) -> list[str]:
         content = read_file(place, _MAX_LIST_BYTES) if is_remote(located) else located.read_bytes()
         return url_lines(content.decode("utf-8"))
     except FileNotFoundError:
-        raise InputError(f"{place}: no such file, expected a URL a line") from None
+        raise InputError(f"{place}: no such file, expected one URL per line") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{place}: {error}, expected a URL a line in UTF-8") from None
+        raise InputError(f"{place}: {error}, expected one URL per line in UTF-8") from None
 
 
 def url_lines(text: str) -> list[str]:

@@ -58,7 +58,7 @@ MATCH_SCHEMA = pa.schema(
         pa.field("outcome", pa.string(), nullable=False),
     ]
 )
-"""One shared run of one document. `item` of `num_items` shares most of it; `ngram` is its first n-gram in normalised
+"""One shared run of one document. `item` of `num_items` shares most of it; `ngram` is its first n-gram in normalized
 words; `start` and `end` count characters of the text as it came in; `outcome` is `cut` or `removed`."""
 
 _WORD_REACH = 64
@@ -77,16 +77,18 @@ class DecontaminationConfig:
         Literal["cut", "remove"], Doc("Cut the shared passage out of a document, or remove the document.")
     ] = "cut"
     ngram: Annotated[
-        int, Doc("Words in a row that a document must share with an evaluation item."), Range(1, 1_000)
+        int, Doc("Consecutive words that a document must share with an evaluation item."), Range(1, 1_000)
     ] = 13
     min_item_words: Annotated[
-        int, Doc("An item shorter than the n-gram is searched as a whole from this many words on."), Range(1)
+        int, Doc("Minimum words of an item shorter than the n-gram; such an item is searched as a whole."), Range(1)
     ] = 8
-    margin_characters: Annotated[int, Doc("Characters that are cut on either side of a shared passage."), Range(0)] = (
-        200
-    )
-    min_piece_characters: Annotated[int, Doc("A shorter piece between or beside cuts is removed too."), Range(0)] = 200
-    max_pieces: Annotated[int, Doc("A document that would fall into more pieces is removed."), Range(1)] = 10
+    margin_characters: Annotated[int, Doc("Characters cut on either side of a shared passage."), Range(0)] = 200
+    min_piece_characters: Annotated[
+        int, Doc("Minimum characters of a piece between or beside cuts; shorter pieces are removed."), Range(0)
+    ] = 200
+    max_pieces: Annotated[
+        int, Doc("Maximum pieces of a cut document; a document with more pieces is removed."), Range(1)
+    ] = 10
 
     def __post_init__(self) -> None:
         settle(self, "decontamination")

@@ -1,6 +1,6 @@
 """The n-gram index of evaluation items, and the search of documents.
 
-    item of at least `ngram` words        every run of `ngram` normalised words
+    item of at least `ngram` words        every run of `ngram` normalized words
     item of `min_item_words` and more     the whole item, as one run
     a shorter item                        is not searched, but counted: it would match ordinary language
 
@@ -41,7 +41,7 @@ class Overlap:
 
     `start` and `end` count characters of the document's text; `num_words` is the length of the run. `item` is, of the
     items that share its n-grams, the one that shares most distinct ones (of equals, the first); `ngram` is the first
-    n-gram, in normalised words. `items` are the places, within the index, of all items that share one.
+    n-gram, in normalized words. `items` are the places, within the index, of all items that share one.
     """
 
     item: Item

@@ -2,7 +2,7 @@
 
     h(w_1 … w_n) = mix64((w_1 P^(n-1) + … + w_n) mod 2^64 + n Q)     one multiplication and two additions a word
 
-`words` are the hashes of normalised words (`pipelines.dedup.minhash_kernels.word_hashes`). The length enters the hash,
+`words` are the hashes of normalized words (`pipelines.dedup.minhash_kernels.word_hashes`). The length enters the hash,
 so a whole short item never equals a part of a long item. The table is open-addressing, a power of two, 0 a free slot.
 Linear in the text for each length of n-gram that the table holds. Imported only where texts are searched.
 """
@@ -102,6 +102,6 @@ def find_suspects(
 
 @compiled
 def words_of(data: NDArray[np.uint8], folding: Array32, expansions: Array32) -> Array64:
-    """Return the hashes of the normalised words of one text."""
+    """Return the hashes of the normalized words of one text."""
     words = np.empty(data.size // 2 + 1, np.uint64)
     return words[: word_hashes(data, 0, data.size, folding, expansions, words)].copy()

@@ -1,6 +1,6 @@
 """Near-duplicates by MinHash: signatures, candidates by bands, and the true Jaccard index of candidates.
 
-    text → normalised words → shingles of `ngram` words → 64-bit hashes h
+    text → normalized words → shingles of `ngram` words → 64-bit hashes h
     signature[j] = min over the shingles of (a_j * fmix32(h >> 32) + b_j) mod 2**32        (datasketch's "affine32")
     two documents are candidates where all `num_hashes / num_bands` values of one band are equal:
     P(candidates | Jaccard s) = 1 - (1 - s**rows)**bands

@@ -28,13 +28,13 @@ class MinHashConfig:
         ConfigurationError: at construction, values that cannot work together.
     """
 
-    num_hashes: Annotated[int, Doc("Values in a signature."), Range(1, 2**20)] = 120
+    num_hashes: Annotated[int, Doc("Hash values per signature."), Range(1, 2**20)] = 120
     num_bands: Annotated[
-        int, Doc("Bands that the signature is cut into; documents with an equal band are candidates."), Range(1, 2**20)
+        int, Doc("LSH bands per signature; documents that share a band are candidates."), Range(1, 2**20)
     ] = 30
-    ngram: Annotated[int, Doc("Words in a shingle."), Range(1, 1_000)] = 3
+    ngram: Annotated[int, Doc("Words per shingle."), Range(1, 1_000)] = 3
     jaccard_threshold: Annotated[
-        float, Doc("Candidates are duplicates from this Jaccard index on; 0 accepts every candidate."), Range(0, 1)
+        float, Doc("Minimum Jaccard index of near-duplicates; 0 accepts every candidate."), Range(0, 1)
     ] = 0.55
     seed: Annotated[int, Doc("Seed of the permutations."), Range(0, 2**32 - 1)] = 1
 

@@ -48,7 +48,7 @@ def mix32(shingle: Any) -> Any:
 def word_hashes(
     data: NDArray[np.uint8], start: int, end: int, table: Array32, expansions: Array32, out: Array64
 ) -> int:
-    """Write FNV-1a of the code points of every normalised word of `data[start:end]`; return the number of words."""
+    """Write FNV-1a of the code points of every normalized word of `data[start:end]`; return the number of words."""
     num_words, running, in_word, position = 0, FNV_OFFSET, False, start
     while position < end:
         code, position = decode(data, position)

@@ -19,7 +19,7 @@ _FNV_OFFSET, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 
 def shingles(text: str, ngram: int) -> list[tuple[str, ...]]:
-    """Return every run of `ngram` words of the normalised text; none of a text of fewer than `FEWEST_WORDS`."""
+    """Return every run of `ngram` words of the normalized text; none of a text of fewer than `FEWEST_WORDS`."""
     words = normalize(text).split(" ")
     if len(words) < FEWEST_WORDS:
         return []

@@ -53,21 +53,27 @@ _log = logging.getLogger(__name__)
 class ExtractConfig:
     """Limits on records and pages, and on undecodable characters."""
 
-    max_record_bytes: Annotated[int, Doc("Larger records are dropped."), Range(1_024)] = 16 * 2**20
-    max_body_bytes: Annotated[int, Doc("Larger decoded pages are dropped."), Range(1)] = 16 * 2**20
+    max_record_bytes: Annotated[int, Doc("Maximum size of a record; larger records are dropped."), Range(1_024)] = (
+        16 * 2**20
+    )
+    max_body_bytes: Annotated[int, Doc("Maximum size of a decoded page; larger pages are dropped."), Range(1)] = (
+        16 * 2**20
+    )
     timeout_s: Annotated[
         float,
-        Doc("Seconds of CPU that one page may take; a page that takes longer is dropped, and the run goes on."),
+        Doc("Maximum CPU seconds per page; slower pages are dropped, and the run continues."),
         Range(above=0, most=3_600),
     ] = 5.0
-    max_memory_bytes: Annotated[int, Doc("Memory that one page may take."), Range(2**26)] = 2**30
+    max_memory_bytes: Annotated[int, Doc("Maximum memory per page."), Range(2**26)] = 2**30
     max_replaced_share: Annotated[
-        float, Doc("Pages in which more characters than this share could not be decoded are dropped."), Range(0, 1)
+        float, Doc("Maximum share of undecodable characters; pages above this share are dropped."), Range(0, 1)
     ] = 0.05
     min_site_pages: Annotated[
-        int, Doc("Lines with which so many pages of a site begin or end are dropped from them; 0 keeps them."), Range(0)
+        int,
+        Doc("Pages of a site that must share a leading or trailing line for its removal; 0 keeps all lines."),
+        Range(0),
     ] = 3
-    batch_documents: Annotated[int, Doc("Records in a batch."), Range(1)] = 1024
+    batch_documents: Annotated[int, Doc("Records per batch."), Range(1)] = 1024
 
     def __post_init__(self) -> None:
         settle(self, "extract")

@@ -48,7 +48,7 @@ class DownloadPolicy:
     Retry-After.
     """
 
-    max_attempts: Annotated[int, Doc("Requests before a download is given up."), Range(1)] = 8
+    max_attempts: Annotated[int, Doc("Maximum requests per download."), Range(1)] = 8
     backoff_s: Annotated[float, Doc("The first pause, in seconds."), Range(0)] = 1.0
     max_backoff_s: Annotated[float, Doc("The longest pause, in seconds."), Range(0)] = 300.0
     max_retry_after_s: Annotated[
@@ -59,7 +59,7 @@ class DownloadPolicy:
     min_interval_s: Annotated[float, Doc("Seconds between two requests."), Range(0)] = 0.25
     connect_timeout_s: Annotated[float, Doc("Seconds to wait for a connection."), Range(above=0)] = 10.0
     read_timeout_s: Annotated[float, Doc("Seconds to wait for the next bytes."), Range(above=0)] = 60.0
-    max_file_bytes: Annotated[int, Doc("Largest file."), Range(1)] = 16 * 2**30
+    max_file_bytes: Annotated[int, Doc("Maximum size of a file."), Range(1)] = 16 * 2**30
     user_agent: Annotated[str, Doc("The User-Agent of every request.")] = "loam/0.1"
 
     def __post_init__(self) -> None:
@@ -313,7 +313,7 @@ def _content_range(response: requests.Response) -> tuple[int, int | None]:
 
 def _check_length(size_bytes: int, expected_bytes: int | None) -> None:
     if expected_bytes is not None and size_bytes != expected_bytes:
-        raise _Again(f"{size_bytes} bytes came, expected {expected_bytes}")
+        raise _Again(f"received {size_bytes} bytes, expected {expected_bytes}")
 
 
 def _retry_after_s(text: str | None) -> float | None:

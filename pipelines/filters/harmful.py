@@ -55,9 +55,9 @@ class HarmScale:
     """The length of windows, and the probability from which a window counts as harmful."""
 
     window_words: Annotated[
-        int, Doc("Fewest words in a window; a sentence is cut at four times as many."), Range(1)
+        int, Doc("Minimum words per window; a sentence is cut at four times this number."), Range(1)
     ] = MIN_WINDOW_WORDS
-    floor: Annotated[float, Doc("The highest probability that counts as harmless."), Range(0, 1)] = 0.5
+    floor: Annotated[float, Doc("Highest probability that counts as harmless."), Range(0, 1)] = 0.5
 
     def __post_init__(self) -> None:
         settle(self, "harmful")
@@ -79,8 +79,8 @@ class HarmfulFilter(Stage):
     adult_model_sha256: Annotated[str | None, Doc("The model file's sha256.")] = None
     toxic_threshold: Annotated[float, Doc("Lowest toxic score of a removed document."), Range(0, 1)] = 0.1
     adult_threshold: Annotated[float, Doc("Lowest adult score of a removed document."), Range(0, 1)] = 0.1
-    toxic_scale: Annotated[HarmScale, Doc("Windows and floor of the toxic score.")] = HarmScale()
-    adult_scale: Annotated[HarmScale, Doc("Windows and floor of the adult score.")] = HarmScale()
+    toxic_scale: Annotated[HarmScale, Doc("Window length and floor of the toxic score.")] = HarmScale()
+    adult_scale: Annotated[HarmScale, Doc("Window length and floor of the adult score.")] = HarmScale()
 
     name: ClassVar[str] = "harmful"
 
@@ -89,9 +89,11 @@ class HarmfulFilter(Stage):
         for kind in KINDS:
             path, sha256 = self._model(kind)
             if (path is None) != (sha256 is None):
-                raise ConfigurationError(f"harmful: {kind}_model_path and {kind}_model_sha256 belong together")
+                raise ConfigurationError(
+                    f"harmful: only one of {kind}_model_path and {kind}_model_sha256 is set, expected both or neither"
+                )
         if not self.kinds:
-            raise ConfigurationError("harmful: no model, expected a toxic or an adult one")
+            raise ConfigurationError("harmful: no model, expected toxic_model_path or adult_model_path")
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -234,8 +234,8 @@ class HeuristicFilter(Stage):
     overrides: Annotated[
         Mapping[str, float | None],
         Doc(
-            "Thresholds by rule, in place of the preset's; null switches a rule off, a rule that the preset "
-            "lacks is added."
+            "Thresholds by rule, in place of the preset's. Null switches a rule off; a rule outside the preset is "
+            "added."
         ),
         Range(0),
     ] = field(default_factory=dict)

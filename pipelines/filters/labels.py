@@ -22,12 +22,12 @@ class LabelFile:
     """A file of labelled texts and the names in it; a row has the label where its value is one of `positive`."""
 
     path: Annotated[str | None, Doc("A .jsonl or .csv file, plain or .gz; empty means the built-in crawl's.")] = None
-    text: Annotated[str, Doc("The field, or the column, that holds the text.")] = "text"
-    label: Annotated[
-        str | None, Doc("The field that holds the label; empty means the one named as the classifier.")
-    ] = None
+    text: Annotated[str, Doc("The field or column of the text.")] = "text"
+    label: Annotated[str | None, Doc("The field or column of the label; empty means the name of the classifier.")] = (
+        None
+    )
     positive: Annotated[
-        tuple[str, ...], Doc("The values of the label, in lower case, that mean yes; all others mean no.")
+        tuple[str, ...], Doc("Label values, in lower case, that mean yes; all other values mean no.")
     ] = POSITIVE
 
     def __post_init__(self) -> None:

@@ -85,13 +85,11 @@ class LanguageFilter(Stage):
     """
 
     languages: Annotated[tuple[str, ...], Doc("ISO 639-1 codes of the languages to keep.")] = ("en",)
-    threshold: Annotated[
-        float, Doc("Keep documents whose language has at least this score, from 0 to 1."), Range(0, 1)
-    ] = 0.65
+    threshold: Annotated[float, Doc("Minimum language score of a kept document, from 0 to 1."), Range(0, 1)] = 0.65
     fasttext_model_path: Annotated[
         str | None, Doc("Path of a fastText language model such as lid.176.bin; empty means the built-in identifier.")
     ] = None
-    fasttext_sha256: Annotated[str | None, Doc("sha256 of that model's file, checked before it is loaded.")] = None
+    fasttext_sha256: Annotated[str | None, Doc("sha256 of the model file, checked before loading.")] = None
 
     name: ClassVar[str] = "language"
 
@@ -99,7 +97,7 @@ class LanguageFilter(Stage):
         settle(self, "language")
         if (self.fasttext_model_path is None) != (self.fasttext_sha256 is None):
             raise ConfigurationError(
-                "language: fasttext_model_path and fasttext_sha256 belong together, one of them is missing"
+                "language: only one of fasttext_model_path and fasttext_sha256 is set, expected both or neither"
             )
         if not self.languages:
             raise ConfigurationError("language.languages: empty, expected at least one code such as 'en'")

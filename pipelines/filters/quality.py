@@ -53,7 +53,7 @@ class QualityFilter(Stage):
         Mapping[str, float], Doc("Lowest score of a kept document by language, in place of the threshold."), Range(0, 1)
     ] = field(default_factory=dict)
     languages: Annotated[
-        tuple[str, ...], Doc("Languages that are judged; documents in others are kept. Empty judges all.")
+        tuple[str, ...], Doc("Languages to score; documents in other languages are kept. Empty scores all.")
     ] = ()
 
     name: ClassVar[str] = "quality"

@@ -39,13 +39,11 @@ _SCHEMA = pa.schema([("doc_id", pa.string()), ("url", pa.string()), ("text", pa.
 class PageFilters:
     """The filters that training pages of both classes must pass, the same as in the curation."""
 
-    language: Annotated[LanguageFilter, Doc("The language of pages to learn from.")] = field(
-        default_factory=LanguageFilter
-    )
-    heuristics: Annotated[HeuristicFilter, Doc("The heuristic rules that the pages pass.")] = field(
+    language: Annotated[LanguageFilter, Doc("Languages of the training pages.")] = field(default_factory=LanguageFilter)
+    heuristics: Annotated[HeuristicFilter, Doc("Heuristic rules for the training pages.")] = field(
         default_factory=HeuristicFilter
     )
-    repetition: Annotated[RepetitionFilter, Doc("The repetition rules that the pages pass.")] = field(
+    repetition: Annotated[RepetitionFilter, Doc("Repetition rules for the training pages.")] = field(
         default_factory=RepetitionFilter
     )
 
@@ -66,16 +64,20 @@ class LabelledPages:
         ConfigurationError: at construction, one side is empty.
     """
 
-    reference: Annotated[tuple[str, ...], Doc("Files of pages that are worth learning from.")]
-    crawl: Annotated[tuple[str, ...], Doc("Files of random pages.")]
-    filters: Annotated[PageFilters, Doc("What pages of both sides must pass.")] = field(default_factory=PageFilters)
-    max_pages: Annotated[int, Doc("The most pages of each side."), Range(1)] = 100_000
+    reference: Annotated[tuple[str, ...], Doc("Files of high-quality pages, the positive examples.")]
+    crawl: Annotated[tuple[str, ...], Doc("Files of random pages of a crawl, the negative examples.")]
+    filters: Annotated[PageFilters, Doc("Filters that pages of both classes must pass.")] = field(
+        default_factory=PageFilters
+    )
+    max_pages: Annotated[int, Doc("Maximum number of pages per class."), Range(1)] = 100_000
 
     def __post_init__(self) -> None:
         settle(self, "quality_classifier")
         for side in ("reference", "crawl"):
             if not getattr(self, side):
-                raise ConfigurationError(f"quality_classifier: no {side} pages, expected files of both sides")
+                raise ConfigurationError(
+                    f"quality_classifier: no {side} pages, expected files of reference and of crawl pages"
+                )
 
     def digests(self) -> dict[str, str]:
         """Return the sha256 of every file by side and place in the list: no path, for the same pages may lie elsewhere.
@@ -106,7 +108,7 @@ def labelled_pages(pages: LabelledPages) -> tuple[list[Example], dict[str, int]]
         sides[label] = {text: language for text, language in found.items() if text not in sides.get(True, {})}
     taken = _balanced(sides[True], sides[False])
     if not taken:
-        raise InputError("quality_classifier: no language has pages of both sides, reference and crawl")
+        raise InputError("quality_classifier: no language has both reference pages and crawl pages")
     for side, label in (("reference", True), ("crawl", False)):
         counts[f"{side}_pages_taken"] = sum(each is label for _, each in taken)
         left = len(sides[label]) - counts[f"{side}_pages_taken"]

@@ -92,7 +92,9 @@ class RepetitionFilter(Stage):
         ConfigurationError: at construction, an unknown preset or rule.
     """
 
-    preset: Annotated[str, Doc("Thresholds: Loam's own, or those of Gopher's paper."), OneOf(PRESETS)] = "loam"
+    preset: Annotated[str, Doc("Thresholds: Loam's own, or the thresholds of the Gopher paper."), OneOf(PRESETS)] = (
+        "loam"
+    )
     overrides: Annotated[
         Mapping[str, float | None],
         Doc("Thresholds by rule, in place of the preset's; null switches a rule off."),

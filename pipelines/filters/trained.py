@@ -152,22 +152,22 @@ def measurements(classifiers: Artifact) -> dict[str, dict[str, Any]]:
 class QualityConfig:
     """The pages that are good enough."""
 
-    judge: Annotated[Literal["classifier", "none"], Doc("Judge by the trained classifier, or keep every page.")] = (
-        "classifier"
-    )
+    judge: Annotated[
+        Literal["classifier", "none"], Doc("Score pages with the trained classifier, or keep every page.")
+    ] = "classifier"
     allow_demo_classifiers: Annotated[
         bool, Doc("Judge a real crawl by classifiers that were trained on the built-in crawl's invented labels.")
     ] = False
     keep_share: Annotated[
         float | None,
         Doc(
-            "Keep this share of the pages of each group and language, the best. Null takes the threshold of "
-            "training, for labels of the same kind of pages as the crawl's."
+            "Keep this share of the pages of each group and language, by score. Null keeps the threshold chosen at "
+            "training, which fits if the labels are of pages like the crawl's."
         ),
         Range(above=0, most=1),
     ] = 0.5
     threshold: Annotated[
-        float | None, Doc("Keep pages that score at least this, whatever share they are."), Range(0, 1)
+        float | None, Doc("Keep pages with at least this score, whatever their share."), Range(0, 1)
     ] = None
 
     def __post_init__(self) -> None:
@@ -178,28 +178,28 @@ class QualityConfig:
 class HarmfulConfig:
     """The pages that are too harmful."""
 
-    judge: Annotated[Literal["classifier", "none"], Doc("Judge by the trained classifiers, or keep every page.")] = (
-        "classifier"
-    )
+    judge: Annotated[
+        Literal["classifier", "none"], Doc("Score pages with the trained classifiers, or keep every page.")
+    ] = "classifier"
     allow_demo_classifiers: Annotated[
         bool, Doc("Judge a real crawl by classifiers that were trained on the built-in crawl's invented labels.")
     ] = False
     toxic_threshold: Annotated[
         float | None,
-        Doc("Remove pages whose toxic score reaches this; empty chooses it by the wanted rate."),
+        Doc("Remove pages with at least this toxic score; empty chooses it by wanted_false_positive_rate."),
         Range(0, 1),
     ] = None
     adult_threshold: Annotated[
         float | None,
-        Doc("Remove pages whose adult score reaches this; empty chooses it by the wanted rate."),
+        Doc("Remove pages with at least this adult score; empty chooses it by wanted_false_positive_rate."),
         Range(0, 1),
     ] = None
     wanted_false_positive_rate: Annotated[
         float,
         Doc(
-            "The share of a group's harmless pages that may be removed as toxic, and as adult. It is "
-            "estimated on the group's own pages, and the threshold chosen at training is raised, or lowered "
-            "to half, until it holds."
+            "Share of a group's harmless pages that may be removed as toxic, and as adult. The share is "
+            "estimated on the pages of the group; the threshold chosen at training is raised, or lowered to at "
+            "most half, until the share holds."
         ),
         Range(above=0, below=1),
     ] = WANTED_FALSE_POSITIVE_RATE

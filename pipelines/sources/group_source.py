@@ -47,7 +47,7 @@ class GroupSource:
         tuple[str, ...], Doc("Names of this group's files within the folder; empty cuts groups from the sorted names.")
     ] = ()
     files_per_group: Annotated[
-        int, Doc("WARC files in a group; a Common Crawl file has about a gigabyte."), Range(1)
+        int, Doc("WARC files per group; a Common Crawl file has about a gigabyte."), Range(1)
     ] = 2
     file_kind: Annotated[
         Literal["warc", "wet"], Doc("Common Crawl's pages as fetched (WARC), or its extracted text (WET).")
@@ -57,7 +57,7 @@ class GroupSource:
     def __post_init__(self) -> None:
         settle(self, "warc_files")
         if self.files and not self.folder:
-            raise ConfigurationError("warc_files: files without a folder, expected the folder that holds them")
+            raise ConfigurationError("warc_files: files without a folder, expected the folder of the files")
 
     def check_for(self, partition: str) -> None:
         """Refuse a source that does not fit the group's name.
@@ -152,8 +152,10 @@ def _files_of(root: Path, partition: str, source: GroupSource) -> tuple[str, ...
     listed = WarcSource(kind="folder", crawl=crawl, folder=source.folder, files_per_group=source.files_per_group)
     groups = list_groups(listed, known=known)
     if partition not in groups:
-        new = ", ".join(key for key in groups if key not in known) or "none: every file belongs to a group already"
-        raise InputError(f"partition '{partition}': {source.folder} has no files for it; groups left: {new}")
+        new = ", ".join(key for key in groups if key not in known) or "none, every file already belongs to a group"
+        raise InputError(
+            f"partition '{partition}': {source.folder} has no files for this group; available groups: {new}"
+        )
     return tuple(groups[partition])
 
 

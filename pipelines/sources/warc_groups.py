@@ -72,7 +72,7 @@ class WarcSource:
     folder: Annotated[str | None, Doc("Folder of the WARC files.")] = None
     base_url: Annotated[str, Doc("Address of Common Crawl's data, or of a mirror.")] = DATA_URL
     file_kind: Annotated[FileKind, Doc("Kind of Common Crawl's files.")] = "warc"
-    files_per_group: Annotated[int, Doc("WARC files in a partition."), Range(1)] = 1
+    files_per_group: Annotated[int, Doc("WARC files per partition."), Range(1)] = 1
     max_files: Annotated[int | None, Doc("Number of files, from the first; empty takes all."), Range(1)] = None
 
     def __post_init__(self) -> None:
@@ -210,7 +210,7 @@ def _list_names(
         listed = ", ".join(unreadable[:_MOST_NAMED]) + (", …" if len(unreadable) > _MOST_NAMED else "")
         raise InputError(
             f"{folder}: holds {len(unreadable)} archives that are not WARC files ({listed}), expected WARC: convert"
-            " them (ARC: `warcio recompress`; WACZ: unzip) or take them out"
+            " them (ARC: `warcio recompress`; WACZ: unzip) or remove them"
         )
     if not names:
         raise InputError(f"{folder}: holds no files named .warc or .wet, with or without .gz, .lz4 or .zst")

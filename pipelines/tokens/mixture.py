@@ -1,7 +1,7 @@
 """The training mixture: the exact number of tokens that a run reads of each source.
 
     base rate of a source    its weight; where none are given, its tokens
-    share r                  (base rate)^(1 / temperature), normalised to sum 1
+    share r                  (base rate)^(1 / temperature), normalized to sum 1
     tokens used              share x tokens of the run, rounded by largest remainder so that they sum exactly
     epochs                   tokens used / tokens available, at most the source's limit
 
@@ -184,7 +184,7 @@ def training_weights(plan: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _shares(rates: Mapping[str, float], temperature: float) -> dict[str, float]:
-    """Return the rates to the power of 1 / temperature, normalised; in logarithms, so that no power overflows."""
+    """Return the rates to the power of 1 / temperature, normalized; in logarithms, so that no power overflows."""
     logs = {name: math.log(rate) / temperature for name, rate in rates.items()}
     highest = max(logs.values())
     powers = {name: math.exp(log - highest) for name, log in logs.items()}

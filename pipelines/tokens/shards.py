@@ -46,24 +46,29 @@ class TokenizerConfig:
         ConfigurationError: at construction, a value out of its range.
     """
 
-    vocab_size: Annotated[int, Doc("Ids: 256 bytes, the merges, the special tokens."), Range(1, 2**31)] = 4096
+    vocab_size: Annotated[
+        int, Doc("Size of the vocabulary: 256 bytes, the merges and the special tokens."), Range(1, 2**31)
+    ] = 4096
     pattern: Annotated[
         str,
         Doc(
-            "Pre-tokenization: no merge crosses these borders; `digits` keeps every digit alone, so that numbers align."
+            "Pre-tokenization pattern: no merge crosses its boundaries. `digits` splits off every digit, so that "
+            "numbers align."
         ),
     ] = "digits"
     sample_share: Annotated[
-        float, Doc("Share of the documents to learn from, drawn by a hash of their ids."), Range(above=0, most=1)
+        float, Doc("Share of the documents to train on, chosen by a hash of the document id."), Range(above=0, most=1)
     ] = 1.0
     max_text_bytes: Annotated[
-        int | None, Doc("Learn from the first documents of this many UTF-8 bytes together; empty takes all."), Range(1)
+        int | None,
+        Doc("Train on the first documents, up to this many UTF-8 bytes in total; empty takes all."),
+        Range(1),
     ] = None
     max_pre_tokens: Annotated[
         int | None,
         Doc(
-            "Most distinct pre-tokens kept while counting: bounds memory on huge corpora by dropping the "
-            "rarest; empty keeps all."
+            "Maximum number of distinct pre-tokens kept while counting: bounds memory on large corpora by dropping "
+            "the rarest. Empty keeps all."
         ),
         Range(1),
     ] = None
@@ -82,11 +87,11 @@ class TokenizeConfig:
 
     validation_share: Annotated[float, Doc("Share of the documents held out of training."), Range(0, below=1)] = 0.05
     seed: Annotated[int, Doc("Seed of the validation split and of the order of documents."), Range(0)] = 1
-    max_tokens_per_shard: Annotated[int, Doc("Tokens in a shard file; a longer document gets its own."), Range(1)] = (
-        2**24
-    )
+    max_tokens_per_shard: Annotated[
+        int, Doc("Maximum tokens per shard file; a longer document gets a file of its own."), Range(1)
+    ] = 2**24
     shuffle_buffer: Annotated[
-        int, Doc("Documents among which the next one is drawn; 1 keeps their order."), Range(1)
+        int, Doc("Shuffle buffer: the number of documents from which the next is drawn; 1 keeps their order."), Range(1)
     ] = 10_000
 
     def __post_init__(self) -> None:

@@ -58,10 +58,12 @@ class TokenizerReportConfig:
         8192,
     )
     max_text_bytes: Annotated[
-        int, Doc("Text to learn from, in UTF-8 bytes; a quarter as much is measured."), Range(1)
+        int, Doc("Training text in UTF-8 bytes; a quarter of this size is measured."), Range(1)
     ] = 4_000_000
-    max_texts_per_language: Annotated[int, Doc("Pages of each language to measure."), Range(1)] = 30
-    min_texts_per_language: Annotated[int, Doc("A language with fewer pages is left out."), Range(1)] = 3
+    max_texts_per_language: Annotated[int, Doc("Maximum number of pages measured per language."), Range(1)] = 30
+    min_texts_per_language: Annotated[
+        int, Doc("Minimum number of pages of a language; languages with fewer pages are excluded."), Range(1)
+    ] = 3
 
     def __post_init__(self) -> None:
         settle(self, "tokenizer_report")
@@ -84,7 +86,7 @@ def write_tokenizer_report(
     the extracted `pages`. `report` gets the tokens per second of each.
 
     Raises:
-        InputError: the corpus has too few documents to learn from some and measure on others.
+        InputError: the corpus has too few documents, expected some for training and others for measurement.
     """
     config = config or TokenizerReportConfig()
     return storage.make(
@@ -145,7 +147,7 @@ def _texts(corpus: Artifact, config: TokenizerReportConfig) -> tuple[list[str], 
         if max(room) <= 0:
             break
     if not all(roles):
-        raise InputError(f"{corpus.path}: too few documents to learn from some and measure on others")
+        raise InputError(f"{corpus.path}: too few documents, expected some for training and others for measurement")
     return roles
 
 

@@ -130,9 +130,9 @@ class PiiMasker(Stage):
         ConfigurationError: at construction, an unknown kind.
     """
 
-    kinds: Annotated[tuple[str, ...], Doc("What is masked: email, iban, credit_card, ip, phone, street_address.")] = (
-        tuple(MASKS)
-    )
+    kinds: Annotated[
+        tuple[str, ...], Doc("Kinds of data to mask: email, iban, credit_card, ip, phone, street_address.")
+    ] = tuple(MASKS)
 
     name: ClassVar[str] = "pii"
 

@@ -113,7 +113,8 @@ def test_a_group_whose_accounts_are_wrong_never_reaches_a_training_set(instance,
         description, _ = failure(instance, home, "masked_documents", {}, GROUPS[2])
     assert (
         description
-        == "local/g0002: accounts_are_exact: 2 in, 1 kept, 1 removed, 0 lost; 2 rows of documents; 0 rows of removals"
+        == "local/g0002: accounts_are_exact: 2 in, 1 kept, 1 removed, 0 lost; 2 rows in the table of kept documents; "
+        "0 rows in the table of removals"
     )
     found = evaluations(instance, "masked_documents", "accounts_are_exact")
     assert (found[GROUPS[0]].passed, found[GROUPS[2]].passed, found[GROUPS[2]].blocking) == (True, False, True)

@@ -79,5 +79,5 @@ def test_groups_are_held_to_what_their_blocking_checks_find_now(tmp_path):
     with pytest.raises(InputError) as refused:
         check_groups(home, groups, {"masked_documents": checks})
     assert str(refused.value).startswith(
-        "b/g0000: masked_documents.blocks failed: b/g0000 has 2. Make the groups again"
+        "b/g0000: masked_documents.blocks failed: b/g0000 has 2. Materialize these groups again"
     )

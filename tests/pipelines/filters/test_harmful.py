@@ -74,7 +74,7 @@ def test_a_kind_without_a_model_is_not_judged(stage):
     assert "toxic_score" in kept.schema.names and "adult_score" not in kept.schema.names
     with pytest.raises(ConfigurationError, match="no model"):
         HarmfulFilter()
-    with pytest.raises(ConfigurationError, match="belong together"):
+    with pytest.raises(ConfigurationError, match="expected both or neither"):
         HarmfulFilter(adult_model_path="adult.bin")
 
 

@@ -89,7 +89,7 @@ def test_a_larger_side_is_sampled_whatever_the_order_of_files(tmp_path):
 
 
 def test_mistakes_are_named(tmp_path):
-    with pytest.raises(ConfigurationError, match="no crawl pages, expected files of both sides"):
+    with pytest.raises(ConfigurationError, match="no crawl pages, expected files of reference and of crawl pages"):
         LabelledPages(reference=("a.jsonl",), crawl=())
     short = json_lines(tmp_path / "short.jsonl", ["too short"])
     with pytest.raises(InputError, match="none of 1 reference pages passes the filters"):

@@ -46,13 +46,15 @@ def test_another_folder_of_the_same_crawl_is_numbered_on(tmp_path, folder):
     assert add_group(tmp_path, "local/g0001", GroupSource(folder=str(other))).files == ("a.warc.gz", "b.warc.gz")
     assert add_group(tmp_path, "local/g0002", GroupSource(folder=str(other))).files == ("c.warc.gz",)
     assert add_group(tmp_path, "local/g0003", GroupSource(folder=str(folder))).files == ("e.warc.gz", "g.warc.gz")
-    with pytest.raises(InputError, match=r"groups left: local/g0004$"):
+    with pytest.raises(InputError, match=r"available groups: local/g0004$"):
         add_group(tmp_path, "local/g0000", GroupSource(folder=str(folder), files_per_group=3))
 
 
 @pytest.mark.parametrize("key", ["local/g0003", "local/g0004"])
 def test_a_group_without_files_is_refused_with_the_groups_left(tmp_path, folder, key):
-    with pytest.raises(InputError, match=rf"'{key}': .* has no files for it; groups left: local/g0000, local/g0001, "):
+    with pytest.raises(
+        InputError, match=rf"'{key}': .* has no files for this group; available groups: local/g0000, local/g0001, "
+    ):
         add_group(tmp_path, key, GroupSource(folder=str(folder)))
     assert stored_groups(tmp_path) == {}
 

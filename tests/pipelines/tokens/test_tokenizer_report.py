@@ -81,5 +81,5 @@ def test_what_cannot_be_is_refused(inputs, tmp_path):
         TokenizerReportConfig(vocab_sizes=(261,))
     with pytest.raises(ConfigurationError, match=r"tokenizer_report.max_text_bytes: 0, expected at least 1"):
         TokenizerReportConfig(max_text_bytes=0)
-    with pytest.raises(InputError, match="too few documents to learn from some and measure on others"):
+    with pytest.raises(InputError, match="too few documents, expected some for training and others for measurement"):
         write_tokenizer_report(publish_documents(tmp_path / "one", ENGLISH[:1]), *inputs[1:], tmp_path / "out")
