@@ -133,7 +133,7 @@ def budget_was_right(home: LoamHome) -> dg.AssetCheckResult:
             predicted, measured = text(found[f"predicted_{name}"]), text(found[f"measured_{name}"])
             told.append(f"{quantity}: predicted {predicted}, measured {measured} ({errors[name]:+.0%})")
         else:
-            told.append(f"{quantity}: not measured; this machine has no record of the measurement")
+            told.append(f"{quantity}: not measured (no record on this machine)")
     if not found["same"]:
         told = [
             "the budget was computed for another configuration: materialize training_budget with the settings of "

@@ -223,7 +223,7 @@ def test_a_budget_without_measurements_says_so(home):
     found = pretraining.budget_was_right(home=home)
     assert found.passed and found.description.split("; ") == [
         "memory: predicted 105 bytes, measured 100 bytes (+5%)",
-        "time: not measured, since this machine has no record of it",
+        "time: not measured (no record on this machine)",
     ]
     (work_folder(home.target("training_budget")) / CALIBRATION).unlink()
     found = pretraining.budget_was_right(home=home)
