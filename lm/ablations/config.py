@@ -54,22 +54,25 @@ class AblationConfig:
         ConfigurationError: a value out of its range, or a shared setting that the training refuses.
     """
 
-    num_tokens: Annotated[int, Doc("Training tokens of each run: the equal budget."), Range(1)] = 200_000
+    num_tokens: Annotated[int, Doc("Training tokens per run, the same for every variant."), Range(1)] = 200_000
     seeds: Annotated[
         tuple[int, ...],
-        Doc("Every variant is trained once per seed; the spread between seeds is what luck alone does."),
+        Doc("Every variant is trained once per seed; the spread between seeds measures seed noise."),
         Range(0),
     ] = (0, 1)
     training: Annotated[
         Mapping[str, Any],
         Doc(
-            "Settings of the training that all runs share, over those of the ablations: tiny_cpu, AdamW, batches of 4."
+            "Training settings shared by all runs. They override the defaults of the ablations: tiny_cpu, AdamW, "
+            "batches of 4."
         ),
     ] = field(default_factory=dict)
     learning_rates: Annotated[
-        tuple[float, ...], Doc("Learning rates to try, rising; the first that is too high is the last."), Range(above=0)
+        tuple[float, ...],
+        Doc("Learning rates to try, in increasing order; the first rate that is too high is the last one tried."),
+        Range(above=0),
     ] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0, 10.0)
-    num_evaluations: Annotated[int, Doc("Looks at the validation split on the way of each run."), Range(1)] = 8
+    num_evaluations: Annotated[int, Doc("Validation passes during each run."), Range(1)] = 8
 
     def __post_init__(self) -> None:
         settle(self, "ablations")

@@ -29,10 +29,13 @@ Curriculum = Literal["none", "pass_rate"]
 class DeviceConfig:
     """The device of a stage, and its threads."""
 
-    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU if there is one.")] = "auto"
     num_threads: Annotated[
         int,
-        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
+        Doc(
+            "CPU threads; 0 is torch's default. Results are bit-identical only between runs with the same number of "
+            "threads."
+        ),
         Range(0, 4_096),
     ] = 0
 
@@ -44,21 +47,28 @@ class DeviceConfig:
 class UpdateConfig(DeviceConfig):
     """The settings of every training on examples: its batches and its learning rate."""
 
-    seed: Annotated[int, Doc("Draws the order of batches and every sample."), Range(0)] = 0
+    seed: Annotated[int, Doc("Seed of the batch order and of sampling."), Range(0)] = 0
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
-    batch_size: Annotated[int, Doc("Examples a step: instructions, pairs or problems."), Range(1, 2**24)] = 32
-    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-4
-    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 5
-    final_lr_fraction: Annotated[
-        float, Doc("The learning rate at the end, as a share of the highest; a cosine leads there."), Range(0, 1)
-    ] = 0.1
-    weight_decay: Annotated[float, Doc("Decoupled decay of matrices."), Range(0)] = 0.0
-    max_gradient_norm: Annotated[float, Doc("Gradients with a larger norm are scaled down to it."), Range(above=0)] = (
-        1.0
+    batch_size: Annotated[int, Doc("Examples per step: instructions, pairs or problems."), Range(1, 2**24)] = 32
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0)] = (
+        1e-4
     )
+    warmup_steps: Annotated[int, Doc("Steps of linear learning-rate warm-up."), Range(0)] = 5
+    final_lr_fraction: Annotated[
+        float, Doc("Final learning rate of the cosine schedule, as a fraction of the peak learning rate."), Range(0, 1)
+    ] = 0.1
+    weight_decay: Annotated[float, Doc("Weight decay of matrices, decoupled from the gradient."), Range(0)] = 0.0
+    max_gradient_norm: Annotated[
+        float,
+        Doc("Gradient clipping: gradients with a larger global norm are scaled down to this norm."),
+        Range(above=0),
+    ] = 1.0
     too_long: Annotated[
         TooLong,
-        Doc("An example longer than the context stops the stage, is left out, or loses its end."),
+        Doc(
+            "Treatment of examples longer than the context: stop with an error (refuse), leave them out (skip), or "
+            "truncate them (cut)."
+        ),
     ] = "refuse"
 
 
@@ -68,19 +78,25 @@ class TuningConfig(UpdateConfig):
 
     optimizer: Annotated[
         Optimizer,
-        Doc("Muon for the layers' matrices, or AdamW for everything; both take about the same learning rate."),
+        Doc(
+            "muon: Muon for the layers' matrices and AdamW for all other weights; adamw: AdamW for all. Both need "
+            "about the same learning rate."
+        ),
     ] = "muon"
     replay_windows: Annotated[
-        int, Doc("Windows of pre-training text a step, so that the language stays; 0 leaves them out."), Range(0, 2**16)
+        int,
+        Doc("Sequences of pre-training text replayed per step, against forgetting; 0 disables replay."),
+        Range(0, 2**16),
     ] = 0
     replay_weight: Annotated[
-        float, Doc("Weight of the replayed text's mean loss beside the stage's own."), Range(above=0)
+        float, Doc("Weight of the mean loss of the replayed text, which is added to the stage's loss."), Range(above=0)
     ] = 1.0
-    max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
+    max_new_tokens: Annotated[int, Doc("Maximum length of an answer, in tokens."), Range(1)] = 48
     evaluation_problems: Annotated[
         int,
         Doc(
-            "Held-out problems to answer before and after; the first of the file, so that every stage answers the same."
+            "Number of held-out problems answered before and after the stage: the first in the file, the same for "
+            "every stage."
         ),
         Range(1),
     ] = 200
@@ -106,25 +122,34 @@ class SFTConfig(TuningConfig):
     """Supervised fine-tuning."""
 
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 100
-    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 5e-3
-    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = 10
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0)] = (
+        5e-3
+    )
+    warmup_steps: Annotated[int, Doc("Steps of linear learning-rate warm-up."), Range(0)] = 10
     packing: Annotated[
-        Packing, Doc("An example a row, padded, or whole examples packed into rows; the loss is the same.")
+        Packing,
+        Doc(
+            "One padded example per row (padded), or several whole examples packed into a row (best_fit); the loss "
+            "is the same."
+        ),
     ] = "padded"
-    microbatch_size: Annotated[
-        int, Doc("Examples in one forward pass; changes memory, not the gradient."), Range(1)
-    ] = 64
+    microbatch_size: Annotated[int, Doc("Examples per forward pass; affects memory, not the gradient."), Range(1)] = 64
     max_examples: Annotated[
-        int | None, Doc("Take only the first so many training examples; empty takes all."), Range(1)
+        int | None,
+        Doc("Maximum number of training examples, taken from the start of the file; empty uses all."),
+        Range(1),
     ] = None
     lora_rank: Annotated[
         int,
-        Doc("Rank of adapters that learn in place of the layers' maps, and are merged at the end; 0 for none."),
+        Doc(
+            "Rank of the LoRA adapters, which are trained in place of the layers' matrices and merged at the end; 0 "
+            "disables LoRA."
+        ),
         Range(0),
     ] = 0
-    lora_alpha: Annotated[float, Doc("An adapter's product counts alpha / rank times."), Range(above=0)] = 16.0
+    lora_alpha: Annotated[float, Doc("LoRA's α: the adapter product is scaled by alpha / rank."), Range(above=0)] = 16.0
     neftune_alpha: Annotated[
-        float, Doc("Size of NEFTune's noise on the embeddings, 5 in the paper; 0 for none."), Range(0)
+        float, Doc("NEFTune's α: scale of the noise on the embeddings, 5 in the paper; 0 disables the noise."), Range(0)
     ] = 0.0
 
     def __post_init__(self) -> None:
@@ -138,26 +163,33 @@ class DPOConfig(TuningConfig):
     """Direct preference optimization."""
 
     num_steps: Annotated[int, Doc("Optimizer updates."), Range(1)] = 60
-    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
-    beta: Annotated[float, Doc("How strongly the policy is held to the reference."), Range(above=0)] = 0.1
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0)] = (
+        1e-3
+    )
+    beta: Annotated[
+        float, Doc("DPO's β: strength of the implicit KL penalty against the reference."), Range(above=0)
+    ] = 0.1
     saturation: Annotated[
         float,
         Doc(
-            "Stop when the mean preference loss of the last ten steps is below this: the pairs are told apart; 0 never."
+            "Stop early once the mean preference loss of the last ten steps is below this value; 0 disables early "
+            "stopping."
         ),
         Range(0),
     ] = 0.0
-    loss: Annotated[PreferenceLoss, Doc("Of a pair's margin: sigmoid is DPO's.")] = "sigmoid"
+    loss: Annotated[PreferenceLoss, Doc("Loss function of a pair's margin; sigmoid is standard DPO.")] = "sigmoid"
     label_smoothing: Annotated[
         float,
-        Doc("Share of pairs whose responses may have been swapped; for the sigmoid loss."),
+        Doc("Label smoothing: assumed share of pairs with swapped labels; sigmoid loss only."),
         Range(0, below=0.5),
     ] = 0.0
     length_normalized: Annotated[
-        bool, Doc("Compare mean log-probabilities of tokens instead of sums over responses.")
+        bool, Doc("Compare mean log-probabilities per token instead of sums over the responses.")
     ] = False
     sft_weight: Annotated[
-        float, Doc("Weight of the chosen answer's own likelihood in the loss; 0 is plain DPO."), Range(0)
+        float,
+        Doc("Weight of the chosen response's mean negative log-likelihood in the loss; 0 is standard DPO."),
+        Range(0),
     ] = 1.0
 
 
@@ -165,11 +197,11 @@ class DPOConfig(TuningConfig):
 class SamplingConfig(DeviceConfig):
     """The settings of samples that a model draws to training prompts."""
 
-    num_problems: Annotated[int, Doc("Training prompts to answer: the first of the file."), Range(1)] = 256
-    num_samples: Annotated[int, Doc("Answers sampled to each prompt."), Range(1, 2**16)] = 4
-    temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
-    max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
-    seed: Annotated[int, Doc("Draws the samples."), Range(0)] = 0
+    num_problems: Annotated[int, Doc("Number of training prompts to answer: the first in the file."), Range(1)] = 256
+    num_samples: Annotated[int, Doc("Answers sampled per prompt."), Range(1, 2**16)] = 4
+    temperature: Annotated[float, Doc("Sampling temperature."), Range(0.01, 100)] = 1.0
+    max_new_tokens: Annotated[int, Doc("Maximum length of an answer, in tokens."), Range(1)] = 48
+    seed: Annotated[int, Doc("Seed of sampling."), Range(0)] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,16 +209,20 @@ class PairsConfig(SamplingConfig):
     """Preference pairs of a model's own samples."""
 
     source: Annotated[
-        PairSource, Doc("A pair is of a right and a wrong sample, or of two samples that a judging model compares.")
+        PairSource,
+        Doc(
+            "verifier: pairs of a correct and an incorrect sample; judge: pairs of two samples, ranked by a judge "
+            "model."
+        ),
     ] = "verifier"
-    prompts: Annotated[
-        PairPrompts, Doc("Training prompts that are answered for a judge; the verifier takes problems.")
-    ] = "problems"
-    judge: Annotated[JudgeConfig, Doc("The judging model, where it is the source.")] = field(
+    prompts: Annotated[PairPrompts, Doc("Training prompts to answer: problems, or with a judge also instructions.")] = (
+        "problems"
+    )
+    judge: Annotated[JudgeConfig, Doc("The judge model, used if `source` is judge.")] = field(
         default_factory=JudgeConfig
     )
     num_samples: Annotated[
-        int, Doc("Answers sampled to each prompt; a judge compares the first two that differ."), Range(2, 2**16)
+        int, Doc("Answers sampled per prompt; a judge compares the first two that differ."), Range(2, 2**16)
     ] = 4
 
     def __post_init__(self) -> None:
@@ -203,54 +239,68 @@ class PairsConfig(SamplingConfig):
 class RewardModelConfig(UpdateConfig):
     """A Bradley–Terry reward model, trained by AdamW."""
 
-    batch_size: Annotated[int, Doc("Pairs a step."), Range(1, 2**24)] = 32
-    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
+    batch_size: Annotated[int, Doc("Pairs per step."), Range(1, 2**24)] = 32
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0)] = (
+        1e-3
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutConfig(TuningConfig):
     """The settings of stages that learn from their own samples: a step draws problems, samples answers, and updates."""
 
-    num_steps: Annotated[int, Doc("Rollouts of a batch of problems."), Range(1)] = 90
-    batch_size: Annotated[int, Doc("Problems a step."), Range(1, 2**24)] = 64
-    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = 1e-3
-    group_size: Annotated[int, Doc("Answers sampled to each problem."), Range(1, 2**16)] = 8
-    temperature: Annotated[float, Doc("Of the samples."), Range(0.01, 100)] = 1.0
-    microbatch_size: Annotated[
-        int, Doc("Responses in one forward pass; changes memory, not the gradient."), Range(1)
-    ] = 128
-    clip_low: Annotated[float, Doc("How far the probability ratio may fall below 1."), Range(0, 1)] = 0.2
-    clip_high: Annotated[float, Doc("How far the probability ratio may rise above 1."), Range(0)] = 0.2
+    num_steps: Annotated[
+        int, Doc("Training steps; each samples answers to a batch of problems and updates the policy."), Range(1)
+    ] = 90
+    batch_size: Annotated[int, Doc("Problems per step."), Range(1, 2**24)] = 64
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0)] = (
+        1e-3
+    )
+    group_size: Annotated[int, Doc("Answers sampled per problem."), Range(1, 2**16)] = 8
+    temperature: Annotated[float, Doc("Sampling temperature."), Range(0.01, 100)] = 1.0
+    microbatch_size: Annotated[int, Doc("Responses per forward pass; affects memory, not the gradient."), Range(1)] = (
+        128
+    )
+    clip_low: Annotated[float, Doc("Clip range of the probability ratio below 1."), Range(0, 1)] = 0.2
+    clip_high: Annotated[float, Doc("Clip range of the probability ratio above 1."), Range(0)] = 0.2
     kl_weight: Annotated[
-        float, Doc("Weight of the divergence from the model that training starts from; 0 leaves it out."), Range(0)
+        float, Doc("Weight of the KL penalty against the initial model; 0 disables the penalty."), Range(0)
     ] = 0.0
     patience: Annotated[
         int,
         Doc(
-            "Stop with an error when no response has earned a reward in the first so many steps, or in the whole of a "
-            "shorter run; 0 never."
+            "Fail if no response earns a reward in this many initial steps, or in all steps of a shorter run; 0 "
+            "disables the check."
         ),
         Range(0),
     ] = 20
     mask_truncated: Annotated[
-        bool, Doc("Leave responses that reached max_new_tokens out of the loss; they still count in their group.")
+        bool,
+        Doc(
+            "Leave responses that reached max_new_tokens out of the loss; their rewards still count in the "
+            "advantages of their group."
+        ),
     ] = False
-    format_reward: Annotated[float, Doc("For a well-formed wrong answer; a right one has 1."), Range(0, below=1)] = 0.0
+    format_reward: Annotated[
+        float, Doc("Reward of a well-formed but incorrect answer; a correct answer has reward 1."), Range(0, below=1)
+    ] = 0.0
     evaluate_every: Annotated[
         int,
-        Doc("Steps between two evaluations on the validation problems, the last step beside; 0 for none."),
+        Doc(
+            "Steps between evaluations on the validation problems; the last step is always evaluated. 0 disables them."
+        ),
         Range(0),
     ] = 0
     validation_problems: Annotated[
         int,
         Doc(
-            "Held-out problems of these evaluations: the last of the file, which no report answers where they choose "
-            "the model."
+            "Number of held-out problems for these evaluations: the last in the file. With `keep_best`, the "
+            "evaluation report excludes them."
         ),
         Range(1),
     ] = 64
     keep_best: Annotated[
-        bool, Doc("Publish the model of the evaluation with the highest reward, instead of the last step's.")
+        bool, Doc("Publish the model with the highest validation reward instead of the model of the last step.")
     ] = False
 
     def __post_init__(self) -> None:
@@ -263,45 +313,52 @@ class RolloutConfig(TuningConfig):
 class GRPOConfig(RolloutConfig):
     """Group-relative policy optimization."""
 
-    group_size: Annotated[int, Doc("Answers sampled to each problem."), Range(2, 2**16)] = 8
+    group_size: Annotated[int, Doc("Answers sampled per problem."), Range(2, 2**16)] = 8
     updates_per_rollout: Annotated[
         int,
         Doc(
-            "Into how many parts a step's problems are divided, with one update on each; the later ones are off-policy."
+            "Updates per pass over a rollout: its problems are split into this many parts, with one update each. "
+            "Updates after the first are off-policy."
         ),
         Range(1),
     ] = 1
     epochs: Annotated[
-        int, Doc("Passes over the responses of a step; those after the first are off-policy."), Range(1, 1_000)
+        int, Doc("Passes over the responses of a step; passes after the first are off-policy."), Range(1, 1_000)
     ] = 1
     kl_estimator: Annotated[
-        KLEstimator, Doc("k1 is subtracted from the advantages, k2 and k3 are terms of the loss.")
+        KLEstimator,
+        Doc("Estimator of the KL penalty: k1 is subtracted from the advantages; k2 and k3 are terms of the loss."),
     ] = "k3"
-    method: Annotated[Method, Doc("The loss of a token; clip is GRPO's and PPO's.")] = "clip"
-    baseline: Annotated[Baseline, Doc("What of its group is subtracted from a response's reward.")] = "mean"
-    normalizer: Annotated[Normalizer, Doc("What of its rewards a group's advantages are divided by.")] = "std"
+    method: Annotated[Method, Doc("Policy loss per token; clip is the clipped objective of PPO and GRPO.")] = "clip"
+    baseline: Annotated[
+        Baseline, Doc("Baseline subtracted from each reward: group mean, leave-one-out mean, or none.")
+    ] = "mean"
+    normalizer: Annotated[
+        Normalizer, Doc("Divisor of a group's advantages: standard deviation or mean of its rewards, or none.")
+    ] = "std"
     negative_weight: Annotated[
         float,
-        Doc("What advantages below 0 are multiplied by: 1 is plain GRPO, less leans on what went right."),
+        Doc("Factor on negative advantages; 1 is standard GRPO, smaller values emphasize correct answers."),
         Range(0),
     ] = 1.0
     normalization: Annotated[
-        Normalization, Doc("What the summed loss of tokens is divided by: all tokens, each sequence's, or a constant.")
+        Normalization,
+        Doc("Divisor of the summed token loss: all tokens of the batch, the tokens of each sequence, or a constant."),
     ] = "token"
     signal_floor: Annotated[
         float,
         Doc(
-            "Draw further batches of problems into a step until this share of batch_size has groups whose rewards "
-            "differ: DAPO's dynamic sampling; 0 draws once."
+            "DAPO's dynamic sampling: draw more batches until groups with differing rewards make up this share of "
+            "batch_size; 0 draws one batch."
         ),
         Range(0, 1),
     ] = 0.0
-    most_draws: Annotated[int, Doc("Batches that a step draws at most, where signal is rare."), Range(1)] = 4
+    most_draws: Annotated[int, Doc("Maximum number of batches drawn per step, with `signal_floor`."), Range(1)] = 4
     curriculum: Annotated[
         Curriculum,
         Doc(
-            "none draws problems in shuffled epochs; pass_rate draws new ones, and those that are right about half of "
-            "the time, more often."
+            "none: shuffled epochs. pass_rate: new problems, and problems with a pass rate near one half, are drawn "
+            "more often."
         ),
     ] = "none"
 
@@ -329,21 +386,29 @@ class GRPOConfig(RolloutConfig):
 class PPOConfig(RolloutConfig):
     """Proximal policy optimization, with a value model and an adaptive weight of the KL."""
 
-    group_size: Annotated[int, Doc("Answers sampled to each problem."), Range(1, 2**16)] = 4
+    group_size: Annotated[int, Doc("Answers sampled per problem."), Range(1, 2**16)] = 4
     kl_weight: Annotated[
-        float, Doc("Weight of the KL that each token's reward loses, at first; 0 leaves it out."), Range(0)
+        float, Doc("Initial weight of the per-token KL penalty; 0 disables the penalty."), Range(0)
     ] = 0.05
     kl_target: Annotated[
-        float, Doc("KL of a response, in nats, near which the weight adapts to hold it; 0 keeps the weight."), Range(0)
+        float, Doc("Target KL per response, in nats, of the adaptive KL weight; 0 keeps the weight constant."), Range(0)
     ] = 0.0
-    kl_horizon: Annotated[int, Doc("Responses over which the weight adapts; fewer adapt faster."), Range(1)] = 10_000
+    kl_horizon: Annotated[
+        int, Doc("Horizon of the adaptive KL weight, in responses; a shorter horizon adapts faster."), Range(1)
+    ] = 10_000
     epochs: Annotated[int, Doc("Passes over the responses of a step."), Range(1, 1_000)] = 2
-    updates_per_epoch: Annotated[int, Doc("Into how many parts each pass divides the responses."), Range(1)] = 2
-    value_clip: Annotated[float, Doc("How far a value may leave the one that was drawn with."), Range(above=0)] = 0.2
-    value_rate: Annotated[float, Doc("The value model's learning rate, as a multiple."), Range(above=0)] = 1.0
-    discount: Annotated[float, Doc("Gamma: what a reward is worth one token earlier."), Range(0, 1)] = 1.0
+    updates_per_epoch: Annotated[
+        int, Doc("Updates per pass: the responses are split into this many parts, with one update each."), Range(1)
+    ] = 2
+    value_clip: Annotated[
+        float, Doc("Clip range of the value loss: maximum change from the value at sampling time."), Range(above=0)
+    ] = 0.2
+    value_rate: Annotated[
+        float, Doc("Learning rate of the value model, as a multiple of `learning_rate`."), Range(above=0)
+    ] = 1.0
+    discount: Annotated[float, Doc("Discount factor γ, per token."), Range(0, 1)] = 1.0
     gae_lambda: Annotated[
-        float, Doc("Of generalized advantages: 1 trusts the rewards, 0 the next value."), Range(0, 1)
+        float, Doc("λ of generalized advantage estimation: 1 uses the full return, 0 the next value."), Range(0, 1)
     ] = 0.95
 
     @property
@@ -365,14 +430,14 @@ class ReportConfig(DeviceConfig):
     """The report over all stages."""
 
     num_problems: Annotated[
-        int, Doc("Held-out problems that every stage answers: the first of the file."), Range(1)
+        int, Doc("Number of held-out problems that every stage answers: the first in the file."), Range(1)
     ] = 200
-    num_shown: Annotated[int, Doc("Problems whose answers are shown."), Range(0)] = 8
+    num_shown: Annotated[int, Doc("Number of problems shown with their answers."), Range(0)] = 8
     win_rate_against: Annotated[
-        str, Doc("Stage that every stage's answers are compared with; no win rate where it is not among them.")
+        str, Doc("Stage that the win rates compare against; no win rates if the report lacks this stage.")
     ] = "sft"
-    max_new_tokens: Annotated[int, Doc("Longest answer."), Range(1)] = 48
-    seed: Annotated[int, Doc("Draws the samples at temperature 1."), Range(0)] = 0
+    max_new_tokens: Annotated[int, Doc("Maximum length of an answer, in tokens."), Range(1)] = 48
+    seed: Annotated[int, Doc("Seed of the samples at temperature 1."), Range(0)] = 0
 
     def __post_init__(self) -> None:
         settle(self, "evaluation")

@@ -16,13 +16,19 @@ RoundStart = Literal["base", "last"]
 class RejectionConfig(SamplingConfig):
     """Rejection sampling: the right ones of a model's own answers, as instructions."""
 
-    seed: Annotated[int, Doc("Draws the samples, and those that are kept."), Range(0)] = 0
-    most_kept: Annotated[int, Doc("Right answers kept of a problem, at most; equal ones count once."), Range(1)] = 2
+    seed: Annotated[int, Doc("Seed of sampling and of the choice of kept answers."), Range(0)] = 0
+    most_kept: Annotated[
+        int, Doc("Maximum number of correct answers kept per problem; duplicates count once."), Range(1)
+    ] = 2
     choice: Annotated[
-        Choice, Doc("Which right answers are kept where there are more: some at random, or the shortest in tokens.")
+        Choice, Doc("Choice of the kept answers if more are correct: random, or the shortest in tokens.")
     ] = "random"
     too_long: Annotated[
-        TooLong, Doc("A prompt that leaves no room for an answer stops the sampling, or is left out and counted.")
+        TooLong,
+        Doc(
+            "Treatment of prompts without room for an answer in the context: stop with an error (refuse), or leave "
+            "them out and count them (skip, cut)."
+        ),
     ] = "refuse"
 
 
@@ -30,14 +36,18 @@ class RejectionConfig(SamplingConfig):
 class ExpertConfig(SFTConfig, RejectionConfig):
     """Expert iteration: rounds of rejection sampling and SFT on what was kept; the steps and rates are a round's."""
 
-    num_steps: Annotated[int, Doc("Optimizer updates of a round."), Range(1)] = 50
-    learning_rate: Annotated[float, Doc("The highest learning rate of a round, after its warm-up."), Range(above=0)] = (
-        1e-3
-    )
-    warmup_steps: Annotated[int, Doc("Steps of a round until the learning rate is at its highest."), Range(0)] = 5
+    num_steps: Annotated[int, Doc("Optimizer updates per round."), Range(1)] = 50
+    learning_rate: Annotated[
+        float, Doc("Peak learning rate of each round, reached at the end of its warm-up."), Range(above=0)
+    ] = 1e-3
+    warmup_steps: Annotated[int, Doc("Steps of linear learning-rate warm-up in each round."), Range(0)] = 5
     num_rounds: Annotated[int, Doc("Rounds of sampling and fine-tuning."), Range(1, 1_000)] = 3
     round_start: Annotated[
-        RoundStart, Doc("The model that a round tunes: the base of the first round, or the last round's.")
+        RoundStart,
+        Doc(
+            "Model that a round fine-tunes: the base model of the first round (base), or the model of the previous "
+            "round (last)."
+        ),
     ] = "last"
 
     def sampling(self, number: int) -> RejectionConfig:

@@ -12,7 +12,9 @@ from lm.configuration import Doc, Range, settle
 class NgramConfig:
     """The n-gram baseline that a trained model must beat."""
 
-    order: Annotated[int, Doc("Length of the longest grams: 3 reads the two tokens before."), Range(1, 7)] = 3
+    order: Annotated[
+        int, Doc("Order of the n-gram model: 3 predicts a token from the two tokens before it."), Range(1, 7)
+    ] = 3
 
     def __post_init__(self) -> None:
         settle(self, "ngram")

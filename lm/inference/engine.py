@@ -41,11 +41,13 @@ _SHORT = 128
 class GenerationConfig:
     """Sampling settings: temperature 0 is greedy; `top_k` and `top_p` restrict the draw where they are set."""
 
-    max_new_tokens: Annotated[int, Doc("Longest continuation."), Range(1)] = 128
-    temperature: Annotated[float, Doc("What logits are divided by; 0 is greedy."), Range(0)] = 1.0
-    top_k: Annotated[int | None, Doc("Draw from the k likeliest tokens."), Range(1)] = None
+    max_new_tokens: Annotated[int, Doc("Maximum length of a continuation, in tokens."), Range(1)] = 128
+    temperature: Annotated[float, Doc("Sampling temperature; 0 is greedy decoding."), Range(0)] = 1.0
+    top_k: Annotated[int | None, Doc("Top-k sampling: sample from the k most likely tokens."), Range(1)] = None
     top_p: Annotated[
-        float | None, Doc("Draw from the fewest tokens that reach this probability."), Range(above=0, most=1)
+        float | None,
+        Doc("Nucleus sampling: sample from the fewest most likely tokens with at least this total probability."),
+        Range(above=0, most=1),
     ] = None
 
     def __post_init__(self) -> None:

@@ -29,140 +29,153 @@ class ModelConfig:
         ConfigurationError: a combination that cannot work, with the reason.
     """
 
-    vocab_size: Annotated[int, Doc("Ids that the tokenizer has."), Range(1, 2**31)]
-    context_length: Annotated[int, Doc("Tokens that the model reads at once, at most."), Range(1, 2**24)]
+    vocab_size: Annotated[int, Doc("Vocabulary size: number of token ids."), Range(1, 2**31)]
+    context_length: Annotated[int, Doc("Maximum sequence length, in tokens."), Range(1, 2**24)]
     d_model: Annotated[int, Doc("Width of the residual stream."), Range(1, 2**20)]
-    num_layers: Annotated[int, Doc("Layers, each of a mixer and a feed-forward layer."), Range(1, 4_096)]
-    num_heads: Annotated[int, Doc("Heads of the queries."), Range(1, 4_096)]
+    num_layers: Annotated[
+        int, Doc("Number of layers, each with a token mixer and a feed-forward layer."), Range(1, 4_096)
+    ]
+    num_heads: Annotated[int, Doc("Number of query heads."), Range(1, 4_096)]
     num_kv_heads: Annotated[
         int,
         Doc(
-            "Heads of keys and values: `num_heads` is multi-head attention, fewer is grouped-query, 1 is "
+            "Number of key and value heads: `num_heads` is multi-head attention, fewer is grouped-query, 1 is "
             "multi-query; 0 means `num_heads`."
         ),
         Range(0, 4_096),
     ] = 0
-    d_head: Annotated[int, Doc("Coordinates of a head; 0 means d_model / num_heads."), Range(0, 2**16)] = 0
+    d_head: Annotated[int, Doc("Dimensions per head; 0 means d_model / num_heads."), Range(0, 2**16)] = 0
     d_ff: Annotated[
         int,
         Doc(
-            "Width of the feed-forward layer; 0 means as many weights as two matrices of 4 d_model: 8/3 "
-            "d_model for a gated layer, 4 d_model for a plain one, rounded up to a multiple of 64."
+            "Hidden width of the feed-forward layer. 0 means 8/3 d_model for a gated layer and 4 d_model for a plain "
+            "one, which have equally many weights, rounded up to a multiple of 64."
         ),
         Range(0, 2**22),
     ] = 0
     layer_pattern: Annotated[
         tuple[str, ...],
         Doc(
-            "Kinds of layers (full, window, ssm), repeated until all layers have one: (window, window, full) "
-            "is every third layer without a window."
+            "Layer kinds, repeated over all layers: full attention (full), sliding-window attention (window), state "
+            "space (ssm). (window, window, full) gives every third layer full attention."
         ),
     ] = ("full",)
     window: Annotated[
         int,
-        Doc("Attended keys of a `window` layer: the last so many tokens, the token's own included."),
+        Doc("Attention window of a `window` layer, in tokens, including the current token."),
         Range(0, 2**24),
     ] = 0
     latent_rank: Annotated[
         int,
         Doc(
-            "Multi-head latent attention: keys and values are made from one vector of this length a token, "
-            "which alone is cached; 0 is ordinary attention."
+            "Multi-head latent attention: keys and values are computed from one vector of this length per token, "
+            "which is cached in their place; 0 is ordinary attention."
         ),
         Range(0, 2**20),
     ] = 0
     query_rank: Annotated[
         int,
-        Doc("With `latent_rank`: queries too are made from a vector of this length; 0 makes them from the stream."),
+        Doc(
+            "With `latent_rank`: length of the latent vector of the queries; 0 computes queries from the residual "
+            "stream."
+        ),
         Range(0, 2**20),
     ] = 0
     d_rope: Annotated[
         int,
-        Doc("With `latent_rank`: coordinates of each head that carry the position, beside d_head that do not."),
+        Doc(
+            "With `latent_rank`: dimensions per head that carry the position (RoPE), in addition to d_head "
+            "dimensions that do not."
+        ),
         Range(0, 2**16),
     ] = 0
-    qk_norm: Annotated[bool, Doc("Normalize queries and keys, each head alone, before they turn (Qwen3).")] = False
+    qk_norm: Annotated[bool, Doc("Normalize the queries and keys of each head before RoPE (Qwen3).")] = False
     position: Annotated[
         Literal["rope", "none", "learned", "sinusoidal"],
         Doc(
-            "Encoding of positions: queries and keys turn (rope), not at all (none), or a vector is "
-            "added to its embedding."
+            "Positional encoding: rotary (rope), none, or a vector added to each token embedding (learned or "
+            "sinusoidal)."
         ),
     ] = "rope"
-    rope_theta: Annotated[float, Doc("RoPE's base: pair k of d turns by theta^(-2k/d) a position."), Range(above=0)] = (
-        10_000.0
-    )
+    rope_theta: Annotated[
+        float, Doc("RoPE's base: pair k of d dimensions rotates by theta^(-2k/d) per position."), Range(above=0)
+    ] = 10_000.0
     rope_layout: Annotated[
         Literal["interleaved", "half"],
-        Doc("Which coordinates rotate together: (2k, 2k+1), or (k, k + d_head/2) as in Llama's published weights."),
+        Doc("Dimensions that RoPE rotates together: (2k, 2k+1), or (k, k + d_head/2) as in Llama's published weights."),
     ] = "interleaved"
     rope_factor: Annotated[
         float,
-        Doc("Llama 3's stretching of RoPE: pairs that turn slowly turn this many times slower; 1 leaves them."),
+        Doc("Llama 3's RoPE scaling: low-frequency pairs rotate this many times slower; 1 disables scaling."),
         Range(1),
     ] = 1.0
     rope_original_context: Annotated[
-        int, Doc("With `rope_factor`: the context length before stretching, which says what is slow."), Range(0, 2**24)
+        int, Doc("With `rope_factor`: the original context length, which defines the low frequencies."), Range(0, 2**24)
     ] = 0
     norm: Annotated[Literal["rms", "layer"], Doc("RMSNorm, or LayerNorm with a bias.")] = "rms"
     norm_placement: Annotated[
         Literal["pre", "post", "sandwich", "none"],
         Doc(
-            "Before each part of a layer, after it on the stream (as in 2017), before it and after it off the "
-            "stream, or nowhere."
+            "Position of the norms: before each sublayer (pre), after the residual addition (post, as in 2017), "
+            "before and after each sublayer (sandwich), or none."
         ),
     ] = "pre"
     scaled_residuals: Annotated[
         bool,
-        Doc("Projections onto the residual stream start 1/sqrt(2 num_layers) as large (GPT-2)."),
+        Doc("Scale the initial projections onto the residual stream by 1/sqrt(2 num_layers) (GPT-2)."),
     ] = False
-    norm_epsilon: Annotated[float, Doc("Added under the root of every norm."), Range(above=0)] = 1e-5
+    norm_epsilon: Annotated[float, Doc("Epsilon of every norm, added under the square root."), Range(above=0)] = 1e-5
     bias: Annotated[bool, Doc("Biases in the matrices of attention and feed-forward layers (GPT-2).")] = False
     ffn: Annotated[
         Literal["swiglu", "geglu", "relu2", "silu", "gelu"],
-        Doc("The feed-forward layer: gated by SiLU or GELU; or plain, with ReLU squared, SiLU or GELU."),
+        Doc("Feed-forward layer: gated by SiLU or GELU (swiglu, geglu), or plain with squared ReLU, SiLU or GELU."),
     ] = "swiglu"
     num_experts: Annotated[
         int,
-        Doc("Feed-forward layers a token may choose from (mixture of experts); 0 has a single one."),
+        Doc("Number of experts of each layer (mixture of experts); 0 is one dense feed-forward layer."),
         Range(0, 2**16),
     ] = 0
-    experts_per_token: Annotated[int, Doc("How many of the experts a token goes through."), Range(1, 2**16)] = 2
+    experts_per_token: Annotated[int, Doc("Experts per token (top-k routing)."), Range(1, 2**16)] = 2
     expert_balance: Annotated[
         Literal["loss", "bias", "none"],
-        Doc("What keeps experts equally busy: a term of the loss, or a bias on the choice that follows the load."),
+        Doc("Load balancing of the experts: an auxiliary loss, a routing bias that follows the load, or none."),
     ] = "loss"
-    balance_weight: Annotated[float, Doc("The weight of that term, or the bias's change a step."), Range(0)] = 0.01
-    d_state: Annotated[int, Doc("State-space layers: numbers that each channel remembers."), Range(1, 2**16)] = 64
+    balance_weight: Annotated[
+        float, Doc("Weight of the auxiliary loss, or change of the routing bias per step."), Range(0)
+    ] = 0.01
+    d_state: Annotated[int, Doc("State-space layers: state size per channel."), Range(1, 2**16)] = 64
     chunk_length: Annotated[
         int,
         Doc(
-            "State-space layers: tokens of a chunk. Matrix products inside a chunk cost in proportion to it, steps "
-            "between chunks against it."
+            "State-space layers: tokens per chunk. Longer chunks need more compute in matrix products and fewer "
+            "sequential steps."
         ),
         Range(1, 2**24),
     ] = 64
-    tie_embeddings: Annotated[bool, Doc("One matrix for the token embeddings and the output layer.")] = False
-    logit_soft_cap: Annotated[float, Doc("Logits become cap * tanh(logit / cap); 0 leaves them."), Range(0)] = 0.0
+    tie_embeddings: Annotated[bool, Doc("Share one matrix between the token embeddings and the output layer.")] = False
+    logit_soft_cap: Annotated[
+        float, Doc("Soft cap of the logits: cap * tanh(logit / cap); 0 disables it."), Range(0)
+    ] = 0.0
     base_width: Annotated[
         int,
         Doc(
-            "Scale by width (muP) from a model of this d_model: its learning rate then fits this one, which "
-            "must differ in width and number of heads alone, not in d_head. Not with latent attention. 0 does "
-            "not scale."
+            "Width scaling (muP): d_model of the base model whose learning rate transfers to this model. The two may "
+            "differ only in width and number of heads, not in d_head. Not with latent attention. 0 disables scaling."
         ),
         Range(0, 2**20),
     ] = 0
     separate_documents: Annotated[
         bool,
         Doc(
-            "Trained with each document apart, by document masks or padded packing: the model is then scored on each "
-            "document alone."
+            "Trained on separate documents, by document masks or padded packing: the model is then scored on each "
+            "document separately."
         ),
     ] = False
     attention: Annotated[
         Literal["fused", "reference"],
-        Doc("`fused` calls torch's kernel, `reference` the formula written out; equal up to rounding."),
+        Doc(
+            "`fused` uses fused attention kernels, `reference` the explicit formula; the results agree up to rounding."
+        ),
     ] = "fused"
 
     def __post_init__(self) -> None:

@@ -15,12 +15,12 @@ class PlanConfig:
 
     budgets_flops: Annotated[
         tuple[float, ...],
-        Doc("Training budgets, in floating-point operations; for each the best shape and number of tokens is planned."),
+        Doc("Training budgets, in FLOPs. For each budget the plan has the compute-optimal shape and number of tokens."),
         Range(above=0),
     ] = (1e13, 1e15, 1e17, 1e19, 1e21)
-    context_length: Annotated[int, Doc("Tokens a planned model reads at once."), Range(1, 2**24)] = 1_024
+    context_length: Annotated[int, Doc("Context length of the planned models, in tokens."), Range(1, 2**24)] = 1_024
     microbatch_size: Annotated[
-        int, Doc("Sequences a step computes at once, for the memory of the presets."), Range(1, 2**24)
+        int, Doc("Sequences per microbatch, for the memory estimates of the presets."), Range(1, 2**24)
     ] = 8
 
     def __post_init__(self) -> None:

@@ -33,28 +33,36 @@ class GridConfig:
     """
 
     budgets_flops: Annotated[
-        tuple[float, ...], Doc("Training budgets of the grid, in FLOPs, rising."), Range(above=0)
+        tuple[float, ...], Doc("Training budgets of the grid, in FLOPs, in increasing order."), Range(above=0)
     ] = (1e11, 2e11, 4e11, 8e11)
-    widths: Annotated[tuple[int, ...], Doc("d_model of the sizes, rising."), Range(8, 2**16)] = (24, 32, 48, 64, 80)
-    num_layers: Annotated[int, Doc("Layers of every size."), Range(1, 4_096)] = 2
-    d_head: Annotated[int, Doc("Coordinates of a head, of every size."), Range(2, 2**12)] = 8
-    context_length: Annotated[int, Doc("Tokens of a window."), Range(8, 2**20)] = 128
-    batch_tokens: Annotated[int, Doc("Tokens of a step."), Range(8, 2**26)] = 512
-    base_width: Annotated[int, Doc("The d_model whose learning rate is `learning_rate`."), Range(8, 2**16)] = 32
-    learning_rate: Annotated[float, Doc("The highest learning rate at `base_width`."), Range(above=0)] = 2e-2
-    warmup_share: Annotated[
-        float, Doc("The share of each run's steps in which its learning rate rises."), Range(0, 1)
-    ] = 0.1
-    grid_seed: Annotated[int, Doc("The seed of the grid's runs."), Range(0)] = 0
+    widths: Annotated[tuple[int, ...], Doc("d_model of each model size, in increasing order."), Range(8, 2**16)] = (
+        24,
+        32,
+        48,
+        64,
+        80,
+    )
+    num_layers: Annotated[int, Doc("Number of layers, the same for every size."), Range(1, 4_096)] = 2
+    d_head: Annotated[int, Doc("Dimensions per head, the same for every size."), Range(2, 2**12)] = 8
+    context_length: Annotated[int, Doc("Context length, in tokens."), Range(8, 2**20)] = 128
+    batch_tokens: Annotated[int, Doc("Batch size, in tokens per step."), Range(8, 2**26)] = 512
+    base_width: Annotated[
+        int,
+        Doc("The d_model that `learning_rate` applies to; width scaling (muP) gives the rates of other sizes."),
+        Range(8, 2**16),
+    ] = 32
+    learning_rate: Annotated[float, Doc("Peak learning rate at `base_width`."), Range(above=0)] = 2e-2
+    warmup_share: Annotated[float, Doc("Share of each run's steps in the learning-rate warm-up."), Range(0, 1)] = 0.1
+    grid_seed: Annotated[int, Doc("Seed of all runs of the grid."), Range(0)] = 0
     prediction_factor: Annotated[
-        float, Doc("The predicted budget, as a multiple of the grid's largest."), Range(above=1)
+        float, Doc("Budget of the predicted runs, as a multiple of the grid's largest budget."), Range(above=1)
     ] = 4.0
     prediction_seeds: Annotated[
-        tuple[int, ...], Doc("Seeds of the predicted runs; their mean loss is compared."), Range(0)
+        tuple[int, ...], Doc("Seeds of the predicted runs; their mean loss is compared with the prediction."), Range(0)
     ] = (0, 1, 2)
     num_draws: Annotated[int, Doc("Bootstrap draws of the fit."), Range(2, 100_000)] = 400
     training: Annotated[
-        Mapping[str, Any], Doc("Settings of the training that all runs share, such as optimizer or precision.")
+        Mapping[str, Any], Doc("Training settings shared by all runs, such as optimizer or precision.")
     ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

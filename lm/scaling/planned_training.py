@@ -17,9 +17,11 @@ class PlannedTraining(PretrainConfig):
     """A pre-training, whose shape, tokens, learning rate and batch come from `training_plan` where `plan` is set."""
 
     plan: Annotated[
-        bool, Doc("Train what training_plan recommends for `plan_flops`; other settings stay as they are.")
+        bool, Doc("Use the shape, tokens, learning rate and batch size that training_plan recommends for `plan_flops`.")
     ] = False
-    plan_flops: Annotated[float, Doc("With `plan`: the budget, one of training_plan's."), Range(above=0)] = 1e13
+    plan_flops: Annotated[
+        float, Doc("With `plan`: the training budget in FLOPs, one of training_plan's budgets."), Range(above=0)
+    ] = 1e13
 
 
 def training_of(config: PlannedTraining, tables: Mapping[str, Any] | None) -> PretrainConfig:

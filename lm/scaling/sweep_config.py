@@ -22,17 +22,21 @@ class SweepConfig:
         ConfigurationError: a value out of its range, or no combination.
     """
 
-    budgets_flops: Annotated[tuple[float, ...], Doc("FLOPs of each training."), Range(above=0)] = (5e9, 1e10)
-    widths: Annotated[tuple[int, ...], Doc("d_model of each training."), Range(8, 2**16)] = (16, 32)
-    learning_rates: Annotated[tuple[float, ...], Doc("Highest learning rates."), Range(above=0, most=1_000)] = (3e-2,)
-    num_layers: Annotated[int, Doc("Layers."), Range(1, 4_096)] = 2
-    d_head: Annotated[int, Doc("Coordinates of a head."), Range(2, 2**12)] = 8
-    context_length: Annotated[int, Doc("Tokens of a window."), Range(8, 2**20)] = 128
-    batch_tokens: Annotated[int, Doc("Tokens of a step."), Range(8, 2**26)] = 512
-    optimizer: Annotated[Literal["adamw", "muon", "sgd"], Doc("The optimizer.")] = "muon"
-    seed: Annotated[int, Doc("The seed of every training."), Range(0, 2**31)] = 0
-    total_flops: Annotated[float, Doc("The whole budget of a queue of one's own."), Range(above=0)] = 1e15
-    url: Annotated[str, Doc("A training API, such as http://127.0.0.1:8100; empty trains here.")] = ""
+    budgets_flops: Annotated[tuple[float, ...], Doc("Training budgets to try, in FLOPs."), Range(above=0)] = (5e9, 1e10)
+    widths: Annotated[tuple[int, ...], Doc("Values of d_model to try."), Range(8, 2**16)] = (16, 32)
+    learning_rates: Annotated[tuple[float, ...], Doc("Peak learning rates to try."), Range(above=0, most=1_000)] = (
+        3e-2,
+    )
+    num_layers: Annotated[int, Doc("Number of layers."), Range(1, 4_096)] = 2
+    d_head: Annotated[int, Doc("Dimensions per head."), Range(2, 2**12)] = 8
+    context_length: Annotated[int, Doc("Context length, in tokens."), Range(8, 2**20)] = 128
+    batch_tokens: Annotated[int, Doc("Batch size, in tokens per step."), Range(8, 2**26)] = 512
+    optimizer: Annotated[Literal["adamw", "muon", "sgd"], Doc("Optimizer of all runs.")] = "muon"
+    seed: Annotated[int, Doc("Seed of all runs."), Range(0, 2**31)] = 0
+    total_flops: Annotated[
+        float, Doc("Total budget of the local queue, in FLOPs, if `url` is empty."), Range(above=0)
+    ] = 1e15
+    url: Annotated[str, Doc("URL of a training API, such as http://127.0.0.1:8100; empty trains locally.")] = ""
 
     def __post_init__(self) -> None:
         settle(self, "sweep")

@@ -37,22 +37,22 @@ ROLES = ("embeddings", "lm_head", "matrices", "vectors")
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16", "float16"],
     Doc(
-        "Of matrix products; weights and moments are float32. auto is bfloat16 on a GPU, float32 on a CPU; float16 "
-        "scales the loss."
+        "Number format of matrix multiplications; weights and optimizer moments are float32. auto is bfloat16 on "
+        "a GPU and float32 on a CPU; float16 uses loss scaling."
     ),
 ]
 Compilation = Annotated[
     Literal["auto", "off", "blocks", "model"],
     Doc(
-        "What torch's compiler takes at once: each layer (blocks), all of them (model), nothing (off). auto is blocks "
-        "on a GPU and off on a CPU. The first step waits for the compiler."
+        "Unit of torch.compile: each layer (blocks), the whole model (model), or none (off). auto is blocks on a "
+        "GPU and off on a CPU. The first step includes compilation."
     ),
 ]
 Recomputation = Annotated[
     Literal["none", "blocks", "selective"],
     Doc(
-        "Activations computed again for the gradient instead of kept: whole layers (blocks: a third more work), or all "
-        "but matrix products and attention (selective)."
+        "Activation checkpointing: recompute whole layers in the backward pass (blocks, a third more compute), "
+        "or all operations except matrix products and attention (selective)."
     ),
 ]
 """Settings of computing that pre-training and alignment share; `lm.training.compute` puts them on a model."""
@@ -80,188 +80,243 @@ class PretrainConfig:
             `num_tokens`.
     """
 
-    preset: Annotated[str, Doc("Shape of the model, and recipe of its training."), OneOf(RECIPES)] = "tiny_cpu"
+    preset: Annotated[str, Doc("Model shape and training recipe."), OneOf(RECIPES)] = "tiny_cpu"
     model: Annotated[
-        Mapping[str, Any], Doc("Fields of the preset to replace; the vocabulary size always comes from the shards.")
+        Mapping[str, Any],
+        Doc("Model fields that replace those of the preset; the vocabulary size always comes from the shards."),
     ] = field(default_factory=dict)
-    num_steps: Annotated[int, Doc("How long, in steps; 0 where `num_tokens` says it."), Range(0)] = 0
+    num_steps: Annotated[int, Doc("Length of the run, in steps; 0 if `num_tokens` is set."), Range(0)] = 0
     num_tokens: Annotated[
         int,
-        Doc("How long, in training tokens (padding counts), rounded up to whole steps; 0 where `num_steps` says it."),
+        Doc(
+            "Length of the run, in training tokens including padding, rounded up to whole steps; 0 if `num_steps` is "
+            "set."
+        ),
         Range(0),
     ] = 0
     batch_size: Annotated[
-        int, Doc("Windows of `context_length` tokens a step; left out, the recipe's number of tokens."), Range(1, 2**24)
+        int,
+        Doc("Sequences of `context_length` tokens per step; by default, the recipe's number of tokens."),
+        Range(1, 2**24),
     ] = FROM_PRESET
     microbatch_size: Annotated[
         int,
         Doc(
-            "Windows computed at once, to bound memory; 0 means the whole batch. The gradient is the same, "
-            "except for the balancing term of a mixture of experts, which is a mean over each microbatch."
+            "Sequences per forward and backward pass, to limit memory; 0 is the whole batch. The gradient is the "
+            "same, except for the balancing loss of a mixture of experts, which is a mean over each microbatch."
         ),
         Range(0, 2**24),
     ] = FROM_PRESET
     packing: Annotated[
         Literal["stream", "best_fit", "padded"],
-        Doc("How documents become windows: cut anywhere (stream), packed whole (best_fit), or each alone (padded)."),
+        Doc(
+            "Packing of documents into sequences: cut at any token (stream), whole documents (best_fit), or one "
+            "document per sequence (padded)."
+        ),
     ] = "stream"
-    document_masks: Annotated[bool, Doc("A token attends only to tokens of its own document.")] = False
+    document_masks: Annotated[bool, Doc("Restrict attention to tokens of the same document.")] = False
     source_weights: Annotated[
         Mapping[str, float],
-        Doc("Sources of the shards and their shares of the tokens; without any, all rows are one stream."),
+        Doc(
+            "Sampling weight of each source in the shards, as a share of the tokens; empty reads all rows as one "
+            "stream."
+        ),
         Range(above=0),
     ] = field(default_factory=dict)
     prefetch_batches: Annotated[
-        int, Doc("Batches that a thread reads ahead; 0 reads them when they are due."), Range(0, 1_024)
+        int, Doc("Batches read ahead by a background thread; 0 reads each batch when it is needed."), Range(0, 1_024)
     ] = 2
     optimizer: Annotated[
         Literal["adamw", "muon", "sgd"],
         Doc(
-            "muon orthogonalizes the updates of the layers' matrices and leaves other weights to adamw; sgd has "
-            "momentum alone."
+            "muon orthogonalizes the updates of the layers' matrices and uses adamw for all other weights; sgd is "
+            "SGD with momentum."
         ),
     ] = FROM_PRESET
-    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0)] = FROM_PRESET
+    learning_rate: Annotated[float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0)] = (
+        FROM_PRESET
+    )
     final_lr_fraction: Annotated[
-        float, Doc("The learning rate at the end, as a fraction of the highest."), Range(0, 1)
+        float, Doc("Final learning rate, as a fraction of the peak learning rate."), Range(0, 1)
     ] = 0.1
     schedule: Annotated[
         Literal["cosine", "wsd", "linear"],
         Doc(
-            "How the learning rate falls: by half a cosine, along a line, or (wsd) not at all until a line at "
-            "the end. A wsd run can be continued from its flat part."
+            "Learning-rate decay: cosine, linear, or warmup-stable-decay (wsd), which stays flat until a final "
+            "linear decay. A wsd run can be continued from its flat phase."
         ),
     ] = "cosine"
-    decay_share: Annotated[float, Doc("The share of the steps in which wsd decays."), Range(above=0, most=1)] = 0.2
+    decay_share: Annotated[
+        float, Doc("Share of the steps in the decay phase of a wsd run."), Range(above=0, most=1)
+    ] = 0.2
     decay_chat_share: Annotated[
         float,
-        Doc("The share of windows in wsd's decay that are chat-formatted instructions; none come earlier. 0 for none."),
+        Doc(
+            "Share of chat-formatted instructions among the sequences of wsd's decay phase; earlier phases have "
+            "none. 0 disables them."
+        ),
         Range(0, below=1),
     ] = 0.0
-    warmup_steps: Annotated[int, Doc("Steps until the learning rate is at its highest."), Range(0)] = FROM_PRESET
+    warmup_steps: Annotated[int, Doc("Steps of linear learning-rate warm-up."), Range(0)] = FROM_PRESET
     learning_rate_multipliers: Annotated[
         Mapping[str, float],
-        Doc("Factors of the learning rate for embeddings, lm_head, matrices, vectors; 1 where left out."),
+        Doc(
+            "Learning-rate multipliers by role of the weights: embeddings, lm_head, matrices, vectors. The default "
+            "is 1."
+        ),
         Range(0),
     ] = field(default_factory=dict)
-    momentum: Annotated[float, Doc("Muon's and SGD's memory of the gradient."), Range(0, below=1)] = 0.95
+    momentum: Annotated[float, Doc("Momentum coefficient of Muon and SGD."), Range(0, below=1)] = 0.95
     nesterov: Annotated[bool, Doc("Nesterov momentum for SGD; Muon always has it.")] = False
-    beta1: Annotated[float, Doc("AdamW's memory of the gradient."), Range(0, below=1)] = 0.9
-    beta2: Annotated[float, Doc("AdamW's memory of the gradient's square."), Range(0, below=1)] = 0.95
-    epsilon: Annotated[float, Doc("AdamW's guard against division by zero."), Range(above=0)] = 1e-8
-    weight_decay: Annotated[float, Doc("Decay of matrices; decoupled from the gradient but for sgd."), Range(0)] = 0.1
-    decay_last: Annotated[bool, Doc("AdamW moves a weight before it shrinks it, not after.")] = False
+    beta1: Annotated[float, Doc("AdamW's β₁: decay rate of the first moment."), Range(0, below=1)] = 0.9
+    beta2: Annotated[float, Doc("AdamW's β₂: decay rate of the second moment."), Range(0, below=1)] = 0.95
+    epsilon: Annotated[float, Doc("AdamW's ε, added to the denominator."), Range(above=0)] = 1e-8
+    weight_decay: Annotated[
+        float, Doc("Weight decay of matrices, decoupled from the gradient except with sgd."), Range(0)
+    ] = 0.1
+    decay_last: Annotated[bool, Doc("Apply AdamW's weight decay after the gradient update, not before.")] = False
     z_loss: Annotated[
         float,
-        Doc("Weight of (log of the softmax's normalizer)² in the loss, against drifting logits; 1e-4 is usual."),
+        Doc(
+            "Weight of the z-loss, the squared log of the softmax normalizer, against drifting logits; 1e-4 is "
+            "usual, 0 disables it."
+        ),
         Range(0),
     ] = 0.0
-    max_gradient_norm: Annotated[float, Doc("Gradients with a larger norm are scaled down to it."), Range(above=0)] = (
-        1.0
-    )
+    max_gradient_norm: Annotated[
+        float,
+        Doc("Gradient clipping: gradients with a larger global norm are scaled down to this norm."),
+        Range(above=0),
+    ] = 1.0
     spike_threshold: Annotated[
         float,
-        Doc("A loss this many robust deviations above the median of the last 128 is reported as a spike; 0: none is."),
+        Doc(
+            "Loss-spike threshold: robust standard deviations above the median of the last 128 losses; 0 disables "
+            "spike detection."
+        ),
         Range(0),
     ] = 8.0
-    skip_spikes: Annotated[bool, Doc("Skip and count the update of a step whose loss is a spike.")] = False
+    skip_spikes: Annotated[bool, Doc("Skip the update of a step with a loss spike, and count it as skipped.")] = False
     init_from: Annotated[
         str,
         Doc(
-            "A model artifact, or the folder of one checkpoint, to start from; empty draws the first weights. "
-            "For annealing and continued pre-training."
+            "Model artifact, or folder of one checkpoint, to start from: for annealing and continued pre-training. "
+            "Empty initializes the weights randomly."
         ),
     ] = ""
     init_state: Annotated[
         Literal["weights", "optimizer", "run"],
         Doc(
-            "What is taken from there: the weights alone, the optimizer's moments too, or the whole run, which goes "
-            "on at its step under another length or decay (wsd). The last two need a checkpoint."
+            "State loaded from `init_from`: the weights, the weights and optimizer moments, or the whole run. `run` "
+            "continues at the saved step with another length or decay (wsd). `optimizer` and `run` need a checkpoint."
         ),
     ] = "weights"
-    seed: Annotated[int, Doc("Draws the first weights and the order of windows."), Range(0)] = 0
-    log_interval: Annotated[int, Doc("Steps between two lines of the log."), Range(1)] = 1
-    evaluation_interval: Annotated[int, Doc("Steps between two evaluations on the way."), Range(0)] = 100
+    seed: Annotated[int, Doc("Seed of the weight initialization and of the data order."), Range(0)] = 0
+    log_interval: Annotated[int, Doc("Steps between log lines."), Range(1)] = 1
+    evaluation_interval: Annotated[
+        int, Doc("Steps between evaluations during the run; 0 evaluates only at the end."), Range(0)
+    ] = 100
     evaluation_tokens: Annotated[
-        int, Doc("Validation tokens of the evaluations on the way; the last one takes all."), Range(0)
+        int,
+        Doc("Validation tokens of each evaluation during the run; 0 is all. The final evaluation always uses all."),
+        Range(0),
     ] = 16_384
     checkpoint_interval: Annotated[
-        int, Doc("Steps between two checkpoints, beside the interval in seconds; 0 counts no steps."), Range(0)
+        int,
+        Doc("Steps between checkpoints, in addition to `checkpoint_interval_s`; 0 disables the interval in steps."),
+        Range(0),
     ] = 0
     checkpoint_interval_s: Annotated[
         float,
         Doc(
-            "Seconds between two checkpoints: at least these, and at least 50 times as long as the last one took "
-            "to write, which keeps the cost below 2%; 0 counts no seconds."
+            "Minimum seconds between checkpoints. The interval is also at least 50 times the last write time, which "
+            "keeps the cost below 2%. 0 disables the timer."
         ),
         Range(0),
     ] = 10.0
-    keep_checkpoints: Annotated[int, Doc("How many of the newest checkpoints stay."), Range(1)] = 2
+    keep_checkpoints: Annotated[int, Doc("Number of recent checkpoints to keep."), Range(1)] = 2
     keep_every: Annotated[
         int,
-        Doc("Steps between two checkpoints that stay, also after the end; 0 keeps none of them."),
+        Doc("Steps between checkpoints that are kept permanently, also after the end of the run; 0 disables this."),
         Range(0),
     ] = 0
-    sample_interval: Annotated[int, Doc("Steps between two samples of text; needs the tokenizer."), Range(0)] = 0
-    sample_tokens: Annotated[int, Doc("Tokens of a sample."), Range(1)] = 64
+    sample_interval: Annotated[
+        int, Doc("Steps between text samples; needs the tokenizer. 0 disables samples."), Range(0)
+    ] = 0
+    sample_tokens: Annotated[int, Doc("Length of a text sample, in tokens."), Range(1)] = 64
     profile_step: Annotated[
         int,
         Doc(
-            "A step whose parts are timed; the step after it is traced. Trace, memory and table lie in the work "
-            "folder. 0 profiles nothing."
+            "Step to profile: the parts of this step are timed, and the next step is traced. Trace, memory profile "
+            "and table are written to the work folder. 0 disables profiling."
         ),
         Range(0),
     ] = 0
-    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU where there is one.")] = "auto"
+    device: Annotated[str, Doc("cpu, cuda, or auto: a GPU if there is one.")] = "auto"
     precision: Precision = FROM_PRESET
     compile: Compilation = "auto"
     recomputation: Recomputation = FROM_PRESET
     residual_stream: Annotated[
         Literal["float32", "bfloat16"],
         Doc(
-            "Of the stream between layers: bfloat16 moves half the bytes and rounds every addition. For norms before "
-            "the parts of a layer."
+            "Number format of the residual stream. bfloat16 halves the memory traffic and rounds every addition. "
+            "Requires norm_placement pre or sandwich."
         ),
     ] = "float32"
     fp8: Annotated[
-        bool, Doc("Matrix products of the layers in 8 bits, one scale a tensor. Needs a GPU of the Hopper kind.")
+        bool,
+        Doc(
+            "FP8 matrix multiplications in the layers, with one scale per tensor. Requires a GPU of compute "
+            "capability 8.9 or more."
+        ),
     ] = False
     deterministic: Annotated[
-        bool, Doc("Only kernels that give the same bits every time, which a CPU does anyway; slower on a GPU.")
+        bool,
+        Doc(
+            "Use only deterministic kernels, for bit-identical results. Slower on a GPU; CPU kernels are always "
+            "deterministic."
+        ),
     ] = False
     num_threads: Annotated[
         int,
-        Doc("Threads of the CPU; 0 leaves torch's choice. Bytes are equal only between runs with equally many."),
+        Doc(
+            "CPU threads; 0 is torch's default. Results are bit-identical only between runs with the same number of "
+            "threads."
+        ),
         Range(0, 4_096),
     ] = 0
 
     num_processes: Annotated[
         int,
         Doc(
-            "Ranks that train together on this machine, one a GPU, started by torchrun. Under torchrun or another "
-            "launcher its number of ranks replaces this one. The batch size is a multiple of them."
+            "Ranks of the run on this machine, one per GPU, started by torchrun. If a launcher such as torchrun "
+            "starts the run itself, its number of ranks replaces this one. `batch_size` must be a multiple of the "
+            "data-parallel ranks."
         ),
         Range(1, 65_536),
     ] = 1
     data_parallel: Annotated[
         Literal["ddp", "zero1", "zero2", "fsdp", "fully_shard"],
         Doc(
-            "What each rank keeps: all weights, gradients and moments (ddp), a share of the moments (zero1), of the "
-            "gradients too (zero2), or of everything, by Loam's code (fsdp) or torch's (fully_shard). The model is the "
-            "same but for the rounding of sums."
+            "State held by each rank: everything (ddp), or a shard of the moments (zero1), of moments and gradients "
+            "(zero2), or of everything (fsdp in Loam's code, fully_shard in torch's). The models agree up to "
+            "rounding."
         ),
     ] = "ddp"
     tensor_parallel: Annotated[
         int,
         Doc(
-            "Neighbouring ranks that share each layer; heads, inner width and vocabulary are multiples of them. Over "
-            "the rest, data parallelism (ddp). For AdamW and SGD, dense layers, no z_loss."
+            "Tensor parallelism: number of neighbouring ranks that share each layer; heads, d_ff and vocabulary must "
+            "be multiples of it. The groups of ranks use ddp. For AdamW and SGD, dense layers, no z_loss."
         ),
         Range(1, 64),
     ] = 1
     rank_silence_s: Annotated[
         float,
-        Doc("Seconds without a sign of life after which a rank is lost and all end; a dead process is seen at once."),
+        Doc(
+            "Seconds without a heartbeat after which a rank counts as lost and all ranks end. A dead process on the "
+            "same machine is detected at once."
+        ),
         Range(above=1),
     ] = 30.0
 

@@ -24,29 +24,38 @@ class JudgeConfig:
     base_url: Annotated[
         str, Doc("Address of the API, such as http://127.0.0.1:8000/v1; /chat/completions is added.")
     ] = ""
-    model: Annotated[str, Doc("Name of the judging model, as the endpoint has it.")] = ""
+    model: Annotated[str, Doc("Name of the judge model at the endpoint.")] = ""
     api_key_variable: Annotated[
         str, Doc("Name of the environment variable that holds the key; empty sends none. The key itself is not stored.")
     ] = ""
-    criteria: Annotated[str, Doc("What makes an answer better, in words for the judge.")] = CRITERIA
+    criteria: Annotated[str, Doc("Criteria of a better answer, as text in the judge's prompt.")] = CRITERIA
     temperature: Annotated[
-        float | None, Doc("Of the judge's reply; empty leaves it to the endpoint."), Range(0, 100)
+        float | None, Doc("Temperature of the judge; empty uses the endpoint's default."), Range(0, 100)
     ] = 0.0
     max_reply_tokens: Annotated[
-        int, Doc("Longest reply, reasoning included; 0 leaves it to the endpoint."), Range(0, 2**20)
+        int,
+        Doc("Maximum length of a reply including reasoning, in tokens; 0 uses the endpoint's default."),
+        Range(0, 2**20),
     ] = 16
-    max_concurrent: Annotated[int, Doc("Calls that are under way at the same time."), Range(1, 256)] = 4
+    max_concurrent: Annotated[int, Doc("Maximum number of concurrent calls."), Range(1, 256)] = 4
     max_calls: Annotated[
         int,
-        Doc("Questions at most, two for each pair of answers; pairs beyond are left out. Repeats are not counted."),
+        Doc(
+            "Maximum number of questions, two per pair of answers; further pairs are left out. Repeated calls do not "
+            "count."
+        ),
         Range(2),
     ] = 2_000
-    timeout_s: Annotated[float, Doc("Seconds that one call may take."), Range(above=0, most=3_600)] = 60.0
+    timeout_s: Annotated[float, Doc("Timeout of one call, in seconds."), Range(above=0, most=3_600)] = 60.0
     max_attempts: Annotated[
-        int, Doc("Calls for one question, where the endpoint is overloaded or silent."), Range(1, 100)
+        int,
+        Doc("Maximum number of calls per question, if the endpoint is overloaded or does not reply."),
+        Range(1, 100),
     ] = 6
     first_pause_s: Annotated[
-        float, Doc("Seconds before a call is repeated; every further pause is twice as long."), Range(above=0, most=60)
+        float,
+        Doc("Seconds before the first repeated call; the pause doubles for each further call."),
+        Range(above=0, most=60),
     ] = 1.0
 
     def __post_init__(self) -> None:

@@ -24,16 +24,18 @@ class TrainingRequest:
         ConfigurationError: a value out of its range, or a shape that cannot work.
     """
 
-    train_flops: Annotated[float, Doc("FLOPs to train for, as `lm.accounting` counts them."), Range(above=0)]
+    train_flops: Annotated[float, Doc("Training budget in FLOPs, as counted by `lm.accounting`."), Range(above=0)]
     d_model: Annotated[int, Doc("Width of the residual stream."), Range(8, 2**16)]
-    num_layers: Annotated[int, Doc("Layers."), Range(1, 4_096)]
-    num_heads: Annotated[int, Doc("Heads of the queries."), Range(1, 4_096)]
-    learning_rate: Annotated[float, Doc("The highest learning rate, after the warm-up."), Range(above=0, most=1_000)]
-    batch_tokens: Annotated[int, Doc("Tokens of a step."), Range(8, 2**26)] = 1_024
-    context_length: Annotated[int, Doc("Tokens of a window."), Range(8, 2**20)] = 128
-    optimizer: Annotated[Literal["adamw", "muon", "sgd"], Doc("The optimizer.")] = "muon"
-    warmup_share: Annotated[float, Doc("The share of the steps in which the rate rises."), Range(0, 1)] = 0.1
-    seed: Annotated[int, Doc("Draws the first weights and the order of windows."), Range(0, 2**31)] = 0
+    num_layers: Annotated[int, Doc("Number of layers."), Range(1, 4_096)]
+    num_heads: Annotated[int, Doc("Number of query heads."), Range(1, 4_096)]
+    learning_rate: Annotated[
+        float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0, most=1_000)
+    ]
+    batch_tokens: Annotated[int, Doc("Batch size, in tokens per step."), Range(8, 2**26)] = 1_024
+    context_length: Annotated[int, Doc("Context length, in tokens."), Range(8, 2**20)] = 128
+    optimizer: Annotated[Literal["adamw", "muon", "sgd"], Doc("Optimizer.")] = "muon"
+    warmup_share: Annotated[float, Doc("Share of the steps in the learning-rate warm-up."), Range(0, 1)] = 0.1
+    seed: Annotated[int, Doc("Seed of the weight initialization and of the data order."), Range(0, 2**31)] = 0
 
     def __post_init__(self) -> None:
         settle(self, "request")
