@@ -125,7 +125,7 @@ def check_listing(artifact: Artifact) -> None:
             raise IntegrityError(f"{artifact.folder / name}: {found[name]:,} bytes, expected {entry.size_bytes:,}")
     surplus = sorted(found.keys() - artifact.files.keys())
     if surplus:
-        raise IntegrityError(f"{artifact.folder / surplus[0]}: one file too many, {manifest} does not list it")
+        raise IntegrityError(f"{artifact.folder / surplus[0]}: unexpected file, not listed in {manifest}")
 
 
 def _entry(name: str, entry: Mapping[str, Any]) -> FileEntry:

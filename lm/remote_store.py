@@ -265,7 +265,7 @@ class RemoteStore:
         except AbsentError:
             pass
         except (InputError, UnreachableError) as error:
-            _log.warning("%s; an old version stays", error)
+            _log.warning("%s; an old version was not deleted", error)
 
 
 def _copy_path(name: str, entry: FileEntry) -> Path:

@@ -77,9 +77,9 @@ class AblationConfig:
     def __post_init__(self) -> None:
         settle(self, "ablations")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise ConfigurationError(f"ablations.seeds: {self.seeds}, expected one or more, each once")
+            raise ConfigurationError(f"ablations.seeds: {self.seeds}, expected one or more distinct seeds")
         if not self.learning_rates or list(self.learning_rates) != sorted(set(self.learning_rates)):
-            raise ConfigurationError(f"ablations.learning_rates: {self.learning_rates}, expected rising numbers")
+            raise ConfigurationError(f"ablations.learning_rates: {self.learning_rates}, expected increasing numbers")
         for question in QUESTIONS:
             for variant in self.variants(question):
                 self.run(question, variant, self.seeds[0])

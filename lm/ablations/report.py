@@ -121,15 +121,15 @@ def sentence(question: str, found: Mapping[str, Any]) -> str:
         return f"{name}: no variant learned."
     if found["lead"] is None:
         return f"{name}: {found['winner']}; no other variant learned."
-    luck = "" if found["clear"] else ", which may be luck"
-    spread = "with one seed, nothing is known of luck"
+    luck = "" if found["clear"] else ", not a clear lead"
+    spread = "one seed, so the seed noise is unknown"
     if found["spread"] is not None:
-        spread = f"seeds of the two differ by up to {found['spread']:.3f}"
+        spread = f"spread between seeds up to {found['spread']:.3f}"
     edge = ""
     if found["diverged"]:
         edge = f"; diverged: {', '.join(found['diverged'])}"
     elif question == LEARNING_RATE:
-        edge = "; no rate diverged, the edge lies higher"
+        edge = "; no rate diverged, so the stability limit is higher"
     lead = f"{found['winner']} beats {found['runner_up']} by {found['lead']:.3f} nats per token"
     return f"{name}: {lead}{luck}: {spread}{edge}."
 
@@ -147,7 +147,7 @@ def render(question: str, rows: Sequence[Run], found: Mapping[str, Any], num_tok
     for row in standings(rows):
         if row["validation_loss"] is None:
             seeds = ", ".join(map(str, row["diverged_seeds"]))
-            what = "diverged" if row["variant"] in found["diverged"] else "has not learned"
+            what = "diverged" if row["variant"] in found["diverged"] else "did not learn"
             lines.append(f"| {row['variant']} | {row['parameters']:,} | {what} (seed {seeds}) | | |")
             continue
         spread = "one seed" if row["spread"] is None else f"{row['spread']:.3f}"

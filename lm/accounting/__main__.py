@@ -1,6 +1,6 @@
-"""`python -m lm.accounting`: costs of presets; the budget of one training; pages about devices, formats and tensors.
+"""`python -m lm.accounting`: costs of presets; the budget of a training run; pages about devices, formats and tensors.
 
-python -m lm.accounting                                                 a row a preset
+python -m lm.accounting                                                 one row per preset
 python -m lm.accounting --preset gpt2_1558m --gpus 8 --device h100 --tokens 3e10
 python -m lm.accounting ranks --preset llama_3b --device h100           steps over 8 to 1,024 devices, on paper
 python -m lm.accounting devices | formats | tensors
@@ -51,17 +51,24 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m lm.accounting", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", help=f"presets for the table (default: all), or one of {', '.join(_PAGES)}")
-    parser.add_argument("--preset", help="the budget of one training of this preset")
+    parser.add_argument("--preset", help="preset for the budget of one training run")
     parser.add_argument("--device", default="h200", help=f"{', '.join(DEVICES)}, or cpu: this machine, measured")
     parser.add_argument("--gpus", type=int, default=1, help="devices, each with the whole model (default: 1)")
-    parser.add_argument("--tokens", type=float, help="training tokens (default: 20 a parameter)")
-    parser.add_argument("--mfu", type=float, default=DEFAULT_MFU, help="the share of the peak rate (default: .4)")
-    parser.add_argument("--microbatch", type=int, help="windows a device computes at once (default: what fits)")
+    parser.add_argument("--tokens", type=float, help="training tokens (default: 20 per parameter)")
+    parser.add_argument(
+        "--mfu",
+        type=float,
+        default=DEFAULT_MFU,
+        help="model FLOPs utilization, as a share of the peak rate (default: .4)",
+    )
+    parser.add_argument(
+        "--microbatch", type=int, help="sequences per microbatch on each device (default: as many as fit)"
+    )
     parser.add_argument("--optimizer", choices=("adamw", "muon", "sgd"), default="adamw")
     parser.add_argument(
         "--recompute", choices=("none", "blocks", "selective"), default="none", help="activation checkpointing"
     )
-    parser.add_argument("--dollars", type=float, default=0.0, help="price of a device for an hour")
+    parser.add_argument("--dollars", type=float, default=0.0, help="price per device hour")
     return parser
 
 
@@ -100,8 +107,8 @@ def _print_presets(names: Sequence[str], device: Device, arguments: argparse.Nam
                 "preset": name,
                 "weights": f"{count_parameters(config).total:,}",
                 "FLOPs/token": f"{training_flops_per_token(config):.3g}",
-                "GB, 1 window": f"{training_memory(config, 1, precision=precision).total / 1e9:.3g}",
-                "windows that fit": f"{largest_microbatch(config, device.memory_bytes, precision=precision):,}",
+                "GB, 1 sequence": f"{training_memory(config, 1, precision=precision).total / 1e9:.3g}",
+                "sequences that fit": f"{largest_microbatch(config, device.memory_bytes, precision=precision):,}",
                 "hours/1B tokens": f"{training_seconds(config, 1e9, device.peak(precision), arguments.mfu) / 3600:.3g}",
             }
         )

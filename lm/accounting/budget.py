@@ -164,25 +164,26 @@ def readable(name: str, found: Budget) -> str:
         "",
         f"parameters    {count.total:,} ({count.non_embedding:,} without embeddings and output layer)",
         f"context       {config.context_length:,} tokens, vocabulary {config.vocab_size:,}",
-        f"forward       {found.forward.total:.4g} FLOPs a window: {shares}",
-        f"training      {found.num_tokens:.4g} tokens, {found.flops:.4g} FLOPs (attention's whole square: "
+        f"forward       {found.forward.total:.4g} FLOPs per sequence: {shares}",
+        f"training      {found.num_tokens:.4g} tokens, {found.flops:.4g} FLOPs (with full, non-causal attention: "
         f"{found.flops_square:.4g}; 6 N D: {found.flops_6nd:.4g})",
         f"memory        {memory.total / gb:.2f} GB of {found.device.memory_bytes / gb:.0f} at {found.microbatch_size} "
-        f"windows a microbatch{'' if found.fits else ': DOES NOT FIT'}",
+        f"sequences per microbatch{'' if found.fits else ': DOES NOT FIT'}",
         f"              weights {memory.weights / gb:.2f}, gradients {memory.gradients / gb:.2f}, optimizer "
         f"{memory.optimizer_state / gb:.2f}, activations {memory.activations / gb:.2f}, "
         f"output layer {memory.output_layer / gb:.2f}"
-        + (f", layers computed again {memory.recomputed / gb:.2f}" if memory.recomputed else "")
-        + (f", the optimizer's update {memory.update / gb:.2f}" if memory.update else ""),
-        f"fits          {found.largest_microbatch:,} windows a microbatch, or one window of {found.largest_context:,} "
-        "tokens",
-        f"KV cache      {kv_cache_bytes(config, config.context_length, 2) / 1e6:.1f} MB a whole context in 16 bits",
+        + (f", recomputed layers {memory.recomputed / gb:.2f}" if memory.recomputed else "")
+        + (f", optimizer update {memory.update / gb:.2f}" if memory.update else ""),
+        f"fits          {found.largest_microbatch:,} sequences per microbatch, or one sequence of "
+        f"{found.largest_context:,} tokens",
+        f"KV cache      {kv_cache_bytes(config, config.context_length, 2) / 1e6:.1f} MB for a full context in 16 bits",
         f"time          {duration(found.seconds)} at {found.utilization:.0%} of "
         f"{found.device.peak(found.precision):.4g} FLOP/s in {found.precision}: {found.device_hours:,.1f} device hours",
     ]
     if found.dollars_an_hour:
         lines.append(
-            f"cost          ${found.device_hours * found.dollars_an_hour:,.0f} at ${found.dollars_an_hour:g} an hour"
+            f"cost          ${found.device_hours * found.dollars_an_hour:,.0f} at ${found.dollars_an_hour:g} per "
+            "device hour"
         )
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Time and memory of a training step over N ranks, by what they share out.
+"""Time and memory of a training step over N ranks, by parallelism strategy.
 
                  weights  gradients  moments    sent a step                                overlaps with
     ddp          P        P          2P         all-reduce of the gradients                backward

@@ -42,7 +42,7 @@ def table(config: ModelConfig, device: Device, windows: int, utilization: float)
                     "ranks": f"{ranks:,}",
                     "strategy": strategy,
                     "state GB": f"{state_bytes(count_parameters(config).total, strategy, ranks) / 1e9:.3g}",
-                    "windows that fit": f"{fits:,}",
+                    "sequences that fit": f"{fits:,}",
                     "compute ms": f"{1e3 * found.compute_s:.3g}",
                     "communication ms": f"{1e3 * found.communication_s:.3g}",
                     "step ms": f"{1e3 * found.total_s:.3g}",

@@ -29,7 +29,7 @@ class Operation:
 
 _OPERATIONS: tuple[tuple[str, Callable[[Tensor], Tensor], str], ...] = (
     ("x.view(512, 2048)", lambda x: x.view(512, 2_048), "a view: other shape and strides, the same storage"),
-    ("x.T", lambda x: x.T, "a view: the strides change places"),
+    ("x.T", lambda x: x.T, "a view: the strides are swapped"),
     ("x[:, ::2]", lambda x: x[:, ::2], "a view: a stride is doubled"),
     ("x[0].expand(1024, 1024)", lambda x: x[0].expand(1_024, 1_024), "a view: a stride of 0 repeats a row"),
     ("x.T.contiguous()", lambda x: x.T.contiguous(), "a copy in the order of the transpose"),
@@ -37,12 +37,16 @@ _OPERATIONS: tuple[tuple[str, Callable[[Tensor], Tensor], str], ...] = (
     ("x.T.reshape(-1)", lambda x: x.T.reshape(-1), "a copy, as no strides describe the result"),
     ("x + 1", lambda x: x + 1, "a new tensor"),
     ("x.add_(1)", lambda x: x.add_(1), "in place"),
-    ("x[x[:, 0].argsort()]", lambda x: x[x[:, 0].argsort()], "indexing by numbers copies; the numbers are int64"),
+    ("x[x[:, 0].argsort()]", lambda x: x[x[:, 0].argsort()], "advanced indexing copies; the indices are int64"),
     ("x.to(torch.float32)", lambda x: x.to(torch.float32), "nothing: x has the type already"),
     ("x.to(torch.bfloat16)", lambda x: x.to(torch.bfloat16), "a copy of half the bytes"),
-    ("x @ x", lambda x: x @ x, "the product alone"),
+    ("x @ x", lambda x: x @ x, "only the result is allocated"),
     ("x.softmax(-1)", lambda x: x.softmax(-1), "one new tensor: the maximum and the sum stay in registers"),
-    ("x.exp() / x.exp().sum(-1, keepdim=True)", lambda x: x.exp() / x.exp().sum(-1, keepdim=True), "by hand: more"),
+    (
+        "x.exp() / x.exp().sum(-1, keepdim=True)",
+        lambda x: x.exp() / x.exp().sum(-1, keepdim=True),
+        "unfused: intermediate tensors are allocated",
+    ),
 )
 
 

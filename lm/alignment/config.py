@@ -155,7 +155,9 @@ class SFTConfig(TuningConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lora_rank and self.optimizer == "muon":
-            raise ConfigurationError("optimizer: muon with lora_rank, expected adamw: it moves whole matrices evenly")
+            raise ConfigurationError(
+                "optimizer: muon with lora_rank, expected adamw: Muon orthogonalizes updates of whole matrices"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,9 +217,9 @@ class PairsConfig(SamplingConfig):
             "model."
         ),
     ] = "verifier"
-    prompts: Annotated[PairPrompts, Doc("Training prompts to answer: problems, or with a judge also instructions.")] = (
-        "problems"
-    )
+    prompts: Annotated[
+        PairPrompts, Doc("Training prompts to answer: problems or instructions. Instructions need a judge.")
+    ] = "problems"
     judge: Annotated[JudgeConfig, Doc("The judge model, used if `source` is judge.")] = field(
         default_factory=JudgeConfig
     )
@@ -231,7 +233,8 @@ class PairsConfig(SamplingConfig):
             self.judge.check_complete()
         elif self.prompts != "problems":
             raise ConfigurationError(
-                f"prompts: {self.prompts} with source verifier, expected problems: only they have answers to verify"
+                f"prompts: {self.prompts} with source verifier, expected problems: instructions have no answers to "
+                "verify"
             )
 
 
@@ -372,11 +375,11 @@ class GRPOConfig(RolloutConfig):
         if self.updates_per_rollout > self.batch_size:
             raise ConfigurationError(
                 f"updates_per_rollout: {self.updates_per_rollout}, expected at most batch_size = {self.batch_size}: "
-                "an update needs a problem"
+                "each update needs a problem"
             )
         if self.method in _WITHOUT_RATIO and self.epochs * self.updates_per_rollout > 1:
             raise ConfigurationError(
-                f"method: {self.method} with {self.epochs * self.updates_per_rollout} updates a step (epochs × "
+                f"method: {self.method} with {self.epochs * self.updates_per_rollout} updates per step (epochs × "
                 "updates_per_rollout), expected 1: its loss does not weigh tokens by the ratio of the policies, and "
                 "later updates are off-policy"
             )
@@ -421,7 +424,7 @@ class PPOConfig(RolloutConfig):
         if self.updates_per_epoch > self.batch_size * self.group_size:
             raise ConfigurationError(
                 f"updates_per_epoch: {self.updates_per_epoch}, expected at most batch_size × group_size = "
-                f"{self.batch_size * self.group_size}: an update needs a response"
+                f"{self.batch_size * self.group_size}: each update needs a response"
             )
 
 

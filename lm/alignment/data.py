@@ -106,8 +106,8 @@ def _refuse_leaks(files: Mapping[str, tuple[Path, Path]]) -> None:
     if leaked:
         place, other = heldout[leaked[0]], trained[leaked[0]]
         raise InputError(
-            f"{place} is held out with the same prompt as the training example {other} ({len(leaked)} such prompts); "
-            "expected prompts that no training example has"
+            f"{place} is held out but has the prompt of the training example {other} ({len(leaked)} such prompts); "
+            "expected held-out prompts that are not training prompts"
         )
 
 

@@ -178,4 +178,4 @@ def _check(signals: StopSignals, when: str) -> None:
     """Raise `Interrupted` if a signal came."""
     if signals.received is not None:
         name = signal.Signals(signals.received).name
-        raise Interrupted(f"stopped by {name} {when}; nothing was published, run it again to go on", signals.received)
+        raise Interrupted(f"stopped by {name} {when}; nothing was published, run again to resume", signals.received)

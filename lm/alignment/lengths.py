@@ -36,8 +36,8 @@ class LengthLimit:
             return example
         if self.too_long == "refuse":
             raise InputError(
-                f"{place} is {size} tokens, expected at most {self.longest}: the context and the last target; "
-                "too_long: 'skip' leaves such examples out, 'cut' cuts them"
+                f"{place} is {size} tokens, expected at most {self.longest}: context_length and the last target; "
+                "too_long: 'skip' leaves such examples out, 'cut' truncates them"
             )
         if self.too_long == "cut" and example.num_prompt_tokens < self.longest:
             self.counts["cut"] += 1
@@ -61,10 +61,11 @@ def with_room(
             kept.append(problem)
         elif too_long == "refuse":
             raise InputError(
-                f"{path}: id '{problem.id}' is {length} tokens, expected at most {room}: context less max_new_tokens"
+                f"{path}: id '{problem.id}' is {length} tokens, expected at most {room}: context_length less "
+                "max_new_tokens"
             )
     if not kept:
         raise InputError(
-            f"{path}: none of {len(problems)} prompts is at most {room} tokens, context less max_new_tokens"
+            f"{path}: none of {len(problems)} prompts is at most {room} tokens, context_length less max_new_tokens"
         )
     return kept, len(problems) - len(kept)

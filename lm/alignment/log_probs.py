@@ -90,7 +90,7 @@ def response_log_probs(
         hidden = model.hidden(ids, counted=counted, document_ids=document_ids, positions=positions)
         logits = model.logits(hidden[chosen])
     elif document_ids is not None or positions is not None:
-        raise InputError(f"packed rows: a {type(model).__name__} attends across them, expected Loam's Transformer")
+        raise InputError(f"packed rows: a {type(model).__name__} attends across examples, expected Loam's Transformer")
     else:
         logits = logits_of(model, ids)[chosen]
     logits = widened(logits) / temperature

@@ -29,7 +29,9 @@ class Adapter(nn.Module):
         super().__init__()
         d_out, d_in = weight.shape
         if rank > min(d_out, d_in):
-            raise ConfigurationError(f"lora_rank: {rank}, expected at most {min(d_out, d_in)}, the least side of a map")
+            raise ConfigurationError(
+                f"lora_rank: {rank}, expected at most {min(d_out, d_in)}, the smaller side of a matrix"
+            )
         drawn = torch.randn(rank, d_in, generator=generator) / math.sqrt(d_in)
         self.a = nn.Parameter(drawn.to(weight))
         self.b = nn.Parameter(weight.new_zeros(d_out, rank))

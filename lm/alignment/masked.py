@@ -1,4 +1,4 @@
-"""Means and sums over the places of a mask: how losses of tokens become one number."""
+"""Masked means and sums: reductions of per-token losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise on the embeddings during fine-tuning (NEFTune), against learning the form of few examples by heart.
+"""NEFTune: noise on the embeddings during fine-tuning, against overfitting to the form of few examples.
 
     x = embedding(ids) + uniform(−1, 1) · α / sqrt(L d)          L tokens of a row, d numbers of a token
 

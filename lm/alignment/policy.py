@@ -238,7 +238,7 @@ class StepLog:
         if (number := self._signals.received) is not None:
             self._save()
             raise Interrupted(
-                f"stopped by {signal.Signals(number).name} {when}; nothing was published, run it again to go on", number
+                f"stopped by {signal.Signals(number).name} {when}; nothing was published, run again to resume", number
             )
 
     def _save(self) -> None:
@@ -311,7 +311,7 @@ def tune_to_artifact(
     replay = None if corpus is None else Replay.of(config, corpus, network, vocabulary.digest)
     if config.warmup_steps >= config.num_updates:
         short = f"warmup_steps {config.warmup_steps} of {config.num_updates} updates"
-        report({"message": f"{short}: the learning rate does not get to {config.learning_rate:g}"})
+        report({"message": f"{short}: the learning rate does not reach {config.learning_rate:g}"})
     publication_of = publish(output, kind=kind, config=settings, inputs=inputs, code=code)
     with StopSignals() as signals, publication_of as publication:
         with StepLog(publication.path / METRICS, report, signals, checkpoint, work) as log:
@@ -339,7 +339,7 @@ def check_finite(loss: Tensor, step: int) -> None:
         NonFiniteError: names the step.
     """
     if not torch.isfinite(loss):
-        raise NonFiniteError(f"step {step}: loss is {loss.item()}; the weights are those of the step before")
+        raise NonFiniteError(f"step {step}: loss is {loss.item()}; the weights are from the previous step")
 
 
 def _digest(data: Path) -> str:

@@ -61,7 +61,9 @@ def policy_gradient_loss(
         raise ConfigurationError(f"method: '{method}', expected one of {', '.join(METHODS)}")
     if method in OFF_POLICY:
         if old_log_probs is None:
-            raise ConfigurationError(f"method '{method}' needs old_log_probs, those of the policy that drew the tokens")
+            raise ConfigurationError(
+                f"method '{method}' needs old_log_probs, the log-probabilities of the policy that sampled the tokens"
+            )
         ratio = probability_ratio(log_probs, old_log_probs, inside, whole_response=method == "gspo")
         clipped = ratio.clamp(1.0 - clip_low, 1.0 + clip_high)
         if method == "unclipped":

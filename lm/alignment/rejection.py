@@ -89,8 +89,8 @@ def write_rejection_samples(
         rows += [_row(answers[0].problem, number, response) for number, response in enumerate(kept)]
     if not rows:
         raise InputError(
-            f"none of {counts['num_sampled']} answers to {len(fitting)} problems is right; expected a model that "
-            "answers some problem rightly"
+            f"none of {counts['num_sampled']} answers to {len(fitting)} problems is correct; expected a model "
+            "that answers some problems correctly"
         )
     with publish(output, kind=KIND, config=settings, inputs=inputs, code=code) as publication:
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
@@ -99,7 +99,9 @@ def write_rejection_samples(
         read_records(Instruction, path)  # what SFT would refuse is not published
         publication.summary.update({"num_problems": len(fitting), **counts})
     shutil.rmtree(parts, ignore_errors=True)
-    report({"message": f"{len(rows)} right answers kept of {counts['num_sampled']} to {len(fitting)} problems"})
+    report(
+        {"message": f"{len(rows)} correct answers kept of {counts['num_sampled']} sampled for {len(fitting)} problems"}
+    )
     return publication.artifact
 
 

@@ -45,8 +45,7 @@ class Replay:
         split = TokenShards.open(shards, "train", tokenizer_digest)
         if split.vocab_size != model.config.vocab_size:
             raise InputError(
-                f"{shards.path}: shards of a vocabulary of {split.vocab_size}, expected {model.config.vocab_size}, "
-                "the model's"
+                f"{shards.path}: vocabulary of {split.vocab_size}, expected {model.config.vocab_size} as in the model"
             )
         packing, length = ("best_fit" if model.config.separate_documents else "stream"), model.config.context_length
         order = make_reading_order(split, packing=packing, context_length=length, seed=seed)

@@ -11,11 +11,12 @@ def render_report(facts: Mapping[str, Any]) -> str:
     stages = facts["stages"]
     parts = [
         "# Evaluation",
-        f"{facts['num_problems']} held-out problems, answered greedily and by one sample at temperature 1. An answer "
-        "is well-formed when it ends in a line `#### <number>` and ends its turn, verified when its number is right; "
-        "± is one standard error. All columns are of the same problems; chosen responses are preferred in held-out "
-        f"pairs of the alignment data ({_count(facts.get('num_pairs'))}). Length and KL are of the samples; KL is from "
-        "the first stage, in nats a token. The tax is bits per byte over the control's, which had the same replay."
+        f"{facts['num_problems']} held-out problems, answered greedily and by one sample at temperature 1. "
+        "A well-formed answer ends in a line `#### <number>` and the end-of-turn token. A verified answer is "
+        "well-formed and has the correct number. ± is one standard error. All stages answer the same problems. "
+        f"`prefers chosen` is the share of held-out preference pairs ({_count(facts.get('num_pairs'))}) with the "
+        "chosen response more likely. Length and KL are measured on the samples; KL is from the first stage, in nats "
+        "per token. The tax is the relative increase in bits per byte over a control with the same replay."
         f"{_win_rate_note(facts.get('win_rate_against'))}",
         _stage_table(stages),
         *_paired_gains(facts.get("gains", [])),
@@ -29,7 +30,10 @@ def render_report(facts: Mapping[str, Any]) -> str:
 def _win_rate_note(against: str | None) -> str:
     if against is None:
         return ""
-    return f" The win rate is against {escape(against)}: greedy answers to the same prompts by reward, ties as half."
+    return (
+        f" The win rate compares the rewards of greedy answers with those of {escape(against)} on the same prompts; "
+        "ties count half."
+    )
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -86,7 +90,7 @@ def _paired_gains(gains: Sequence[Mapping[str, Any]]) -> list[str]:
         removed = "" if gain["error_removed"] is None else f"; {_percent(gain['error_removed'])} of the errors removed"
         lines.append(
             f"- {escape(gain['to'])} over {escape(gain['from'])}: {100 * gain['gain']:+.1f} ± "
-            f"{100 * gain['standard_error']:.1f} points of verified greedy answers{removed}."
+            f"{100 * gain['standard_error']:.1f} percentage points of verified greedy answers{removed}."
         )
     return ["\n".join(lines)] if lines else []
 
@@ -99,10 +103,9 @@ def _gains(stages: Sequence[Mapping[str, Any]]) -> list[str]:
         if {"before", "after"} <= preference.keys():
             before, after = preference["before"], preference["after"]
             lines.append(
-                f"- {escape(stage['stage'])}: the chosen response of a held-out pair ranks first in "
-                f"{_percent(after['reward_accuracy'])} by implicit reward, and in "
-                f"{_percent(after['log_prob_accuracy'])} by log-probability "
-                f"({_percent(before['log_prob_accuracy'])} before)."
+                f"- {escape(stage['stage'])}: the chosen response has the higher implicit reward in "
+                f"{_percent(after['reward_accuracy'])} of the held-out pairs, and the higher log-probability in "
+                f"{_percent(after['log_prob_accuracy'])} ({_percent(before['log_prob_accuracy'])} before)."
             )
         if "before" in stage["stored"] and "greedy" in stage["stored"]:
             lines.append(f"- {escape(stage['stage'])}: {_change(stage['stored'])}.")
@@ -113,8 +116,10 @@ def _change(stored: Mapping[str, Any]) -> str:
     changes = []
     for way in ("greedy", "sampled"):
         before, after = stored["before"][way]["verified_rate"], stored[way]["verified_rate"]
-        changes.append(f"{way} {_percent(before)} → {_percent(after)} ({100 * (after - before):+.1f} points)")
-    return "verified answers to its own held-out prompts " + ", ".join(changes)
+        changes.append(
+            f"{way} {_percent(before)} → {_percent(after)} ({100 * (after - before):+.1f} percentage points)"
+        )
+    return "verified answers to its own held-out prompts: " + ", ".join(changes)
 
 
 def _sample_table(samples: Sequence[Mapping[str, Any]]) -> str:

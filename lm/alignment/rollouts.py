@@ -142,7 +142,7 @@ def without_reward(step: int, rollouts: Rollouts) -> InputError:
     """Return the error of a run whose responses earned no reward up to this step: there is nothing to learn from."""
     return InputError(
         f"no response earned a reward in the first {step} steps of {rollouts.rewards.numel()} responses; "
-        "expected a model that answers some problem rightly"
+        "expected a model that answers some problems correctly"
     )
 
 

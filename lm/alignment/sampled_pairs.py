@@ -62,7 +62,7 @@ def write_preference_pairs(
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     if config.prompts == "instructions" and instructions is None:
-        raise InputError("instructions: none given, expected a file where prompts are instructions")
+        raise InputError("instructions: none given, expected a file with prompts = instructions")
     policy, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
     given = read_records(Preference, preferences)
     inputs = {
@@ -95,7 +95,7 @@ def write_preference_pairs(
             (publication.path / COMPARISONS).write_text(_lines(own.comparisons), encoding="utf-8")
         counts = {"num_problems": len(asked), "num_own_pairs": len(own.pairs), "num_given_pairs": len(given)}
         publication.summary.update(counts | dict(own.summary))
-    report({"message": f"{len(own.pairs)} pairs of own samples to {len(asked)} prompts, {len(given)} given"})
+    report({"message": f"{len(own.pairs)} pairs from own samples for {len(asked)} prompts, {len(given)} given pairs"})
     return publication.artifact
 
 

@@ -34,13 +34,13 @@ def write_seed_report(reports: Sequence[Path], output: Path) -> Artifact:
     """
     found = [open_artifact(path, kind="evaluation_report") for path in reports]
     if len(found) < 2:
-        raise InputError(f"reports: {len(found)}, expected those of at least 2 runs")
+        raise InputError(f"reports: {len(found)}, expected reports of at least 2 runs")
     for index, each in enumerate(found):
         if each.digest in (other.digest for other in found[:index]):
-            raise InputError(f"{each.path}: the report of another run again, expected runs of different seeds")
+            raise InputError(f"{each.path}: duplicate of another report, expected runs with different seeds")
         if _stages(each) != _stages(found[0]):
             raise InputError(
-                f"{each.path}: stages {', '.join(_stages(each))}; expected {', '.join(_stages(found[0]))}, those of "
+                f"{each.path}: stages {', '.join(_stages(each))}; expected {', '.join(_stages(found[0]))} as in "
                 f"{found[0].path}"
             )
 

@@ -41,7 +41,9 @@ class Validation:
         InputError: evaluations are due, and there are no problems.
         """
         if config.evaluate_every and not problems:
-            raise InputError(f"evaluate_every: {config.evaluate_every} without validation problems, expected some")
+            raise InputError(
+                f"evaluate_every: {config.evaluate_every} without validation problems, expected at least 1"
+            )
         self._policy, self._problems, self._config, self._reward_fn = policy, problems, config, reward_fn
         self._best: dict[str, Any] = {}
         self._weights: dict[str, Tensor] = {}
@@ -102,8 +104,8 @@ def split_off(heldout: Sequence[Problem], config: RolloutConfig, path: Path) -> 
     count = config.validation_problems
     if len(heldout) <= count:
         raise InputError(
-            f"{path}: {len(heldout)} held-out problems, expected more than validation_problems = {count}: a model is "
-            "not judged by the problems that chose it"
+            f"{path}: {len(heldout)} held-out problems, expected more than validation_problems = {count}: "
+            "problems that select a model do not evaluate the model"
         )
     return list(heldout[:-count]), list(heldout[-count:])
 
@@ -117,7 +119,7 @@ def judging(heldout: Sequence[Problem], models: Iterable[Artifact], path: Path) 
     counts = [int(each.config["validation_problems"]) for each in models if each.config.get("keep_best")]
     chosen = list(heldout[: len(heldout) - max(counts, default=0)])
     if not chosen:
-        raise InputError(f"{path}: all {len(heldout)} held-out problems chose a model, expected more than these")
+        raise InputError(f"{path}: all {len(heldout)} held-out problems were used for model selection, expected others")
     return chosen
 
 

@@ -68,7 +68,7 @@ def read_rows(kind: str, paths: Sequence[Path], heldout_one_in: int = HELDOUT_ON
         for number, (place, record) in enumerate(found):
             fields, convert = layout = layout or _layout(record, kind, place)
             for name in sorted(fields - record.keys()):
-                raise InputError(f"{place}: field '{name}' is missing, which the file's first record has")
+                raise InputError(f"{place}: field '{name}' is missing, but the file's first record has it")
             try:
                 for part, row in enumerate(convert(record, place)):
                     name = f"{_stem(path)}-{number:06d}" + (f"-{part}" if part else "")

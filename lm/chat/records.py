@@ -138,5 +138,5 @@ def _refuse_repeated_ids(records: list[Record], path: Path) -> None:
     seen: set[str] = set()
     for record in records:
         if record.id in seen:
-            raise InputError(f"{path}: id '{record.id}' comes twice")
+            raise InputError(f"{path}: duplicate id '{record.id}'")
         seen.add(record.id)

@@ -85,7 +85,7 @@ def text_bytes(shards: Artifact, split: str) -> int:
     found = shards.summary.get("text_bytes", {})
     if not isinstance(found, dict) or not isinstance(found.get(split), int) or found[split] <= 0:
         raise InputError(
-            f"{shards.path}: its summary has no text_bytes of split '{split}', so bits per byte has no meaning"
+            f"{shards.path}: its summary has no text_bytes of split '{split}', so bits per byte cannot be computed"
         )
     size: int = found[split]
     return size

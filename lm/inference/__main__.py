@@ -138,19 +138,25 @@ def _source(path: Path) -> Artifact | Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lm.inference", description="Talk with a model.")
+    parser = argparse.ArgumentParser(prog="python -m lm.inference", description="Chat with a model.")
     parser.add_argument(
-        "--model", type=locate, required=True, help="a model artifact, or a folder with a model's files"
+        "--model", type=locate, required=True, help="model artifact, or folder with the files of a model"
     )
-    parser.add_argument("--tokenizer", type=locate, required=True, help="the tokenizer it was trained with")
+    parser.add_argument("--tokenizer", type=locate, required=True, help="the model's tokenizer")
     parser.add_argument("--prompt", help="one prompt (default: read turns from standard input)")
-    parser.add_argument("--system", help="a text that stands before the conversation")
-    parser.add_argument("--votes", type=Path, help="a file for votes: /compare QUESTION, /good and /bad append to it")
-    parser.add_argument("--raw", action="store_true", help="continue the prompt itself instead of answering it")
+    parser.add_argument("--system", help="system prompt")
+    parser.add_argument("--votes", type=Path, help="file for votes, appended by /compare QUESTION, /good and /bad")
+    parser.add_argument("--raw", action="store_true", help="continue the text of the prompt, without the chat template")
     parser.add_argument("--max-new-tokens", type=int, default=96, help="default: %(default)s")
-    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default: %(default)s)")
-    parser.add_argument("--top-k", type=int, help="draw from the k likeliest tokens")
-    parser.add_argument("--top-p", type=float, help="draw from the fewest tokens that reach this probability")
+    parser.add_argument(
+        "--temperature", type=float, default=0.0, help="sampling temperature; 0 is greedy (default: %(default)s)"
+    )
+    parser.add_argument("--top-k", type=int, help="sample from the k most likely tokens")
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        help="nucleus sampling: sample from the fewest most likely tokens with this total probability",
+    )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     parser.add_argument("--device", default="auto", help="default: %(default)s")
     return parser

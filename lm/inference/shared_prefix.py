@@ -65,10 +65,12 @@ class SharedPrefixCache(AttendingCache):
         """Return None: `attend` hides what a row does not attend to."""
 
     def update(self, layer_index: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Raises:
-        NotImplementedError: always.
+        """Raise an error: this cache attends itself, so `attend` replaces `update`.
+
+        Raises:
+            NotImplementedError: always.
         """
-        raise NotImplementedError("a cache that attends itself gives out no keys")
+        raise NotImplementedError("this cache attends itself; expected a call of attend instead of update")
 
     def positions(self, num_tokens: int) -> Int[Tensor, "rows 1"]:
         """Return the positions of the next tokens within their rows; see `KVCache.positions`."""

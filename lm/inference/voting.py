@@ -37,11 +37,11 @@ class Voting:
         if not path.parent.is_dir():
             raise InputError(f"{path}: the folder {path.parent} does not exist, expected one for a new file")
         if path.suffix == ".gz":
-            raise InputError(f"{path}: compressed, expected a file of votes that lines can be appended to")
+            raise InputError(f"{path}: compressed, expected an uncompressed file of votes")
         self._path = path
         if path.exists() and (content := path.read_bytes().lstrip()):
             if content.startswith(b"["):
-                raise InputError(f"{path}: a JSON array, expected a file of votes, one object a line, or a new one")
+                raise InputError(f"{path}: a JSON array, expected a new file or JSON Lines, one vote per line")
             for place, record in read_objects(path):
                 check_vote(record, place)
 

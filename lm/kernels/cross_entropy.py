@@ -1,4 +1,4 @@
-"""Output layer and cross-entropy in one, without the logits.
+"""Fused linear cross-entropy: output layer and loss without the full logits.
 
 The logits of a whole batch take tokens · vocabulary · 4 bytes, more than all else of a small model. Here they exist for
 one chunk of tokens at a time, and the gradient is made while they are still in the cache. The loss is in float32 and

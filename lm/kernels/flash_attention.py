@@ -145,7 +145,7 @@ def _with_heads(
         raise ConfigurationError(f"flash_attention: {shapes}, expected equal batches, and kv heads that divide heads")
     if (window or document_ids is not None) and q.shape[-2] != k.shape[-2]:
         raise ConfigurationError(
-            f"flash_attention: {shapes}, expected as many keys as queries beside windows or documents"
+            f"flash_attention: {shapes}, expected equal numbers of keys and queries with a window or documents"
         )
     if window < 0 or (window and not is_causal):
         raise ConfigurationError(f"flash_attention: window {window}, expected 0, or more together with is_causal")

@@ -1,4 +1,4 @@
-"""A vocabulary padded to a multiple of 128 inside of products on a GPU.
+"""Vocabulary padding to a multiple of 128 for matrix multiplications on a GPU.
 
 A row of 50,257 logits begins where no access of 16 bytes may; one of 50,304 does not. The weights have their true size
 in the state, in checkpoints, exports and for the optimizer. Rows of zeros join them while they are cast to the type of

@@ -1,4 +1,4 @@
-"""One layer of the Transformer: mix the tokens, then each token alone, both added to the stream."""
+"""Transformer block: a token mixer and a feed-forward layer, both added to the residual stream."""
 
 from __future__ import annotations
 

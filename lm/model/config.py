@@ -253,7 +253,7 @@ class ModelConfig:
             )
         if self.position == "rope" and not self.latent_rank and self.num_attention_layers and self.d_head % 2:
             raise ConfigurationError(
-                f"model.d_head: {self.d_head} coordinates a head (d_model = {self.d_model}, {self.num_heads} heads), "
+                f"model.d_head: {self.d_head} dimensions per head (d_model = {self.d_model}, {self.num_heads} heads), "
                 "which RoPE cannot pair; expected an even number"
             )
 
@@ -273,13 +273,17 @@ class ModelConfig:
             for name in ("query_rank", "d_rope"):
                 self._expect(name, getattr(self, name) == 0, "0 without latent_rank")
             return
-        self._expect("num_kv_heads", self.num_kv_heads == self.num_heads, "num_heads: latent attention shares no heads")
+        self._expect(
+            "num_kv_heads", self.num_kv_heads == self.num_heads, "num_heads: latent attention has no shared heads"
+        )
         self._expect("qk_norm", not self.qk_norm, "false: latent attention normalizes the latent vectors")
         self._expect("bias", not self.bias, "false: latent attention has no biases")
         self._expect("base_width", self.base_width == 0, "0: the latent vectors do not grow with the width")
         even = self.d_rope > 0 and self.d_rope % 2 == 0
         if self.position == "rope":
-            self._expect("d_rope", even, "an even number above 0: latent attention keeps positions apart")
+            self._expect(
+                "d_rope", even, "an even number above 0: latent attention has separate dimensions for positions"
+            )
         else:
             self._expect("d_rope", self.d_rope == 0, f"0 with position = {self.position}")
 
@@ -288,9 +292,9 @@ class ModelConfig:
         self._expect("layer_pattern", 0 < kinds <= self.num_layers, f"1 to num_layers = {self.num_layers} kinds")
         for kind in self.layer_pattern:
             if kind not in LAYER_KINDS:
-                raise ConfigurationError(f"model.layer_pattern: '{kind}' is none of {', '.join(LAYER_KINDS)}")
+                raise ConfigurationError(f"model.layer_pattern: '{kind}' expected one of {', '.join(LAYER_KINDS)}")
         windowed = self.num_layers_of("window") > 0
-        self._expect("window", windowed == (self.window > 0), "above 0 exactly where layer_pattern has window layers")
+        self._expect("window", windowed == (self.window > 0), "above 0 if layer_pattern has window layers, else 0")
         if self.num_layers_of("ssm"):
             self._expect("d_head", self.d_model * 2 % self.d_head == 0, "a divisor of 2 d_model, an ssm layer's width")
 

@@ -147,8 +147,6 @@ def attention_mask(num_queries: int, kv_cache: KVCache | None, document_ids: Ten
     """
     if kv_cache is not None:
         if document_ids is not None:
-            raise ConfigurationError(
-                "document_ids beside a kv_cache: the cache does not keep the documents of its keys"
-            )
+            raise ConfigurationError("document_ids with a kv_cache: the cache does not store the documents of its keys")
         return kv_cache.mask(num_queries)
     return None if document_ids is None else document_mask(document_ids)

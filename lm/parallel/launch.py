@@ -55,7 +55,7 @@ def joined(
         yield None
         return
     if missing := [name for name in _NEEDED if name not in os.environ]:
-        raise ConfigurationError(f"{missing[0]}: not set beside WORLD_SIZE; expected a launcher such as torchrun")
+        raise ConfigurationError(f"{missing[0]}: not set, but WORLD_SIZE is; expected a launcher such as torchrun")
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(_number("LOCAL_RANK") % torch.cuda.device_count())

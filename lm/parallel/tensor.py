@@ -172,5 +172,5 @@ def _refuse_uneven(model: TransformerLM, ranks: int) -> None:
     for name in ("num_heads", "num_kv_heads", "d_ff", "vocab_size"):
         if getattr(model.config, name) % ranks:
             raise ConfigurationError(
-                f"model.{name}: {getattr(model.config, name)}, expected a multiple of the {ranks} ranks of a tensor"
+                f"model.{name}: {getattr(model.config, name)}, expected a multiple of tensor_parallel = {ranks}"
             )

@@ -1,4 +1,4 @@
-"""The watch over the ranks of a job: one that dies, stops or fails ends all of them, with its number in the message.
+"""Rank watchdog: a rank that dies, stops or fails ends all ranks of the job, and the message names the rank.
 
 A rank whose peer has died gets an error of a connection, or waits forever; neither names the peer. So a thread of each
 rank writes a beat into the job's store, and reads that of the next rank in the ring. A rank is lost when its process
@@ -130,7 +130,7 @@ class RankWatch:
                 self._look()
             except RuntimeError as error:
                 reason = " ".join(str(error).split())[:200]
-                message = f"rank {self.rank}: the job's store does not answer, so the rank that holds it is lost"
+                message = f"rank {self.rank}: the job's store does not answer, so the rank that hosts it is lost"
                 self._end(Failure(self.rank, f"{message} ({reason})", "RankLostError", 3))
 
     def _send(self, *, is_done: bool = False) -> None:
@@ -162,8 +162,8 @@ class RankWatch:
         died = is_near and beat is not None and not _is_alive(beat.pid)
         if not died and silent_s < self.silence_s:
             return
-        where = "before its first beat" if beat is None else f"process {beat.pid} on {beat.host}, step {beat.step}"
-        what = "died" if died else f"has been silent for {silent_s:.0f} s"
+        where = "before its first heartbeat" if beat is None else f"process {beat.pid} on {beat.host}, step {beat.step}"
+        what = "died" if died else f"has sent no heartbeat for {silent_s:.0f} s"
         message = f"rank {self._next} of {self.world_size} ({where}) {what}; all ranks end, run again to resume"
         self._publish(Failure(self._next, message, "RankLostError", 3))
         if is_near and beat is not None and not died and _launcher_of(beat.pid) == beat.launcher == os.getppid():

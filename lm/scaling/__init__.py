@@ -1,1 +1,1 @@
-"""Scaling laws: how loss follows compute, and what to train for a budget."""
+"""Scaling laws: loss as a function of compute, and compute-optimal training for a budget."""

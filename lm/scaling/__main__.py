@@ -1,4 +1,4 @@
-"""`python -m lm.scaling`: plan a training for a budget; fit laws to points; serve trainings to a client.
+"""`python -m lm.scaling`: plan a training run for a budget; fit laws to points; serve training runs to a client.
 
 python -m lm.scaling plan --flops 1e21
 python -m lm.scaling plan --gpus 8 --hours 24 --device h200 --unique-tokens 5e9
@@ -42,35 +42,53 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m lm.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     chosen = parser.add_subparsers(dest="command", required=True)
-    _plan_options(chosen.add_parser("plan", help="the best model and number of tokens for a budget"))
+    _plan_options(chosen.add_parser("plan", help="plan the compute-optimal model and number of tokens for a budget"))
     fit = chosen.add_parser("fit", help="fit scaling laws to points in CSV or JSON")
     fit.add_argument("points", type=Path, help="columns: loss and two of parameters, tokens, flops")
     fit.add_argument(
-        "--count", choices=("total", "non_embedding"), default="total", help="which parameters are counted"
+        "--count",
+        choices=("total", "non_embedding"),
+        default="total",
+        help="which parameters N counts (default: total)",
     )
     fit.add_argument("--draws", type=_count, default=400, help="bootstrap draws (default: 400)")
     fit.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
     fit.add_argument("--flops", type=_positive, nargs="*", default=[], help="budgets to extrapolate to")
-    fit.add_argument("--json", type=Path, metavar="FILE", help="write all numbers and draws; a law for `plan --law`")
-    serve = chosen.add_parser("serve", help="serve real trainings under a FLOPs budget over HTTP")
-    serve.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="a token shards artifact")
-    serve.add_argument("--home", type=Path, required=True, help="folder of the queue and the trainings")
-    serve.add_argument("--budget", type=_positive, required=True, help="FLOPs that all trainings may take together")
+    fit.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="write all numbers and bootstrap draws to this file, the input of `plan --law`",
+    )
+    serve = chosen.add_parser("serve", help="serve training runs under a FLOPs budget over HTTP")
+    serve.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="token shards artifact")
+    serve.add_argument("--home", type=Path, required=True, help="folder of the queue and the training runs")
+    serve.add_argument("--budget", type=_positive, required=True, help="FLOPs budget of all training runs together")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8_100)
     return parser
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--flops", type=_positive, help="the budget; or give --gpus, --hours and --device")
+    parser.add_argument("--flops", type=_positive, help="FLOPs budget; or give --hours with --gpus and --device")
     parser.add_argument("--gpus", type=_count, default=1, help="devices (default: 1)")
-    parser.add_argument("--hours", type=_positive, help="hours of all devices")
+    parser.add_argument("--hours", type=_positive, help="wall-clock hours on all devices")
     parser.add_argument("--device", choices=[*DEVICES], default="h200")
-    parser.add_argument("--mfu", type=_positive, default=DEFAULT_MFU, help="the share of the peak rate (default: .4)")
-    parser.add_argument("--vocab", type=_count, default=32_000, help="ids of the tokenizer (default: 32,000)")
-    parser.add_argument("--context", type=_count, default=1_024, help="tokens of a window (default: 1,024)")
-    parser.add_argument("--unique-tokens", type=_positive, default=math.inf, help="distinct tokens of the text")
-    parser.add_argument("--law", type=Path, metavar="FILE", help="a law of `fit --json`, in place of Chinchilla's")
+    parser.add_argument(
+        "--mfu",
+        type=_positive,
+        default=DEFAULT_MFU,
+        help="model FLOPs utilization, as a share of the peak rate (default: .4)",
+    )
+    parser.add_argument("--vocab", type=_count, default=32_000, help="vocabulary size (default: 32,000)")
+    parser.add_argument("--context", type=_count, default=1_024, help="context length, in tokens (default: 1,024)")
+    parser.add_argument(
+        "--unique-tokens",
+        type=_positive,
+        default=math.inf,
+        help="number of distinct tokens of the training text (default: unlimited)",
+    )
+    parser.add_argument("--law", type=Path, metavar="FILE", help="law from `fit --json` (default: Chinchilla's law)")
 
 
 def _positive(text: str) -> float:

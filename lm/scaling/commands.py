@@ -47,7 +47,7 @@ def fit_page(found: Mapping[str, Any], budgets: Sequence[float] = ()) -> str:
         lines.append(f"  D* ∝ C^{_with(laws['tokens'].exponent, each.get('b'))}")
         lines += [_optimum(flops, laws["parameters"].at(flops), laws["tokens"].at(flops)) for flops in budgets]
         if each["largest_left_out"] is not None:
-            lines.append(f"  largest budget left out: its N* is predicted with {each['largest_left_out']:+.2%}")
+            lines.append(f"  held-out largest budget: prediction error of N* {each['largest_left_out']:+.2%}")
     for name, each in found["best"].items():
         lines += ["", f"Best {name.replace('_', ' ')} against compute", _best_line(each)]
     lines += ["", "Parametric law, L = E + A / N^α + B / D^β"]
@@ -60,7 +60,7 @@ def fit_page(found: Mapping[str, Any], budgets: Sequence[float] = ()) -> str:
     fitted = law_in(found)
     lines += [_optimum(flops, *fitted.optimal(flops)) for flops in budgets]
     if law["largest_left_out"] is not None:
-        lines.append(f"  largest budget left out: its losses are predicted with {law['largest_left_out']:+.2%}")
+        lines.append(f"  held-out largest budget: prediction error of the losses {law['largest_left_out']:+.2%}")
     return "\n".join(lines)
 
 
@@ -93,13 +93,13 @@ def plan_page(arguments: argparse.Namespace) -> str:
         f"law            {law.source}",
         f"model          {found.num_parameters:,} parameters: {config.num_layers} layers, d_model {config.d_model}, "
         f"{config.num_heads} heads, d_ff {config.d_ff}",
-        f"tokens         {found.num_tokens:,}, {found.tokens_per_parameter:.3g} a parameter"
+        f"tokens         {found.num_tokens:,}, {found.tokens_per_parameter:.3g} per parameter"
         f"{_epochs(found, arguments.unique_tokens)}",
         f"20 to 1        {parameters:.3g} parameters, {tokens:.3g} tokens",
         f"batch          {found.batch_tokens:,} tokens; learning rate {found.learning_rate:.2g}",
-        f"expected loss  {found.expected_loss:.4f} nats a token ({told})",
+        f"expected loss  {found.expected_loss:.4f} nats per token ({told})",
         f"memory         {cost.memory.total / 1e9:.1f} GB of {device.memory_bytes / 1e9:.0f} at {cost.microbatch_size} "
-        f"windows at once{'' if cost.fits else ': DOES NOT FIT one device'}",
+        f"sequences per microbatch{'' if cost.fits else ': DOES NOT FIT one device'}",
         f"time           {duration(cost.seconds)} on {arguments.gpus} × {device.name} at {arguments.mfu:.0%}",
         *(f"note           {note}" for note in found.notes),
         "",
@@ -111,9 +111,12 @@ def plan_page(arguments: argparse.Namespace) -> str:
 def _between_published(found: Plan, unique_tokens: float) -> str:
     losses = published_range(found, unique_tokens)
     if losses is None:
-        return f"ln {found.config.vocab_size:,}: a published fit lies above a uniform guess, so no range is given"
+        return f"a published fit exceeds ln {found.config.vocab_size:,}, the loss of a uniform guess; no range is given"
     low, high = losses
-    return f"{low:.4f} to {high:.4f} by the two published fits of the same runs, which is less than a 95% interval"
+    return (
+        f"{low:.4f} to {high:.4f} between the two published fits of the same runs, which covers less than a 95% "
+        "interval"
+    )
 
 
 def _law_of(path: Path) -> dict[str, Any]:
@@ -122,9 +125,9 @@ def _law_of(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except ValueError as error:
-        raise InputError(f"{path}: {error}, expected the file of `fit --json`") from None
+        raise InputError(f"{path}: {error}, expected the output file of `fit --json`") from None
     if not isinstance(found, dict):
-        raise InputError(f"{path}: expected the file of `fit --json`")
+        raise InputError(f"{path}: not a JSON object, expected the output file of `fit --json`")
     return found
 
 
@@ -162,4 +165,6 @@ def _with(value: float, bounds: Mapping[str, float] | None) -> str:
 
 
 def _optimum(flops: float, parameters: float, tokens: float) -> str:
-    return f"  at {flops:.3g} FLOPs: N* {parameters:.4g}, D* {tokens:.4g}, {tokens / parameters:.3g} tokens a parameter"
+    return (
+        f"  at {flops:.3g} FLOPs: N* {parameters:.4g}, D* {tokens:.4g}, {tokens / parameters:.3g} tokens per parameter"
+    )

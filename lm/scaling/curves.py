@@ -74,7 +74,7 @@ def _fitted(curves: list[Points], num_budgets: int) -> tuple[tuple[Minimum, ...]
         raise InputError(f"training curves: {len(curves)} sizes with several points, expected at least {_LEAST_CURVES}")
     low, high = (sorted(edge(curve.flops) for curve in curves) for edge in (np.min, np.max))
     if low[2] >= high[-3]:
-        raise InputError("training curves: no FLOPs that three curves reach, expected some")
+        raise InputError("training curves: no FLOPs range that three curves share, expected one")
     found = [_lowest(curves, flops) for flops in np.geomspace(low[2], high[-3], num_budgets)]
     minima = tuple(each for each in found if each is not None)
     return minima, *_laws(minima)

@@ -53,7 +53,7 @@ def fit_frontier(points: Points) -> Frontier:
     fit = fit_isoflop(points, "lowest", num_draws=0)
     found = tuple((each.flops, each.loss) for each in fit.minima)
     if len(found) < _LEAST_BUDGETS:
-        raise InputError(f"frontier: {len(found)} budgets of three sizes, expected at least {_LEAST_BUDGETS}")
+        raise InputError(f"frontier: {len(found)} budgets with three sizes, expected at least {_LEAST_BUDGETS}")
     *rest, (flops, loss) = found
     left_out = _law(rest).at(flops) / loss - 1 if len(rest) >= _LEAST_BUDGETS - 1 else None
     return Frontier(_law(found), fit.parameters, found, left_out)

@@ -87,7 +87,9 @@ def run_prediction(
     """
     made, source = storage.open_artifact(prediction), storage.open_artifact(shards)
     if made.config != to_mapping(config) or made.inputs["token_shards"] != source.digest:
-        raise InputError(f"{prediction}: another configuration or other shards; materialize the prediction again")
+        raise InputError(
+            f"{prediction}: made with another configuration or other shards; materialize the prediction again"
+        )
     return storage.make(
         output,
         functools.partial(_write_runs, config, made, source, runs, report),

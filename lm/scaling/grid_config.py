@@ -70,11 +70,13 @@ class GridConfig:
         for name in ("budgets_flops", "widths"):
             values = getattr(self, name)
             if len(values) < 2 or list(values) != sorted(set(values)):
-                raise ConfigurationError(f"grid.{name}: {list(values)}, expected two or more rising numbers")
+                raise ConfigurationError(f"grid.{name}: {list(values)}, expected two or more increasing numbers")
         if len(self.budgets_flops) > MOST_BUDGETS:
             raise ConfigurationError(f"grid.budgets_flops: {len(self.budgets_flops)}, expected at most {MOST_BUDGETS}")
         if not self.prediction_seeds or len(set(self.prediction_seeds)) != len(self.prediction_seeds):
-            raise ConfigurationError(f"grid.prediction_seeds: {self.prediction_seeds}, expected one or more, each once")
+            raise ConfigurationError(
+                f"grid.prediction_seeds: {self.prediction_seeds}, expected one or more distinct seeds"
+            )
         for width in (*self.widths, self.base_width):
             if width % self.d_head:
                 raise ConfigurationError(f"grid.widths: {width}, expected multiples of d_head = {self.d_head}")

@@ -74,7 +74,7 @@ def fit_best(
     value the lowest loss of the budget counts, so that every value has its best size.
 
     Raises:
-        InputError: fewer than two budgets whose losses turn between their values.
+        InputError: fewer than two budgets with a loss minimum between their values.
     """
     groups = [(flops >= each * 0.9999) & (flops <= each * 1.01) for each in budgets_of(flops)]
     budgets = [(float(flops[group].min()), *_lowest(values[group], losses[group])) for group in groups]
@@ -98,7 +98,7 @@ def _law_of(budgets: Sequence[tuple[float, Array, Array]], what: str) -> tuple[P
     turning = [(flops, _turning_point(x, losses)) for flops, x, losses in budgets]
     best = [(flops, value) for flops, value in turning if value is not None]
     if len(best) < 2:
-        raise InputError(f"{what}: {len(best)} budgets whose losses turn between their values, expected at least 2")
+        raise InputError(f"{what}: {len(best)} budgets with a loss minimum between their values, expected at least 2")
     return fit_power_law(*_columns(best), what=what), best
 
 

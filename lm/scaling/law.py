@@ -35,7 +35,7 @@ class FittedRange:
             ("tokens", num_tokens, self.tokens),
         ):
             if not low <= value <= high:
-                found.append(f"{value:.3g} {name} lie outside of the fitted {low:.3g} to {high:.3g}")
+                found.append(f"{value:.3g} {name}: outside the fitted range {low:.3g} to {high:.3g}")
         return found
 
 

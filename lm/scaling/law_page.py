@@ -60,21 +60,21 @@ def page(law: Mapping[str, Any], told: Mapping[str, Any], measured: Mapping[str,
     ]
     seeds = ", ".join(f"{row['loss']:.4f} (seed {row['seed']})" for row in measured["runs"])
     verdict = (
-        f"Predicted by the {told['method']} {told['loss']:.4f} nats a token (95%: {told['low']:.4f} to "
-        f"{told['high']:.4f}), measured {measured['measured_loss']:.4f}: {seeds}. "
+        f"The {told['method']} predicted {told['loss']:.4f} nats per token (95% interval {told['low']:.4f} to "
+        f"{told['high']:.4f}). The measured mean is {measured['measured_loss']:.4f}: {seeds}. "
         f"Error {measured['relative_error']:+.2%}."
     )
     how = (
         f"Trained: d_model {told['d_model']}, {told['parameters']:,} parameters, {told['tokens']:,} tokens, "
-        f"{told['flops']:.4g} FLOPs. Losses by method: {_named(told['losses'])}; errors at the largest budget of the "
-        f"grid, left out: {_named(told['largest_left_out'], '{:+.2%}')}. The runs' manifest names the prediction "
-        f"{digest[:16]} among its inputs."
+        f"{told['flops']:.4g} FLOPs. Predicted losses by method: {_named(told['losses'])}; prediction errors for the "
+        f"held-out largest budget of the grid: {_named(told['largest_left_out'], '{:+.2%}')}. The runs' manifest names "
+        f"the prediction {digest[:16]} among its inputs."
     )
     parts = [f"<h2>{title}</h2>\n{_svg(title, draw)}" for title, draw in drawn]
     return "\n".join(
         [
-            "<!doctype html><meta charset='utf-8'><title>Own scaling law</title>",
-            f"<style>{_STYLE}</style><h1>Own scaling law</h1>",
+            "<!doctype html><meta charset='utf-8'><title>Loam's own scaling law</title>",
+            f"<style>{_STYLE}</style><h1>Loam's own scaling law</h1>",
             f"<p><strong>{html.escape(verdict)}</strong></p><p>{html.escape(how)}</p>",
             *parts,
             "<h2>Fits</h2>",
@@ -106,7 +106,7 @@ def _isoflops(law: Mapping[str, Any], axes: Axes) -> None:
             color=f"C{number}",
             linewidth=1,
         )
-    axes.set(xscale="log", xlabel="parameters", ylabel="validation loss, nats a token; dashes: the law")
+    axes.set(xscale="log", xlabel="parameters", ylabel="validation loss, nats per token; dashed: the law")
     axes.legend(frameon=False)
 
 
@@ -135,7 +135,7 @@ def _frontier(law: Mapping[str, Any], told: Mapping[str, Any], measured: Mapping
     axes.errorbar([told["flops"]], [told["loss"]], yerr=bar, fmt="r*", markersize=12, capsize=3, label="predicted")
     losses = [row["loss"] for row in measured["runs"]]
     axes.plot([told["flops"]] * len(losses), losses, "C2x", markersize=9, label="measured")
-    axes.set(xscale="log", xlabel="FLOPs", ylabel="validation loss, nats a token")
+    axes.set(xscale="log", xlabel="FLOPs", ylabel="validation loss, nats per token")
     axes.legend(frameon=False)
 
 

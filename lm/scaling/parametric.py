@@ -62,7 +62,7 @@ def fit_parametric(points: Points, *, num_draws: int = 400, seed: int = 0, sourc
     require(points, _LEAST_POINTS, "parametric law")
     for name, values in (("sizes", points.parameters), ("numbers of tokens", points.tokens)):
         if len(np.unique(values)) < 2:
-            raise InputError(f"parametric law: one of {name} in all points, expected at least 2")
+            raise InputError(f"parametric law: all points have equal {name}, expected at least 2 different values")
     objective = _Objective(points)
     best = _best(objective, np.log(points.loss))
     predicted = objective.log_loss(best)

@@ -77,7 +77,7 @@ def plan(
     ]
     if not found:
         raise ConfigurationError(
-            f"flops: {flops:.3g}, expected enough for the smallest model to see "
+            f"flops: {flops:.3g}, expected enough to train the smallest model on "
             f"{LEAST_WINDOWS * context_length:,} tokens"
         )
     lowest = min(loss for loss, _ in found)
@@ -102,14 +102,18 @@ def planned(
     loss = law.loss_of_repeated(size, tokens, unique_tokens)
     notes = law.fitted.outside(size, tokens) if law.fitted else []
     if loss > uniform:
-        notes.append(f"the law gives {loss:.3g} nats, a uniform guess ln {config.vocab_size:,} = {uniform:.3g}")
+        notes.append(
+            f"the law gives {loss:.3g} nats, more than a uniform guess: ln {config.vocab_size:,} = {uniform:.3g}"
+        )
     if tokens < affordable * 0.999:
-        notes.append(f"{_MOST_EPOCHS:.0f} epochs of the text take {tokens / affordable:.3g} of the budget")
+        notes.append(f"{_MOST_EPOCHS:.0f} epochs of the text use {tokens / affordable:.3g} of the budget")
     spent = tokens * training_flops_per_token(config)
     rates = suggested(spent, config.context_length, tokens)
     if rates.extrapolated:
         low, high = FITTED_FLOPS
-        notes.append(f"learning rate and batch size lie outside of their laws' {low:.0e} to {high:.0e} FLOPs")
+        notes.append(
+            f"learning rate and batch size: outside the fitted range of their laws, {low:.0e} to {high:.0e} FLOPs"
+        )
     return Plan(config, int(tokens), spent, min(loss, uniform), rates.learning_rate, rates.batch_tokens, tuple(notes))
 
 

@@ -106,14 +106,14 @@ def points_of(rows: Sequence[Mapping[Any, Any]], count: Count = "total", *, wher
         InputError: as of `read_points`.
     """
     if not rows:
-        raise InputError(f"{where}: no rows, expected one a training")
+        raise InputError(f"{where}: no rows, expected one per training run")
     columns = {key: column_of(rows[0], names) for key, names in _NAMES.items()}
     missing = [key for key, column in columns.items() if column is None]
     if "loss" in missing or len(missing) > 1:
         known = "; ".join(f"{key} ({', '.join(_NAMES[key])})" for key in missing)
         found = ", ".join(str(name) for name in rows[0])
         expected = "a loss and two of parameters, tokens, flops"
-        raise InputError(f"{where}: columns {found}; expected {expected}; lacks {known}")
+        raise InputError(f"{where}: columns {found}; expected {expected}; missing {known}")
     values = {key: positive_column(rows, column, where) for key, column in columns.items() if column is not None}
     if "tokens" in missing:
         values["tokens"] = values["flops"] / (6 * values["parameters"])

@@ -36,7 +36,9 @@ def run_sweep(config: SweepConfig, *, shards: Path, runs: Path, output: Path, re
         rows = _rows(config, _client(config, runs, shards), report)
         done = [row for row in rows if row["loss"] is not None]
         if not done:
-            raise PartialError(f"scaling_runs: all {len(rows)} trainings failed; the first: {rows[0]['error']}")
+            raise PartialError(
+                f"scaling_runs: all {len(rows)} training runs failed; the first error: {rows[0]['error']}"
+            )
         storage.write_json(publication.path / POINTS, rows)
         publication.summary.update(
             num_runs=len(rows), num_failed=len(rows) - len(done), charged_flops=sum(row["flops"] for row in rows)

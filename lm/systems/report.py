@@ -74,7 +74,7 @@ def measured(config: SystemsConfig, device: torch.device) -> Iterator[Row]:
         yield _row("kernels", kernel.name, kernel.num_bytes / seconds / copied, "of copy", f"{1e6 * seconds:.0f} µs")
     for context in track(config.contexts, "attention", unit="context"):
         for name, flops in attention_flops_per_s(config, device, context).items():
-            share = f"{flops / product:.2f} of the product's rate"
+            share = f"{flops / product:.2f} of the matrix product's rate"
             row = _row("attention", f"{name}, context {context}", flops / 1e9, "GFLOP/s", share)
             yield {**row, "curve": name, "context": context}
     if config.num_ranks > 1:
@@ -86,7 +86,7 @@ def _rank_rows(config: SystemsConfig) -> Iterator[Row]:
     found = measured_ranks(ranks, config.sizes_mb, config.preset)
     bandwidths = {size: 2 * (ranks - 1) / ranks * size * _MB / s for size, s in found["all_reduce"].items()}
     for size, bandwidth in bandwidths.items():
-        row = _row("all-reduce", f"{size} MB over {ranks} ranks", bandwidth / 1e9, "GB/s a rank")
+        row = _row("all-reduce", f"{size} MB over {ranks} ranks", bandwidth / 1e9, "GB/s per rank")
         yield {**row, "curve": "all-reduce", "size_mb": size}
     local = found["seconds"][LOCAL]
     modelled = _model_seconds(config, found, bandwidths[max(bandwidths)])
@@ -95,7 +95,7 @@ def _rank_rows(config: SystemsConfig) -> Iterator[Row]:
         model = f"; cost model {1e3 * modelled[name]:.4g} ms" if name in modelled else ""
         yield _row("steps", name, 1e3 * seconds, "ms", "" if name == LOCAL else share + model)
     for name, sizes in found["state"].items():
-        yield _row("optimizer's state", name, sizes["after"] / _MB, "MB a rank")
+        yield _row("optimizer's state", name, sizes["after"] / _MB, "MB per rank")
 
 
 def _model_seconds(config: SystemsConfig, found: Mapping[str, Any], bandwidth: float) -> dict[str, float]:

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m lm.tokenizer", description="Show how a text is split into tokens.")
     parser.add_argument("text", help="the text; - reads standard input")
     parser.add_argument("--tokenizer", type=locate, help="a folder or artifact that holds tokenizer.json")
-    parser.add_argument("--special", action="store_true", help="see special tokens in the text as such")
+    parser.add_argument("--special", action="store_true", help="recognize special tokens in the text")
     arguments = parser.parse_args(argv)
     tokenizer = Tokenizer.load(arguments.tokenizer or _trained_by_the_demo())
     text = sys.stdin.read() if arguments.text == "-" else arguments.text

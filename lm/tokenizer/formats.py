@@ -180,7 +180,7 @@ def save_tiktoken(tokenizer: Tokenizer, path: Path) -> None:
     except InputError:
         follows = False
     if not follows:
-        raise InputError("the merges of this tokenizer do not follow from its ids, as those of a file of ranks do")
+        raise InputError("the merges of this tokenizer cannot be derived from its ids, as a file of ranks requires")
     lines = [f"{base64.b64encode(token).decode()} {i}\n" for i, token in sorted(vocab.items())]
     path.write_text("".join(lines), encoding="ascii")
 

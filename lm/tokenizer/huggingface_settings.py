@@ -73,7 +73,7 @@ def check_added_tokens(added: Sequence[Mapping[str, Any]], vocab: Mapping[str, i
         name = token["content"]
         for flag in ("single_word", "lstrip", "rstrip"):
             if token.get(flag):
-                raise InputError(f"{path}: added token {name!r} has {flag}, expected an added token without")
+                raise InputError(f"{path}: added token {name!r} has {flag}, expected an added token without it")
         expected = vocab.get(name, next_id)
         if token["id"] != expected:
             raise InputError(f"{path}: added token {name!r} has the id {token['id']!r}, expected {expected}")
@@ -82,7 +82,7 @@ def check_added_tokens(added: Sequence[Mapping[str, Any]], vocab: Mapping[str, i
     late = [token["content"] for token in added if token.get("normalized")]
     for first, second in itertools.product(early, late):  # `tokenizers` finds them in two passes, Loam in one
         if second.startswith(first) or _may_start_within(second, first):
-            raise InputError(f"{path}: added tokens {first!r} and {second!r} overlap, of which one has normalized")
+            raise InputError(f"{path}: added tokens {first!r} and {second!r} overlap and differ in `normalized`")
 
 
 def _may_start_within(text: str, other: str) -> bool:
@@ -107,4 +107,4 @@ def pattern_of(pre_tokenizer: Mapping[str, Any], path: Path) -> str:
         names = {**OTHER_SPELLINGS, **{text: name for name, text in PATTERNS.items()}}
         if steps[0]["behavior"] == "Isolated" and not steps[0]["invert"] and expression in names:
             return names[expression]
-    raise InputError(f"{path}: pre_tokenizer cuts by a pattern that is none of {', '.join(PATTERNS)}")
+    raise InputError(f"{path}: pre_tokenizer splits by an unknown pattern, expected one of {', '.join(PATTERNS)}")

@@ -60,8 +60,8 @@ def check_names(special: Sequence[str], added: Sequence[str], merges: Sequence[t
         token = utf8(name)
         if len(token) < 2 or token in made:
             raise ConfigurationError(
-                f"special_tokens: ordinary text can become {name!r}, expected two bytes or more "
-                "and no result of a merge"
+                f"special_tokens: {name!r} can be the token of ordinary text, expected at least two bytes and "
+                "not the result of a merge"
             )
 
 

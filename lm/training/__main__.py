@@ -57,24 +57,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--preset", help="a model preset (default: tiny_cpu)")
     parser.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="a token shards artifact")
-    parser.add_argument("--out", type=locate, help="where the trained model is published (default: trained/PRESET)")
+    parser.add_argument("--out", type=locate, help="output of the trained model (default: trained/PRESET)")
     parser.add_argument(
-        "--tokenizer", type=locate, help="the shards' tokenizer: for samples of text and more bits per byte"
+        "--tokenizer",
+        type=locate,
+        help="tokenizer of the shards, for text samples and for bits per byte by source and during training",
     )
     parser.add_argument(
-        "--chat", type=locate, metavar="SHARDS", help="chat text for `decay_chat_share`, as lm.chat.shards writes it"
+        "--chat",
+        type=locate,
+        metavar="SHARDS",
+        help="token shards of chat text for `decay_chat_share`, made by lm.chat.shards",
     )
     parser.add_argument("--num-tokens", type=int, default=0, help="training tokens (default: one pass over the data)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="fields as a JSON file")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="JSON file of configuration fields")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="one field, as listed below (repeatable)"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="one configuration field, from the list below (repeatable)",
     )
     return parser
 
 
 def _fields() -> str:
     """Return every field with its default and description, for --help."""
-    lines = ["fields of the configuration (inside one: --set model.NAME=VALUE; values are JSON or plain words):"]
+    lines = ["configuration fields (nested fields: --set model.NAME=VALUE; values are JSON or plain words):"]
     descriptions = field_descriptions(PretrainConfig)
     for field in dataclasses.fields(PretrainConfig):
         made = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
@@ -146,7 +155,7 @@ def _print_event(event: Mapping[str, object]) -> None:
     if "message" in event:
         print(event["message"], file=sys.stderr)
     elif "sample" in event:
-        print(f"step {step} writes: {event['sample']}")
+        print(f"step {step} sample: {event['sample']}")
     elif not visible() and isinstance(step, int) and (step % 10 == 0 or "validation_loss" in event):
         shown = [name for name in event if name in _SHOWN or "/" in name]
         print("  ".join(f"{name} {_number(event[name])}" for name in shown), flush=True)

@@ -138,7 +138,7 @@ def optimizer_state(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple
             name = names.get(id(parameter))
             if name is None:
                 raise InputError(
-                    f"optimizer: moves a tensor {list(parameter.shape)} that is not a parameter of the model"
+                    f"optimizer: updates a tensor {list(parameter.shape)} that is not a parameter of the model"
                 )
             for key, value in optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):

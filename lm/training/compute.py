@@ -42,7 +42,7 @@ def prepare(
     if residual_stream == "bfloat16" and model.config.norm_placement not in ("pre", "sandwich"):
         raise ConfigurationError(
             f"residual_stream: bfloat16 with norm_placement = {model.config.norm_placement}, expected pre or sandwich: "
-            "only there do norms widen the stream for every part that reads it"
+            "only these have a norm, which computes in float32, before every sublayer"
         )
     model.stream_type = torch.bfloat16 if residual_stream == "bfloat16" else None
     if fp8:
@@ -52,7 +52,7 @@ def prepare(
     if unit != "off":
         warnings.filterwarnings("ignore", _HARMLESS, UserWarning)
     if unit != "off" and model.config.num_experts and recomputation == "selective":
-        raise ConfigurationError("recomputation: selective, expected none or blocks for experts under the compiler")
+        raise ConfigurationError("recomputation: selective, expected none or blocks with experts and torch.compile")
     if unit == "off" or not model.config.num_experts:
         recompute(model.layers, recomputation)
     if unit == "model":

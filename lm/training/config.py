@@ -117,10 +117,7 @@ class PretrainConfig:
     document_masks: Annotated[bool, Doc("Restrict attention to tokens of the same document.")] = False
     source_weights: Annotated[
         Mapping[str, float],
-        Doc(
-            "Sampling weight of each source in the shards, as a share of the tokens; empty reads all rows as one "
-            "stream."
-        ),
+        Doc("Relative weight of each source of the shards in the training tokens; empty reads all rows as one stream."),
         Range(above=0),
     ] = field(default_factory=dict)
     prefetch_batches: Annotated[

@@ -1,4 +1,4 @@
-"""Muon: momentum whose update of a matrix is made orthogonal (Jordan et al. 2024).
+"""Muon: momentum with orthogonalized updates of matrices (Jordan et al. 2024).
 
 m ← μ m + g,  update = orthogonal(g + μ m) · 0.2 sqrt(max(d_out, d_in)),  θ ← θ (1 − lr λ) − lr · update
 

@@ -1,4 +1,4 @@
-"""Activation recomputation: less memory between forward and backward, paid for with work.
+"""Activation checkpointing: less memory between forward and backward, at the cost of recomputation.
 
     none        autograd keeps what every operation saves
     blocks      of each layer only the input is kept, and the layer is computed again (Chen et al. 2016)

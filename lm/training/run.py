@@ -81,7 +81,7 @@ class Run:
             restore_run(checkpoint, self.trainer, self.log)
             if checkpoint.code != self.identity["code"]:
                 self.report(
-                    {"message": f"{checkpoint.path}: the code has changed since; the run is not exact any more"}
+                    {"message": f"{checkpoint.path}: written by other code; the resumed run may not be bit-identical"}
                 )
             self.report({"message": f"resumed from {checkpoint.path}"})
         elif start is not None:
@@ -193,7 +193,7 @@ class Run:
         if self._compiles:
             self._compiles = False
             seconds = time.perf_counter() - started
-            view.event({"step": step, "message": f"the first step took {seconds:.1f} s, with torch's compiler"})
+            view.event({"step": step, "message": f"the first step took {seconds:.1f} s, including compilation"})
         logged = last or step == 1 or _due(step, config.log_interval) or bool(result.spike or result.skipped)
         if logged:
             self.log.add(step, result.row())
@@ -252,7 +252,7 @@ class Run:
         if bad:
             raise NonFiniteError(
                 f"step {self.trainer.step}: weight '{bad[0]}' is not finite after the update ({len(bad)} of "
-                f"{len(weights)} weights); the checkpoints in {self.writer.folder} are of steps before"
+                f"{len(weights)} weights); the checkpoints in {self.writer.folder} are from earlier steps"
             )
 
     def _stop_together(self) -> None:
@@ -269,27 +269,27 @@ class Run:
         if number is not None:
             raise Interrupted(
                 f"stopped by signal {number} at step {self.trainer.step} of {self.trainer.num_steps}; "
-                f"run again to go on from {self.writer.folder}",
+                f"run again to resume from {self.writer.folder}",
                 number,
             )
 
     def _short(self) -> str:
         config, steps = self.config, self.trainer.num_steps
         return (
-            f"warmup_steps {config.warmup_steps} of a run of {steps} steps: the learning rate does not get to "
+            f"warmup_steps {config.warmup_steps} of a run of {steps} steps: the learning rate does not reach "
             f"{config.learning_rate:g}"
         )
 
 
 def _remark(result: StepResult) -> str | None:
     """Return a sentence on a step that was out of the ordinary."""
-    left_out = "; the update was left out" if result.skipped else ""
+    left_out = "; the update was skipped" if result.skipped else ""
     if result.skipped == "overflow":
         return f"step {result.step}: a gradient overflowed at loss scale {result.loss_scale:g}{left_out}"
     if result.spike is not None:
         return (
             f"step {result.step}: loss {result.loss:.4g} is a spike, {result.spike:.3g} deviations above the "
-            f"median of the steps before{left_out}"
+            f"median of the previous steps{left_out}"
         )
     return None
 

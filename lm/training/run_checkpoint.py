@@ -189,7 +189,7 @@ def newest_checkpoint(folder: Path, report: Report) -> Artifact | None:
             return checkpoint
         except IntegrityError as error:
             damage = damage or error
-            report({"message": f"checkpoint passed over: {error}"})
+            report({"message": f"checkpoint skipped: {error}"})
     if damage is not None:
         raise damage
     return None

@@ -199,7 +199,7 @@ class Trainer:
         bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
         if not bad and not math.isfinite(total):
             raise NonFiniteError(
-                f"step {self.step + 1}: loss is {total} with the part of another process, which names the documents; "
+                f"step {self.step + 1}: loss is {total} because of another process, whose message has the documents; "
                 "stopped before the update"
             )
         places = [place for i in bad for place in batch.places[i * size : (i + 1) * size]] or batch.places

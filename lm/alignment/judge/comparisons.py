@@ -84,7 +84,7 @@ def judge(comparisons: Sequence[Comparison], config: JudgeConfig, folder: Path) 
         example = replies[next(iter(verdicts))][:80]
         raise InputError(
             f"judge {config.url}: none of {len(verdicts)} replies is A, B or tie, such as {example!r}; expected a "
-            "model that follows the question, and max_reply_tokens that leave room for its reasoning"
+            "model that replies in this format, and enough max_reply_tokens for its reasoning"
         )
     return [
         Judged(each, verdicts.get(straight), verdicts.get(swapped))

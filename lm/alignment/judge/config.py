@@ -76,7 +76,7 @@ class JudgeConfig:
         """
         for name in ("base_url", "model"):
             if not getattr(self, name).strip():
-                raise ConfigurationError(f"judge.{name}: empty, expected a value where pairs come from a judge")
+                raise ConfigurationError(f"judge.{name}: empty, expected a value with source = judge")
 
     @property
     def url(self) -> str:
@@ -93,7 +93,7 @@ def _check_url(url: str) -> None:
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigurationError(
             "judge.base_url: has credentials, a query or a fragment, expected only http:// or https://, host and path; "
-            "the key belongs into the environment variable that api_key_variable names"
+            "put the key into the environment variable named by api_key_variable"
         )
     if parts.scheme not in ("http", "https") or not host or any(c.isspace() for c in url):
         raise ConfigurationError(f"judge.base_url: {url!r:.80}, expected http:// or https://, a host and a path")

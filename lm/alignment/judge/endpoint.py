@@ -133,7 +133,7 @@ class Endpoint:
         place = f"judge {self._config.url}: HTTP {status}"
         if status in (401, 403):
             name = self._config.api_key_variable
-            held = f"the key in {name} is refused" if name else "a key is wanted: set api_key_variable"
+            held = f"the key in {name} was rejected" if name else "a key is required: set api_key_variable"
             return ConfigurationError(f"{place}, expected 200; {held}")
         return ConfigurationError(f"{place}, expected 200{self._detail(body)}")
 
@@ -164,7 +164,7 @@ def _key(variable: str) -> str:
     if not key:
         raise ConfigurationError(f"judge.api_key_variable: the environment variable {variable} is not set")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError(f"judge.api_key_variable: {variable} holds more than printable ASCII without spaces")
+        raise ConfigurationError(f"judge.api_key_variable: {variable} expected printable ASCII without spaces")
     return key
 
 

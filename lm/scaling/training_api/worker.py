@@ -90,7 +90,9 @@ def _pause() -> None:
     with StopSignals() as signals:
         time.sleep(_POLL_S)
         if signals.received is not None:
-            raise Interrupted(f"stopped by signal {signals.received} with no training on its way", signals.received)
+            raise Interrupted(
+                f"stopped by signal {signals.received} while no training run was active", signals.received
+            )
 
 
 def _end_with(parent: int) -> None:
@@ -109,7 +111,7 @@ def _used(request: TrainingRequest, output: Path, vocab_size: int) -> float:
 def main(argv: list[str] | None = None) -> int:
     """Work in a process of its own."""
     parser = argparse.ArgumentParser(prog="python -m lm.scaling.training_api.worker", description=__doc__)
-    parser.add_argument("--home", type=Path, required=True, help="folder of the queue and the trainings")
+    parser.add_argument("--home", type=Path, required=True, help="folder of the queue and the training runs")
     parser.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="a token shards artifact")
     arguments = parser.parse_args(argv)
     work(arguments.home, arguments.data)

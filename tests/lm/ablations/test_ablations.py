@@ -143,7 +143,7 @@ def test_a_lead_smaller_than_the_seeds_spread_is_called_luck():
     told = verdict("ffn", rows)
     assert told["winner"] == "b" and told["runner_up"] == "a" and not told["clear"]
     assert told["lead"] == pytest.approx(0.05) and told["spread"] == pytest.approx(0.2)
-    assert "b beats a by 0.050 nats per token, which may be luck: seeds of the two differ by up to 0.200" in sentence(
+    assert "b beats a by 0.050 nats per token, not a clear lead: spread between seeds up to 0.200" in sentence(
         "ffn", told
     )
     rows += [row("c", 0, 2.0), row("c", 1, 2.1), row("d", 0, None, "diverged")]
@@ -161,9 +161,9 @@ def test_luck_is_measured_on_the_two_best_alone():
 
 def test_it_is_said_where_no_learning_rate_diverged():
     rows = [row("0.1", 0, 3.0), row("1", 0, 3.5)]
-    assert "which may be luck: with one seed, nothing is known of luck" in sentence("ffn", verdict("ffn", rows))
+    assert "not a clear lead: one seed, so the seed noise is unknown" in sentence("ffn", verdict("ffn", rows))
     assert "| one seed |" in render("ffn", rows, verdict("ffn", rows), 10)
-    assert sentence(LEARNING_RATE, verdict(LEARNING_RATE, rows)).endswith("; no rate diverged, the edge lies higher.")
+    assert sentence(LEARNING_RATE, verdict(LEARNING_RATE, rows)).endswith("; no rate diverged, so the stability limit is higher.")
     assert "diverged" not in sentence("ffn", verdict("ffn", rows))
 
 
@@ -180,7 +180,7 @@ def test_what_diverged_wins_nothing():
     ("values", "message"),
     [
         ({"seeds": ()}, "ablations.seeds"),
-        ({"learning_rates": (1e-2, 1e-3)}, "expected rising numbers"),
+        ({"learning_rates": (1e-2, 1e-3)}, "expected increasing numbers"),
         ({"training": {"batchsize": 3}}, "unknown key 'batchsize'"),
         ({"training": {"model": {"num_head": 3}}}, "unknown key 'num_head'"),
     ],
@@ -208,8 +208,8 @@ def test_a_rate_too_low_to_learn_does_not_end_the_search_for_the_edge():
 def test_a_rate_too_low_to_learn_is_not_called_the_edge():
     rows = [row("1e-05", 0, 9.0, "validation loss 9.000, unigram 8.000"), row("0.01", 0, 5.0), row("0.1", 0, 6.0)]
     told = verdict(LEARNING_RATE, rows)
-    assert told["diverged"] == [] and sentence(LEARNING_RATE, told).endswith("the edge lies higher.")
-    assert "| has not learned (seed 0) |" in render(LEARNING_RATE, rows, told, 10)
+    assert told["diverged"] == [] and sentence(LEARNING_RATE, told).endswith("the stability limit is higher.")
+    assert "| did not learn (seed 0) |" in render(LEARNING_RATE, rows, told, 10)
     rows.append(row("1", 0, 9.0, "validation loss 9.000, unigram 8.000"))
     told = verdict(LEARNING_RATE, rows)
     assert told["diverged"] == ["1"] and sentence(LEARNING_RATE, told).endswith("; diverged: 1.")

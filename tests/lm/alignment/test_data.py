@@ -67,5 +67,5 @@ def test_the_same_last_turn_after_other_turns_is_another_prompt(tmp_path):
     paths = {"preferences.jsonl": [tmp_path / "train.jsonl", tmp_path / "test.jsonl"]}
     assert publish_alignment_data(paths, tmp_path / "out").summary["preferences_heldout"] == 1
     (tmp_path / "test.jsonl").write_text(record("test", "A"))
-    with pytest.raises(InputError, match="is held out with the same prompt"):
+    with pytest.raises(InputError, match="is held out but has the prompt"):
         publish_alignment_data(paths, tmp_path / "again")

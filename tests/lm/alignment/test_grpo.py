@@ -37,7 +37,7 @@ def test_impossible_settings_are_refused(values):
 @pytest.mark.parametrize("method", ["naive", "reinforce_with_baseline"])
 @pytest.mark.parametrize("values", [{"epochs": 3}, {"updates_per_rollout": 2}])
 def test_a_loss_without_a_ratio_takes_one_update_a_step(method, values):
-    with pytest.raises(ConfigurationError, match=f"method: {method} with [23] updates a step .*, expected 1"):
+    with pytest.raises(ConfigurationError, match=f"method: {method} with [23] updates per step .*, expected 1"):
         GRPOConfig(method=method, **values)
     assert GRPOConfig(method=method).num_updates == GRPOConfig().num_steps
     assert GRPOConfig(method="unclipped", **values).num_updates > GRPOConfig().num_steps

@@ -66,7 +66,7 @@ def test_pairs_are_what_the_judge_prefers_in_both_orders(start, weak, server, tm
 def test_a_failed_run_goes_on_with_its_samples_and_replies(start, weak, server, tmp_path):
     given = arguments(start, weak, tmp_path / "pairs")
     server.failures = [None, None, 401]
-    with pytest.raises(ConfigurationError, match=r"HTTP 401.*JUDGE_API_KEY is refused") as caught:
+    with pytest.raises(ConfigurationError, match=r"HTTP 401.*JUDGE_API_KEY was rejected") as caught:
         write_preference_pairs(config(server), **given)
     assert KEY not in str(caught.value) and not (tmp_path / "pairs" / "manifest.json").exists()
     samples = json.loads((tmp_path / "pairs.work" / SAMPLES).read_text())

@@ -84,7 +84,7 @@ def test_the_tuner_adds_it_to_every_step(shards):
 
 
 def test_shards_of_another_vocabulary_are_refused(shards):
-    with pytest.raises(InputError, match="a vocabulary of 64, expected 32"):
+    with pytest.raises(InputError, match="vocabulary of 64, expected 32"):
         replay_of(shards, TransformerLM(preset("test", vocab_size=32)))
     with pytest.raises(InputError, match="expected another"):
         replay_of(shards, a_model(), tokenizer_digest="another")

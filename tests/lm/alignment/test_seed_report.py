@@ -50,9 +50,9 @@ def test_a_figure_that_a_run_lacks_is_left_out():
 
 def test_runs_that_cannot_be_compared_are_refused(tmp_path):
     first = report(tmp_path, "first", (0.0, 0.5, 0.7))
-    with pytest.raises(InputError, match="reports: 1, expected those of at least 2 runs"):
+    with pytest.raises(InputError, match="reports: 1, expected reports of at least 2 runs"):
         write_seed_report([first], tmp_path / "seeds")
-    with pytest.raises(InputError, match="first: the report of another run again"):
+    with pytest.raises(InputError, match="first: duplicate of another report"):
         write_seed_report([first, first], tmp_path / "seeds")
     other = report(tmp_path, "other", (0.5, 0.7), taxes=(None, 0.01), stages=("sft", "grpo"))
     with pytest.raises(InputError, match="other: stages sft, grpo; expected pretrained, sft, grpo"):

@@ -209,7 +209,7 @@ def test_a_signal_ends_a_stage_at_a_step(start, tmp_path, number, code):
             os.kill(os.getpid(), number)
 
     with pytest.raises(
-        Interrupted, match=f"stopped by {number.name} after step 3; nothing was published, run it again"
+        Interrupted, match=f"stopped by {number.name} after step 3; nothing was published, run again"
     ) as caught:
         train_sft(
             SFT, **places(start, tmp_path / "sft"), instructions=start / "instructions.jsonl", report=kill_in_step_3

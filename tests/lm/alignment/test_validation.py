@@ -103,7 +103,7 @@ def test_no_problem_that_chose_a_model_judges_one(tmp_path):
     ]
     assert judging(HELDOUT, models, tmp_path) == HELDOUT[:7] and judging(HELDOUT, models[:1], tmp_path) == HELDOUT
     models[1].config["validation_problems"] = 10
-    with pytest.raises(InputError, match="all 10 held-out problems chose a model"):
+    with pytest.raises(InputError, match="all 10 held-out problems were used for model selection"):
         judging(HELDOUT, models, tmp_path)
 
 

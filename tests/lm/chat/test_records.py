@@ -45,7 +45,7 @@ def test_text_keeps_line_separators(tmp_path):
         ({**GOOD, "split": "test"}, "field 'split' is 'test', expected 'train' or 'heldout'"),
         ({key: GOOD[key] for key in ("id", "prompt", "split")}, "problems.jsonl:2: field 'answer' is missing"),
         ({**GOOD, "anwser": 4}, "problems.jsonl:2: unknown field 'anwser', expected id, prompt, answer, split"),
-        (GOOD, "problems.jsonl: id 'p1' comes twice"),
+        (GOOD, "problems.jsonl: duplicate id 'p1'"),
     ],
 )
 def test_the_first_bad_line_is_named(tmp_path, line, message):

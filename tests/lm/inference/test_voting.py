@@ -103,7 +103,7 @@ def test_votes_are_not_appended_to_another_file(tmp_path, content):
 def test_nothing_is_appended_to_a_compressed_file(tmp_path):
     path = tmp_path / "votes.jsonl.gz"
     path.write_bytes(before := gzip.compress(b'{"vote": "up", "prompt": "2 + 2?", "response": "4"}\n'))
-    with pytest.raises(InputError, match=r"votes.jsonl.gz: compressed, expected a file of votes that lines can be"):
+    with pytest.raises(InputError, match=r"votes.jsonl.gz: compressed, expected an uncompressed file"):
         Voting(path)
     assert path.read_bytes() == before
 

@@ -169,7 +169,7 @@ REFUSED = [
     (((2, 8, 4), (3, 8, 4)), {}, "expected equal batches"),
     (((2, 8, 4), (2, 8, 5)), {}, r"expected \[... seq d_head\]"),
     (((2, 8, 4), (2, 0, 4)), {}, "with keys"),
-    (((2, 8, 4), (2, 9, 4)), {"is_causal": True, "window": 2}, "expected as many keys as queries"),
+    (((2, 8, 4), (2, 9, 4)), {"is_causal": True, "window": 2}, "expected equal numbers of keys and queries"),
     (((2, 8, 4), (2, 8, 4)), {"window": 2}, "window 2, expected 0, or more together with is_causal"),
     (((2, 8, 4), (2, 8, 4)), {"is_causal": True, "window": -1}, "window -1"),
     (((2, 8, 4), (2, 8, 4)), {"document_ids": torch.zeros(2, 7)}, r"document_ids \[2, 7\], expected \[2, 8\]"),

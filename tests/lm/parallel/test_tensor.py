@@ -116,7 +116,7 @@ def refusals(rank, world_size):
 
 def test_shapes_that_do_not_divide_are_refused(two):
     heads, vocabulary, experts, inner, axes = two(refusals)[0]
-    assert heads == "model.num_kv_heads: 1, expected a multiple of the 2 ranks of a tensor"
+    assert heads == "model.num_kv_heads: 1, expected a multiple of tensor_parallel = 2"
     assert "model.vocab_size: 49" in vocabulary and "model.d_ff: 33" in inner
     assert "MixtureOfExperts, expected a single feed-forward layer" in experts
     assert axes == "tensor_ranks: 3, expected a divisor of the 2 ranks"

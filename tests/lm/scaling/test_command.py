@@ -24,7 +24,7 @@ def test_points_of_a_paper_become_a_law_and_the_law_a_plan(points, tmp_path, cap
     assert main(["fit", str(points), "--draws", "20", "--json", str(law), "--flops", "1e22"]) == 0
     page = capsys.readouterr().out
     assert "48 points, N counts total parameters" in page and "IsoFLOP minima, quadratic" in page
-    assert "tokens a parameter" in page and "95%" in page and "its N* is predicted with" in page
+    assert "tokens per parameter" in page and "95%" in page and "prediction error of N*" in page
     assert "Best learning rate against compute" in page
     assert len(json.loads(law.read_text())["parametric"]["draws"]) == 20
     assert main(["plan", "--flops", "1e20", "--law", str(law)]) == 0
@@ -36,14 +36,14 @@ def test_hours_of_devices_are_a_budget(capsys):
     assert main(["plan", "--gpus", "8", "--hours", "24", "--device", "h200", "--unique-tokens", "5e9"]) == 0
     page = capsys.readouterr().out
     assert "epochs" in page and "20 to 1" in page and "24.0 hours on 8 × H200 SXM" in page
-    low, high = map(float, re.search(r"\((\S+) to (\S+) by the two published fits", page).groups())
+    low, high = map(float, re.search(r"\((\S+) to (\S+) between the two published fits", page).groups())
     expected = float(re.search(r"expected loss +(\S+) nats", page)[1])
     assert low < high and expected in (low, high)
 
 
 def test_no_range_is_given_above_a_uniform_guess(capsys):
     assert main(["plan", "--flops", "1e17", "--unique-tokens", "590000"]) == 0
-    assert "lies above a uniform guess, so no range is given" in capsys.readouterr().out
+    assert "the loss of a uniform guess; no range is given" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [["plan"], ["plan", "--flops", "1e20", "--hours", "3"]])

@@ -31,5 +31,5 @@ def test_curves_that_cannot_be_compared_are_refused():
         fit_curves(curves_of([1e8], [1e9, 1e10]))
     apart = [curves_of([size], [100 * size, 200 * size]) for size in (1e8, 1e9, 1e10)]
     joined = Points(*(np.concatenate([getattr(each, name) for each in apart]) for name in Points.__slots__[:4]))
-    with pytest.raises(InputError, match="no FLOPs that three curves reach"):
+    with pytest.raises(InputError, match="no FLOPs range that three curves share"):
         fit_curves(joined)

@@ -58,5 +58,5 @@ def test_the_largest_budget_is_predicted_from_the_others():
 
 
 def test_two_budgets_are_too_few():
-    with pytest.raises(InputError, match="frontier: 2 budgets of three sizes, expected at least 3"):
+    with pytest.raises(InputError, match="frontier: 2 budgets with three sizes, expected at least 3"):
         fit_frontier(parabolas([1e11, 2e11]))

@@ -39,7 +39,7 @@ def test_noise_is_in_the_interval_and_repeats_by_seed():
 
 def test_losses_that_do_not_turn_are_refused():
     flops, rates, _ = trainings()
-    with pytest.raises(InputError, match="batch tokens: 0 budgets whose losses turn between their values"):
+    with pytest.raises(InputError, match="batch tokens: 0 budgets with a loss minimum between their values"):
         fit_best(flops, rates, 3 + np.log(rates), "batch tokens")
 
 

@@ -58,7 +58,7 @@ def test_scarce_text_asks_for_a_small_model_and_few_epochs(flops):
     found = plan(flops, vocab_size=4_096, context_length=1_024, unique_tokens=590_000)
     assert found.num_parameters < 5e6 and found.num_tokens <= 16 * 590_000
     assert any("of the budget" in note for note in found.notes)
-    assert any("outside of the fitted" in note for note in found.notes)
+    assert any("outside the fitted range" in note for note in found.notes)
     assert any("a uniform guess" in note for note in found.notes)
 
 

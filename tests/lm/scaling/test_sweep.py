@@ -24,7 +24,7 @@ def test_a_sweep_gathers_its_points_and_the_next_one_is_free(tmp_path):
     with pytest.raises(OverBudgetError, match="expected at most the remaining"):
         run_sweep(wider, **paths, output=tmp_path / "wider", report=silent)
     wild = SweepConfig(**SMALL, batch_tokens=32, optimizer="sgd", learning_rates=(1_000.0,))
-    with pytest.raises(PartialError, match=r"all 2 trainings failed; the first: .*finite"):
+    with pytest.raises(PartialError, match=r"all 2 training runs failed; the first error: .*finite"):
         run_sweep(wild, **paths, output=tmp_path / "wild", report=silent)
 
 

@@ -223,7 +223,7 @@ REFUSED = {
     "has no token for the byte": lambda c: add_tokens(c, "ä"),  # `tokenizers` takes it for the byte written so
     "has the ids": lambda c: add_tokens(c, " "),
     r"merge 3: .* is merge 0 already": lambda c: c["model"]["merges"].insert(3, c["model"]["merges"][0]),
-    "ordinary text can become": lambda c: add_tokens(c, "".join(c["model"]["merges"][1]), special=True),
+    "can be the token of ordinary text": lambda c: add_tokens(c, "".join(c["model"]["merges"][1]), special=True),
 }
 
 
@@ -257,7 +257,7 @@ def test_what_a_format_cannot_hold_is_refused(tokenizer, tmp_path):
         for held, name in ((whole, "ignore_merges"), (added, "the added token '<tool>'")):
             with pytest.raises(InputError, match=f"has {name}, which .* cannot hold"):
                 save(held, target)
-    with pytest.raises(InputError, match="do not follow from its ids"):
+    with pytest.raises(InputError, match="cannot be derived from its ids"):
         save_tiktoken(Tokenizer(vocab, tokenizer.merges, SPECIAL_TOKENS), tmp_path / "ranks")
 
 

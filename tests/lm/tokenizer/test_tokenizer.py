@@ -199,7 +199,7 @@ def test_each_mistake_is_named(tokenizer, tmp_path):
         Tokenizer(byte_vocab, []).token_id("xy")
     with pytest.raises(ConfigurationError, match="special_tokens: one is repeated"):
         Tokenizer({i: bytes([i]) for i in range(256)}, [], ["<a>", "<a>"])
-    with pytest.raises(ConfigurationError, match="ordinary text can become 'ab'"):
+    with pytest.raises(ConfigurationError, match="'ab' can be the token of ordinary text"):
         Tokenizer({**{i: bytes([i]) for i in range(256)}, 256: b"ab"}, [(b"a", b"b")], ["ab"])
     with pytest.raises(ConfigurationError, match="unknown key 'gpt3'; did you mean 'gpt2'"):
         Tokenizer({i: bytes([i]) for i in range(256)}, [], [], pattern="gpt3")

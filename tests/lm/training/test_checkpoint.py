@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_named(tmp_path):
         load_checkpoint(tmp_path / "c", model, AdamW(weights[1:]))
     with pytest.raises(InputError, match="no artifact here"):
         load_checkpoint(tmp_path / "d", model)
-    with pytest.raises(InputError, match=r"moves a tensor \[3\] that is not a parameter of the model"):
+    with pytest.raises(InputError, match=r"updates a tensor \[3\] that is not a parameter of the model"):
         save_checkpoint(model, AdamW([nn.Parameter(torch.zeros(3))]), 1, tmp_path / "e")
 
 

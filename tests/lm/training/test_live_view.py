@@ -65,4 +65,4 @@ def test_a_full_disk_under_the_live_view_names_the_file(tmp_path):
 def test_a_warm_up_longer_than_the_run_is_told(shards, tmp_path):
     events = []
     pretrain(config_of(num_steps=4, warmup_steps=9), shards.path, tmp_path / "m", events.append)
-    assert "warmup_steps 9 of a run of 4 steps: the learning rate does not get to" in events[0]["message"]
+    assert "warmup_steps 9 of a run of 4 steps: the learning rate does not reach" in events[0]["message"]

@@ -97,7 +97,7 @@ def test_ranks_train_as_one(two, path, model, changes):
 def test_nan_in_one_process_stops_both_before_the_update(two, path):
     first, second = two(train, path, True)
     assert first["error"] == (
-        f"step {BAD_STEP}: loss is nan with the part of another process, which names the documents; "
+        f"step {BAD_STEP}: loss is nan because of another process, whose message has the documents; "
         "stopped before the update"
     )
     assert second["error"].startswith(f"step {BAD_STEP}: loss is nan, expected a finite number")
