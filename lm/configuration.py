@@ -182,7 +182,7 @@ def _convert(hint: Any, value: Any, place: str, bounds: Range | None = None) -> 
         return _convert_union(arguments, value, place, bounds)
     if origin is typing.Literal:
         if not any(value == choice and type(value) is type(choice) for choice in arguments):
-            raise ConfigurationError(f"{place}: {value!r} is none of {', '.join(map(repr, arguments))}")
+            raise ConfigurationError(f"{place}: {value!r}, expected one of {', '.join(map(repr, arguments))}")
         return value
     if origin in (tuple, list):
         return _convert_sequence(origin, arguments, value, place, bounds)

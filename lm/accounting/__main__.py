@@ -2,7 +2,7 @@
 
 python -m lm.accounting                                                 one row per preset
 python -m lm.accounting --preset gpt2_1558m --gpus 8 --device h100 --tokens 3e10
-python -m lm.accounting ranks --preset llama_3b --device h100           steps over 8 to 1,024 devices, on paper
+python -m lm.accounting ranks --preset llama_3b --device h100           estimated steps over 8 to 1,024 devices
 python -m lm.accounting devices | formats | tensors
 """
 

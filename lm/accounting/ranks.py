@@ -46,7 +46,7 @@ def table(config: ModelConfig, device: Device, windows: int, utilization: float)
                     "compute ms": f"{1e3 * found.compute_s:.3g}",
                     "communication ms": f"{1e3 * found.communication_s:.3g}",
                     "step ms": f"{1e3 * found.total_s:.3g}",
-                    "hidden from tokens": f"{bound:,.0f}" if strategy == "fsdp" else "",
+                    "compute-bound tokens": f"{bound:,.0f}" if strategy == "fsdp" else "",
                 }
             )
     return rows

@@ -186,6 +186,6 @@ def _groups(
                 name = signal.Signals(signals.received).name
                 raise Interrupted(
                     f"stopped by {name} after {start + len(part)} of {len(problems)} problems; nothing was published, "
-                    "run it again to go on",
+                    "run again to resume",
                     signals.received,
                 )

@@ -292,7 +292,7 @@ class ModelConfig:
         self._expect("layer_pattern", 0 < kinds <= self.num_layers, f"1 to num_layers = {self.num_layers} kinds")
         for kind in self.layer_pattern:
             if kind not in LAYER_KINDS:
-                raise ConfigurationError(f"model.layer_pattern: '{kind}' expected one of {', '.join(LAYER_KINDS)}")
+                raise ConfigurationError(f"model.layer_pattern: '{kind}', expected one of {', '.join(LAYER_KINDS)}")
         windowed = self.num_layers_of("window") > 0
         self._expect("window", windowed == (self.window > 0), "above 0 if layer_pattern has window layers, else 0")
         if self.num_layers_of("ssm"):

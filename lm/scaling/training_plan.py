@@ -87,7 +87,7 @@ def budget_row(flops: float, vocab_size: int, num_tokens: int, config: PlanConfi
         "model": shape_fields(best.config),
         "learning_rate": best.learning_rate,
         "batch_tokens": best.batch_tokens,
-        "note": "; ".join([f"{best.config.num_layers} layers of {best.config.d_model}", *best.notes]),
+        "note": "; ".join([f"{best.config.num_layers} layers, d_model {best.config.d_model}", *best.notes]),
     }
 
 

@@ -54,7 +54,7 @@ class _ListedTokenizer:
         """
         wrong = next((i for i in ids if not 0 <= i < self.vocab_size), None)
         if wrong is not None:
-            raise InputError(f"token id {wrong} lies outside 0..{self.vocab_size - 1}")
+            raise InputError(f"token id {wrong}, expected 0 to {self.vocab_size - 1}")
         return "".join(self._pieces[i] for i in ids)
 
 
@@ -102,7 +102,7 @@ class ByteTokenizer:
         try:
             return bytes(ids).decode(errors="replace")
         except ValueError:
-            raise InputError("token id lies outside 0..255") from None
+            raise InputError("token id outside the bytes, expected 0 to 255") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

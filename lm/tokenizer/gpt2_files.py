@@ -41,7 +41,7 @@ def vocab_of(entries: Mapping[str, Any], special_tokens: Sequence[str], path: Pa
     vocab: dict[int, bytes] = {}
     for text, i in entries.items():
         if type(i) is not int or i < 0 or i in vocab:
-            raise InputError(f"{path}: token {text!r} has the id {i!r}, expected a number of its own from 0 on")
+            raise InputError(f"{path}: token {text!r} has the id {i!r}, expected a unique number from 0 on")
         try:
             vocab[i] = text.encode() if text in special_tokens else from_printable(text)
         except KeyError as error:

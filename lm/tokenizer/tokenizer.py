@@ -325,7 +325,7 @@ class Tokenizer:
     def _unknown_id(self, ids: Iterable[int]) -> InputError:
         for i in map(int, ids):
             if not 0 <= i < self.vocab_size:
-                return InputError(f"token id {i} lies outside 0..{self.vocab_size - 1}")
+                return InputError(f"token id {i}, expected 0 to {self.vocab_size - 1}")
             if self._token_bytes[i] is None:
                 return InputError(f"token id {i} has no token: the vocabulary has a gap there")
         raise AssertionError("every id is known")

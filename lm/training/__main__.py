@@ -1,8 +1,8 @@
 """`python -m lm.training --preset tiny_cpu --data SHARDS`: pre-train without Dagster.
 
-Launched again after an interruption, it goes on from its newest checkpoint. A curve of every number lies in
-OUT.work/tensorboard, each step as a line of JSON in OUT.work/live.jsonl. Several GPUs or machines train one model under
-`torchrun --nproc-per-node N -m lm.training …`, and `--max-restarts R` goes on by itself after the loss of a rank.
+After an interruption, the same command resumes from the newest checkpoint. Curves of all metrics are in
+OUT.work/tensorboard, and OUT.work/live.jsonl has one JSON line per step. `torchrun --nproc-per-node N -m lm.training …`
+trains one model on several GPUs or machines; with `--max-restarts R` it resumes by itself after the loss of a rank.
 """
 
 from __future__ import annotations

@@ -256,8 +256,8 @@ class PretrainConfig:
     residual_stream: Annotated[
         Literal["float32", "bfloat16"],
         Doc(
-            "Number format of the residual stream. bfloat16 halves the memory traffic and rounds every addition. "
-            "Requires norm_placement pre or sandwich."
+            "Number format of the residual stream. bfloat16 halves the memory traffic, rounds every addition and "
+            "requires norm_placement pre or sandwich."
         ),
     ] = "float32"
     fp8: Annotated[

@@ -53,7 +53,9 @@ def wait_for_checkpoint(output, timeout_s=60):
 
 
 @pytest.mark.fault(30)
-@pytest.mark.parametrize(("sent", "said"), [(signal.SIGKILL, "died"), (signal.SIGSTOP, "has sent no heartbeat for 3 s")])
+@pytest.mark.parametrize(
+    ("sent", "said"), [(signal.SIGKILL, "died"), (signal.SIGSTOP, "has sent no heartbeat for 3 s")]
+)
 def test_a_rank_that_dies_or_stops_ends_all_and_is_named(job, tmp_path, sent, said):
     output = tmp_path / "m"
     running = job(output, 4, **LONG, data_parallel="zero1")

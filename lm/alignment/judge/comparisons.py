@@ -149,7 +149,9 @@ def _send(questions: Sequence[str], endpoint: Endpoint, replies: _Replies, confi
                     failures.append(error)
         if signals.received is not None:
             name = signal.Signals(signals.received).name
-            raise Interrupted(f"stopped by {name}; {len(replies)} replies are kept, run it again", signals.received)
+            raise Interrupted(
+                f"stopped by {name}; {len(replies)} replies are kept, run again to resume", signals.received
+            )
     for failure in failures:
         if isinstance(failure, LoamError):
             raise type(failure)(f"{failure}; {len(replies)} replies are kept for the next run")

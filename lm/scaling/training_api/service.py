@@ -5,7 +5,7 @@
     GET  /budget        FLOPs: total, charged, held, remaining
 
 Every call needs the header `X-API-Key` with the key in the environment variable LOAM_API_KEY, else 401. The service
-listens on 127.0.0.1 unless told otherwise: it has no encryption of its own.
+listens on 127.0.0.1 by default, since it has no encryption of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The worker of the training API: trains what is queued, one request after the other.
+"""Worker of the training API: trains the queued requests one after the other.
 
 `python -m lm.scaling.training_api.worker --home FOLDER --data SHARDS`; the service starts it as a child. SIGTERM and
-SIGINT end a training at a step with a checkpoint and queue it again, so that a restart loses nothing.
+SIGINT end a training run after a step with a checkpoint and queue it again, so that a restart loses nothing.
 """
 
 from __future__ import annotations

@@ -163,7 +163,8 @@ def test_it_is_said_where_no_learning_rate_diverged():
     rows = [row("0.1", 0, 3.0), row("1", 0, 3.5)]
     assert "not a clear lead: one seed, so the seed noise is unknown" in sentence("ffn", verdict("ffn", rows))
     assert "| one seed |" in render("ffn", rows, verdict("ffn", rows), 10)
-    assert sentence(LEARNING_RATE, verdict(LEARNING_RATE, rows)).endswith("; no rate diverged, so the stability limit is higher.")
+    told = sentence(LEARNING_RATE, verdict(LEARNING_RATE, rows))
+    assert told.endswith("; no rate diverged, so the stability limit is higher.")
     assert "diverged" not in sentence("ffn", verdict("ffn", rows))
 
 

@@ -99,7 +99,7 @@ def test_a_stopped_sampling_goes_on_to_the_same_bytes(start, weak, tmp_path, mon
 
 def test_without_any_right_answer_nothing_is_published(start, tmp_path):
     config = RejectionConfig(**SMALL, num_problems=3, num_samples=2)
-    with pytest.raises(InputError, match="none of 6 answers to 3 problems is right"):
+    with pytest.raises(InputError, match="none of 6 answers to 3 problems is correct"):
         write_rejection_samples(config, **places(start, start / "model", tmp_path / "samples"))
     assert not (tmp_path / "samples" / "manifest.json").exists()
 

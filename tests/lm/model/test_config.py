@@ -83,7 +83,7 @@ def test_a_description_from_before_a_switch_existed_keeps_its_meaning():
         ({"logit_soft_cap": -1.0}, "logit_soft_cap: -1.0, expected at least 0"),
         ({"vocab_size": 0}, "vocab_size: 0, expected 1 to"),
         ({"num_layer": 2}, "did you mean 'num_layers'"),
-        ({"rope_layout": "diagonal"}, "none of 'interleaved', 'half'"),
+        ({"rope_layout": "diagonal"}, "expected one of 'interleaved', 'half'"),
         ({"logit_soft_cap": float("inf")}, "logit_soft_cap: inf, expected a finite number"),
         ({"latent_rank": 8, "num_kv_heads": 4, "d_rope": 4, "base_width": 16}, "do not grow with the width"),
     ],

@@ -68,5 +68,5 @@ def test_too_few_points_are_refused():
         fit_parametric(two)
     many = planted(num_points=24)
     same = Points(np.full(24, 1e8), many.tokens, many.flops, many.loss)
-    with pytest.raises(InputError, match="one of sizes in all points"):
+    with pytest.raises(InputError, match="all points have equal sizes"):
         fit_parametric(same)

@@ -215,7 +215,7 @@ REFUSED = {
         c["model"]["vocab"].update({"<m>": 5000}),
         add_tokens(c, "<n>", id=5001),
     ),
-    r"'<m>' has the id \d+, expected a number of its own": lambda c: (
+    r"'<m>' has the id \d+, expected a unique number": lambda c: (
         c["model"]["vocab"].pop("".join(c["model"]["merges"].pop())),
         add_tokens(c, "<m>"),
     ),

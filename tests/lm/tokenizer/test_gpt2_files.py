@@ -36,7 +36,7 @@ def test_what_does_not_fit_is_named(tokenizer, tmp_path):
     refused(r"merges\.txt: not UTF-8 at byte 2")
     merges.write_text(good_merges)
     vocab.write_text(json.dumps({**good_vocab, "zz": 5}))
-    refused(r"vocab\.json: token 'zz' has the id 5, expected a number of its own")
+    refused(r"vocab\.json: token 'zz' has the id 5, expected a unique number")
     vocab.write_text(json.dumps({**good_vocab, "中": 900}))
     refused(r"vocab\.json: token '中': '中' is not the character of a byte")
     vocab.write_text("[1")

@@ -54,7 +54,7 @@ def test_what_the_file_leaves_out_has_its_default(tmp_path):
         ("language: {treshold: 0.5}", r"language: unknown key 'treshold'; did you mean 'threshold'\?"),
         ("dedup: {minhash: {ngrams: 3}}", r"dedup.minhash: unknown key 'ngrams'; did you mean 'ngram'\?"),
         ("language: {languages: en}", r"languages: 'en' is a str, expected a list"),
-        ("harmful: {judge: maybe}", r"judge: 'maybe' is none of 'classifier', 'none'"),
+        ("harmful: {judge: maybe}", r"judge: 'maybe', expected one of 'classifier', 'none'"),
         ("quality: {threshold: .nan}", r"threshold: nan"),
     ],
 )

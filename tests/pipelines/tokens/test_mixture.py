@@ -91,7 +91,7 @@ def test_what_cannot_be_is_refused(config, error, message):
         ({"weights": {"web": 0}}, "weights.web: 0.0, expected above 0"),
         ({"temperature": -1.0}, "temperature: -1.0, expected above 0"),
         ({"num_tokens": 0}, "num_tokens: 0, expected at least 1"),
-        ({"on_limit": "cap"}, "'cap' is none of 'refuse', 'redistribute'"),
+        ({"on_limit": "cap"}, "'cap', expected one of 'refuse', 'redistribute'"),
     ],
 )
 def test_values_out_of_range_are_named(config, message):
