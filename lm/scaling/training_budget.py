@@ -49,11 +49,8 @@ def write_training_budget(config: PretrainConfig, *, shards: Path, output: Path,
     twin = work / f"{CALIBRATION}.new"
     twin.write_text(json.dumps({"digest": artifact.digest, **measured}))
     twin.replace(work / CALIBRATION)
-    report(
-        {
-            "message": f"predicted: about {measured['predicted_seconds']:.0f} s, {facts['peak_bytes'] / 1e6:.0f} MB of tensors"
-        }
-    )
+    seconds, size_mb = measured["predicted_seconds"], facts["peak_bytes"] / 1e6
+    report({"message": f"predicted: about {seconds:.0f} s, {size_mb:.0f} MB of tensors"})
     return artifact
 
 

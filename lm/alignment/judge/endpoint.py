@@ -164,7 +164,9 @@ def _key(variable: str) -> str:
     if not key:
         raise ConfigurationError(f"judge.api_key_variable: the environment variable {variable} is not set")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ConfigurationError(f"judge.api_key_variable: {variable} expected printable ASCII without spaces")
+        raise ConfigurationError(
+            f"judge.api_key_variable: {variable} has other characters, expected printable ASCII without spaces"
+        )
     return key
 
 

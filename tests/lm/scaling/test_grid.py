@@ -124,7 +124,7 @@ def test_a_budget_that_trains_nothing_is_refused():
     ("changes", "message"),
     [
         ({"budgets_flops": (1e9,)}, "budgets_flops"),
-        ({"budgets_flops": (2e9, 1e9)}, "rising"),
+        ({"budgets_flops": (2e9, 1e9)}, "increasing"),
         ({"budgets_flops": tuple(10.0**i for i in range(9, 19))}, "at most 8"),
         ({"widths": (8, 18)}, "multiples of d_head = 4"),
         ({"prediction_seeds": ()}, "prediction_seeds"),

@@ -21,8 +21,8 @@ def test_the_third_number_follows_from_six_n_d(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("N,D\n1e6,2e7\n", "expected a loss and two of parameters, tokens, flops; lacks .*loss"),
-        ("N,loss\n1e6,3\n", "lacks tokens .*; flops"),
+        ("N,D\n1e6,2e7\n", "expected a loss and two of parameters, tokens, flops; missing .*loss"),
+        ("N,loss\n1e6,3\n", "missing tokens .*; flops"),
         ("N,D,loss\n1e6,2e7,-3\n", "row 1: loss: '-3', expected a finite number above 0"),
         ("N,D,loss\n1e6,2e7,3\n1e6,many,3\n", "row 2: D: 'many', expected a number"),
         ("N,D,loss\n1e6,2e7,nan\n", "row 1: loss: 'nan'"),
