@@ -10,7 +10,7 @@ STATE = "optimizer's state"
 
 
 def row(section, name, value):
-    return {"section": section, "name": name, "value": value, "unit": "MB a rank", "beside": ""}
+    return {"section": section, "name": name, "value": value, "unit": "MB per rank", "beside": ""}
 
 
 def rows(zero1=50.0, fsdp=50.0, copy=10.0):
@@ -39,7 +39,7 @@ def test_what_cannot_be_is_named(changes, named):
 def test_page_has_a_table_for_each_section():
     text = page({"device": "here", "threads": 2}, rows())
     assert text.startswith("# Systems report\n\ndevice here, threads 2\n")
-    assert "## Machine" in text and "## Optimizer's state" in text and "| zero1 | 50 | MB a rank |" in text
+    assert "## Machine" in text and "## Optimizer's state" in text and "| zero1 | 50 | MB per rank |" in text
 
 
 @pytest.mark.usefixtures("one_thread")
