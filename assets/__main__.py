@@ -1,5 +1,5 @@
 """`python -m assets partitions add CRAWL/gNNNN [--folder FOLDER]`: groups of WARC files, the promoted model,
-and the grids of the own scaling law.
+and the grids of Loam's own scaling law.
 """
 
 from __future__ import annotations

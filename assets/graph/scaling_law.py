@@ -1,4 +1,4 @@
-"""The own scaling law: a grid of small trainings, the fit, a prediction published before its runs, and the error."""
+"""Loam's own scaling law: a grid of small trainings, the fit, a prediction published before its runs, and the error."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ FORMATS: tuple[Format, ...] = ("float32", "tf32", "bfloat16", "float16", "fp8")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Device:
-    """One device: FLOP/s by format of the inputs, bytes of memory, bytes a second to memory and to its peers."""
+    """One device: FLOP/s by format of the inputs, bytes of memory, bytes per second to memory and to its peers."""
 
     name: str
     peak_flops: Mapping[str, float]

@@ -120,7 +120,7 @@ def swiglu_forward_flops(tokens: float, d_model: int, d_ff: int, num_ranks: int 
 
 
 def compute_bound_tokens(num_ranks: int, flops_per_s: float, bytes_per_s: float, bytes_per_number: int = 2) -> float:
-    """Return the tokens a rank and step from which FSDP computes longer than it communicates.
+    """Return the tokens per rank and step from which FSDP computes longer than it communicates.
 
     A layer of P weights needs 2 P T / F in the forward pass and (N − 1)/N · P b / W for its all-gather; the backward
     pass has twice of both. So T = (N − 1)/N · b F / (2 W), whatever the model.

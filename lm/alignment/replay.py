@@ -65,7 +65,7 @@ class Replay:
         )
 
     def accumulate(self) -> float:
-        """Add the gradients of the next windows' weighted loss; return their mean loss, in nats a token."""
+        """Add the gradients of the next windows' weighted loss; return their mean loss, in nats per token."""
         batch, model = self._loader.next_batch(), self._model
         with autocast(model.device, model.compute_type):
             total = self._total_nats(batch)

@@ -117,8 +117,8 @@ def answer_figures(
 ) -> tuple[dict[str, Any], list[JudgedAnswer]]:
     """Return the figures of a policy's answers to the problems, and its greedy answers.
 
-    Besides the rates of greedy answers and of one sample a problem at temperature 1: `response_tokens`, the mean length
-    of the samples, and `kl_from_first`, the mean of log π − log π_first over their tokens, in nats.
+    Besides the rates of greedy answers and of one sample per problem at temperature 1: `response_tokens`, the mean
+    length of the samples, and `kl_from_first`, the mean of log π − log π_first over their tokens, in nats.
     """
     settings = {"max_new_tokens": config.max_new_tokens}
     greedy = answer_problems(policy.model, policy.tokenizer, problems, GenerationConfig(**settings, temperature=0.0))

@@ -120,7 +120,7 @@ def rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
         "truncated_share": fmean(not answer.finished for answer in rollouts.answers),
         "zero_std_share": have_equal_rewards(rollouts.rewards).float().mean().item(),
         "response_tokens": mask.sum().item() / mask.shape[0],
-        # The mean surprise of drawn tokens estimates the policy's entropy, in nats a token.
+        # The mean surprise of drawn tokens estimates the policy's entropy, in nats per token.
         "entropy": -rollouts.log_probs.sum().item() / mask.sum().item(),
     }
 
@@ -128,7 +128,7 @@ def rollout_numbers(rollouts: Rollouts) -> dict[str, float]:
 def update_numbers(updates: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return what a step's log says of its updates: the mean of each number over all that have it.
 
-    `sampler_gap` is the first one's `log_prob_gap`, in nats a token. That update's policy is the one that drew the
+    `sampler_gap` is the first one's `log_prob_gap`, in nats per token. That update's policy is the one that drew the
     responses, so the gap is what sampler and trainer differ by; the mean over all has the policy's movement too. An
     update without a token to learn from has no gap.
     """

@@ -57,7 +57,7 @@ def train_sft(
 ) -> Artifact:
     """Tune the model at `model` on the training part of `instructions` and publish it at `output`.
 
-    `evaluation.json` has the held-out `loss` (nats a token) and `token_accuracy` before and after, and the rates of
+    `evaluation.json` has the held-out `loss` (nats per token) and `token_accuracy` before and after, and the rates of
     well-formed and of verified answers to the held-out instructions whose response ends in an answer.
 
     Raises:
@@ -114,7 +114,7 @@ def fine_tune(policy: Policy, examples: Sequence[ChatExample], config: SFTConfig
 def accumulate_sft_gradients(
     model: TransformerLM, examples: Sequence[ChatExample], microbatch_size: int, packing: Packing = "padded"
 ) -> Float[Tensor, ""]:
-    """Add the gradients of the batch's loss, `microbatch_size` examples at a time; return the loss, in nats a token.
+    """Add the gradients of the batch's loss, `microbatch_size` examples at a time; return the loss, in nats per token.
 
     Every microbatch's sum is divided by the response tokens of the whole batch, so its size does not matter.
     """

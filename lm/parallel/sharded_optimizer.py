@@ -1,7 +1,7 @@
 """ZeRO stage 1: the optimizer's state partitioned over the ranks (Rajbhandari et al. 2020, section 5.1).
 
 Each parameter has one owner among the ranks. Only the owner keeps its moments and moves it; then the owner broadcasts
-its parameters, all of a dtype as one vector. A step sends (N − 1)/N of the parameters' bytes a rank, on average.
+its parameters, all of a dtype as one vector. A step sends (N − 1)/N of the parameters' bytes per rank, on average.
 
 Whole parameters have an owner, not slices: any optimizer class works, also one that needs whole matrices (Muon) or
 their rows and columns (Adafactor). The balance is by bytes, so it is off by at most the largest parameter.

@@ -1,4 +1,4 @@
-"""The own scaling law: the runs of a grid, the fit, a prediction published before its runs, and the error.
+"""Loam's own scaling law: the runs of a grid, the fit, a prediction published before its runs, and the error.
 
     law_runs/BUDGET    points.json: the grid's runs of one budget
     law_prediction     law.json: points, fits and intervals; prediction.json: shape, tokens and loss for a larger budget

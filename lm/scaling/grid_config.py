@@ -1,4 +1,4 @@
-"""Configuration of the own scaling law: a grid of budgets and sizes, and the larger budget to predict."""
+"""Configuration of Loam's own scaling law: a grid of budgets and sizes, and the larger budget to predict."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ Sources:
 - `gpt2_*`: batch and rate of Brown et al. 2020, table 2.1; warm-up over 375 million tokens, appendix B. AdamW's β₂ of
   0.95 and its decay of 0.1 are defaults of `PretrainConfig`.
 - `llama_*` and `qwen3_*`: no rates are published for these sizes. The 1B shape takes those of OLMo 2 1B (OLMo et al.
-  2024, arXiv:2501.00656: 4e-4, 2 million tokens a step, 2,000 steps), larger shapes lower rates and smaller ones half
+  2024, arXiv:2501.00656: 4e-4, 2 million tokens per step, 2,000 steps), larger shapes lower rates and smaller ones half
   the batch. Qwen3 starts with contexts of 4,096 tokens (Yang et al. 2025, arXiv:2505.09388, section 3.2).
 - `test`, `tiny_cpu`, `small_cpu`: chosen on short runs of the demo.
 

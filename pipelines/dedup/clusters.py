@@ -5,7 +5,7 @@ Neither depends on the order of the edges. The winner has the highest quality sc
 smallest doc_id. With a seed, a hash of seed and doc_id decides: a random choice that does not depend on the order of
 documents. Two documents of a component may be linked only through a third.
 
-Memory: 24 bytes a document and 16 an edge.
+Memory: 24 bytes per document and 16 per edge.
 """
 
 from __future__ import annotations

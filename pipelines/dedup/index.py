@@ -2,7 +2,7 @@
 
 A partition's index is a folder with one Arrow IPC file and the band keys as NumPy arrays. The schema's metadata names
 the scheme of the signatures; indexes of different schemes cannot be joined. All files are memory-mapped: ids, addresses
-and band keys take memory only where they are read. Hashes, lengths and qualities take 40 bytes a document.
+and band keys take memory only where they are read. Hashes, lengths and qualities take 40 bytes per document.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _ARRAYS = ("members", "keys", "content")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentIndex:
-    """One row a document. `hashes` are of the texts, `url_hashes` of the addresses, `lengths` in characters, a missing
-    quality is NaN; `bands` hold the band keys of the documents that are `valid`, long enough for a signature."""
+    """One row per document. `hashes` are of the texts, `url_hashes` of the addresses, `lengths` in characters, a
+    missing quality is NaN; `bands` hold the band keys of the documents that are `valid`, long enough for a signature."""
 
     scheme: str
     doc_ids: pa.ChunkedArray

@@ -36,7 +36,7 @@ _ROWS_PER_BATCH = 8192
 class DuplicateVerdicts:
     """Verdicts over the documents of `index`, rule by rule; `positions` rank them, 0 for the best.
 
-    Memory: 17 bytes a document.
+    Memory: 17 bytes per document.
     """
 
     index: DocumentIndex

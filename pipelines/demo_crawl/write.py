@@ -34,7 +34,7 @@ Report = Callable[[Mapping[str, object]], None]
 def write_demo_crawl(config: DemoCrawlConfig, folder: Path, report: Report | None = None) -> dict[str, Any]:
     """Write a crawl into `folder`, which is created if needed, and return its counts.
 
-    Memory does not grow with the number of pages, except for the plan: a few dozen bytes a page.
+    Memory does not grow with the number of pages, except for the plan: a few dozen bytes per page.
 
     Raises:
         InputError: `folder` is a file, or is not empty.

@@ -1,7 +1,7 @@
 """The curation report: documents in and out of each step, reasons of removal, score distributions and samples; as JSON,
 Markdown and HTML.
 
-    funnel.json    one row a step          report.md     the same in words, with samples
+    funnel.json    one row per step        report.md     the same in words, with samples
     report.html    the same with charts, in one self-contained file
 
 Decisions: nothing here depends on time or machine; how fast a step was is metadata of its asset. Documents that the
