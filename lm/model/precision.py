@@ -28,7 +28,8 @@ def choose_device(name: str) -> torch.device:
     if found is None:
         raise ConfigurationError(f"device: '{name}', expected auto, cpu, cuda or cuda:N")
     if name != "cpu" and int(found[1] or 0) >= num_gpus:
-        raise ConfigurationError(f"device: '{name}', but this machine has {num_gpus or 'no'} CUDA device{'s' * (num_gpus != 1)}; expected auto")
+        found_here = f"{num_gpus or 'no'} CUDA device{'s' * (num_gpus != 1)}"
+        raise ConfigurationError(f"device: '{name}', but this machine has {found_here}; expected auto")
     return torch.device(name)
 
 

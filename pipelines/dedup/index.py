@@ -30,7 +30,8 @@ _ARRAYS = ("members", "keys", "content")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentIndex:
     """One row per document. `hashes` are of the texts, `url_hashes` of the addresses, `lengths` in characters, a
-    missing quality is NaN; `bands` hold the band keys of the documents that are `valid`, long enough for a signature."""
+    missing quality is NaN; `bands` hold the band keys of the documents that are `valid`, long enough for a signature.
+    """
 
     scheme: str
     doc_ids: pa.ChunkedArray

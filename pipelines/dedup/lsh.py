@@ -12,8 +12,8 @@ Decisions:
   compared with up to `NUM_REPRESENTATIVES` documents and with its predecessor in the order of signatures, which does
   not depend on the order of the input.
 
-Memory: `memory_bytes` for sorting, and 24 bytes per document for the components. Disk: 8 bytes per band row for the keys,
-16 for each spilled row, 8 for each row in a bucket.
+Memory: `memory_bytes` for sorting, and 24 bytes per document for the components. Disk: 8 bytes per band row for the
+keys, 16 for each spilled row, 8 for each row in a bucket.
 """
 
 from __future__ import annotations
