@@ -15,6 +15,7 @@ from assets.automation.instance import prepare
 from assets.automation.law_run import law_run_config
 from assets.automation.partitions import WARC_GROUPS
 from assets.support.promotion import MODEL, promote
+from lm.command_line import add_command
 from lm.errors import ConfigurationError, run_command
 from lm.scaling.grid_config import GRIDS
 from pipelines.common_crawl import DATA_URL
@@ -64,18 +65,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m assets", description=(__doc__ or "").partition("`: ")[2])
+    parser = argparse.ArgumentParser(
+        prog="python -m assets",
+        description="Manage groups of WARC files, the promoted model, and the grids of Loam's own scaling law.",
+    )
     parser.add_argument("--home", help="folder or store of the artifacts (default: $LOAM_HOME or .loam)")
     subjects = parser.add_subparsers(dest="subject", required=True, metavar="SUBJECT")
-    subjects.add_parser("promote", help="make the current pre-trained model the baseline of the check no_regression")
-    subjects.add_parser("prepare", help="create the Dagster instance, with its settings and the groups of the job demo")
-    grid = subjects.add_parser("grid", help="print the configuration of the job scaling_law for one of the grids")
-    grid.add_argument("name", choices=[*GRIDS])
-    partitions = subjects.add_parser("partitions", help="groups of WARC files")
+    add_command(subjects, "promote", "make the current pre-trained model the baseline of the check no_regression")
+    add_command(subjects, "prepare", "create the Dagster instance, with its settings and the groups of the job demo")
+    grid = add_command(subjects, "grid", "print the configuration of the job scaling_law for one of the grids")
+    grid.add_argument("name", choices=[*GRIDS], help="name of the grid")
+    partitions = add_command(subjects, "partitions", "list or register groups of WARC files")
     actions = partitions.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="print the registered groups and their sources")
-    add = actions.add_parser("add", help="register groups, and store the source of each")
-    add.add_argument("groups", nargs="+", metavar="CRAWL/gNNNN", help="such as local/g0000 or CC-MAIN-2024-22/g0003")
+    add_command(actions, "list", "print the registered groups and their sources")
+    add = add_command(actions, "add", "register groups, and store the source of each")
+    add.add_argument("groups", nargs="+", metavar="CRAWL/gNNNN", help="names of groups, such as local/g0000")
     add.add_argument("--folder", help="folder of WARC files, local or in a store (default: Common Crawl)")
     add.add_argument(
         "--files",

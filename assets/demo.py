@@ -155,7 +155,10 @@ def _show(line: str, *, passing: bool = False) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m assets.demo", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m assets.demo",
+        description="Materialize every asset on the built-in crawl, with the time of each and a summary of results.",
+    )
     parser.add_argument(
         "--num-pages", type=int, metavar="N", help="number of pages of the built-in crawl (default: the preset's)"
     )

@@ -63,7 +63,10 @@ STEPS: dict[str, Callable[[], None]] = {
 
 def main(argv: list[str] | None = None) -> int:
     """Compile every function, with a progress bar."""
-    argparse.ArgumentParser(prog="python -m pipelines.warm", description=__doc__).parse_args(argv)
+    argparse.ArgumentParser(
+        prog="python -m pipelines.warm",
+        description="Compile every numba function into the cache, and remove code of older sources.",
+    ).parse_args(argv)
     for step in track(STEPS.values(), "compile", total=len(STEPS), unit="room"):
         step()
     drop_stale_code()

@@ -17,6 +17,7 @@ FORBIDDEN = {
 }
 WITHOUT_TORCH = {
     "lm.code_version",
+    "lm.command_line",
     "lm.compiled",
     "lm.configuration",
     "lm.errors",

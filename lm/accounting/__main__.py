@@ -1,4 +1,4 @@
-"""`python -m lm.accounting`: costs of presets; the budget of a training run; pages about devices, formats and tensors.
+"""Print the costs of presets, the budget of a training run, or pages about devices, formats and tensors.
 
 python -m lm.accounting                                                 one row per preset
 python -m lm.accounting --preset gpt2_1558m --gpus 8 --device h100 --tokens 3e10
@@ -64,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--microbatch", type=int, help="sequences per microbatch on each device (default: as many as fit)"
     )
-    parser.add_argument("--optimizer", choices=("adamw", "muon", "sgd"), default="adamw")
+    parser.add_argument(
+        "--optimizer", choices=("adamw", "muon", "sgd"), default="adamw", help="optimizer (default: adamw)"
+    )
     parser.add_argument(
         "--recompute", choices=("none", "blocks", "selective"), default="none", help="activation checkpointing"
     )

@@ -147,7 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--system", help="system prompt")
     parser.add_argument("--votes", type=Path, help="file for votes, appended by /compare QUESTION, /good and /bad")
     parser.add_argument("--raw", action="store_true", help="continue the text of the prompt, without the chat template")
-    parser.add_argument("--max-new-tokens", type=int, default=96, help="default: %(default)s")
+    parser.add_argument(
+        "--max-new-tokens", type=int, default=96, help="maximum length of a reply, in tokens (default: %(default)s)"
+    )
     parser.add_argument(
         "--temperature", type=float, default=0.0, help="sampling temperature; 0 is greedy (default: %(default)s)"
     )
@@ -157,8 +159,10 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         help="nucleus sampling: sample from the fewest most likely tokens with this total probability",
     )
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--device", default="auto", help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="seed of sampling (default: %(default)s)")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, or auto: a GPU if there is one (default: %(default)s)"
+    )
     return parser
 
 

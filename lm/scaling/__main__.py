@@ -1,4 +1,4 @@
-"""`python -m lm.scaling`: plan a training run for a budget; fit laws to points; serve training runs to a client.
+"""Plan a training run for a budget, fit scaling laws to points, or serve training runs to a client.
 
 python -m lm.scaling plan --flops 1e21
 python -m lm.scaling plan --gpus 8 --hours 24 --device h200 --unique-tokens 5e9
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lm.accounting.budget import DEFAULT_MFU
 from lm.accounting.devices import DEVICES
+from lm.command_line import add_command
 from lm.errors import run_command
 from lm.locations import locate
 from lm.scaling import commands
@@ -41,9 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lm.scaling", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    chosen = parser.add_subparsers(dest="command", required=True)
-    _plan_options(chosen.add_parser("plan", help="plan the compute-optimal model and number of tokens for a budget"))
-    fit = chosen.add_parser("fit", help="fit scaling laws to points in CSV or JSON")
+    chosen = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _plan_options(add_command(chosen, "plan", "plan the compute-optimal model and number of tokens for a budget"))
+    fit = add_command(chosen, "fit", "fit scaling laws to points in CSV or JSON")
     fit.add_argument("points", type=Path, help="columns: loss and two of parameters, tokens, flops")
     fit.add_argument(
         "--count",
@@ -60,12 +61,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="write all numbers and bootstrap draws to this file, the input of `plan --law`",
     )
-    serve = chosen.add_parser("serve", help="serve training runs under a FLOPs budget over HTTP")
+    serve = add_command(chosen, "serve", "serve training runs under a FLOPs budget over HTTP")
     serve.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="token shards artifact")
     serve.add_argument("--home", type=Path, required=True, help="folder of the queue and the training runs")
     serve.add_argument("--budget", type=_positive, required=True, help="FLOPs budget of all training runs together")
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8_100)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8_100, help="port to listen on (default: %(default)s)")
     return parser
 
 
@@ -73,7 +74,7 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--flops", type=_positive, help="FLOPs budget; or give --hours with --gpus and --device")
     parser.add_argument("--gpus", type=_count, default=1, help="devices (default: 1)")
     parser.add_argument("--hours", type=_positive, help="wall-clock hours on all devices")
-    parser.add_argument("--device", choices=[*DEVICES], default="h200")
+    parser.add_argument("--device", choices=[*DEVICES], default="h200", help="kind of device (default: h200)")
     parser.add_argument(
         "--mfu",
         type=_positive,

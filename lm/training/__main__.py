@@ -1,4 +1,4 @@
-"""`python -m lm.training --preset tiny_cpu --data SHARDS`: pre-train without Dagster.
+"""Pre-train a model without Dagster: `python -m lm.training --preset tiny_cpu --data SHARDS`.
 
 After an interruption, the same command resumes from the newest checkpoint. Curves of all metrics are in
 OUT.work/tensorboard, and OUT.work/live.jsonl has one JSON line per step. `torchrun --nproc-per-node N -m lm.training …`

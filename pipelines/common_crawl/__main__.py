@@ -16,6 +16,7 @@ import sys
 from itertools import islice
 from typing import get_args
 
+from lm.command_line import Commands, add_command
 from lm.errors import ConfigurationError, PartialError, run_command
 from pipelines.common_crawl.captures import find_captures
 from pipelines.common_crawl.listing import (
@@ -115,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-attempts", type=int, default=8, help="attempts per request (default: %(default)s)")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_lists(commands)
-    fetch = commands.add_parser("fetch", help="fetch pages by URL into a WARC file (resumable)")
+    fetch = add_command(commands, "fetch", "fetch pages by URL into a WARC file (resumable)")
     fetch.add_argument("output", help="output file, named .warc.gz; a report is written beside the output")
     fetch.add_argument("url", nargs="*", help="page URLs")
     fetch.add_argument("--urls", metavar="FILE", help="file with one URL per line, or - for standard input")
@@ -124,15 +125,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_lists(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    crawls = commands.add_parser("crawls", help="list crawls, newest first")
+def _add_lists(commands: Commands[argparse.ArgumentParser]) -> None:
+    crawls = add_command(commands, "crawls", "list crawls, newest first")
     crawls.set_defaults(run=_print_crawls)
-    files = commands.add_parser("files", help="list the files of a crawl by partition")
+    files = add_command(commands, "files", "list the files of a crawl by partition")
     files.add_argument("crawl", nargs="?", help="a crawl's name (default: the newest)")
-    files.add_argument("--kind", choices=get_args(FileKind), default="warc", help="default: %(default)s")
+    files.add_argument(
+        "--kind", choices=get_args(FileKind), default="warc", help="kind of the files (default: %(default)s)"
+    )
     files.add_argument("--files-per-group", type=int, default=2, help="files per partition (default: %(default)s)")
     files.set_defaults(run=_print_files)
-    captures = commands.add_parser("captures", help="list the captures of a URL or of a pattern with *")
+    captures = add_command(commands, "captures", "list the captures of a URL or of a pattern with *")
     captures.add_argument("url", help="a URL, or a pattern such as 'https://example.org/*' or '*.example.org'")
     captures.add_argument("--crawl", help="a crawl's name (default: the newest)")
     captures.set_defaults(run=_print_captures)

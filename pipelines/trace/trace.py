@@ -104,7 +104,10 @@ def trace(sought: str, root: Path | None = None) -> list[Trace]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the trace of one document."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.trace", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pipelines.trace",
+        description="Trace one document through every step, from its WARC record to the training steps that read it.",
+    )
     parser.add_argument("document", help="a URL, or a doc_id (the UUID of the WARC-Record-ID)")
     parser.add_argument("--home", type=paths.root_at, help="home folder or store (default: $LOAM_HOME or .loam)")
     parser.add_argument("--json", action="store_true", help="print JSON")

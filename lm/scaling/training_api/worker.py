@@ -110,7 +110,10 @@ def _used(request: TrainingRequest, output: Path, vocab_size: int) -> float:
 
 def main(argv: list[str] | None = None) -> int:
     """Work in a process of its own."""
-    parser = argparse.ArgumentParser(prog="python -m lm.scaling.training_api.worker", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m lm.scaling.training_api.worker",
+        description="Train the queued requests of the training API, one after the other; started by the service.",
+    )
     parser.add_argument("--home", type=Path, required=True, help="folder of the queue and the training runs")
     parser.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="a token shards artifact")
     arguments = parser.parse_args(argv)
