@@ -13,7 +13,7 @@ import string
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from pipelines.filters.pii.spans import DASHES, SPACES, Span
+from pipelines.filters.pii.spans import DASHES, SEPARATOR_CHARACTERS, SPACES, Span
 
 _LENGTHS = {
     15: "NO",
@@ -42,6 +42,7 @@ IBAN_LENGTHS: Mapping[str, int] = MappingProxyType(
 
 _MIN_DIGITS = 8
 _LETTERS_AS_NUMBERS = {ord(letter): str(number) for number, letter in enumerate(string.ascii_uppercase, start=10)}
+_WITHOUT_SEPARATORS = dict.fromkeys(map(ord, SEPARATOR_CHARACTERS))
 _CHARACTERS = re.compile(rf"[A-Za-z0-9](?:[{SPACES}{DASHES}.]?+[A-Za-z0-9]){{14,32}}+")
 
 
@@ -70,7 +71,7 @@ def _account(text: str, start: int, length: int) -> Span | None:
     written = _CHARACTERS.match(text, start)
     if written is None:
         return None
-    compact = "".join(filter(str.isalnum, written[0]))[:length]
+    compact = written[0].translate(_WITHOUT_SEPARATORS)[:length]
     if len(compact) < length or not _passes_mod_97(compact):
         return None
     if sum(map(str.isdigit, compact[4:])) < _MIN_DIGITS:
