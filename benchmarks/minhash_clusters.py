@@ -38,7 +38,7 @@ class _Run:
 
 
 def cluster_rows() -> Iterator[Row]:
-    """Return rows of seconds, peak memory and growth."""
+    """Yield rows of seconds, peak memory and growth."""
     with tempfile.TemporaryDirectory(prefix="loam-minhash-") as place:
         for num_rows in (_FEW, _MANY):
             _write_rows(Path(place) / str(num_rows), num_rows // _BANDS)

@@ -19,7 +19,7 @@ _CONFIGS = {"fineweb": preset("fineweb"), "128 hashes, 32 bands": MinHashConfig(
 
 
 def recall_rows() -> Iterator[Row]:
-    """Return the largest gap between the share of candidate pairs and 1 − (1 − s^rows)^bands, and the precision of
+    """Yield the largest gap between the share of candidate pairs and 1 − (1 − s^rows)^bands, and the precision of
     joins.
     """
     gaps: dict[str, list[float]] = {name: [] for name in _CONFIGS}

@@ -99,7 +99,7 @@ _TOY = _Case(
 
 
 def gpu_rows(*, toy: bool = False) -> Iterator[Row]:
-    """Return all rows, 'not measured' without a GPU; `toy` runs one tiny model on any device."""
+    """Yield all rows, 'not measured' without a GPU; `toy` runs one tiny model on any device."""
     for case in track((_TOY,) if toy else CASES, "GPU training", unit="model"):
         yield from _rows(case) if toy or torch.cuda.is_available() else _unmeasured(case)
 

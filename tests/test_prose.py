@@ -97,6 +97,37 @@ def test_first_lines_of_functions_begin_with_a_verb():
     assert [f"{place}: {text}" for place, text in functions if NOT_A_VERB.match(text)] == []
 
 
+def own_nodes(function):
+    """Yield the nodes of a function's body without those of functions inside."""
+    waiting = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            yield node
+            waiting += ast.iter_child_nodes(node)
+
+
+def test_first_words_of_functions_are_true():
+    """Generators `Yield` and other functions do not; functions that return None do not `Return`."""
+    found = []
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.FunctionDef) or not ast.get_docstring(node) or not returns_or_acts(node):
+                continue
+            verb = first_line(ast.get_docstring(node)).split()[0]
+            is_stub = all(isinstance(each, ast.Expr | ast.Raise) for each in node.body)
+            is_generator = any(isinstance(each, ast.Yield | ast.YieldFrom) for each in own_nodes(node))
+            is_context = any("contextmanager" in ast.unparse(each) for each in node.decorator_list)
+            returns_none = node.returns is not None and ast.unparse(node.returns) == "None"
+            if is_stub or is_context:
+                continue
+            if ((verb == "Yield") != is_generator and verb in ("Yield", "Return")) or (
+                verb == "Return" and returns_none
+            ):
+                found.append(f"{path}:{node.lineno}: {node.name}: {first_line(ast.get_docstring(node))}")
+    assert found == []
+
+
 def test_code_is_not_personified_in_a_modules_first_line():
     assert offences(lambda name, text, _: not name and PERSONIFIED.search(first_line(text))) == []
 

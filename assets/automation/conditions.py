@@ -35,6 +35,6 @@ automation = dg.AutomationConditionSensorDefinition(
     "automation",
     target=dg.AssetSelection.assets(*PER_GROUP_CHAIN, *REPORTS),
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Curates every newly added group, step by step, and refreshes reports when their inputs change. The "
-    "source of a group must be stored (python -m assets partitions add).",
+    description="Curates every group that is added after this sensor is switched on, step by step, and refreshes "
+    "reports when their inputs change. The source of a group must be stored (python -m assets partitions add).",
 )

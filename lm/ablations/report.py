@@ -124,7 +124,7 @@ def sentence(question: str, found: Mapping[str, Any]) -> str:
     luck = "" if found["clear"] else ", not a clear lead"
     spread = "one seed, so the seed noise is unknown"
     if found["spread"] is not None:
-        spread = f"spread between seeds up to {found['spread']:.3f}"
+        spread = f"spread between seeds of these two up to {found['spread']:.3f}"
     edge = ""
     if found["diverged"]:
         edge = f"; diverged: {', '.join(found['diverged'])}"

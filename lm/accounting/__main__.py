@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         help="model FLOPs utilization, as a share of the peak rate (default: .4)",
     )
     parser.add_argument(
-        "--microbatch", type=int, help="sequences per microbatch on each device (default: as many as fit)"
+        "--microbatch", type=int, help="sequences per microbatch on each device (default: as many as fit; ranks: 1)"
     )
     parser.add_argument(
         "--optimizer", choices=("adamw", "muon", "sgd"), default="adamw", help="optimizer (default: adamw)"

@@ -70,28 +70,28 @@ class _Parts:
     product: int
 
     def norm(self, size: int, vectors: int = 1) -> int:
-        """Return the input and the statistics of `vectors` norms over `size` numbers together; of RMSNorm in float32
-        also the normalized vector.
+        """Return the bytes of the input and the statistics of `vectors` norms over `size` numbers together; of RMSNorm
+        in float32 also those of the normalized vector.
         """
         if self.config.norm == "layer":
             return FLOAT32 * (size + 2 * vectors)
         return FLOAT32 * (size * (2 if self.product == FLOAT32 else 1) + vectors)
 
     def norms(self) -> int:
-        """Return all norms of the stream in a layer."""
+        """Return the bytes of all norms of the stream in a layer."""
         number = {"pre": 2, "post": 2, "sandwich": 4, "none": 0}[self.config.norm_placement]
         return number * self.norm(self.config.d_model)
 
     def attention(self) -> int:
-        """Return the stream, q, k, v and the result with its normalizers."""
+        """Return the bytes of the stream, q, k, v and the result with its normalizers."""
         config, d_kv = self.config, self.config.num_kv_heads * self.config.d_head
         normed = self.norm(config.d_attention, config.num_heads) + self.norm(d_kv, config.num_kv_heads)
         kept = self.product * (config.d_model + 2 * config.d_attention + 2 * d_kv)
         return kept + FLOAT32 * config.num_heads + (normed if config.qk_norm else 0)
 
     def latent_attention(self) -> int:
-        """Return the stream; the latent vectors before and after their norms; q, k, values padded to their length, and
-        the result, also without the padding.
+        """Return the bytes of the stream; the latent vectors before and after their norms; q, k, values padded to their
+        length, and the result, also without the padding.
         """
         config = self.config
         heads = 4 * config.num_heads * (config.d_head + config.d_rope)
@@ -112,8 +112,8 @@ class _Parts:
         return stream + routing + config.experts_per_token * choice
 
     def state_space(self) -> int:
-        """Return the stream and what `in_proj` makes of it; then in float32 the convolution, the chunks, the gated
-        norm.
+        """Return the bytes of the stream and of what `in_proj` makes of it; then in float32 of the convolution, the
+        chunks and the gated norm.
         """
         config, inner, states = self.config, self.config.d_inner, self.config.d_state
         heads, channels = inner // config.d_head, inner + 2 * states

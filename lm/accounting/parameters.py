@@ -38,7 +38,7 @@ class ParameterCount:
 
 
 def count_parameters(config: ModelConfig) -> ParameterCount:
-    """Return the weights of `TransformerLM(config)`, without making it."""
+    """Return the number of weights of `TransformerLM(config)` by part, without making it."""
     d, layers = config.d_model, config.num_layers
     embedding = config.vocab_size * d
     norms_a_layer = {"pre": 2, "post": 2, "sandwich": 4, "none": 0}[config.norm_placement]
@@ -63,8 +63,8 @@ def layer_matrices(config: ModelConfig) -> int:
 
 
 def attention_matrices(config: ModelConfig) -> int:
-    """Return weights in the matrices of one attention layer: d (2 · heads + 2 · kv_heads) d_head, or those of latent
-    attention.
+    """Return the number of weights in the matrices of one attention layer: d (2 · heads + 2 · kv_heads) d_head, or
+    those of latent attention.
     """
     d, mixed = config.d_model, config.d_attention
     if not config.latent_rank:
@@ -76,18 +76,18 @@ def attention_matrices(config: ModelConfig) -> int:
 
 
 def state_space_matrices(config: ModelConfig) -> int:
-    """Return weights in the two matrices of one state-space layer."""
+    """Return the number of weights in the two matrices of one state-space layer."""
     inner = config.d_inner
     return config.d_model * (2 * inner + 2 * config.d_state + inner // config.d_head) + inner * config.d_model
 
 
 def mlp_matrices(config: ModelConfig) -> int:
-    """Return weights in the two or three matrices of one feed-forward layer, or of one expert."""
+    """Return the number of weights in the two or three matrices of one feed-forward layer, or of one expert."""
     return (3 if config.is_gated else 2) * config.d_model * config.d_ff
 
 
 def feed_forward_matrices(config: ModelConfig) -> int:
-    """Return weights in all matrices of one layer's feed-forward part: with experts, all of them and the router."""
+    """Return the number of weights in all matrices of a layer's feed-forward part: all experts, and the router."""
     if not config.num_experts:
         return mlp_matrices(config)
     return config.num_experts * (mlp_matrices(config) + config.d_model)

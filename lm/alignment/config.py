@@ -53,7 +53,7 @@ class UpdateConfig(DeviceConfig):
     learning_rate: Annotated[float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0)] = (
         1e-4
     )
-    warmup_steps: Annotated[int, Doc("Steps of linear learning-rate warm-up."), Range(0)] = 5
+    warmup_steps: Annotated[int, Doc("Optimizer updates of linear learning-rate warm-up."), Range(0)] = 5
     final_lr_fraction: Annotated[
         float, Doc("Final learning rate of the cosine schedule, as a fraction of the peak learning rate."), Range(0, 1)
     ] = 0.1
@@ -67,7 +67,7 @@ class UpdateConfig(DeviceConfig):
         TooLong,
         Doc(
             "Treatment of examples longer than the context: stop with an error (refuse), leave them out (skip), or "
-            "truncate them (cut)."
+            "truncate the response (cut). Prompts without room for an answer are left out by skip and cut."
         ),
     ] = "refuse"
 
@@ -85,7 +85,7 @@ class TuningConfig(UpdateConfig):
     ] = "muon"
     replay_windows: Annotated[
         int,
-        Doc("Sequences of pre-training text replayed per step, against forgetting; 0 disables replay."),
+        Doc("Sequences of pre-training text replayed per optimizer update, against forgetting; 0 disables replay."),
         Range(0, 2**16),
     ] = 0
     replay_weight: Annotated[
@@ -125,7 +125,7 @@ class SFTConfig(TuningConfig):
     learning_rate: Annotated[float, Doc("Peak learning rate, reached at the end of the warm-up."), Range(above=0)] = (
         5e-3
     )
-    warmup_steps: Annotated[int, Doc("Steps of linear learning-rate warm-up."), Range(0)] = 10
+    warmup_steps: Annotated[int, Doc("Optimizer updates of linear learning-rate warm-up."), Range(0)] = 10
     packing: Annotated[
         Packing,
         Doc(

@@ -164,7 +164,7 @@ def _wants_more(parts: Sequence[Rollouts], config: GRPOConfig) -> bool:
 def accumulate_policy_gradients(
     model: TransformerLM, reference: TransformerLM | None, rollouts: Rollouts, config: GRPOConfig, step: int
 ) -> dict[str, float]:
-    """Return gradients of the whole batch's loss, one microbatch of groups at a time.
+    """Add the gradients of the whole batch's loss, one microbatch of groups at a time.
 
     Returns the loss, and means over the tokens that were learned from; these are missing where there were none.
     """

@@ -44,7 +44,7 @@ class PairLogProbs:
 
 
 def pair_log_probs(model: TransformerLM, pairs: Sequence[Pair]) -> PairLogProbs:
-    """Return both sides of all pairs in one forward pass, which reads each prompt once."""
+    """Return the log-probabilities of both sides of all pairs, in one forward pass that reads each prompt once."""
     batch = pad([side for pair in pairs for side in (pair.chosen, pair.rejected)], model.device)
     totals = group_log_probs(model, batch, group_size=2).sum(dim=1)
     tokens = batch.response_mask.sum(dim=1).float()

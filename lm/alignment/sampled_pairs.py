@@ -62,7 +62,7 @@ def write_preference_pairs(
     if config.num_threads:
         torch.set_num_threads(config.num_threads)
     if config.prompts == "instructions" and instructions is None:
-        raise InputError("instructions: none given, expected a file with prompts = instructions")
+        raise InputError("instructions: no file given, expected one, since prompts is instructions")
     policy, vocabulary = open_artifact(model), Tokenizer.load(tokenizer)
     given = read_records(Preference, preferences)
     inputs = {

@@ -39,7 +39,7 @@ class SequenceBatch:
         return SequenceBatch(self.ids[rows, : width + 1], mask[:, :width])
 
     def lengths(self) -> Int[Tensor, " batch"]:
-        """Return targets of each row up to the end of its response."""
+        """Return the number of targets of each row up to the end of its response."""
         places = torch.arange(1, self.response_mask.shape[1] + 1, device=self.ids.device)
         return (self.response_mask * places).amax(dim=1)
 

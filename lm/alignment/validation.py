@@ -42,7 +42,7 @@ class Validation:
         """
         if config.evaluate_every and not problems:
             raise InputError(
-                f"evaluate_every: {config.evaluate_every} without validation problems, expected at least 1"
+                f"validation problems: none with evaluate_every = {config.evaluate_every}, expected at least 1"
             )
         self._policy, self._problems, self._config, self._reward_fn = policy, problems, config, reward_fn
         self._best: dict[str, Any] = {}

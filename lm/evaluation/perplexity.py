@@ -81,7 +81,7 @@ def evaluate_perplexity(
 
 
 def text_bytes(shards: Artifact, split: str) -> int:
-    """Return bytes of UTF-8 that the ids of a split decode to, as the artifact's summary has it."""
+    """Return the number of UTF-8 bytes that the ids of a split decode to, as the artifact's summary has it."""
     found = shards.summary.get("text_bytes", {})
     if not isinstance(found, dict) or not isinstance(found.get(split), int) or found[split] <= 0:
         raise InputError(
@@ -122,7 +122,7 @@ def score_tokens(
 
 
 def _documents(stream: TokenStream, num_tokens: int) -> list[tuple[int, int]]:
-    """Return the tokens of each document among the first `num_tokens`; the last may be cut."""
+    """Return the range of tokens of each document among the first `num_tokens`; the last may be cut."""
     begins = stream.document_begins.tolist()
     return [(begin, min(end, num_tokens)) for begin, end in itertools.pairwise(begins) if begin < min(end, num_tokens)]
 

@@ -90,7 +90,7 @@ def converse(
 def stream_raw(
     model: TransformerLM, tokenizer: Tokenizer, text: str, generation: GenerationConfig, seed: int
 ) -> Iterator[int]:
-    """Yield the ids that continue a text, until the end-of-text token.
+    """Return an iterator over the ids that continue a text, until the end-of-text token.
 
     The text begins a document, so it follows an end-of-text id as documents do in training.
     """
@@ -145,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokenizer", type=locate, required=True, help="the model's tokenizer")
     parser.add_argument("--prompt", help="one prompt (default: read turns from standard input)")
     parser.add_argument("--system", help="system prompt")
-    parser.add_argument("--votes", type=Path, help="file for votes, appended by /compare QUESTION, /good and /bad")
+    parser.add_argument("--votes", type=Path, help="file to which /compare QUESTION, /good and /bad append votes")
     parser.add_argument("--raw", action="store_true", help="continue the text of the prompt, without the chat template")
     parser.add_argument(
         "--max-new-tokens", type=int, default=96, help="maximum length of a reply, in tokens (default: %(default)s)"

@@ -200,7 +200,7 @@ def kernel_attends(q: Tensor, d_head: int = 0) -> bool:
 
 
 def _fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
-    """Return torch's kernel; a causal mask is never written out where the kernel has its own."""
+    """Return the attention by torch's kernel; a causal mask is never written out where the kernel has its own."""
     num_queries, num_keys, d_value = q.shape[-2], k.shape[-2], v.shape[-1]
     if num_queries == 1 < q.shape[1] // k.shape[1]:
         # The heads that share keys as queries of one head: no copy of the keys, and one product for all of them.
@@ -230,7 +230,7 @@ def _padded(v: Tensor, q: Tensor) -> Tensor:
 
 
 def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float | None) -> Tensor:
-    """Return the same by the formula: keys and values repeated for each group of heads, the mask written out."""
+    """Return the attention by the formula: keys and values repeated for each group of heads, the mask written out."""
     k, v = (_repeated(part, q.shape[1] // k.shape[1]) for part in (k, v))
     if mask is None:
         mask = causal_mask(q.shape[-2], k.shape[-2], q.device)

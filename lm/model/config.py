@@ -48,8 +48,8 @@ class ModelConfig:
     d_ff: Annotated[
         int,
         Doc(
-            "Hidden width of the feed-forward layer. 0 means 8/3 d_model for a gated layer and 4 d_model for a plain "
-            "one, which have equally many weights, rounded up to a multiple of 64."
+            "Hidden width of the feed-forward layer. 0 means 8/3 d_model (gated) or 4 d_model (plain), rounded up to a "
+            "multiple of 64. Both have equally many weights before rounding."
         ),
         Range(0, 2**22),
     ] = 0

@@ -69,7 +69,7 @@ class LatentAttention(nn.Module):
         return rearrange(self.q_proj(x), "batch seq (heads d) -> batch seq heads d", heads=self.num_heads)
 
     def _expanded(self, q_nope: Tensor, q_rope: Tensor, latent: Tensor, k_rope: Tensor, mask: Tensor | None) -> Tensor:
-        """Return keys and values of every head, as in ordinary attention."""
+        """Return the mixed values of every head; keys and values are made for every head, as in ordinary attention."""
         k_nope, v = (
             rearrange(projection(latent), "batch seq 1 (heads d) -> batch seq heads d", heads=self.num_heads)
             for projection in (self.k_proj, self.v_proj)

@@ -24,7 +24,7 @@ def relu_squared(x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
 
 
 def activation(ffn: str, x: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-    """Return the nonlinearity of a feed-forward layer, by the layer's name.
+    """Return `x` after the nonlinearity of a feed-forward layer, by the layer's name.
 
     GELU is x Φ(x) in `geglu`, and in `gelu` its approximation by tanh, the one that GPT-2 was trained with (Hendrycks
     and Gimpel 2016).

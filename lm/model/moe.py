@@ -102,8 +102,8 @@ class MixtureOfExperts(nn.Module):
         return Routing(self.num_experts * (share * mean).sum(), load)
 
     def _load(self, chosen: Tensor, counted: Tensor | None = None) -> Int[Tensor, " experts"]:
-        """Return choices of each expert; added up, since torch.bincount waits for the GPU and breaks the compiler's
-        graph.
+        """Return the number of choices of each expert; added up, since torch.bincount waits for the GPU and breaks the
+        compiler's graph.
         """
         ones = torch.ones_like(chosen) if counted is None else counted.flatten()[:, None].expand_as(chosen).to(chosen)
         empty = torch.zeros(self.num_experts, dtype=chosen.dtype, device=chosen.device)

@@ -121,7 +121,7 @@ class TransformerLM(nn.Module):
         return x * self.config.logit_scale if self.config.base_width else x
 
     def logits(self, hidden: Float[Tensor, "*axes d_model"]) -> Float[Tensor, "*axes vocab"]:
-        """Return the output layer, with the soft cap where there is one: cap · tanh(logit / cap) (Gemma Team 2024)."""
+        """Return the logits, with the soft cap where there is one: cap · tanh(logit / cap) (Gemma Team 2024)."""
         with autocast(hidden.device, self.compute_type):
             logits = self._uncapped(hidden)
         cap = self.config.logit_soft_cap

@@ -64,7 +64,7 @@ class DataParallel(nn.Module, abc.ABC):
 
     @torch.no_grad()
     def finish_gradient_synchronization(self) -> None:
-        """Return when every gradient is that of all ranks.
+        """Wait until every gradient is that of all ranks.
 
         Raises:
             ConfigurationError: a parameter began to require a gradient after it was wrapped, or has a sparse one.

@@ -73,7 +73,7 @@ class FSDP(nn.Module):
 
     @torch.no_grad()
     def finish_gradient_synchronization(self) -> None:
-        """Return when the gradients of all slices are those of all ranks."""
+        """Wait until the gradients of all slices are those of all ranks."""
         for unit in self.units:
             unit.finish()
         self._forward_order.clear()

@@ -99,7 +99,7 @@ class Unit:
             self._gathering = whole, all_gather(whole, part, self.group)
 
     def gather(self) -> None:
-        """Return when the whole parameters have their values."""
+        """Wait until the whole parameters have their values."""
         if self._is_whole:
             return
         self.prefetch()

@@ -298,7 +298,7 @@ class _Reader:
         raise _UnreadableError
 
     def _group(self) -> Number:
-        """Return a sum in braces, or one digit, as in \frac12."""
+        """Return a sum in braces, or one digit, as in \\frac12."""
         self._blanks()
         if match := re.match(r"[0-9]", self._text[self._at : self._at + 1]):
             self._at += 1

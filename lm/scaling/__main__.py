@@ -87,7 +87,7 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
         "--unique-tokens",
         type=_positive,
         default=math.inf,
-        help="number of distinct tokens of the training text (default: unlimited)",
+        help="tokens of the training text, each counted once however often it is repeated (default: unlimited)",
     )
     parser.add_argument("--law", type=Path, metavar="FILE", help="law from `fit --json` (default: Chinchilla's law)")
 

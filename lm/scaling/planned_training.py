@@ -17,7 +17,11 @@ class PlannedTraining(PretrainConfig):
     """A pre-training, whose shape, tokens, learning rate and batch come from `training_plan` where `plan` is set."""
 
     plan: Annotated[
-        bool, Doc("Use the shape, tokens, learning rate and batch size that training_plan recommends for `plan_flops`.")
+        bool,
+        Doc(
+            "Use the shape, tokens, batch size and learning rate that training_plan recommends for `plan_flops`, with "
+            "AdamW. Fields in `model` still apply."
+        ),
     ] = False
     plan_flops: Annotated[
         float, Doc("With `plan`: the training budget in FLOPs, one of training_plan's budgets."), Range(above=0)

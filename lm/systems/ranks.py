@@ -45,7 +45,7 @@ def measured_ranks(num_ranks: int, sizes_mb: Sequence[int], preset_name: str | N
 
 
 def _wait_for(processes: Sequence[Any]) -> None:
-    """Return when all have ended; where one fails, the others would wait for it forever."""
+    """Wait until all ranks have ended; if one fails, the others would wait for it forever."""
     try:
         waiting = {process.sentinel: process for process in processes}
         while waiting:

@@ -102,7 +102,7 @@ class ByteTokenizer:
         try:
             return bytes(ids).decode(errors="replace")
         except ValueError:
-            raise InputError("token id outside the bytes, expected 0 to 255") from None
+            raise InputError("token id that is not a byte, expected 0 to 255") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

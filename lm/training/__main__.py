@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--preset", help="a model preset (default: tiny_cpu)")
     parser.add_argument("--data", type=locate, required=True, metavar="SHARDS", help="a token shards artifact")
-    parser.add_argument("--out", type=locate, help="output of the trained model (default: trained/PRESET)")
+    parser.add_argument("--out", type=locate, help="path of the published model (default: trained/PRESET)")
     parser.add_argument(
         "--tokenizer",
         type=locate,

@@ -41,7 +41,7 @@ class Loader(Protocol):
     """The interface between a training loop and its batches."""
 
     def next_batch(self) -> Batch:
-        """Return this process's part of the next `batch_size` windows; a batch may end one epoch and begin the next."""
+        """Return the next batch."""
         ...
 
     def doc_ids(self, places: Iterable[Place]) -> list[str]:
@@ -146,7 +146,7 @@ class PrefetchedLoader:
         self._state = loader.state()
 
     def next_batch(self) -> Batch:
-        """Return this process's part of the next `batch_size` windows; a batch may end one epoch and begin the next."""
+        """Return the next batch; an error of the reading thread is raised here."""
         while len(self._waiting) <= self._depth:
             self._waiting.append(self._thread.submit(self._read))
         batch, self._state = self._waiting.pop(0).result()

@@ -67,7 +67,7 @@ class CheckpointWriter:
             self.wait()
 
     def wait(self) -> None:
-        """Return when nothing is on its way; raises the error of what was."""
+        """Wait until no write is pending, and raise the error of a failed write."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()

@@ -295,9 +295,8 @@ class PretrainConfig:
     data_parallel: Annotated[
         Literal["ddp", "zero1", "zero2", "fsdp", "fully_shard"],
         Doc(
-            "State held by each rank: everything (ddp), or a shard of the moments (zero1), of moments and gradients "
-            "(zero2), or of everything (fsdp in Loam's code, fully_shard in torch's). The models agree up to "
-            "rounding."
+            "State that the ranks shard: nothing (ddp), the moments (zero1), moments and gradients (zero2), or "
+            "everything: fsdp in Loam's code, fully_shard in torch's. The models agree up to rounding."
         ),
     ] = "ddp"
     tensor_parallel: Annotated[

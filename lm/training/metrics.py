@@ -68,7 +68,7 @@ class MetricsLog:
         self.rows: list[dict[str, Any]] = []
 
     def add(self, step: int, values: Mapping[str, object]) -> dict[str, Any]:
-        """Write one line; return it."""
+        """Add one line and return it."""
         self.rows.append({"step": step, **values})
         return self.rows[-1]
 

@@ -79,7 +79,7 @@ class Replicas:
         return contextlib.nullcontext() if is_last or self._ddp is None else self._ddp.no_sync()
 
     def sum_gradients(self) -> None:
-        """Return when every gradient is the sum over all ranks."""
+        """Wait until every gradient is the sum over all ranks."""
         if self._ddp is not None:
             self._ddp.finish_gradient_synchronization()
 

@@ -34,7 +34,7 @@ def cosine_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, 
 
 
 def linear_schedule(step: int, max_lr: float, min_lr: float, warmup_steps: int, linear_steps: int) -> float:
-    """Return a straight line from `max_lr` at `warmup_steps` down to `min_lr` at `linear_steps`, then flat."""
+    """Return the rate on a straight line from `max_lr` at `warmup_steps` to `min_lr` at `linear_steps`, then flat."""
     return wsd_schedule(step, max_lr, min_lr, warmup_steps, linear_steps, linear_steps - warmup_steps)
 
 

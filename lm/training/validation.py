@@ -58,8 +58,9 @@ class Validator:
         return values
 
     def at_the_end(self, model: TransformerLM, before_batch: Callable[[], None]) -> dict[str, Any]:
-        """Score the whole split, each token after at least half a context; and of each source. `before_batch` may raise
-        to stop.
+        """Return the scores of the whole split and of each source, each token after at least half a context.
+
+        `before_batch` may raise to stop.
         """
         how: dict[str, Any] = {"dtype": self._dtype, "before_batch": before_batch}
         score = evaluate_perplexity(model, self._source, **how)
@@ -89,7 +90,7 @@ class Validator:
 
 
 def _id_bytes(tokenizer: Tokenizer) -> npt.NDArray[np.int64]:
-    """Return bytes of text that each id stands for; special tokens stand for none."""
+    """Return the number of bytes of text that each id stands for; special tokens stand for none."""
     sizes = np.zeros(tokenizer.vocab_size, np.int64)
     for token_id, token in tokenizer.vocab.items():
         sizes[token_id] = len(token)

@@ -91,7 +91,7 @@ class StreamWindows:
         return (self.num_tokens - 1 - self._phase(np.random.default_rng([self.seed, epoch]))) // self.context_length
 
     def size(self, epoch: int, position: int) -> int:
-        """Return a whole context."""
+        """Return the length of a whole context."""
         return self.context_length
 
     def sizes(self, epoch: int) -> _Positions:
@@ -141,11 +141,11 @@ class DocumentWindows:
         self._order = lru_cache(maxsize=2)(self._make_order)
 
     def num_windows(self, epoch: int) -> int:
-        """Return the number of windows: all but a rest at either end."""
+        """Return the number of windows, the same in every epoch."""
         return len(self._begins) - 1
 
     def size(self, epoch: int, position: int) -> int:
-        """Return the targets of the pieces that share a window."""
+        """Return the number of targets of the pieces that share a window."""
         return int(self._sizes[self._order(epoch)[position]])
 
     def sizes(self, epoch: int) -> _Positions:

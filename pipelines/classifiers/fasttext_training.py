@@ -70,7 +70,7 @@ class ClassifierConfig:
     learning_rate: Annotated[float, Doc("Initial learning rate of fastText, which decays to 0."), Range(above=0)] = 0.5
     word_ngrams: Annotated[int, Doc("Maximum length of a word n-gram."), Range(1, 16)] = 2
     min_count: Annotated[int, Doc("Minimum count of a word; rarer words are excluded."), Range(1)] = 2
-    min_letters: Annotated[int, Doc("Minimum length of a letter n-gram; 0 means no letter n-grams."), Range(0, 64)] = 0
+    min_letters: Annotated[int, Doc("Minimum length of a letter n-gram; unused if max_letters is 0."), Range(0, 64)] = 0
     max_letters: Annotated[int, Doc("Maximum length of a letter n-gram; 0 means no letter n-grams."), Range(0, 64)] = 0
     num_buckets: Annotated[int, Doc("Hash buckets, shared by all n-grams."), Range(1, 2**30)] = 2**17
     num_threads: Annotated[int, Doc("Training threads; only 1 gives the same bytes every time."), Range(1, 4_096)] = 1
@@ -82,7 +82,10 @@ class ClassifierConfig:
     ] = 0.2
     wanted_precision: Annotated[
         float | None,
-        Doc("Choose the lowest threshold with this precision. If all three `wanted` fields are empty: the highest F1."),
+        Doc(
+            "Choose the lowest threshold with at least this precision. If all three `wanted` fields are empty: the "
+            "highest F1."
+        ),
         Range(above=0, most=1),
     ] = None
     wanted_share: Annotated[

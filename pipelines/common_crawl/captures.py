@@ -55,7 +55,7 @@ class Capture:
 def find_captures(
     url: str, crawl: str, *, index_url: str = INDEX_URL, downloader: Downloader | None = None
 ) -> list[Capture]:
-    """Yield all captures of a URL, or of the URLs of a pattern with `*`, in the index's order.
+    """Return all captures of a URL, or of the URLs of a pattern with `*`, in the index's order.
 
     Raises:
         InputError: `url` is not a public web address, the crawl does not exist, or an answer cannot be read.

@@ -27,7 +27,7 @@ def funnel(artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:
 
 
 def funnel_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Return the funnel as a plain-text table, with the most frequent reasons."""
+    """Yield the lines of the funnel as a plain-text table, with the most frequent reasons."""
     yield f"{'documents':<14}{'in':>8}{'kept':>8}{'removed':>9}{'lost':>6}   most frequent reasons"
     for row in rows:
         gone = {**row["removed_by_rule"], **row["lost_by_reason"]}
@@ -38,7 +38,7 @@ def funnel_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"{row['stage']:<14}{counts}   {', '.join(reasons)}".rstrip()
         if row["rules_off"]:
             off = (f"{rule} {number:,}" for rule, number in row["rules_off"].items())
-            yield f"{'':<14}not applied (no data for the language): {', '.join(off)}"
+            yield f"{'':<14}not applied (the rule is off for the language): {', '.join(off)}"
 
 
 def _row(stage: str, summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -233,7 +233,7 @@ def _remove_near_duplicates(
     report: Report | None,
     scratch: Path,
 ) -> None:
-    """Return cluster labels of `alive`: buckets, then the shingles of all candidates (their texts are read again)."""
+    """Remove near-duplicates: find buckets, then compare the shingles of all candidates, read from their texts."""
     alive, index = verdicts.alive(), verdicts.index
     among = np.zeros(verdicts.num_documents, np.bool_)
     among[alive] = True

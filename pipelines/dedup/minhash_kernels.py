@@ -161,7 +161,7 @@ def mixed_shingles(
     out: Array32,
     bounds: NDArray[np.int64],
 ) -> None:
-    """Return the hashes that `sign` permutes, of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i +
+    """Write the hashes that `sign` permutes, of all texts in a row: those of text `i` are `out[bounds[i]:bounds[i +
     1]]`.
     """
     bounds[0] = 0

@@ -36,7 +36,9 @@ def near_duplicate(original: Body, dice: Dice) -> tuple[Body, float]:
 
 
 def _edited(body: Body, *, small: bool, dice: Dice) -> Body:
-    """Return one sentence with an opener before it (a small edit), left out, or followed by a new one."""
+    """Return the body with one edited sentence: with an opener before it (a small edit), left out, or followed by a
+    new sentence.
+    """
     places = [number for number, block in enumerate(body.blocks) if block.kind == "p"]
     place = dice.pick(places)
     said = sentences(body.blocks[place].lines[0])

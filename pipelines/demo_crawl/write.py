@@ -74,7 +74,7 @@ def refuse_folder_in_use(folder: Path) -> None:
 
 
 def _write_pages(config: DemoCrawlConfig, folder: Path, report: Report | None) -> dict[str, Any]:
-    """Return all WARC files and the truth, in one pass over the pages."""
+    """Write all WARC files and the truth in one pass over the pages, and return the summary counts."""
     plan, counts, rows = make_plan(config), _Counts(), []
     pages = iter(track(_all_pages(config, plan), "demo crawl", total=config.num_pages, unit="page"))
     with pq.ParquetWriter(folder / TRUTH, TRUTH_SCHEMA, compression="zstd") as truth:

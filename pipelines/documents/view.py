@@ -151,7 +151,7 @@ def _without_measured(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _with_texts(artifact: Artifact, batches: Batches) -> Batches:
-    """Return the batches with the texts that the artifact changed."""
+    """Yield the batches with the texts that the artifact changed."""
     if TEXTS not in artifact.files:
         yield from batches
         return

@@ -162,7 +162,7 @@ def _decode_deflate(body: bytes, max_bytes: int) -> bytes:
 
 
 def _decode_zlib(body: bytes, max_bytes: int) -> bytes:
-    """Return a body under a header that says gzip or Zstandard and that is neither: it may be zlib."""
+    """Decode a body as zlib, if its header says gzip or Zstandard but its bytes are neither."""
     if not _is_zlib(body):
         raise BodyError("content_encoding", f"begins with {body[:4]!r}, which is in no encoding")
     return _inflate(body, 15, max_bytes)

@@ -281,7 +281,7 @@ def _is_linked(block: Block, look: SecondLook) -> bool:
 
 
 def _num_running(block: Block, look: SecondLook) -> int:
-    """Return the characters of a block that is running text."""
+    """Return the number of unlinked characters of a block of running text, and 0 for any other block."""
     num_characters = len(block.text)
     is_running = num_characters >= look.min_sentence_characters and block.num_linked < 0.5 * num_characters
     return num_characters - block.num_linked if is_running else 0

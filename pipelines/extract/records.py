@@ -70,7 +70,10 @@ class ExtractConfig:
     ] = 0.05
     min_site_pages: Annotated[
         int,
-        Doc("Pages of a site that must share a leading or trailing line for its removal; 0 keeps all lines."),
+        Doc(
+            "A leading or trailing line is removed if at least this many pages, and a fifth of all pages, of its site "
+            "have it. 0 keeps all lines."
+        ),
         Range(0),
     ] = 3
     batch_documents: Annotated[int, Doc("Records per batch."), Range(1)] = 1024

@@ -91,7 +91,7 @@ def _count(name: str) -> Callable[[Page], float]:
 
 
 def _count_sentences(page: Page) -> int:
-    """Return ends of sentences before white space, and the unended last one of every line."""
+    """Return the number of sentence ends before white space, plus the lines whose last sentence has no end mark."""
     text = page.correction.text
     return sum(1 for _ in _SENTENCE_END.finditer(text)) + sum(1 for _ in _UNENDED_LINE.finditer(text))
 

@@ -156,7 +156,7 @@ class QualityConfig:
         Literal["classifier", "none"], Doc("Score pages with the trained classifier, or keep every page.")
     ] = "classifier"
     allow_demo_classifiers: Annotated[
-        bool, Doc("Judge a real crawl by classifiers that were trained on the built-in crawl's invented labels.")
+        bool, Doc("Score a real crawl with classifiers trained on the built-in crawl's synthetic labels.")
     ] = False
     keep_share: Annotated[
         float | None,
@@ -182,7 +182,7 @@ class HarmfulConfig:
         Literal["classifier", "none"], Doc("Score pages with the trained classifiers, or keep every page.")
     ] = "classifier"
     allow_demo_classifiers: Annotated[
-        bool, Doc("Judge a real crawl by classifiers that were trained on the built-in crawl's invented labels.")
+        bool, Doc("Score a real crawl with classifiers trained on the built-in crawl's synthetic labels.")
     ] = False
     toxic_threshold: Annotated[
         float | None,
@@ -198,8 +198,8 @@ class HarmfulConfig:
         float,
         Doc(
             "Share of a group's harmless pages that may be removed as toxic, and as adult. The share is "
-            "estimated on the pages of the group; the threshold chosen at training is raised, or lowered to at "
-            "most half, until the share holds."
+            "estimated on the pages of the group. The threshold chosen at training is raised, or lowered to no "
+            "less than half its value, until the share holds."
         ),
         Range(above=0, below=1),
     ] = WANTED_FALSE_POSITIVE_RATE

@@ -61,7 +61,7 @@ class TokenizerConfig:
     ] = 1.0
     max_text_bytes: Annotated[
         int | None,
-        Doc("Train on the first documents, up to this many UTF-8 bytes in total; empty takes all."),
+        Doc("Train on the first documents until this many UTF-8 bytes are reached; empty takes all."),
         Range(1),
     ] = None
     max_pre_tokens: Annotated[

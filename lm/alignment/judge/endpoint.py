@@ -165,7 +165,7 @@ def _key(variable: str) -> str:
         raise ConfigurationError(f"judge.api_key_variable: the environment variable {variable} is not set")
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigurationError(
-            f"judge.api_key_variable: {variable} has other characters, expected printable ASCII without spaces"
+            f"judge.api_key_variable: {variable} has spaces or non-ASCII characters, expected printable ASCII"
         )
     return key
 

@@ -242,6 +242,6 @@ def _add_talk(part: list[str], slots: dict[str, str], dice: Dice) -> None:
 
 
 def _count_words(text: str) -> tuple[int, int]:
-    """Return words without a letter, and all words."""
+    """Return the number of words without a letter, and the number of all words."""
     found = text.split()
     return sum(not any(map(str.isalpha, word)) for word in found), len(found)

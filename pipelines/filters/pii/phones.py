@@ -169,7 +169,7 @@ def _number_in(
 
 
 def _ends(written: str) -> Iterator[int]:
-    """Return the possible ends of a number that is followed by others, the farthest first."""
+    """Yield the possible ends of a number that is followed by others, the farthest first."""
     yield len(written)
     spaces = [match.start() for match in _PART_END.finditer(written)]
     yield from reversed(spaces[-_MAX_CUTS:])

@@ -143,8 +143,9 @@ def test_a_lead_smaller_than_the_seeds_spread_is_called_luck():
     told = verdict("ffn", rows)
     assert told["winner"] == "b" and told["runner_up"] == "a" and not told["clear"]
     assert told["lead"] == pytest.approx(0.05) and told["spread"] == pytest.approx(0.2)
-    assert "b beats a by 0.050 nats per token, not a clear lead: spread between seeds up to 0.200" in sentence(
-        "ffn", told
+    assert (
+        "b beats a by 0.050 nats per token, not a clear lead: spread between seeds of these two up to 0.200"
+        in sentence("ffn", told)
     )
     rows += [row("c", 0, 2.0), row("c", 1, 2.1), row("d", 0, None, "diverged")]
     clear = verdict("ffn", rows)

@@ -88,7 +88,7 @@ def test_instructions_are_judged_after_their_context(start, weak, server, tmp_pa
     path = write_lines(tmp_path / "instructions.jsonl", rows)
     given = arguments(start, weak, tmp_path / "pairs")
     settings = config(server, prompts="instructions", num_samples=16, temperature=2.0, max_new_tokens=24)
-    with pytest.raises(InputError, match="instructions: none given"):
+    with pytest.raises(InputError, match="instructions: no file given"):
         write_preference_pairs(settings, **given)
     artifact = write_preference_pairs(settings, **given, instructions=path)
     assert artifact.summary["num_too_long"] == 1 and artifact.summary["num_problems"] == 3

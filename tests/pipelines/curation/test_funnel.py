@@ -13,4 +13,4 @@ def test_the_most_frequent_reasons_stand_first():
     assert heading.split()[:5] == ["documents", "in", "kept", "removed", "lost"]
     assert line == "extract          1,200   1,000      190    10   http_status 160, truncated 30, empty 20, 7 cut"
     *_, off = funnel_lines([{**row, "rules_off": {"stop_words in ko": 1_200}}])
-    assert off.strip() == "not applied (no data for the language): stop_words in ko 1,200"
+    assert off.strip() == "not applied (the rule is off for the language): stop_words in ko 1,200"
