@@ -25,3 +25,11 @@ def test_the_pictures_are_there():
     text = (REPOSITORY / "README.md").read_text("utf-8")
     assert all((REPOSITORY / "docs" / "images" / name).is_file() for name in ("graph.png", "curation_report.png"))
     assert text.count("docs/images/") == 3
+
+
+def test_every_result_is_described():
+    folder = REPOSITORY / "benchmarks" / "results"
+    text = (folder / "README.md").read_text("utf-8")
+    results = [path.name for path in folder.glob("*.json")]
+    assert len(results) > 20
+    assert [name for name in results if f"`{name}`" not in text] == []
