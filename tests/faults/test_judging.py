@@ -57,7 +57,7 @@ def test_attack_strings_take_linear_time(name):
             continue
         few, many = grown(unit, 250_000), grown(unit, 2_000_000)  # eight times as much
         short, long = seconds(scan, few, repeats=3), seconds(scan, many)
-        if long >= 16 * short:  # perhaps by what else the machine does
+        if 16 * short <= long < 8:  # perhaps by what else the machine does
             short, long = seconds(scan, few, repeats=5), seconds(scan, many, repeats=3)
         # A linear search takes 8 times as long, a quadratic one 64 times.
         assert long < 24 * short, f"{name} on {unit!r}: {short:.4f} s, eight times as much {long:.4f} s"
