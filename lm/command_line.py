@@ -8,5 +8,5 @@ Commands = argparse._SubParsersAction  # argparse has no public name for the res
 
 
 def add_command(commands: Commands[argparse.ArgumentParser], name: str, summary: str) -> argparse.ArgumentParser:
-    """Add the subcommand `name`; `summary` stands in the list of commands and, as a sentence, on its own help page."""
+    """Add the subcommand `name` with `summary` as its help and, as a sentence, as the description of its help page."""
     return commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")

@@ -87,7 +87,7 @@ class RotaryEmbedding(nn.Module):
         return self
 
     def first(self, num_positions: int, start: int = 0) -> Rotation:
-        """Return the rotation at so many positions from `start` on.
+        """Return the rotation at `num_positions` positions from `start` on.
 
         Raises:
             ConfigurationError: the table ends before.

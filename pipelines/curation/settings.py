@@ -175,7 +175,11 @@ def differences(one: Any, other: Any, place: str = "") -> Iterator[tuple[str, An
 
 
 def _read(path: Path) -> bytes | None:
-    """Return the bytes of a settings file, None if there is no file. A silent store raises an `UnreachableError`."""
+    """Return the bytes of a settings file, or None without a file.
+
+    Raises:
+        UnreachableError: the store does not answer.
+    """
     try:
         return path.read_bytes() if not is_remote(path) else request(path, path.read_bytes)
     except (FileNotFoundError, AbsentError):

@@ -32,7 +32,7 @@ def hash_shingle(words: Iterable[str]) -> int:
 
 
 def signature(text: str, ngram: int, multipliers: NDArray[np.uint32], increments: NDArray[np.uint32]) -> list[int]:
-    """Return the least value of every permutation over the shingles; an empty list where there is no shingle."""
+    """Return the minimum of every permutation over the shingles; an empty list without shingles."""
     hashes = [_fmix32(hash_shingle(shingle) >> 32) for shingle in shingles(text, ngram)]
     if not hashes:
         return []

@@ -24,7 +24,7 @@ _XML_ENCODING = re.compile(rb"<\?xml[^>]{0,200}?\sencoding\s*=\s*[\"']([A-Za-z0-
 
 
 def declared_charset(page: bytes) -> str | None:
-    """Return the label of the first declaration in the page's head that the web knows; None without one."""
+    """Return the first charset label in the page's head that names an encoding of the web; None without one."""
     window = page[:_WINDOW_BYTES]
     if b"charset" not in window.lower() and not window.startswith(b"<?xml"):
         return None
